@@ -1,0 +1,71 @@
+//! The names of things: one newtype each, so that a run can never be taken for an incident.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! numbered {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub i64);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    )*};
+}
+
+numbered! {
+    /// One incident; people see it as `INC-204`.
+    IncidentId,
+    /// One run of a runbook version.
+    RunId,
+    /// One immutable version of a runbook (its row, not its number within the runbook).
+    VersionId,
+    /// One alert: a source and a fingerprint.
+    AlertId,
+    /// One firing period of an alert.
+    EpisodeId,
+    /// One configured sender.
+    SourceId,
+    /// One received webhook body.
+    DeliveryId,
+    /// One request for a decision at a gate.
+    ApprovalId,
+    /// One person who can sign in.
+    OperatorId,
+    /// One process start of Muster; never reused.
+    ReplicaId,
+}
+
+/// A step's name inside its runbook: lower-case letters, digits and dashes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StepId(pub String);
+
+impl fmt::Display for StepId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl From<&str> for StepId {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+/// Whether `text` can name a step, a runbook, a target or a source: 1 to 63 lower-case letters, digits and inner
+/// dashes.
+pub fn is_slug(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}

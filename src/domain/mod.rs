@@ -1,0 +1,22 @@
+//! The ground floor: nouns, states and pure rules. No input or output, no clock, no chance: whatever a rule
+//! needs to know (the time, a random number, a row) is handed in, so every rule can be tested by a table.
+
+pub mod digest;
+pub mod id;
+pub mod span;
+
+pub mod labels;
+pub mod matcher;
+
+pub mod alert;
+
+pub mod template;
+
+pub mod runbook;
+pub mod step;
+pub mod target;
+
+pub mod action;
+pub mod backoff;
+
+pub mod operator;

@@ -1,0 +1,99 @@
+//! People and the other actors behind an event.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::id::{OperatorId, SourceId};
+
+/// What a person may do; each role may do all that the ones before it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Reads.
+    Viewer,
+    /// Acknowledges, notes, starts and stops runs, resolves.
+    Responder,
+    /// Decides at gates.
+    Approver,
+    /// Everything.
+    Admin,
+}
+
+impl Role {
+    /// All roles, the least first.
+    pub const ALL: [Self; 4] = [Self::Viewer, Self::Responder, Self::Approver, Self::Admin];
+
+    /// Its name in files, commands and the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Responder => "responder",
+            Self::Approver => "approver",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The role of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.name() == name)
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A person who can sign in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Operator {
+    /// Their number.
+    pub id: OperatorId,
+    /// What they sign in with and what others read.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+}
+
+/// Who or what caused an event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "lowercase")]
+pub enum Actor {
+    /// A person.
+    Person {
+        /// Their number.
+        id: OperatorId,
+        /// Their name at that time.
+        name: String,
+    },
+    /// A sender's delivery.
+    Source {
+        /// Which sender.
+        id: SourceId,
+        /// Its name at that time.
+        name: String,
+    },
+    /// Muster itself: the engine, a timer, a rule.
+    Automation,
+}
+
+impl Operator {
+    /// This person as the cause of an event.
+    pub fn actor(&self) -> Actor {
+        Actor::Person {
+            id: self.id,
+            name: self.name.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Person { name, .. } | Self::Source { name, .. } => f.write_str(name),
+            Self::Automation => f.write_str("Muster"),
+        }
+    }
+}

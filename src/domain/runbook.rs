@@ -1,0 +1,202 @@
+//! A runbook: when it applies, how it starts, and its steps in order.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    id::StepId,
+    labels::Labels,
+    matcher::Matcher,
+    span::Span,
+    step::{Effect, Step, StepKind},
+    template::{Expression, Template},
+};
+
+/// One parsed runbook. Its YAML form is read by `catalog`; this form is what the engine runs and the database keeps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Runbook {
+    /// Its name in addresses and files.
+    pub slug: String,
+    /// What people call it.
+    pub title: String,
+    /// One or two sentences: when to use it and what it does.
+    pub summary: String,
+    /// The team that keeps it, if named.
+    pub owner: Option<String>,
+    /// Services it restores.
+    pub services: Vec<String>,
+    /// Any line may apply; inside a line every matcher must hold.
+    pub triggers: Vec<Vec<Matcher>>,
+    /// What happens when it matches.
+    pub start: StartMode,
+    /// More automatic starts than this become suggestions.
+    pub budget: Option<Budget>,
+    /// Values a run needs, by name.
+    pub inputs: BTreeMap<String, Input>,
+    /// Names of the target locks a run holds from start to end.
+    pub locks: Vec<Template>,
+    /// The steps, in the order they run.
+    pub steps: Vec<Step>,
+}
+
+/// What happens when a runbook matches an incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StartMode {
+    /// A run starts by itself.
+    Automatic,
+    /// It is offered on the incident page.
+    Suggest,
+    /// It is only found by looking for it.
+    Manual,
+}
+
+/// At most `runs` automatic starts in any stretch of `per`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// How many.
+    pub runs: u32,
+    /// In what time.
+    pub per: Span,
+}
+
+/// One value a run needs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Input {
+    /// Where it comes from, like `labels.cluster`; a person types it when absent.
+    pub from: Option<Expression>,
+    /// Whether a run may start without it.
+    pub required: bool,
+    /// Used when `from` gives nothing.
+    pub default: Option<String>,
+}
+
+/// Why a run cannot start with what is known: the inputs without a value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no value for the required input{} {}", if self.0.len() == 1 { "" } else { "s" }, self.0.join(", "))]
+pub struct MissingInputs(pub Vec<String>);
+
+impl Runbook {
+    /// The step of that name.
+    pub fn step(&self, id: &StepId) -> Option<&Step> {
+        self.steps.iter().find(|step| step.id == *id)
+    }
+
+    /// The gate a step runs under: the nearest gate above it, if any.
+    pub fn gate_over(&self, id: &StepId) -> Option<&Step> {
+        let at = self.steps.iter().position(|step| step.id == *id)?;
+        self.steps[..at]
+            .iter()
+            .rev()
+            .find(|step| matches!(step.kind, StepKind::Gate(_)))
+    }
+
+    /// The steps a gate lets through: those below it up to the next gate.
+    pub fn steps_under(&self, gate: &StepId) -> impl Iterator<Item = &Step> {
+        let start = self
+            .steps
+            .iter()
+            .position(|step| step.id == *gate)
+            .map_or(self.steps.len(), |at| at + 1);
+        self.steps[start..]
+            .iter()
+            .take_while(|step| !matches!(step.kind, StepKind::Gate(_)))
+    }
+
+    /// Which line of the trigger holds for these labels, and why each line does or does not.
+    pub fn match_labels(&self, labels: &Labels) -> TriggerReport {
+        let lines: Vec<TriggerLine> = self
+            .triggers
+            .iter()
+            .map(|line| TriggerLine {
+                matchers: line
+                    .iter()
+                    .map(|matcher| MatcherReport {
+                        matcher: matcher.to_string(),
+                        actual: labels.get(&matcher.name).to_owned(),
+                        holds: matcher.holds(labels),
+                    })
+                    .collect(),
+            })
+            .collect();
+        TriggerReport {
+            matched_line: lines.iter().position(TriggerLine::holds),
+            lines,
+        }
+    }
+
+    /// The inputs of a run: what a person gave first, then `from` in `context`, then the default.
+    pub fn resolve_inputs(
+        &self,
+        given: &BTreeMap<String, String>,
+        context: &serde_json::Value,
+    ) -> Result<BTreeMap<String, String>, MissingInputs> {
+        let mut resolved = BTreeMap::new();
+        let mut missing = Vec::new();
+        for (name, input) in &self.inputs {
+            let from_context = || {
+                let value = input.from.as_ref()?.evaluate(context).ok()?;
+                Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+            };
+            let value = given
+                .get(name)
+                .cloned()
+                .or_else(from_context)
+                .or_else(|| input.default.clone());
+            match value.filter(|value| !value.is_empty()) {
+                Some(value) => _ = resolved.insert(name.clone(), value),
+                None if input.required => missing.push(name.clone()),
+                None => _ = resolved.insert(name.clone(), String::new()),
+            }
+        }
+        match missing.is_empty() {
+            true => Ok(resolved),
+            false => Err(MissingInputs(missing)),
+        }
+    }
+
+    /// The names of the targets this runbook acts on, as written (they may hold templates).
+    pub fn target_names(&self) -> BTreeSet<&str> {
+        self.steps.iter().flat_map(Step::target_sources).collect()
+    }
+
+    /// Whether any step has an effect that may not be repeated at will.
+    pub fn has_effects(&self) -> bool {
+        self.steps.iter().any(|step| step.effect() != Effect::Safe)
+    }
+}
+
+/// How a runbook's trigger compares with one alert's labels, kept with each match.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TriggerReport {
+    /// Index of the first line that holds.
+    pub matched_line: Option<usize>,
+    /// Every line, compared.
+    pub lines: Vec<TriggerLine>,
+}
+
+/// One line of a trigger, compared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TriggerLine {
+    /// Its matchers, compared.
+    pub matchers: Vec<MatcherReport>,
+}
+
+/// One matcher and the value it met.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MatcherReport {
+    /// As written.
+    pub matcher: String,
+    /// The label's value; empty when absent.
+    pub actual: String,
+    /// Whether it holds.
+    pub holds: bool,
+}
+
+impl TriggerLine {
+    /// Whether every matcher holds.
+    pub fn holds(&self) -> bool {
+        self.matchers.iter().all(|matcher| matcher.holds)
+    }
+}

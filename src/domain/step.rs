@@ -1,0 +1,293 @@
+//! One step of a runbook: what it does, how often it may be tried, and what happens when it fails.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    id::StepId,
+    span::Span,
+    template::{Expression, Template},
+};
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Its name inside the runbook.
+    pub id: StepId,
+    /// What a person reads.
+    pub title: Option<Template>,
+    /// Background for the person at the page.
+    pub doc: Option<String>,
+    /// Which part of the recovery it belongs to.
+    pub phase: Option<Phase>,
+    /// Skipped unless this holds.
+    pub when: Option<Expression>,
+    /// How long one attempt may take.
+    pub timeout: Span,
+    /// How often and how far apart attempts are made.
+    pub retry: Retry,
+    /// What follows a failure that is final.
+    pub on_failure: OnFailure,
+    /// What it does.
+    pub kind: StepKind,
+}
+
+/// The parts of a recovery, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Find out what is true.
+    Detect,
+    /// Keep the failed part from doing harm.
+    Isolate,
+    /// Bring the service back.
+    Restore,
+    /// Prove that it is back.
+    Verify,
+}
+
+/// What a step does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StepKind {
+    /// `check`, `call` or `logs`: one action on a target.
+    Act(Act),
+    /// `gate`: people decide.
+    Gate(GateRule),
+    /// `manual`: a person does something and says so.
+    Manual {
+        /// What to do.
+        instruction: Template,
+    },
+    /// `wait`: a timer.
+    Wait {
+        /// How long.
+        length: Span,
+    },
+}
+
+/// One action on a target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Act {
+    /// Which word the author used; a check may find its target down and still succeed.
+    pub word: ActWord,
+    /// The action and its inputs.
+    pub request: Request,
+    /// When the answer counts as success; `result.ok` when absent.
+    pub expect: Option<Expression>,
+    /// Ask again until `expect` holds.
+    pub until: Option<Until>,
+    /// Whether it may be repeated.
+    pub effect: Effect,
+    /// The read-only probe that tells whether the effect is there.
+    pub verify: Option<Probe>,
+    /// What would take the effect back; shown to people at the gate.
+    pub undo: Option<Request>,
+}
+
+/// The author's word for an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ActWord {
+    /// Reads and judges.
+    Check,
+    /// Changes something.
+    Call,
+    /// Reads log lines.
+    Logs,
+}
+
+/// The name of an action kind and its inputs, with templates in any text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// The action kind.
+    pub action: ActionKind,
+    /// Its inputs as written; `target` names the target.
+    pub with: Value,
+}
+
+/// Every kind of action Muster can carry out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ActionKind {
+    /// One HTTP request.
+    Http,
+    /// One TCP connection.
+    Tcp,
+    /// One SQL statement.
+    Postgres,
+    /// One Prometheus instant query.
+    Prometheus,
+    /// HAProxy's runtime interface.
+    Haproxy,
+    /// Log lines from Loki.
+    Loki,
+    /// Log lines from Elasticsearch.
+    Elasticsearch,
+    /// The last lines of a local file.
+    File,
+    /// An allowed program with a list of arguments.
+    Command,
+}
+
+impl ActionKind {
+    /// All of them, in the order they are listed to people.
+    pub const ALL: [Self; 9] = [
+        Self::Http,
+        Self::Tcp,
+        Self::Postgres,
+        Self::Prometheus,
+        Self::Haproxy,
+        Self::Loki,
+        Self::Elasticsearch,
+        Self::File,
+        Self::Command,
+    ];
+
+    /// Its name in runbooks and targets.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Tcp => "tcp",
+            Self::Postgres => "postgres",
+            Self::Prometheus => "prometheus",
+            Self::Haproxy => "haproxy",
+            Self::Loki => "loki",
+            Self::Elasticsearch => "elasticsearch",
+            Self::File => "file",
+            Self::Command => "command",
+        }
+    }
+
+    /// The kind of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// The words an author may use it under.
+    pub fn words(self) -> &'static [ActWord] {
+        match self {
+            Self::Http | Self::Postgres | Self::Haproxy | Self::Command => &[ActWord::Check, ActWord::Call],
+            Self::Tcp | Self::Prometheus => &[ActWord::Check],
+            Self::Loki | Self::Elasticsearch | Self::File => &[ActWord::Logs],
+        }
+    }
+
+    /// The effect class of a `call` that names none: the strictest that fits the kind.
+    pub fn default_effect(self, word: ActWord) -> Effect {
+        match (word, self) {
+            (ActWord::Check | ActWord::Logs, _) => Effect::Safe,
+            (ActWord::Call, Self::Haproxy) => Effect::Idempotent,
+            (ActWord::Call, _) => Effect::Once,
+        }
+    }
+}
+
+/// Whether an effect may be repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effect {
+    /// Reading: repeat at will.
+    Safe,
+    /// Repeat with the same key.
+    Idempotent,
+    /// Never repeated without a person.
+    Once,
+}
+
+/// A read-only probe that tells whether an effect is there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    /// The reading action.
+    pub request: Request,
+    /// When the answer means "it is done"; `result.ok` when absent.
+    pub expect: Option<Expression>,
+    /// How long to keep asking after the effect was sent.
+    pub until: Until,
+}
+
+/// Ask every so often, for so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Until {
+    /// The pause between two questions.
+    pub every: Span,
+    /// When to give up.
+    pub within: Span,
+}
+
+/// How often and how far apart attempts are made: exponential with full jitter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retry {
+    /// Attempts in all; 1 means no repetition.
+    pub attempts: u32,
+    /// The longest first pause.
+    pub initial: Span,
+    /// The longest pause of all.
+    pub max: Span,
+}
+
+impl Retry {
+    /// One attempt only.
+    pub const NEVER: Self = Self {
+        attempts: 1,
+        initial: Span::from_secs(1),
+        max: Span::from_secs(30),
+    };
+}
+
+/// What follows a failure that is final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnFailure {
+    /// The run ends as failed.
+    Stop,
+    /// The next step runs.
+    Continue,
+}
+
+/// What a gate asks for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GateRule {
+    /// How many different people must approve.
+    pub approvals: u32,
+    /// Roles that may decide; an admin always may.
+    pub roles: Vec<super::operator::Role>,
+    /// Whether the person who started the run may approve.
+    pub requester_may_approve: bool,
+    /// How long a decision may take.
+    pub decide_within: Span,
+    /// How long an approval stays good before its first step starts.
+    pub use_within: Span,
+    /// What the people affected will notice.
+    pub impact: Option<Template>,
+}
+
+impl Step {
+    /// How its effect may be repeated; a step without an action has none.
+    pub fn effect(&self) -> Effect {
+        match &self.kind {
+            StepKind::Act(act) => act.effect,
+            _ => Effect::Safe,
+        }
+    }
+
+    /// The targets it names, as written: of the action, its probe and its undo.
+    pub fn target_sources(&self) -> impl Iterator<Item = &str> {
+        let requests = match &self.kind {
+            StepKind::Act(act) => [
+                Some(&act.request),
+                act.verify.as_ref().map(|probe| &probe.request),
+                act.undo.as_ref(),
+            ],
+            _ => [None, None, None],
+        };
+        requests.into_iter().flatten().filter_map(Request::target_source)
+    }
+}
+
+impl Request {
+    /// The target it names, as written.
+    pub fn target_source(&self) -> Option<&str> {
+        self.with.get("target").and_then(Value::as_str)
+    }
+}

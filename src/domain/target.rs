@@ -1,0 +1,213 @@
+//! Targets: the named things steps act on. A runbook names them; only here do addresses and credentials appear,
+//! and a credential is always a reference.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{digest::Digest, span::Span, step::ActionKind};
+
+/// A place to read a secret from when it is needed: `env:NAME` or `file:/path`. Never the secret itself.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum SecretRef {
+    /// An environment variable of the Muster process.
+    Env(String),
+    /// A file, read anew at each use, one final newline dropped.
+    File(String),
+}
+
+impl TryFrom<String> for SecretRef {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.split_once(':') {
+            Some(("env", name)) if !name.is_empty() => Ok(Self::Env(name.to_owned())),
+            Some(("file", path)) if path.starts_with('/') => Ok(Self::File(path.to_owned())),
+            // The text may be a secret put here by mistake, so it is not repeated.
+            _ => Err(
+                "a credential is a reference, env:NAME or file:/absolute/path, never the secret itself"
+                    .to_owned(),
+            ),
+        }
+    }
+}
+
+impl From<SecretRef> for String {
+    fn from(reference: SecretRef) -> Self {
+        match reference {
+            SecretRef::Env(name) => format!("env:{name}"),
+            SecretRef::File(path) => format!("file:{path}"),
+        }
+    }
+}
+
+/// A named thing steps act on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// What runbooks call it.
+    pub name: String,
+    /// For people: prod, staging, demo.
+    pub environment: Option<String>,
+    /// Free labels for people and filters.
+    pub labels: BTreeMap<String, String>,
+    /// The longest any one action on it may take, whatever the step says.
+    pub timeout_max: Span,
+    /// How it is reached.
+    pub connection: Connection,
+}
+
+/// How a target is reached, by kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Connection {
+    /// A web service; paths in steps are below `url`.
+    Http(HttpConnection),
+    /// A host and port that accepts connections, `host:port`.
+    Tcp {
+        /// `host:port`
+        address: String,
+    },
+    /// A Postgres database.
+    Postgres(PostgresConnection),
+    /// A Prometheus server.
+    Prometheus(HttpConnection),
+    /// HAProxy's runtime interface, `host:port` or `unix:/path`.
+    Haproxy {
+        /// `host:port` or `unix:/path`
+        address: String,
+    },
+    /// A Loki server.
+    Loki(HttpConnection),
+    /// An Elasticsearch server.
+    Elasticsearch(HttpConnection),
+    /// A log file on Muster's own machine.
+    File {
+        /// Absolute path.
+        path: String,
+    },
+    /// Programs on Muster's own machine that steps may run.
+    Command(CommandConnection),
+}
+
+/// How a web service is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpConnection {
+    /// Scheme, host, port and a path prefix.
+    pub url: url::Url,
+    /// Sent as `Authorization: Bearer …`.
+    #[serde(default)]
+    pub bearer: Option<SecretRef>,
+    /// Sent as `Authorization: Basic …`; the secret holds `user:password`.
+    #[serde(default)]
+    pub basic: Option<SecretRef>,
+    /// Further headers whose values are secrets.
+    #[serde(default)]
+    pub headers: BTreeMap<String, SecretRef>,
+}
+
+/// How a Postgres database is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PostgresConnection {
+    /// Host name, address, or a folder with a socket.
+    pub host: String,
+    /// Port, 5432 when absent.
+    #[serde(default = "postgres_port")]
+    pub port: u16,
+    /// Login.
+    pub user: String,
+    /// Database, the login's name when absent.
+    #[serde(default)]
+    pub database: Option<String>,
+    /// Password, if one is needed.
+    #[serde(default)]
+    pub password: Option<SecretRef>,
+    /// `disable`, `prefer` (when absent), `require` or `verify-full`.
+    #[serde(default)]
+    pub tls: Tls,
+}
+
+fn postgres_port() -> u16 {
+    5432
+}
+
+/// How strictly a Postgres connection is encrypted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tls {
+    /// Never.
+    Disable,
+    /// When the server offers it.
+    #[default]
+    Prefer,
+    /// Always.
+    Require,
+    /// Always, and the server must prove its name.
+    VerifyFull,
+}
+
+/// Programs that steps may run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommandConnection {
+    /// Absolute paths; a step names one of them.
+    pub programs: Vec<String>,
+    /// Working folder.
+    #[serde(default)]
+    pub dir: Option<String>,
+    /// Variables given to the program besides PATH; values are secrets.
+    #[serde(default)]
+    pub env: BTreeMap<String, SecretRef>,
+}
+
+impl Target {
+    /// Which actions it takes.
+    pub fn kind(&self) -> ActionKind {
+        match self.connection {
+            Connection::Http(_) => ActionKind::Http,
+            Connection::Tcp { .. } => ActionKind::Tcp,
+            Connection::Postgres(_) => ActionKind::Postgres,
+            Connection::Prometheus(_) => ActionKind::Prometheus,
+            Connection::Haproxy { .. } => ActionKind::Haproxy,
+            Connection::Loki(_) => ActionKind::Loki,
+            Connection::Elasticsearch(_) => ActionKind::Elasticsearch,
+            Connection::File { .. } => ActionKind::File,
+            Connection::Command(_) => ActionKind::Command,
+        }
+    }
+
+    /// What an approval is bound to: any change of address, login or limits changes it. Secrets are not part of
+    /// it, so rotating one voids nothing.
+    pub fn digest(&self) -> Digest {
+        Digest::of_json(&serde_json::to_value(self).unwrap_or_default())
+    }
+
+    /// Whether an action of this kind can be aimed at it. A TCP check fits anything with one host and port.
+    pub fn takes(&self, action: ActionKind) -> bool {
+        self.kind() == action
+    }
+}
+
+/// All targets of one reading of the file, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Targets(pub BTreeMap<String, Target>);
+
+impl Targets {
+    /// The target of that name that takes this action, or why there is none.
+    pub fn find(&self, name: &str, action: ActionKind) -> Result<&Target, String> {
+        let target = self.0.get(name).ok_or_else(|| match self.0.is_empty() {
+            true => format!("there is no target {name}: no targets are configured"),
+            false => format!("there is no target {name}; add it to the targets file"),
+        })?;
+        match target.takes(action) {
+            true => Ok(target),
+            false => Err(format!(
+                "target {name} is of kind {}, not {}",
+                target.kind().name(),
+                action.name()
+            )),
+        }
+    }
+}

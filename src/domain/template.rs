@@ -1,0 +1,378 @@
+//! The one expression language: minijinja expressions, as conditions and inside `{{ }}` in texts.
+//!
+//! A template is text with `{{ expression }}` only: no statements, no includes. An undefined name is an error.
+//! Fuel bounds time; it does not bound memory, so the filters and operators that can blow a text up are not there
+//! and both the source and the outcome are capped.
+
+use std::{collections::BTreeSet, sync::LazyLock};
+
+use minijinja::{AutoEscape, Environment, UndefinedBehavior};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The longest expression or template source, in bytes.
+pub const SOURCE_BYTES_MAX: usize = 4096;
+/// The longest text one template may make, in bytes.
+pub const RENDERED_BYTES_MAX: usize = 65_536;
+/// Instructions one evaluation may take; a loop-free expression needs a few dozen.
+const FUEL: u64 = 20_000;
+
+/// Why an expression or template cannot be used, or gave no value.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{0}")]
+pub struct TemplateError(pub String);
+
+/// A text with `{{ expression }}` places.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Template {
+    source: String,
+}
+
+/// A condition or value, like `result.rows[0].standby == false`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Expression {
+    source: String,
+}
+
+static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut engine = Environment::empty();
+    engine.set_undefined_behavior(UndefinedBehavior::Strict);
+    engine.set_auto_escape_callback(|_| AutoEscape::None);
+    engine.set_fuel(Some(FUEL));
+    engine.set_recursion_limit(16);
+    engine.add_filter("default", minijinja::filters::default);
+    engine.add_filter("length", minijinja::filters::length);
+    engine.add_filter("lower", minijinja::filters::lower);
+    engine.add_filter("upper", minijinja::filters::upper);
+    engine.add_filter("trim", minijinja::filters::trim);
+    engine.add_filter("int", minijinja::filters::int);
+    engine.add_filter("float", minijinja::filters::float);
+    engine.add_filter("abs", minijinja::filters::abs);
+    engine.add_filter("round", minijinja::filters::round);
+    engine.add_filter("first", minijinja::filters::first);
+    engine.add_filter("last", minijinja::filters::last);
+    engine.add_test("defined", minijinja::tests::is_defined);
+    engine.add_test("undefined", minijinja::tests::is_undefined);
+    engine.add_test("none", minijinja::tests::is_none);
+    engine.add_test("number", minijinja::tests::is_number);
+    engine.add_test("string", minijinja::tests::is_string);
+    engine
+});
+
+fn message(error: &minijinja::Error) -> TemplateError {
+    let kind = match error.kind() {
+        minijinja::ErrorKind::OutOfFuel => "the expression takes too long".to_owned(),
+        kind => kind.to_string(),
+    };
+    TemplateError(match error.detail() {
+        Some(detail) => format!("{kind}: {detail}"),
+        None => kind,
+    })
+}
+
+fn bounded(source: &str) -> Result<(), TemplateError> {
+    if source.len() > SOURCE_BYTES_MAX {
+        return Err(TemplateError(format!("longer than {SOURCE_BYTES_MAX} bytes")));
+    }
+    Ok(())
+}
+
+/// `*` repeats texts and `..` builds ranges without spending fuel, so an expression outside quotes may not hold them.
+fn refuse_blow_ups(source: &str) -> Result<(), TemplateError> {
+    let mut quote = None;
+    let mut previous = ' ';
+    for c in source.chars() {
+        match quote {
+            Some(open) if c == open && previous != '\\' => quote = None,
+            Some(_) => {}
+            None if c == '"' || c == '\'' => quote = Some(c),
+            None if c == '*' => {
+                return Err(TemplateError(
+                    "the operator * is not part of the language".to_owned(),
+                ));
+            }
+            None => {}
+        }
+        previous = c;
+    }
+    Ok(())
+}
+
+impl Expression {
+    /// Checks the syntax of `source`.
+    pub fn parse(source: &str) -> Result<Self, TemplateError> {
+        bounded(source)?;
+        refuse_blow_ups(source)?;
+        ENGINE
+            .compile_expression(source)
+            .map_err(|error| message(&error))?;
+        Ok(Self {
+            source: source.trim().to_owned(),
+        })
+    }
+
+    /// The text as written.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The value in `context`, an object of names. An undefined name is an error.
+    pub fn evaluate(&self, context: &Value) -> Result<Value, TemplateError> {
+        let expression = ENGINE
+            .compile_expression(&self.source)
+            .map_err(|error| message(&error))?;
+        let value = expression
+            .eval(minijinja::value::Serde(context))
+            .map_err(|error| message(&error))?;
+        if value.is_undefined() {
+            return Err(TemplateError(format!("{} is not defined", self.source)));
+        }
+        serde_json::to_value(&value).map_err(|error| TemplateError(error.to_string()))
+    }
+
+    /// Whether the condition holds in `context`: false, null, zero and the empty text do not.
+    pub fn holds(&self, context: &Value) -> Result<bool, TemplateError> {
+        Ok(match self.evaluate(context)? {
+            Value::Null => false,
+            Value::Bool(value) => value,
+            Value::Number(number) => number.as_f64() != Some(0.0),
+            Value::String(text) => !text.is_empty(),
+            Value::Array(items) => !items.is_empty(),
+            Value::Object(map) => !map.is_empty(),
+        })
+    }
+
+    /// The names this expression reads, with their first levels, like `steps.ask` or `inputs.cluster`.
+    pub fn references(&self) -> BTreeSet<String> {
+        ENGINE
+            .compile_expression(&self.source)
+            .map(|expression| expression.undeclared_variables(true).into_iter().collect())
+            .unwrap_or_default()
+    }
+}
+
+impl Template {
+    /// Checks every `{{ }}` of `source` and that nothing else of the template language is used.
+    pub fn parse(source: &str) -> Result<Self, TemplateError> {
+        bounded(source)?;
+        for part in parts(source)? {
+            if let Part::Expression(expression) = part {
+                Expression::parse(expression)?;
+            }
+        }
+        Ok(Self {
+            source: source.to_owned(),
+        })
+    }
+
+    /// The text as written.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The text with every place filled in from `context`.
+    pub fn render(&self, context: &Value) -> Result<String, TemplateError> {
+        let mut out = String::new();
+        for part in parts(&self.source)? {
+            match part {
+                Part::Text(text) => out.push_str(text),
+                Part::Expression(source) => match Expression::parse(source)?.evaluate(context)? {
+                    Value::String(text) => out.push_str(&text),
+                    other => out.push_str(&other.to_string()),
+                },
+            }
+            if out.len() > RENDERED_BYTES_MAX {
+                return Err(TemplateError(format!(
+                    "the text grows over {RENDERED_BYTES_MAX} bytes"
+                )));
+            }
+        }
+        Ok(out)
+    }
+
+    /// Like [`Template::render`], but a template that is one single `{{ }}` keeps the type of its value.
+    pub fn render_value(&self, context: &Value) -> Result<Value, TemplateError> {
+        match parts(&self.source)?.as_slice() {
+            [Part::Expression(source)] => Expression::parse(source)?.evaluate(context),
+            _ => self.render(context).map(Value::String),
+        }
+    }
+
+    /// The names all its expressions read.
+    pub fn references(&self) -> BTreeSet<String> {
+        parts(&self.source)
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|part| match part {
+                Part::Expression(source) => Expression::parse(source).ok(),
+                Part::Text(_) => None,
+            })
+            .flat_map(|expression| expression.references())
+            .collect()
+    }
+}
+
+/// Renders every text inside `tree`; keys stay as they are.
+pub fn render_tree(tree: &Value, context: &Value) -> Result<Value, TemplateError> {
+    Ok(match tree {
+        Value::String(text) => Template { source: text.clone() }.render_value(context)?,
+        Value::Array(items) => Value::Array(
+            items
+                .iter()
+                .map(|item| render_tree(item, context))
+                .collect::<Result<_, _>>()?,
+        ),
+        Value::Object(map) => Value::Object(
+            map.iter()
+                .map(|(key, value)| {
+                    render_tree(value, context)
+                        .map(|value| (key.clone(), value))
+                        .map_err(|TemplateError(problem)| TemplateError(format!("{key}: {problem}")))
+                })
+                .collect::<Result<_, _>>()?,
+        ),
+        scalar => scalar.clone(),
+    })
+}
+
+/// The names all the texts inside `tree` read.
+pub fn tree_references(tree: &Value) -> BTreeSet<String> {
+    match tree {
+        Value::String(text) => Template { source: text.clone() }.references(),
+        Value::Array(items) => items.iter().flat_map(tree_references).collect(),
+        Value::Object(map) => map.values().flat_map(tree_references).collect(),
+        _ => BTreeSet::new(),
+    }
+}
+
+enum Part<'a> {
+    Text(&'a str),
+    Expression(&'a str),
+}
+
+fn parts(source: &str) -> Result<Vec<Part<'_>>, TemplateError> {
+    let mut parts = Vec::new();
+    let mut rest = source;
+    while let Some(open) = rest.find("{{") {
+        if open > 0 {
+            parts.push(Part::Text(&rest[..open]));
+        }
+        let inside = &rest[open + 2..];
+        let close = inside
+            .find("}}")
+            .ok_or_else(|| TemplateError("{{ without its }}".to_owned()))?;
+        parts.push(Part::Expression(inside[..close].trim()));
+        rest = &inside[close + 2..];
+    }
+    if rest.contains("{%") || rest.contains("{#") || parts_hold_statements(&parts) {
+        return Err(TemplateError(
+            "only {{ expression }} is part of the language, no {% or {#".to_owned(),
+        ));
+    }
+    if !rest.is_empty() {
+        parts.push(Part::Text(rest));
+    }
+    Ok(parts)
+}
+
+fn parts_hold_statements(parts: &[Part<'_>]) -> bool {
+    parts
+        .iter()
+        .any(|part| matches!(part, Part::Text(text) if text.contains("{%") || text.contains("{#")))
+}
+
+macro_rules! text_like {
+    ($name:ident) => {
+        impl TryFrom<String> for $name {
+            type Error = TemplateError;
+
+            fn try_from(source: String) -> Result<Self, TemplateError> {
+                Self::parse(&source)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(value: $name) -> Self {
+                value.source
+            }
+        }
+    };
+}
+
+text_like!(Template);
+text_like!(Expression);
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn conditions_hold_or_say_why_not() {
+        let context =
+            json!({"result": {"ok": false, "rows": [{"standby": false}], "value": 1.0}, "steps": {"a-b": 3}});
+        for (source, holds) in [
+            ("not result.ok", true),
+            ("result.rows[0].standby == false", true),
+            ("result.value == 1", true),
+            ("steps['a-b'] > 3", false),
+            ("result.missing is defined", false),
+            ("result.rows | length == 1 and 'a' in 'abc'", true),
+        ] {
+            assert_eq!(
+                Expression::parse(source).unwrap().holds(&context),
+                Ok(holds),
+                "{source}"
+            );
+        }
+        for source in ["missing", "missing.deeper", "result.missing.deeper == 1"] {
+            assert!(
+                Expression::parse(source).unwrap().holds(&context).is_err(),
+                "{source}"
+            );
+        }
+        for source in ["", "a ==", "a b", "'x' * 1000000"] {
+            assert!(Expression::parse(source).is_err(), "{source}");
+        }
+    }
+
+    #[test]
+    fn a_value_from_outside_is_never_a_template() {
+        let context = json!({"labels": {"x": "{{ 7*7 }} {% raw %}"}, "n": 5});
+        assert_eq!(
+            Template::parse("v={{ labels.x }}/{{n}}")
+                .unwrap()
+                .render(&context)
+                .unwrap(),
+            "v={{ 7*7 }} {% raw %}/5"
+        );
+        assert_eq!(
+            render_tree(&json!({"limit": "{{ n }}", "k": ["{{ n }}!"]}), &context).unwrap(),
+            json!({"limit": 5, "k": ["5!"]})
+        );
+    }
+
+    #[test]
+    fn only_expressions_are_in_the_language() {
+        for source in [
+            "{% set a = 1 %}",
+            "{# note #}",
+            "{{ a ",
+            "{{ }}",
+            "{{ range(9) }}{% for %}",
+            "{{ 'x' | replace('x', 'yy') }}",
+        ] {
+            let outcome = Template::parse(source).and_then(|template| template.render(&json!({"a": 1})));
+            assert!(outcome.is_err(), "{source}: {outcome:?}");
+        }
+        assert_eq!(
+            Template::parse("{{ steps.ask.by }} {{ inputs.c }}")
+                .unwrap()
+                .references(),
+            ["inputs.c".to_owned(), "steps.ask.by".to_owned()].into()
+        );
+    }
+}
