@@ -9,6 +9,7 @@ pub mod labels;
 pub mod matcher;
 
 pub mod alert;
+pub mod incident;
 
 pub mod template;
 
@@ -20,3 +21,11 @@ pub mod action;
 pub mod backoff;
 
 pub mod operator;
+
+pub mod approval;
+
+pub mod event;
+
+pub mod run;
+
+pub mod plan;

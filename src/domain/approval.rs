@@ -1,0 +1,174 @@
+//! Gates: what an approval is bound to, who may give it, and when it lapses.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    action::Rendered,
+    digest::Digest,
+    id::{OperatorId, StepId},
+    operator::{Operator, Role},
+    step::GateRule,
+};
+
+/// Everything an approval is given for. Two that are equal have the same digest; any change voids the approval.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bound {
+    /// Content of the runbook version.
+    pub version: Digest,
+    /// The gate.
+    pub gate: StepId,
+    /// Every action below the gate up to the next one, as it will be sent.
+    pub steps: Vec<BoundStep>,
+    /// What was found before the gate.
+    pub evidence: Vec<Evidence>,
+}
+
+/// One action below a gate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BoundStep {
+    /// Which step.
+    pub step: StepId,
+    /// What a person reads.
+    pub title: String,
+    /// What will be sent.
+    pub request: Rendered,
+    /// The same, as a person can check it.
+    pub command: String,
+    /// Address, login and limits of its target.
+    pub target: Digest,
+    /// What would take it back.
+    pub undo: Option<String>,
+    /// Whether it changes anything.
+    pub changes: bool,
+}
+
+/// One finding made before a gate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The step that found it.
+    pub step: StepId,
+    /// What a person reads.
+    pub title: String,
+    /// The finding in one line.
+    pub summary: String,
+    /// When it was true.
+    pub at: DateTime<Utc>,
+}
+
+impl Bound {
+    /// The hash a decision carries.
+    pub fn digest(&self) -> Digest {
+        Digest::of_json(&serde_json::to_value(self).unwrap_or_default())
+    }
+}
+
+/// What a person says at a gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Do it.
+    Approve,
+    /// Do not.
+    Reject,
+}
+
+impl Verdict {
+    /// Its name in the database and in forms.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Approve => "approve",
+            Self::Reject => "reject",
+        }
+    }
+}
+
+/// Where a request for a decision stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ApprovalState {
+    /// Waits for people.
+    Pending,
+    /// Enough people approved; good until its use-by time.
+    Approved,
+    /// Somebody rejected it.
+    Rejected,
+    /// A clock ran out.
+    Expired,
+    /// What it was bound to changed, or its run ended.
+    Void,
+}
+
+impl ApprovalState {
+    /// Its name in the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Approved => "approved",
+            Self::Rejected => "rejected",
+            Self::Expired => "expired",
+            Self::Void => "void",
+        }
+    }
+
+    /// The state of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Pending, Self::Approved, Self::Rejected, Self::Expired, Self::Void]
+            .into_iter()
+            .find(|state| state.name() == name)
+    }
+}
+
+/// Why a person may not decide.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Their role is not among those the gate names.
+    #[error("this gate asks for {wanted}; you are {actual}")]
+    Role {
+        /// Roles the gate names.
+        wanted: String,
+        /// Theirs.
+        actual: Role,
+    },
+    /// They started the run and the gate wants a second person.
+    #[error("you started this run, and this gate wants somebody else to decide")]
+    Requester,
+}
+
+/// Whether this person may decide at a gate with this rule, on a run that `requester` started.
+pub fn may_decide(rule: &GateRule, person: &Operator, requester: Option<OperatorId>) -> Result<(), Refusal> {
+    if requester == Some(person.id) && !rule.requester_may_approve {
+        return Err(Refusal::Requester);
+    }
+    if person.role != Role::Admin && !rule.roles.contains(&person.role) {
+        let wanted: Vec<&str> = rule.roles.iter().map(|role| role.name()).collect();
+        return Err(Refusal::Role { wanted: wanted.join(" or "), actual: person.role });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::span::Span;
+
+    #[test]
+    fn the_requester_and_the_wrong_role_are_refused() {
+        let mut rule = GateRule {
+            approvals: 1,
+            roles: vec![Role::Approver],
+            requester_may_approve: false,
+            decide_within: Span::from_secs(900),
+            use_within: Span::from_secs(600),
+            impact: None,
+        };
+        let person = |id, role| Operator { id: OperatorId(id), name: "p".to_owned(), role };
+        let requester = Some(OperatorId(1));
+        assert_eq!(may_decide(&rule, &person(1, Role::Admin), requester), Err(Refusal::Requester));
+        assert_eq!(may_decide(&rule, &person(2, Role::Admin), requester), Ok(()));
+        assert_eq!(may_decide(&rule, &person(2, Role::Approver), requester), Ok(()));
+        assert!(matches!(may_decide(&rule, &person(2, Role::Responder), None), Err(Refusal::Role { .. })));
+        rule.requester_may_approve = true;
+        assert_eq!(may_decide(&rule, &person(1, Role::Approver), requester), Ok(()));
+    }
+}

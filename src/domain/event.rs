@@ -1,0 +1,188 @@
+//! Events: every fact the timeline can hold, its place in the chain, and its sentence.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{
+    digest::Digest,
+    id::{IncidentId, RunId},
+    incident::Severity,
+    operator::Actor,
+    run::RunFact,
+};
+
+/// One fact about an incident itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the fields repeat the words of the variants")]
+pub enum IncidentFact {
+    /// It exists.
+    Opened { title: String, severity: Severity, reason: String },
+    /// Alerts began to fire in it. Names are the first few of `count`.
+    AlertsFired { count: usize, names: Vec<String>, reason: String },
+    /// Alerts in it ended, by their own resolve.
+    AlertsResolved { count: usize, names: Vec<String>, last_ended_at: DateTime<Utc> },
+    /// An alert kept firing with a later start: its sender restarted.
+    StartMoved { name: String, from: DateTime<Utc>, to: DateTime<Utc> },
+    /// A firing report came for an alert that had ended; believed when it lasts until `due`.
+    RefirePending { count: usize, names: Vec<String>, due: DateTime<Utc> },
+    /// The sender cut the list of alerts; recovery can no longer be seen from deliveries alone.
+    Truncated { hidden: i32 },
+    /// A runbook applies.
+    Matched { runbook: String, version: i32, line: String },
+    /// No runbook applies.
+    NoMatch { considered: usize },
+    /// Every alert has ended; it recovers unless something fires again before `until`.
+    RecoveryBegan { until: DateTime<Utc> },
+    /// Something fired again.
+    RecoveryBroken { name: String },
+    /// It recovered by itself: every alert stayed ended.
+    Recovered { ended_at: DateTime<Utc> },
+    /// It came back soon after it was over.
+    Reopened { name: String },
+    /// It is like one before it.
+    Recurrence { of: IncidentId },
+    /// A person took it.
+    Acknowledged,
+    /// The harm has stopped.
+    Mitigated { reason: String },
+    /// A person says that it is over.
+    Resolved { reason: String },
+    /// It is written up.
+    Closed,
+    /// A person changed how bad it is.
+    SeverityChanged { from: Severity, to: Severity, reason: String },
+    /// A person wrote something down.
+    Note { text: String },
+    /// A heartbeat was not heard.
+    HeartbeatMissed { name: String, last_seen_at: DateTime<Utc> },
+    /// A heartbeat is heard again.
+    HeartbeatHeard { name: String },
+    /// An automatic start became a suggestion.
+    StartHeldBack { runbook: String, reason: String },
+}
+
+/// A fact of any kind.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// About the incident.
+    Incident(IncidentFact),
+    /// About one of its runs.
+    Run(RunId, RunFact),
+}
+
+/// An event to be written, with who caused it and when it happened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewEvent {
+    /// What happened.
+    pub event: Event,
+    /// Who or what caused it.
+    pub actor: Actor,
+    /// When it happened, by the best clock known for it.
+    pub occurred_at: DateTime<Utc>,
+}
+
+/// An event as the timeline holds it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recorded {
+    /// Place in the incident's timeline: 1, 2, 3 … without gaps, in commit order.
+    pub seq: i64,
+    /// What happened.
+    pub event: Event,
+    /// Who or what caused it.
+    pub actor: Actor,
+    /// When it happened.
+    pub occurred_at: DateTime<Utc>,
+    /// When it was written down.
+    pub recorded_at: DateTime<Utc>,
+    /// The chain up to and including it.
+    pub hash: Digest,
+}
+
+impl From<IncidentFact> for Event {
+    fn from(fact: IncidentFact) -> Self {
+        Self::Incident(fact)
+    }
+}
+
+impl Event {
+    /// The fact as JSON, with its `kind` inside.
+    pub fn body(&self) -> Value {
+        match self {
+            Self::Incident(fact) => serde_json::to_value(fact),
+            Self::Run(_, fact) => serde_json::to_value(fact),
+        }
+        .unwrap_or_default()
+    }
+
+    /// Reads a stored fact back.
+    pub fn from_body(run: Option<RunId>, body: Value) -> Result<Self, serde_json::Error> {
+        Ok(match run {
+            Some(run) => Self::Run(run, serde_json::from_value(body)?),
+            None => Self::Incident(serde_json::from_value(body)?),
+        })
+    }
+
+    /// Its kind, as the timeline's filter knows it.
+    pub fn kind(&self) -> String {
+        self.body().get("kind").and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
+}
+
+impl NewEvent {
+    /// An event that Muster itself caused just now.
+    pub fn automatic(event: impl Into<Event>, now: DateTime<Utc>) -> Self {
+        Self { event: event.into(), actor: Actor::Automation, occurred_at: now }
+    }
+
+    /// An event about a run that Muster itself caused just now.
+    pub fn of_run(run: RunId, fact: RunFact, now: DateTime<Utc>) -> Self {
+        Self { event: Event::Run(run, fact), actor: Actor::Automation, occurred_at: now }
+    }
+
+    /// An event that somebody caused just now.
+    pub fn by(actor: Actor, event: impl Into<Event>, now: DateTime<Utc>) -> Self {
+        Self { event: event.into(), actor, occurred_at: now }
+    }
+}
+
+/// The link of the chain for an event at `seq`, from the link before it and everything the event says.
+pub fn chain(previous: Digest, incident: IncidentId, seq: i64, event: &NewEvent, recorded_at: DateTime<Utc>) -> Digest {
+    let run = match &event.event {
+        Event::Run(run, _) => Some(*run),
+        Event::Incident(_) => None,
+    };
+    Digest::chained(
+        previous,
+        &json!({
+            "incident": incident,
+            "seq": seq,
+            "run": run,
+            "body": event.event.body(),
+            "actor": event.actor,
+            "occurred_us": event.occurred_at.timestamp_micros(),
+            "recorded_us": recorded_at.timestamp_micros(),
+        }),
+    )
+}
+
+/// The first recorded event whose hash does not follow from those before it; `None` when the chain holds.
+pub fn first_broken_link<'a>(
+    incident: IncidentId,
+    timeline: impl IntoIterator<Item = &'a Recorded>,
+) -> Option<i64> {
+    let mut previous = Digest::ZERO;
+    for (index, recorded) in timeline.into_iter().enumerate() {
+        let event = NewEvent {
+            event: recorded.event.clone(),
+            actor: recorded.actor.clone(),
+            occurred_at: recorded.occurred_at,
+        };
+        previous = chain(previous, incident, recorded.seq, &event, recorded.recorded_at);
+        if previous != recorded.hash || recorded.seq != index as i64 + 1 {
+            return Some(recorded.seq);
+        }
+    }
+    None
+}
