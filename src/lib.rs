@@ -1,3 +1,4 @@
 //! Muster.
 
 pub mod domain;
+pub mod store;

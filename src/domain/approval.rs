@@ -113,9 +113,15 @@ impl ApprovalState {
 
     /// The state of that name.
     pub fn named(name: &str) -> Option<Self> {
-        [Self::Pending, Self::Approved, Self::Rejected, Self::Expired, Self::Void]
-            .into_iter()
-            .find(|state| state.name() == name)
+        [
+            Self::Pending,
+            Self::Approved,
+            Self::Rejected,
+            Self::Expired,
+            Self::Void,
+        ]
+        .into_iter()
+        .find(|state| state.name() == name)
     }
 }
 
@@ -142,7 +148,10 @@ pub fn may_decide(rule: &GateRule, person: &Operator, requester: Option<Operator
     }
     if person.role != Role::Admin && !rule.roles.contains(&person.role) {
         let wanted: Vec<&str> = rule.roles.iter().map(|role| role.name()).collect();
-        return Err(Refusal::Role { wanted: wanted.join(" or "), actual: person.role });
+        return Err(Refusal::Role {
+            wanted: wanted.join(" or "),
+            actual: person.role,
+        });
     }
     Ok(())
 }
@@ -162,12 +171,22 @@ mod tests {
             use_within: Span::from_secs(600),
             impact: None,
         };
-        let person = |id, role| Operator { id: OperatorId(id), name: "p".to_owned(), role };
+        let person = |id, role| Operator {
+            id: OperatorId(id),
+            name: "p".to_owned(),
+            role,
+        };
         let requester = Some(OperatorId(1));
-        assert_eq!(may_decide(&rule, &person(1, Role::Admin), requester), Err(Refusal::Requester));
+        assert_eq!(
+            may_decide(&rule, &person(1, Role::Admin), requester),
+            Err(Refusal::Requester)
+        );
         assert_eq!(may_decide(&rule, &person(2, Role::Admin), requester), Ok(()));
         assert_eq!(may_decide(&rule, &person(2, Role::Approver), requester), Ok(()));
-        assert!(matches!(may_decide(&rule, &person(2, Role::Responder), None), Err(Refusal::Role { .. })));
+        assert!(matches!(
+            may_decide(&rule, &person(2, Role::Responder), None),
+            Err(Refusal::Role { .. })
+        ));
         rule.requester_may_approve = true;
         assert_eq!(may_decide(&rule, &person(1, Role::Approver), requester), Ok(()));
     }

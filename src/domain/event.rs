@@ -18,19 +18,43 @@ use super::{
 #[expect(missing_docs, reason = "the fields repeat the words of the variants")]
 pub enum IncidentFact {
     /// It exists.
-    Opened { title: String, severity: Severity, reason: String },
+    Opened {
+        title: String,
+        severity: Severity,
+        reason: String,
+    },
     /// Alerts began to fire in it. Names are the first few of `count`.
-    AlertsFired { count: usize, names: Vec<String>, reason: String },
+    AlertsFired {
+        count: usize,
+        names: Vec<String>,
+        reason: String,
+    },
     /// Alerts in it ended, by their own resolve.
-    AlertsResolved { count: usize, names: Vec<String>, last_ended_at: DateTime<Utc> },
+    AlertsResolved {
+        count: usize,
+        names: Vec<String>,
+        last_ended_at: DateTime<Utc>,
+    },
     /// An alert kept firing with a later start: its sender restarted.
-    StartMoved { name: String, from: DateTime<Utc>, to: DateTime<Utc> },
+    StartMoved {
+        name: String,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+    },
     /// A firing report came for an alert that had ended; believed when it lasts until `due`.
-    RefirePending { count: usize, names: Vec<String>, due: DateTime<Utc> },
+    RefirePending {
+        count: usize,
+        names: Vec<String>,
+        due: DateTime<Utc>,
+    },
     /// The sender cut the list of alerts; recovery can no longer be seen from deliveries alone.
     Truncated { hidden: i32 },
     /// A runbook applies.
-    Matched { runbook: String, version: i32, line: String },
+    Matched {
+        runbook: String,
+        version: i32,
+        line: String,
+    },
     /// No runbook applies.
     NoMatch { considered: usize },
     /// Every alert has ended; it recovers unless something fires again before `until`.
@@ -52,11 +76,18 @@ pub enum IncidentFact {
     /// It is written up.
     Closed,
     /// A person changed how bad it is.
-    SeverityChanged { from: Severity, to: Severity, reason: String },
+    SeverityChanged {
+        from: Severity,
+        to: Severity,
+        reason: String,
+    },
     /// A person wrote something down.
     Note { text: String },
     /// A heartbeat was not heard.
-    HeartbeatMissed { name: String, last_seen_at: DateTime<Utc> },
+    HeartbeatMissed {
+        name: String,
+        last_seen_at: DateTime<Utc>,
+    },
     /// A heartbeat is heard again.
     HeartbeatHeard { name: String },
     /// An automatic start became a suggestion.
@@ -126,29 +157,51 @@ impl Event {
 
     /// Its kind, as the timeline's filter knows it.
     pub fn kind(&self) -> String {
-        self.body().get("kind").and_then(Value::as_str).unwrap_or_default().to_owned()
+        self.body()
+            .get("kind")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
     }
 }
 
 impl NewEvent {
     /// An event that Muster itself caused just now.
     pub fn automatic(event: impl Into<Event>, now: DateTime<Utc>) -> Self {
-        Self { event: event.into(), actor: Actor::Automation, occurred_at: now }
+        Self {
+            event: event.into(),
+            actor: Actor::Automation,
+            occurred_at: now,
+        }
     }
 
     /// An event about a run that Muster itself caused just now.
     pub fn of_run(run: RunId, fact: RunFact, now: DateTime<Utc>) -> Self {
-        Self { event: Event::Run(run, fact), actor: Actor::Automation, occurred_at: now }
+        Self {
+            event: Event::Run(run, fact),
+            actor: Actor::Automation,
+            occurred_at: now,
+        }
     }
 
     /// An event that somebody caused just now.
     pub fn by(actor: Actor, event: impl Into<Event>, now: DateTime<Utc>) -> Self {
-        Self { event: event.into(), actor, occurred_at: now }
+        Self {
+            event: event.into(),
+            actor,
+            occurred_at: now,
+        }
     }
 }
 
 /// The link of the chain for an event at `seq`, from the link before it and everything the event says.
-pub fn chain(previous: Digest, incident: IncidentId, seq: i64, event: &NewEvent, recorded_at: DateTime<Utc>) -> Digest {
+pub fn chain(
+    previous: Digest,
+    incident: IncidentId,
+    seq: i64,
+    event: &NewEvent,
+    recorded_at: DateTime<Utc>,
+) -> Digest {
     let run = match &event.event {
         Event::Run(run, _) => Some(*run),
         Event::Incident(_) => None,

@@ -14,15 +14,28 @@ use super::{
 #[expect(missing_docs, reason = "the fields repeat the words of the variants")]
 pub enum Next {
     /// Start this attempt. `gate` is the approval it needs to be checked against, if it changes anything.
-    Act { step: StepId, attempt: u32, permit: u32, gate: Option<(StepId, ApprovalId)> },
+    Act {
+        step: StepId,
+        attempt: u32,
+        permit: u32,
+        gate: Option<(StepId, ApprovalId)>,
+    },
     /// An attempt began and its worker is gone: say so, then plan again.
-    Interrupted { step: StepId, attempt: u32, effect: Effect },
+    Interrupted {
+        step: StepId,
+        attempt: u32,
+        effect: Effect,
+    },
     /// Ask the verify probe whether it was done.
     Settle { step: StepId, attempt: u32 },
     /// Ask people.
     OpenGate { step: StepId },
     /// A gate's clock ran out; `unused` when it was approved.
-    ExpireGate { step: StepId, approval: ApprovalId, unused: bool },
+    ExpireGate {
+        step: StepId,
+        approval: ApprovalId,
+        unused: bool,
+    },
     /// Ask a person to do something.
     AskManual { step: StepId },
     /// Start a timer.
@@ -49,19 +62,32 @@ pub fn next(runbook: &Runbook, run: &RunState, now: DateTime<Utc>) -> Next {
         // An attempt that may be out there is settled before anything else, a stop request included.
         match state {
             StepState::Started { attempt, effect, .. } => {
-                return Next::Interrupted { step: id(), attempt: *attempt, effect: *effect };
+                return Next::Interrupted {
+                    step: id(),
+                    attempt: *attempt,
+                    effect: *effect,
+                };
             }
             StepState::Succeeded | StepState::Satisfied | StepState::Skipped => continue,
             StepState::Failed { .. } if step.on_failure == OnFailure::Continue => continue,
             // A gate that is open to its steps is behind us, until it lapses.
-            StepState::Approved { approval, use_by } if step_waits_under(runbook, run, &step.id) && *use_by <= now => {
-                return Next::ExpireGate { step: id(), approval: *approval, unused: true };
+            StepState::Approved { approval, use_by }
+                if step_waits_under(runbook, run, &step.id) && *use_by <= now =>
+            {
+                return Next::ExpireGate {
+                    step: id(),
+                    approval: *approval,
+                    unused: true,
+                };
             }
             StepState::Approved { .. } => continue,
             _ => {}
         }
         if let Some(reason) = &run.stop_requested {
-            return Next::Finish { result: RunResult::Stopped, reason: reason.clone() };
+            return Next::Finish {
+                result: RunResult::Stopped,
+                reason: reason.clone(),
+            };
         }
         return match state {
             StepState::Ready { attempt, permit } => match &step.kind {
@@ -72,22 +98,31 @@ pub fn next(runbook: &Runbook, run: &RunState, now: DateTime<Utc>) -> Next {
             },
             StepState::RetryAt { due, .. } if *due > now => Next::Sleep { until: *due },
             StepState::RetryAt { attempt, permit, .. } => act(runbook, run, &step.id, attempt + 1, *permit),
-            StepState::Unknown { attempt, probed: false, .. } if has_probe(&step.kind) => {
-                Next::Settle { step: id(), attempt: *attempt }
-            }
+            StepState::Unknown {
+                attempt,
+                probed: false,
+                ..
+            } if has_probe(&step.kind) => Next::Settle {
+                step: id(),
+                attempt: *attempt,
+            },
             StepState::Unknown { .. } | StepState::ManualOpen => Next::AwaitPerson,
-            StepState::GateOpen { approval, decide_by } if *decide_by <= now => {
-                Next::ExpireGate { step: id(), approval: *approval, unused: false }
-            }
+            StepState::GateOpen { approval, decide_by } if *decide_by <= now => Next::ExpireGate {
+                step: id(),
+                approval: *approval,
+                unused: false,
+            },
             StepState::GateOpen { decide_by, .. } => Next::Sleep { until: *decide_by },
             StepState::Waiting { until } if *until > now => Next::Sleep { until: *until },
             StepState::Waiting { .. } => Next::EndWait { step: id() },
-            StepState::Rejected { reason } => {
-                Next::Finish { result: RunResult::Rejected, reason: reason.clone() }
-            }
-            StepState::Failed { message } => {
-                Next::Finish { result: RunResult::Failed, reason: format!("{}: {message}", step.id) }
-            }
+            StepState::Rejected { reason } => Next::Finish {
+                result: RunResult::Rejected,
+                reason: reason.clone(),
+            },
+            StepState::Failed { message } => Next::Finish {
+                result: RunResult::Failed,
+                reason: format!("{}: {message}", step.id),
+            },
             StepState::Started { .. }
             | StepState::Succeeded
             | StepState::Satisfied
@@ -95,16 +130,27 @@ pub fn next(runbook: &Runbook, run: &RunState, now: DateTime<Utc>) -> Next {
             | StepState::Approved { .. } => continue,
         };
     }
-    Next::Finish { result: RunResult::Succeeded, reason: String::new() }
+    Next::Finish {
+        result: RunResult::Succeeded,
+        reason: String::new(),
+    }
 }
 
 fn act(runbook: &Runbook, run: &RunState, id: &StepId, attempt: u32, permit: u32) -> Next {
     let changes = runbook.step(id).is_some_and(|step| step.effect() != Effect::Safe);
-    let gate = runbook.gate_over(id).filter(|_| changes).and_then(|gate| match run.step(&gate.id) {
-        StepState::Approved { approval, .. } => Some((gate.id.clone(), *approval)),
-        _ => None,
-    });
-    Next::Act { step: id.clone(), attempt, permit, gate }
+    let gate = runbook
+        .gate_over(id)
+        .filter(|_| changes)
+        .and_then(|gate| match run.step(&gate.id) {
+            StepState::Approved { approval, .. } => Some((gate.id.clone(), *approval)),
+            _ => None,
+        });
+    Next::Act {
+        step: id.clone(),
+        attempt,
+        permit,
+        gate,
+    }
 }
 
 fn has_probe(kind: &StepKind) -> bool {
@@ -115,6 +161,9 @@ fn has_probe(kind: &StepKind) -> bool {
 fn step_waits_under(runbook: &Runbook, run: &RunState, gate: &StepId) -> bool {
     runbook.steps_under(gate).any(|step| {
         step.effect() != Effect::Safe
-            && matches!(run.step(&step.id), StepState::Ready { .. } | StepState::RetryAt { .. })
+            && matches!(
+                run.step(&step.id),
+                StepState::Ready { .. } | StepState::RetryAt { .. }
+            )
     })
 }

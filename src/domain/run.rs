@@ -22,15 +22,33 @@ use super::{
 #[expect(missing_docs, reason = "the fields repeat the words of the variants")]
 pub enum RunFact {
     /// The run exists, pinned to one version and its inputs.
-    RunStarted { runbook: String, version: i32, digest: Digest, mode: StartMode, inputs: BTreeMap<String, String> },
+    RunStarted {
+        runbook: String,
+        version: i32,
+        digest: Digest,
+        mode: StartMode,
+        inputs: BTreeMap<String, String>,
+    },
     /// Another run holds a lock this one needs.
     LockAwaited { lock: String, holder: String },
     /// The probe said that the effect is there already; nothing was sent.
     StepSatisfied { step: StepId, summary: String },
     /// Committed before anything is sent.
-    StepStarted { step: StepId, attempt: u32, key: String, fence: i64, effect: Effect, command: String },
+    StepStarted {
+        step: StepId,
+        attempt: u32,
+        key: String,
+        fence: i64,
+        effect: Effect,
+        command: String,
+    },
     /// The attempt worked.
-    StepSucceeded { step: StepId, attempt: u32, summary: String, settled: Settled },
+    StepSucceeded {
+        step: StepId,
+        attempt: u32,
+        summary: String,
+        settled: Settled,
+    },
     /// The attempt failed; with `retry_at` another follows then, without it the failure is final.
     StepFailed {
         step: StepId,
@@ -42,23 +60,55 @@ pub enum RunFact {
     /// Muster stopped in the middle of an attempt that may be repeated.
     StepInterrupted { step: StepId, attempt: u32 },
     /// It was sent, or may have been, and nobody knows whether it was done.
-    OutcomeUnknown { step: StepId, attempt: u32, reason: String },
+    OutcomeUnknown {
+        step: StepId,
+        attempt: u32,
+        reason: String,
+    },
     /// The probe could not tell, or told that it is not done: a person decides.
     ProbeInconclusive { step: StepId, finding: String },
     /// The step does not apply.
     StepSkipped { step: StepId, reason: String },
     /// A gate asks for a decision.
-    GateOpened { step: StepId, approval: ApprovalId, digest: Digest, decide_by: DateTime<Utc>, needed: u32 },
+    GateOpened {
+        step: StepId,
+        approval: ApprovalId,
+        digest: Digest,
+        decide_by: DateTime<Utc>,
+        needed: u32,
+    },
     /// A person approved; more may be needed.
-    GateApproval { step: StepId, approval: ApprovalId, reason: String, given: u32, needed: u32 },
+    GateApproval {
+        step: StepId,
+        approval: ApprovalId,
+        reason: String,
+        given: u32,
+        needed: u32,
+    },
     /// Enough people approved.
-    GateApproved { step: StepId, approval: ApprovalId, use_by: DateTime<Utc> },
+    GateApproved {
+        step: StepId,
+        approval: ApprovalId,
+        use_by: DateTime<Utc>,
+    },
     /// A person rejected.
-    GateRejected { step: StepId, approval: ApprovalId, reason: String },
+    GateRejected {
+        step: StepId,
+        approval: ApprovalId,
+        reason: String,
+    },
     /// A clock of the gate ran out: undecided, or approved and not used. Nothing ran under it since.
-    GateExpired { step: StepId, approval: ApprovalId, unused: bool },
+    GateExpired {
+        step: StepId,
+        approval: ApprovalId,
+        unused: bool,
+    },
     /// What the approval was bound to changed; the gate asks again.
-    GateVoided { step: StepId, approval: ApprovalId, why: String },
+    GateVoided {
+        step: StepId,
+        approval: ApprovalId,
+        why: String,
+    },
     /// A person is asked to do something.
     ManualAsked { step: StepId, instruction: String },
     /// A person says it is done.
@@ -68,7 +118,11 @@ pub enum RunFact {
     /// The timer is over.
     WaitOver { step: StepId },
     /// A person decided about an unknown outcome.
-    UnknownDecided { step: StepId, choice: UnknownChoice, evidence: String },
+    UnknownDecided {
+        step: StepId,
+        choice: UnknownChoice,
+        evidence: String,
+    },
     /// A person wants the run to stop.
     StopRequested { reason: String },
     /// The run is over.
@@ -126,7 +180,9 @@ impl RunResult {
 
     /// The result of that name.
     pub fn named(name: &str) -> Option<Self> {
-        [Self::Succeeded, Self::Failed, Self::Rejected, Self::Stopped].into_iter().find(|result| result.name() == name)
+        [Self::Succeeded, Self::Failed, Self::Rejected, Self::Stopped]
+            .into_iter()
+            .find(|result| result.name() == name)
     }
 }
 
@@ -138,15 +194,35 @@ pub enum StepState {
     /// Not begun; the next attempt has this number.
     Ready { attempt: u32, permit: u32 },
     /// Something may have been sent under this fence.
-    Started { attempt: u32, fence: i64, effect: Effect, permit: u32 },
+    Started {
+        attempt: u32,
+        fence: i64,
+        effect: Effect,
+        permit: u32,
+    },
     /// Failed, to be tried again.
-    RetryAt { attempt: u32, due: DateTime<Utc>, permit: u32 },
+    RetryAt {
+        attempt: u32,
+        due: DateTime<Utc>,
+        permit: u32,
+    },
     /// Nobody knows whether it was done. `probed` once the probe could not settle it.
-    Unknown { attempt: u32, reason: String, probed: bool, permit: u32 },
+    Unknown {
+        attempt: u32,
+        reason: String,
+        probed: bool,
+        permit: u32,
+    },
     /// A gate waits for people.
-    GateOpen { approval: ApprovalId, decide_by: DateTime<Utc> },
+    GateOpen {
+        approval: ApprovalId,
+        decide_by: DateTime<Utc>,
+    },
     /// A gate is open to its steps until then.
-    Approved { approval: ApprovalId, use_by: DateTime<Utc> },
+    Approved {
+        approval: ApprovalId,
+        use_by: DateTime<Utc>,
+    },
     /// A gate was rejected, or nobody decided.
     Rejected { reason: String },
     /// A person is asked.
@@ -188,12 +264,19 @@ pub struct RunState {
     pub finished: Option<RunResult>,
 }
 
-const FRESH: StepState = StepState::Ready { attempt: 1, permit: 0 };
+const FRESH: StepState = StepState::Ready {
+    attempt: 1,
+    permit: 0,
+};
 
 impl RunState {
     /// Folds a whole log, in order.
-    pub fn fold<'a>(facts: impl IntoIterator<Item = (DateTime<Utc>, &'a RunFact)>) -> Result<Self, IllegalMove> {
-        facts.into_iter().try_fold(Self::default(), |state, (at, fact)| state.after(at, fact))
+    pub fn fold<'a>(
+        facts: impl IntoIterator<Item = (DateTime<Utc>, &'a RunFact)>,
+    ) -> Result<Self, IllegalMove> {
+        facts
+            .into_iter()
+            .try_fold(Self::default(), |state, (at, fact)| state.after(at, fact))
     }
 
     /// Where a step stands.
@@ -213,15 +296,34 @@ impl RunState {
                 State::Ready { .. } | State::RetryAt { .. } => Some(State::Satisfied),
                 _ => None,
             })?,
-            Fact::StepStarted { step, attempt, fence, effect, .. } => {
+            Fact::StepStarted {
+                step,
+                attempt,
+                fence,
+                effect,
+                ..
+            } => {
                 self.first_started.entry(step.clone()).or_insert(at);
                 self.go(step, fact, |state| match state {
-                    State::Ready { attempt: next, permit } if *attempt == next => {
-                        Some(State::Started { attempt: next, fence: *fence, effect: *effect, permit })
-                    }
-                    State::RetryAt { attempt: last, permit, .. } if *attempt == last + 1 => {
-                        Some(State::Started { attempt: *attempt, fence: *fence, effect: *effect, permit })
-                    }
+                    State::Ready {
+                        attempt: next,
+                        permit,
+                    } if *attempt == next => Some(State::Started {
+                        attempt: next,
+                        fence: *fence,
+                        effect: *effect,
+                        permit,
+                    }),
+                    State::RetryAt {
+                        attempt: last,
+                        permit,
+                        ..
+                    } if *attempt == last + 1 => Some(State::Started {
+                        attempt: *attempt,
+                        fence: *fence,
+                        effect: *effect,
+                        permit,
+                    }),
                     _ => None,
                 })?;
             }
@@ -229,67 +331,125 @@ impl RunState {
                 State::Started { .. } | State::Unknown { .. } => Some(State::Succeeded),
                 _ => None,
             })?,
-            Fact::StepFailed { step, attempt, message, retry_at, .. } => self.go(step, fact, |state| match state {
-                State::Started { permit, .. } | State::Ready { permit, .. } | State::RetryAt { permit, .. } => {
-                    Some(match retry_at {
-                        Some(due) => State::RetryAt { attempt: *attempt, due: *due, permit },
-                        None => State::Failed { message: message.clone() },
-                    })
-                }
+            Fact::StepFailed {
+                step,
+                attempt,
+                message,
+                retry_at,
+                ..
+            } => self.go(step, fact, |state| match state {
+                State::Started { permit, .. }
+                | State::Ready { permit, .. }
+                | State::RetryAt { permit, .. } => Some(match retry_at {
+                    Some(due) => State::RetryAt {
+                        attempt: *attempt,
+                        due: *due,
+                        permit,
+                    },
+                    None => State::Failed {
+                        message: message.clone(),
+                    },
+                }),
                 _ => None,
             })?,
             Fact::StepInterrupted { step, attempt } => {
                 *self.interruptions.entry(step.clone()).or_default() += 1;
                 self.go(step, fact, |state| match state {
-                    State::Started { permit, .. } => Some(State::Ready { attempt: attempt + 1, permit }),
+                    State::Started { permit, .. } => Some(State::Ready {
+                        attempt: attempt + 1,
+                        permit,
+                    }),
                     _ => None,
                 })?;
             }
-            Fact::OutcomeUnknown { step, attempt, reason } => self.go(step, fact, |state| match state {
-                State::Started { permit, .. } => {
-                    Some(State::Unknown { attempt: *attempt, reason: reason.clone(), probed: false, permit })
-                }
+            Fact::OutcomeUnknown {
+                step,
+                attempt,
+                reason,
+            } => self.go(step, fact, |state| match state {
+                State::Started { permit, .. } => Some(State::Unknown {
+                    attempt: *attempt,
+                    reason: reason.clone(),
+                    probed: false,
+                    permit,
+                }),
                 _ => None,
             })?,
             Fact::ProbeInconclusive { step, finding } => self.go(step, fact, |state| match state {
-                State::Unknown { attempt, permit, .. } => {
-                    Some(State::Unknown { attempt, reason: finding.clone(), probed: true, permit })
-                }
+                State::Unknown { attempt, permit, .. } => Some(State::Unknown {
+                    attempt,
+                    reason: finding.clone(),
+                    probed: true,
+                    permit,
+                }),
                 _ => None,
             })?,
-            Fact::UnknownDecided { step, choice, evidence } => self.go(step, fact, |state| match (state, choice) {
-                (State::Unknown { attempt, reason, permit, .. }, UnknownChoice::RunCheck) => {
-                    Some(State::Unknown { attempt, reason, probed: false, permit })
-                }
+            Fact::UnknownDecided {
+                step,
+                choice,
+                evidence,
+            } => self.go(step, fact, |state| match (state, choice) {
+                (
+                    State::Unknown {
+                        attempt,
+                        reason,
+                        permit,
+                        ..
+                    },
+                    UnknownChoice::RunCheck,
+                ) => Some(State::Unknown {
+                    attempt,
+                    reason,
+                    probed: false,
+                    permit,
+                }),
                 (State::Unknown { .. }, UnknownChoice::MarkDone) => Some(State::Succeeded),
-                (State::Unknown { .. }, UnknownChoice::MarkNotDone) => {
-                    Some(State::Failed { message: format!("marked as not done: {evidence}") })
-                }
-                (State::Unknown { attempt, permit, .. }, UnknownChoice::RetrySameKey) => {
-                    Some(State::Ready { attempt: attempt + 1, permit: permit + 1 })
-                }
+                (State::Unknown { .. }, UnknownChoice::MarkNotDone) => Some(State::Failed {
+                    message: format!("marked as not done: {evidence}"),
+                }),
+                (State::Unknown { attempt, permit, .. }, UnknownChoice::RetrySameKey) => Some(State::Ready {
+                    attempt: attempt + 1,
+                    permit: permit + 1,
+                }),
                 _ => None,
             })?,
             Fact::StepSkipped { step, .. } => self.go(step, fact, |state| match state {
                 State::Ready { .. } => Some(State::Skipped),
                 _ => None,
             })?,
-            Fact::GateOpened { step, approval, decide_by, .. } => self.go(step, fact, |state| match state {
-                State::Ready { .. } => Some(State::GateOpen { approval: *approval, decide_by: *decide_by }),
+            Fact::GateOpened {
+                step,
+                approval,
+                decide_by,
+                ..
+            } => self.go(step, fact, |state| match state {
+                State::Ready { .. } => Some(State::GateOpen {
+                    approval: *approval,
+                    decide_by: *decide_by,
+                }),
                 _ => None,
             })?,
-            Fact::GateApproved { step, approval, use_by } => self.go(step, fact, |state| match state {
-                State::GateOpen { .. } => Some(State::Approved { approval: *approval, use_by: *use_by }),
+            Fact::GateApproved {
+                step,
+                approval,
+                use_by,
+            } => self.go(step, fact, |state| match state {
+                State::GateOpen { .. } => Some(State::Approved {
+                    approval: *approval,
+                    use_by: *use_by,
+                }),
                 _ => None,
             })?,
             Fact::GateRejected { step, reason, .. } => self.go(step, fact, |state| match state {
-                State::GateOpen { .. } => Some(State::Rejected { reason: reason.clone() }),
+                State::GateOpen { .. } => Some(State::Rejected {
+                    reason: reason.clone(),
+                }),
                 _ => None,
             })?,
             Fact::GateExpired { step, unused, .. } => self.go(step, fact, |state| match (state, unused) {
-                (State::GateOpen { .. }, false) => {
-                    Some(State::Rejected { reason: "nobody decided in time".to_owned() })
-                }
+                (State::GateOpen { .. }, false) => Some(State::Rejected {
+                    reason: "nobody decided in time".to_owned(),
+                }),
                 (State::Approved { .. }, true) => Some(FRESH),
                 _ => None,
             })?,
@@ -325,14 +485,20 @@ impl RunState {
     ) -> Result<(), IllegalMove> {
         let state = self.step(step).clone();
         if self.finished.is_some() {
-            return Err(IllegalMove { state: Box::new(state), fact: Box::new(fact.clone()) });
+            return Err(IllegalMove {
+                state: Box::new(state),
+                fact: Box::new(fact.clone()),
+            });
         }
         match rule(state.clone()) {
             Some(next) => {
                 self.steps.insert(step.clone(), next);
                 Ok(())
             }
-            None => Err(IllegalMove { state: Box::new(state), fact: Box::new(fact.clone()) }),
+            None => Err(IllegalMove {
+                state: Box::new(state),
+                fact: Box::new(fact.clone()),
+            }),
         }
     }
 }

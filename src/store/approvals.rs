@@ -1,0 +1,266 @@
+//! Approvals: requests for a decision at a gate, and the votes on them.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::PgConnection;
+
+use super::StoreError;
+use crate::domain::{
+    approval::{ApprovalState, Bound, Verdict},
+    digest::Digest,
+    id::{ApprovalId, IncidentId, OperatorId, RunId, StepId},
+    step::GateRule,
+};
+
+/// A request for a decision.
+#[derive(Clone, Debug)]
+pub struct NewApproval<'a> {
+    /// Of which run.
+    pub run: RunId,
+    /// Of which incident.
+    pub incident: IncidentId,
+    /// At which gate.
+    pub step: &'a StepId,
+    /// What is asked.
+    pub title: &'a str,
+    /// What the people affected will notice.
+    pub impact: &'a str,
+    /// What the decision is bound to.
+    pub bound: &'a Bound,
+    /// Who may decide, how many must.
+    pub rule: &'a GateRule,
+    /// The person who started the run.
+    pub requester: Option<OperatorId>,
+    /// When it lapses undecided.
+    pub decide_by: DateTime<Utc>,
+}
+
+/// A request for a decision as it is kept.
+#[derive(Clone, Debug)]
+pub struct Approval {
+    /// Its number.
+    pub id: ApprovalId,
+    /// Of which run.
+    pub run: RunId,
+    /// Of which incident.
+    pub incident: IncidentId,
+    /// At which gate.
+    pub step: StepId,
+    /// Where it stands.
+    pub state: ApprovalState,
+    /// What is asked.
+    pub title: String,
+    /// What the people affected will notice.
+    pub impact: String,
+    /// What the decision is bound to.
+    pub bound: Bound,
+    /// The hash a decision must carry.
+    pub digest: Digest,
+    /// Who may decide, how many must.
+    pub rule: GateRule,
+    /// The person who started the run.
+    pub requester: Option<OperatorId>,
+    /// When it was asked.
+    pub opened_at: DateTime<Utc>,
+    /// When it lapses undecided.
+    pub decide_by: DateTime<Utc>,
+    /// When it lapses unused.
+    pub use_by: Option<DateTime<Utc>>,
+}
+
+struct Row {
+    id: i64,
+    run_id: i64,
+    incident_id: i64,
+    step: String,
+    state: String,
+    title: String,
+    impact: String,
+    bound: Value,
+    digest: Vec<u8>,
+    rule: Value,
+    requester: Option<i64>,
+    opened_at: DateTime<Utc>,
+    decide_by: DateTime<Utc>,
+    use_by: Option<DateTime<Utc>>,
+}
+
+impl TryFrom<Row> for Approval {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let corrupt =
+            |column| move |error: serde_json::Error| StoreError::corrupt("approvals", column, error);
+        Ok(Self {
+            id: ApprovalId(row.id),
+            run: RunId(row.run_id),
+            incident: IncidentId(row.incident_id),
+            step: StepId(row.step),
+            state: ApprovalState::named(&row.state)
+                .ok_or_else(|| StoreError::corrupt("approvals", "state", &row.state))?,
+            title: row.title,
+            impact: row.impact,
+            bound: serde_json::from_value(row.bound).map_err(corrupt("bound"))?,
+            digest: Digest::from_slice(&row.digest)
+                .ok_or_else(|| StoreError::corrupt("approvals", "digest", "not 32 bytes"))?,
+            rule: serde_json::from_value(row.rule).map_err(corrupt("rule"))?,
+            requester: row.requester.map(OperatorId),
+            opened_at: row.opened_at,
+            decide_by: row.decide_by,
+            use_by: row.use_by,
+        })
+    }
+}
+
+/// Asks for a decision.
+pub async fn insert(
+    conn: &mut PgConnection,
+    approval: &NewApproval<'_>,
+    now: DateTime<Utc>,
+) -> Result<ApprovalId, StoreError> {
+    let corrupt = |column| move |error: serde_json::Error| StoreError::corrupt("approvals", column, error);
+    let bound = serde_json::to_value(approval.bound).map_err(corrupt("bound"))?;
+    let rule = serde_json::to_value(approval.rule).map_err(corrupt("rule"))?;
+    let id = sqlx::query_scalar!(
+        "insert into approvals (run_id, incident_id, step, state, bound, digest, rule, title, impact, requester,
+                                opened_at, decide_by)
+         values ($1, $2, $3, 'pending', $4, $5, $6, $7, $8, $9, $10, $11) returning id",
+        approval.run.0,
+        approval.incident.0,
+        approval.step.0,
+        bound,
+        &approval.bound.digest().0[..],
+        rule,
+        approval.title,
+        approval.impact,
+        approval.requester.map(|id| id.0),
+        now,
+        approval.decide_by
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(ApprovalId(id))
+}
+
+/// One request. Decide only under the lock of its run's row.
+pub async fn find(conn: &mut PgConnection, id: ApprovalId) -> Result<Option<Approval>, StoreError> {
+    sqlx::query_as!(
+        Row,
+        "select id, run_id, incident_id, step, state, title, impact, bound, digest, rule, requester, opened_at,
+                decide_by, use_by
+         from approvals where id = $1",
+        id.0
+    )
+    .fetch_optional(conn)
+    .await?
+    .map(Approval::try_from)
+    .transpose()
+}
+
+/// Pending requests, the soonest to lapse first, at most `limit`; of one incident when it is named.
+pub async fn list_pending(
+    conn: &mut PgConnection,
+    incident: Option<IncidentId>,
+    limit: i64,
+) -> Result<Vec<Approval>, StoreError> {
+    sqlx::query_as!(
+        Row,
+        "select id, run_id, incident_id, step, state, title, impact, bound, digest, rule, requester, opened_at,
+                decide_by, use_by
+         from approvals where state = 'pending' and ($1::bigint is null or incident_id = $1)
+         order by decide_by, id limit $2",
+        incident.map(|id| id.0),
+        limit
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(Approval::try_from)
+    .collect()
+}
+
+/// Moves a request on from the state it must be in; `false` when it was not there any more.
+pub async fn set_state(
+    conn: &mut PgConnection,
+    id: ApprovalId,
+    from: ApprovalState,
+    to: ApprovalState,
+    use_by: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    Ok(sqlx::query!(
+        "update approvals set state = $3, use_by = coalesce($4, use_by), decided_at = coalesce(decided_at, $5)
+         where id = $1 and state = $2",
+        id.0,
+        from.name(),
+        to.name(),
+        use_by,
+        now
+    )
+    .execute(conn)
+    .await?
+    .rows_affected()
+        == 1)
+}
+
+/// Voids whatever a run still asks or was allowed: it is over.
+pub async fn void_all(conn: &mut PgConnection, run: RunId, now: DateTime<Utc>) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update approvals set state = 'void', decided_at = coalesce(decided_at, $2)
+         where run_id = $1 and state in ('pending', 'approved')",
+        run.0,
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Adds a person's vote; `false` when they have voted before.
+pub async fn insert_vote(
+    conn: &mut PgConnection,
+    id: ApprovalId,
+    person: OperatorId,
+    verdict: Verdict,
+    reason: &str,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    Ok(sqlx::query!(
+        "insert into votes (approval_id, operator_id, verdict, reason, at) values ($1, $2, $3, $4, $5)
+         on conflict (approval_id, operator_id) do nothing",
+        id.0,
+        person.0,
+        verdict.name(),
+        reason,
+        now
+    )
+    .execute(conn)
+    .await?
+    .rows_affected()
+        == 1)
+}
+
+/// One vote, for people.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Vote {
+    /// Who.
+    pub name: String,
+    /// `approve` or `reject`.
+    pub verdict: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+/// The votes on a request, in order.
+pub async fn votes(conn: &mut PgConnection, id: ApprovalId) -> Result<Vec<Vote>, StoreError> {
+    Ok(sqlx::query_as!(
+        Vote,
+        "select o.name, v.verdict, v.reason, v.at from votes v join operators o on o.id = v.operator_id
+         where v.approval_id = $1 order by v.at limit 100",
+        id.0
+    )
+    .fetch_all(conn)
+    .await?)
+}

@@ -1,0 +1,155 @@
+//! Deliveries: every webhook body as it came and what became of it.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use super::StoreError;
+use crate::domain::id::{DeliveryId, SourceId};
+
+/// A body to keep.
+#[derive(Clone, Copy, Debug)]
+pub struct NewDelivery<'a> {
+    /// The sender's address.
+    pub remote: &'a str,
+    /// What the sender calls itself.
+    pub user_agent: &'a str,
+    /// The body, byte for byte.
+    pub body: &'a [u8],
+    /// When it arrived.
+    pub received_at: DateTime<Utc>,
+}
+
+/// A kept delivery, without its body.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct DeliveryRow {
+    /// Its number.
+    pub id: i64,
+    /// The source's name; `None` when the sender named no source that exists.
+    pub source: Option<String>,
+    /// When it arrived.
+    pub received_at: DateTime<Utc>,
+    /// The sender's address.
+    pub remote: String,
+    /// `applied` or `rejected`.
+    pub outcome: String,
+    /// Why it was rejected.
+    pub reason: String,
+    /// Alerts in it.
+    pub alerts: i32,
+    /// How often the same refusal came within its minute.
+    pub repeats: i32,
+    /// Size of the body in bytes.
+    pub body_bytes: i32,
+}
+
+/// Keeps a body that was applied.
+pub async fn insert_applied(
+    conn: &mut PgConnection,
+    source: SourceId,
+    delivery: NewDelivery<'_>,
+    alerts: usize,
+) -> Result<DeliveryId, StoreError> {
+    let id = sqlx::query_scalar!(
+        "insert into deliveries (source_id, received_at, remote, user_agent, body, outcome, reason, alerts)
+         values ($1, $2, $3, $4, $5, 'applied', '', $6) returning id",
+        source.0,
+        delivery.received_at,
+        delivery.remote,
+        delivery.user_agent,
+        delivery.body,
+        alerts as i32,
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(DeliveryId(id))
+}
+
+/// Keeps a body that could not be used, with the place of the fault.
+pub async fn insert_rejected(
+    conn: &mut PgConnection,
+    source: SourceId,
+    delivery: NewDelivery<'_>,
+    reason: &str,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into deliveries (source_id, received_at, remote, user_agent, body, outcome, reason, alerts)
+         values ($1, $2, $3, $4, $5, 'rejected', $6, 0)",
+        source.0,
+        delivery.received_at,
+        delivery.remote,
+        delivery.user_agent,
+        delivery.body,
+        reason,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Counts a delivery refused before its body was read: one row a source, reason and minute.
+pub async fn count_refused(
+    conn: &mut PgConnection,
+    source: Option<SourceId>,
+    delivery: NewDelivery<'_>,
+    reason: &str,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into deliveries
+             (source_id, received_at, remote, user_agent, body, outcome, reason, alerts, refused_minute)
+         values ($1, $2, $3, $4, '', 'rejected', $5, 0, date_trunc('minute', $2::timestamptz))
+         on conflict (coalesce(source_id, 0), reason, refused_minute) where refused_minute is not null
+         do update set repeats = deliveries.repeats + 1",
+        source.map(|source| source.0),
+        delivery.received_at,
+        delivery.remote,
+        delivery.user_agent,
+        reason,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The newest deliveries before `before`, at most `limit`; the first page with `i64::MAX`.
+pub async fn list(
+    conn: &mut PgConnection,
+    only_rejected: bool,
+    before: i64,
+    limit: i64,
+) -> Result<Vec<DeliveryRow>, StoreError> {
+    Ok(sqlx::query_as!(
+        DeliveryRow,
+        r#"select d.id, s.name as "source?", d.received_at, d.remote, d.outcome, d.reason, d.alerts, d.repeats,
+                  length(d.body) as "body_bytes!"
+           from deliveries d left join sources s on s.id = d.source_id
+           where d.id < $1 and (not $2 or d.outcome = 'rejected')
+           order by d.id desc limit $3"#,
+        before,
+        only_rejected,
+        limit
+    )
+    .fetch_all(conn)
+    .await?)
+}
+
+/// The body of one delivery.
+pub async fn find_body(conn: &mut PgConnection, id: DeliveryId) -> Result<Option<Vec<u8>>, StoreError> {
+    Ok(
+        sqlx::query_scalar!("select body from deliveries where id = $1", id.0)
+            .fetch_optional(conn)
+            .await?,
+    )
+}
+
+/// Forgets at most `limit` deliveries that arrived before `before`; returns how many.
+pub async fn prune(conn: &mut PgConnection, before: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
+    Ok(sqlx::query!(
+        "delete from deliveries where id in
+             (select id from deliveries where received_at < $1 order by received_at limit $2)",
+        before,
+        limit
+    )
+    .execute(conn)
+    .await?
+    .rows_affected())
+}

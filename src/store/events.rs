@@ -1,0 +1,174 @@
+//! The timeline: appending to it under the incident's lock, and reading it.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::PgConnection;
+
+use super::StoreError;
+use crate::domain::{
+    digest::Digest,
+    event::{Event, NewEvent, Recorded, chain},
+    id::{IncidentId, RunId},
+    run::RunFact,
+};
+
+/// Appends to an incident's timeline: takes its row lock, numbers the events, links them to the chain. Returns the
+/// number of the last one. Every change of state calls this in its own transaction.
+pub async fn append(
+    conn: &mut PgConnection,
+    incident: IncidentId,
+    events: &[NewEvent],
+    now: DateTime<Utc>,
+) -> Result<i64, StoreError> {
+    let counter = sqlx::query!(
+        "select next_seq, last_hash from incidents where id = $1 for no key update",
+        incident.0
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    let mut hash = Digest::from_slice(&counter.last_hash)
+        .ok_or_else(|| StoreError::corrupt("incidents", "last_hash", "not 32 bytes"))?;
+    let mut columns = Columns::default();
+    for (seq, event) in (counter.next_seq..).zip(events) {
+        hash = chain(hash, incident, seq, event, now);
+        columns.push(seq, event, hash);
+    }
+    let next_seq = counter.next_seq + events.len() as i64;
+    sqlx::query!(
+        "with moved as (update incidents set next_seq = $2, last_hash = $3 where id = $1)
+         insert into events (incident_id, seq, run_id, kind, body, actor, occurred_at, recorded_at, hash)
+         select $1, e.seq, e.run_id, e.body ->> 'kind', e.body, e.actor, e.occurred_at, $4, e.hash
+         from unnest($5::bigint[], $6::bigint[], $7::jsonb[], $8::jsonb[], $9::timestamptz[], $10::bytea[])
+              as e (seq, run_id, body, actor, occurred_at, hash)",
+        incident.0,
+        next_seq,
+        &hash.0[..],
+        now,
+        &columns.seqs,
+        &columns.runs as &[Option<i64>],
+        &columns.bodies,
+        &columns.actors,
+        &columns.occurred,
+        &columns.hashes,
+    )
+    .execute(conn)
+    .await?;
+    Ok(next_seq - 1)
+}
+
+#[derive(Default)]
+struct Columns {
+    seqs: Vec<i64>,
+    runs: Vec<Option<i64>>,
+    bodies: Vec<Value>,
+    actors: Vec<Value>,
+    occurred: Vec<DateTime<Utc>>,
+    hashes: Vec<Vec<u8>>,
+}
+
+impl Columns {
+    fn push(&mut self, seq: i64, event: &NewEvent, hash: Digest) {
+        self.seqs.push(seq);
+        self.runs.push(match &event.event {
+            Event::Run(run, _) => Some(run.0),
+            Event::Incident(_) => None,
+        });
+        self.bodies.push(event.event.body());
+        self.actors
+            .push(serde_json::to_value(&event.actor).unwrap_or_default());
+        self.occurred.push(event.occurred_at);
+        self.hashes.push(hash.0.to_vec());
+    }
+}
+
+struct Row {
+    seq: i64,
+    run_id: Option<i64>,
+    body: Value,
+    actor: Value,
+    occurred_at: DateTime<Utc>,
+    recorded_at: DateTime<Utc>,
+    hash: Vec<u8>,
+}
+
+impl TryFrom<Row> for Recorded {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            seq: row.seq,
+            event: Event::from_body(row.run_id.map(RunId), row.body)
+                .map_err(|error| StoreError::corrupt("events", "body", error))?,
+            actor: serde_json::from_value(row.actor)
+                .map_err(|error| StoreError::corrupt("events", "actor", error))?,
+            occurred_at: row.occurred_at,
+            recorded_at: row.recorded_at,
+            hash: Digest::from_slice(&row.hash)
+                .ok_or_else(|| StoreError::corrupt("events", "hash", "not 32 bytes"))?,
+        })
+    }
+}
+
+/// Events after `after`, in order, at most `limit`.
+pub async fn list_after(
+    conn: &mut PgConnection,
+    incident: IncidentId,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<Recorded>, StoreError> {
+    sqlx::query_as!(
+        Row,
+        "select seq, run_id, body, actor, occurred_at, recorded_at, hash from events
+         where incident_id = $1 and seq > $2 order by seq limit $3",
+        incident.0,
+        after,
+        limit
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(Recorded::try_from)
+    .collect()
+}
+
+/// Events before `before`, the newest first, at most `limit`; the first page with `i64::MAX`.
+pub async fn list_before(
+    conn: &mut PgConnection,
+    incident: IncidentId,
+    before: i64,
+    limit: i64,
+) -> Result<Vec<Recorded>, StoreError> {
+    sqlx::query_as!(
+        Row,
+        "select seq, run_id, body, actor, occurred_at, recorded_at, hash from events
+         where incident_id = $1 and seq < $2 order by seq desc limit $3",
+        incident.0,
+        before,
+        limit
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(Recorded::try_from)
+    .collect()
+}
+
+/// The facts of a run, in order. A run's length is bounded by its runbook's steps and their attempts.
+pub async fn list_run_facts(
+    conn: &mut PgConnection,
+    run: RunId,
+) -> Result<Vec<(DateTime<Utc>, RunFact)>, StoreError> {
+    sqlx::query!(
+        "select recorded_at, body from events where run_id = $1 order by seq",
+        run.0
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| {
+        let fact =
+            serde_json::from_value(row.body).map_err(|error| StoreError::corrupt("events", "body", error))?;
+        Ok((row.recorded_at, fact))
+    })
+    .collect()
+}

@@ -1,0 +1,519 @@
+//! Incidents: opening, moving, finding and listing them.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::PgConnection;
+
+use super::StoreError;
+use crate::domain::{
+    digest::Digest,
+    id::{AlertId, IncidentId, OperatorId, SourceId, VersionId},
+    incident::{IncidentState, Severity},
+    runbook::TriggerReport,
+};
+
+/// An incident to be opened.
+#[derive(Clone, Debug)]
+pub struct NewIncident<'a> {
+    /// What people call it.
+    pub title: &'a str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Who reported it.
+    pub source: SourceId,
+    /// The sender's receiver, raw.
+    pub receiver: &'a str,
+    /// The sender's group key, raw.
+    pub group_key: &'a str,
+    /// Where later episodes look for it.
+    pub correlation_key: Digest,
+    /// Labels and annotations of its first alert.
+    pub context: Value,
+    /// Earliest start of its alerts.
+    pub detected_at: DateTime<Utc>,
+    /// The one before it with the same key.
+    pub recurrence_of: Option<IncidentId>,
+}
+
+/// One incident as people see it.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Incident {
+    /// Its number; shown as `INC-204`.
+    pub id: IncidentId,
+    /// What people call it.
+    pub title: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Where it stands.
+    pub state: IncidentState,
+    /// Name of its source.
+    pub source: String,
+    /// The sender's receiver, raw.
+    pub receiver: String,
+    /// Labels and annotations of its first alert.
+    pub context: Value,
+    /// When Muster opened it.
+    pub opened_at: DateTime<Utc>,
+    /// Earliest start of its alerts, by the senders.
+    pub detected_at: DateTime<Utc>,
+    /// When a person took it.
+    pub acknowledged_at: Option<DateTime<Utc>>,
+    /// Who took it.
+    pub acknowledged_by: Option<String>,
+    /// When the harm had stopped.
+    pub mitigated_at: Option<DateTime<Utc>>,
+    /// When it was over.
+    pub resolved_at: Option<DateTime<Utc>>,
+    /// When it was closed.
+    pub closed_at: Option<DateTime<Utc>>,
+    /// End of the hold-down, while all its alerts have ended and nothing came back.
+    pub recover_due: Option<DateTime<Utc>>,
+    /// The last end any sender named.
+    pub recovered_at: Option<DateTime<Utc>>,
+    /// Alerts the sender left out of its last body.
+    pub truncated_alerts: i32,
+    /// How often it came back.
+    pub reopened: i32,
+    /// The one before it.
+    pub recurrence_of: Option<i64>,
+    /// The newest event's number.
+    pub last_seq: i64,
+}
+
+struct Row {
+    id: i64,
+    title: String,
+    severity: i16,
+    state: String,
+    source: String,
+    receiver: String,
+    context: Value,
+    opened_at: DateTime<Utc>,
+    detected_at: DateTime<Utc>,
+    acknowledged_at: Option<DateTime<Utc>>,
+    acknowledged_by: Option<String>,
+    mitigated_at: Option<DateTime<Utc>>,
+    resolved_at: Option<DateTime<Utc>>,
+    closed_at: Option<DateTime<Utc>>,
+    recover_due: Option<DateTime<Utc>>,
+    recovered_at: Option<DateTime<Utc>>,
+    truncated_alerts: i32,
+    reopened: i32,
+    recurrence_of: Option<i64>,
+    last_seq: i64,
+}
+
+fn state(text: &str) -> Result<IncidentState, StoreError> {
+    IncidentState::named(text).ok_or_else(|| StoreError::corrupt("incidents", "state", text))
+}
+
+fn severity(number: i16) -> Result<Severity, StoreError> {
+    Severity::numbered(number).ok_or_else(|| StoreError::corrupt("incidents", "severity", number))
+}
+
+impl TryFrom<Row> for Incident {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: IncidentId(row.id),
+            title: row.title,
+            severity: severity(row.severity)?,
+            state: state(&row.state)?,
+            source: row.source,
+            receiver: row.receiver,
+            context: row.context,
+            opened_at: row.opened_at,
+            detected_at: row.detected_at,
+            acknowledged_at: row.acknowledged_at,
+            acknowledged_by: row.acknowledged_by,
+            mitigated_at: row.mitigated_at,
+            resolved_at: row.resolved_at,
+            closed_at: row.closed_at,
+            recover_due: row.recover_due,
+            recovered_at: row.recovered_at,
+            truncated_alerts: row.truncated_alerts,
+            reopened: row.reopened,
+            recurrence_of: row.recurrence_of,
+            last_seq: row.last_seq,
+        })
+    }
+}
+
+/// Opens an incident; `None` when an open one holds the key already, so the caller joins that.
+pub async fn insert(
+    conn: &mut PgConnection,
+    incident: &NewIncident<'_>,
+    now: DateTime<Utc>,
+) -> Result<Option<IncidentId>, StoreError> {
+    let id = sqlx::query_scalar!(
+        "insert into incidents (title, severity, state, source_id, receiver, group_key, correlation_key, context,
+                                opened_at, detected_at, recurrence_of)
+         values ($1, $2, 'triggered', $3, $4, $5, $6, $7, $8, $9, $10)
+         on conflict (correlation_key) where state in ('triggered', 'acknowledged', 'mitigated') do nothing
+         returning id",
+        incident.title,
+        incident.severity.number(),
+        incident.source.0,
+        incident.receiver,
+        incident.group_key,
+        &incident.correlation_key.0[..],
+        incident.context,
+        now,
+        incident.detected_at,
+        incident.recurrence_of.map(|id| id.0),
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(id.map(IncidentId))
+}
+
+/// What correlation needs to know of the newest incident with a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyHolder {
+    /// Which.
+    pub id: IncidentId,
+    /// How it stands.
+    pub state: IncidentState,
+    /// When it was over.
+    pub resolved_at: Option<DateTime<Utc>>,
+}
+
+/// The newest incident with this key, locked.
+pub async fn lock_newest_by_key(
+    conn: &mut PgConnection,
+    key: Digest,
+) -> Result<Option<KeyHolder>, StoreError> {
+    sqlx::query!(
+        "select id, state, resolved_at from incidents where correlation_key = $1 order by id desc limit 1
+         for no key update",
+        &key.0[..]
+    )
+    .fetch_optional(conn)
+    .await?
+    .map(|row| {
+        Ok(KeyHolder {
+            id: IncidentId(row.id),
+            state: state(&row.state)?,
+            resolved_at: row.resolved_at,
+        })
+    })
+    .transpose()
+}
+
+/// An incident locked for a move.
+#[derive(Clone, Debug)]
+pub struct Locked {
+    /// Which.
+    pub id: IncidentId,
+    /// How it stands.
+    pub state: IncidentState,
+    /// How bad it is.
+    pub severity: Severity,
+    /// End of the hold-down, if all its alerts have ended.
+    pub recover_due: Option<DateTime<Utc>>,
+    /// Alerts the sender left out.
+    pub truncated_alerts: i32,
+    /// Number of the newest event: what a person who looked at it had seen.
+    pub last_seq: i64,
+}
+
+/// Locks an incident for a move.
+pub async fn lock(conn: &mut PgConnection, id: IncidentId) -> Result<Option<Locked>, StoreError> {
+    sqlx::query!(
+        "select id, state, severity, recover_due, truncated_alerts, next_seq from incidents where id = $1
+         for no key update",
+        id.0
+    )
+    .fetch_optional(conn)
+    .await?
+    .map(|row| {
+        Ok(Locked {
+            id: IncidentId(row.id),
+            state: state(&row.state)?,
+            severity: severity(row.severity)?,
+            recover_due: row.recover_due,
+            truncated_alerts: row.truncated_alerts,
+            last_seq: row.next_seq - 1,
+        })
+    })
+    .transpose()
+}
+
+/// Writes the state a locked incident moves to, with the time the move leaves behind.
+pub async fn set_state(
+    conn: &mut PgConnection,
+    id: IncidentId,
+    to: IncidentState,
+    by: Option<OperatorId>,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update incidents set state = $2,
+             acknowledged_at = case when $2 = 'acknowledged' then coalesce(acknowledged_at, $4)
+                                    else acknowledged_at end,
+             acknowledged_by = case when $2 = 'acknowledged' then coalesce(acknowledged_by, $3)
+                                    else acknowledged_by end,
+             mitigated_at = case when $2 = 'mitigated' then coalesce(mitigated_at, $4) else mitigated_at end,
+             resolved_at = case $2 when 'resolved' then $4 when 'closed' then resolved_at end,
+             closed_at = case when $2 = 'closed' then $4 end,
+             reopened = reopened + case when $2 = 'triggered' then 1 else 0 end,
+             recover_due = case when $2 in ('resolved', 'closed') then null else recover_due end
+         where id = $1",
+        id.0,
+        to.name(),
+        by.map(|by| by.0),
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Writes a locked incident's severity.
+pub async fn set_severity(conn: &mut PgConnection, id: IncidentId, to: Severity) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update incidents set severity = $2 where id = $1",
+        id.0,
+        to.number()
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Begins the hold-down of a locked incident, all of whose alerts have ended, or moves its end.
+pub async fn begin_recovery(
+    conn: &mut PgConnection,
+    id: IncidentId,
+    due: DateTime<Utc>,
+    ended_at: Option<DateTime<Utc>>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update incidents set recover_due = $2, recovered_at = $3 where id = $1",
+        id.0,
+        due,
+        ended_at
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Ends the hold-down of a locked incident because something fires again; `counts` when that is a re-fire.
+pub async fn break_recovery(conn: &mut PgConnection, id: IncidentId, counts: bool) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update incidents set recover_due = null, recovered_at = null, reopened = reopened + $2::int where id = $1",
+        id.0,
+        i32::from(counts)
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Keeps what new episodes change on a locked incident: the earliest start and how many alerts were left out.
+pub async fn note_arrival(
+    conn: &mut PgConnection,
+    id: IncidentId,
+    earliest: Option<DateTime<Utc>>,
+    truncated: i32,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update incidents set detected_at = least(detected_at, coalesce($2, detected_at)), truncated_alerts = $3
+         where id = $1",
+        id.0,
+        earliest,
+        truncated
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Locks up to `limit` incidents whose hold-down is over and that no live run works on.
+pub async fn claim_recovered(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<(IncidentId, Option<DateTime<Utc>>)>, StoreError> {
+    Ok(sqlx::query!(
+        "select id, recovered_at from incidents i
+         where recover_due <= $1 and not exists (select from run_queue q where q.incident_id = i.id)
+         order by recover_due limit $2 for no key update skip locked",
+        now,
+        limit
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| (IncidentId(row.id), row.recovered_at))
+    .collect())
+}
+
+/// One incident.
+pub async fn find(conn: &mut PgConnection, id: IncidentId) -> Result<Option<Incident>, StoreError> {
+    sqlx::query_as!(
+        Row,
+        r#"select i.id, i.title, i.severity, i.state, s.name as source, i.receiver, i.context, i.opened_at,
+                  i.detected_at, i.acknowledged_at, o.name as "acknowledged_by?", i.mitigated_at, i.resolved_at,
+                  i.closed_at, i.recover_due, i.recovered_at, i.truncated_alerts, i.reopened, i.recurrence_of,
+                  i.next_seq - 1 as "last_seq!"
+           from incidents i join sources s on s.id = i.source_id
+           left join operators o on o.id = i.acknowledged_by
+           where i.id = $1"#,
+        id.0
+    )
+    .fetch_optional(conn)
+    .await?
+    .map(Incident::try_from)
+    .transpose()
+}
+
+/// One line of the list.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct IncidentLine {
+    /// The incident.
+    #[serde(flatten)]
+    pub incident: Incident,
+    /// Alerts that fire.
+    pub firing: i64,
+    /// Title of the runbook of its newest live run, if one runs.
+    pub running: Option<String>,
+    /// Requests for a decision that are pending.
+    pub pending_approvals: i64,
+}
+
+/// Incidents older than `before`, the newest first, at most `limit`; open ones only unless `all`. First page with
+/// `i64::MAX`.
+pub async fn list(
+    conn: &mut PgConnection,
+    all: bool,
+    before: i64,
+    limit: i64,
+) -> Result<Vec<IncidentLine>, StoreError> {
+    sqlx::query!(
+        r#"with page as (
+               select * from incidents
+               where id < $2 and ($1 or state in ('triggered', 'acknowledged', 'mitigated'))
+               order by id desc limit $3)
+           select i.id, i.title, i.severity, i.state, s.name as source, i.receiver, i.context, i.opened_at,
+                  i.detected_at, i.acknowledged_at, o.name as "acknowledged_by?", i.mitigated_at, i.resolved_at,
+                  i.closed_at, i.recover_due, i.recovered_at, i.truncated_alerts, i.reopened, i.recurrence_of,
+                  i.next_seq - 1 as "last_seq!",
+                  (select count(*) from episodes e where e.incident_id = i.id and e.ends_at is null) as "firing!",
+                  (select v.definition ->> 'title' from run_queue q join runs r on r.id = q.run_id
+                   join runbook_versions v on v.id = r.version_id
+                   where q.incident_id = i.id order by q.run_id desc limit 1) as running,
+                  (select count(*) from approvals a where a.incident_id = i.id and a.state = 'pending')
+                      as "pending_approvals!"
+           from page i join sources s on s.id = i.source_id
+           left join operators o on o.id = i.acknowledged_by
+           order by i.id desc"#,
+        all,
+        before,
+        limit
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| {
+        Ok(IncidentLine {
+            firing: row.firing,
+            running: row.running,
+            pending_approvals: row.pending_approvals,
+            incident: Row {
+                id: row.id,
+                title: row.title,
+                severity: row.severity,
+                state: row.state,
+                source: row.source,
+                receiver: row.receiver,
+                context: row.context,
+                opened_at: row.opened_at,
+                detected_at: row.detected_at,
+                acknowledged_at: row.acknowledged_at,
+                acknowledged_by: row.acknowledged_by,
+                mitigated_at: row.mitigated_at,
+                resolved_at: row.resolved_at,
+                closed_at: row.closed_at,
+                recover_due: row.recover_due,
+                recovered_at: row.recovered_at,
+                truncated_alerts: row.truncated_alerts,
+                reopened: row.reopened,
+                recurrence_of: row.recurrence_of,
+                last_seq: row.last_seq,
+            }
+            .try_into()?,
+        })
+    })
+    .collect()
+}
+
+/// Keeps why a runbook version matched; `false` when that was known.
+pub async fn insert_match(
+    conn: &mut PgConnection,
+    incident: IncidentId,
+    version: VersionId,
+    alert: AlertId,
+    report: &TriggerReport,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let report =
+        serde_json::to_value(report).map_err(|error| StoreError::corrupt("matches", "report", error))?;
+    Ok(sqlx::query!(
+        "insert into matches (incident_id, version_id, alert_id, report, at) values ($1, $2, $3, $4, $5)
+         on conflict (incident_id, version_id) do nothing",
+        incident.0,
+        version.0,
+        alert.0,
+        report,
+        now
+    )
+    .execute(conn)
+    .await?
+    .rows_affected()
+        == 1)
+}
+
+/// A runbook that matched an incident, and why.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Match {
+    /// The version.
+    pub version_id: VersionId,
+    /// The runbook's slug.
+    pub slug: String,
+    /// The version's number.
+    pub number: i32,
+    /// The runbook's title.
+    pub title: String,
+    /// Matcher by matcher.
+    pub report: TriggerReport,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+/// The runbooks that matched an incident.
+pub async fn list_matches(conn: &mut PgConnection, incident: IncidentId) -> Result<Vec<Match>, StoreError> {
+    sqlx::query!(
+        r#"select m.version_id, b.slug, v.number, v.definition ->> 'title' as "title!", m.report, m.at
+           from matches m join runbook_versions v on v.id = m.version_id join runbooks b on b.id = v.runbook_id
+           where m.incident_id = $1 order by m.at, b.slug limit 100"#,
+        incident.0
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| {
+        Ok(Match {
+            version_id: VersionId(row.version_id),
+            slug: row.slug,
+            number: row.number,
+            title: row.title,
+            report: serde_json::from_value(row.report)
+                .map_err(|error| StoreError::corrupt("matches", "report", error))?,
+            at: row.at,
+        })
+    })
+    .collect()
+}

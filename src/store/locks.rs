@@ -1,0 +1,60 @@
+//! Target locks: one run holds a named thing outside from its start to its end.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use super::StoreError;
+use crate::domain::id::{IncidentId, RunId};
+
+/// Who holds a lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The lock.
+    pub lock: String,
+    /// The run that holds it.
+    pub run: RunId,
+    /// That run's incident.
+    pub incident: IncidentId,
+}
+
+/// Takes all the locks or none: returns a holder when any is taken by another run. The names must be sorted, so that
+/// two runs cannot wait for each other. The caller rolls back when somebody else holds one.
+pub async fn take_all(
+    conn: &mut PgConnection,
+    run: RunId,
+    names: &[String],
+    now: DateTime<Utc>,
+) -> Result<Option<Holder>, StoreError> {
+    sqlx::query!(
+        "insert into target_locks (name, run_id, acquired_at)
+         select n.name, $1, $3 from unnest($2::text[]) as n (name) order by n.name
+         on conflict (name) do nothing",
+        run.0,
+        names,
+        now
+    )
+    .execute(&mut *conn)
+    .await?;
+    Ok(sqlx::query!(
+        "select l.name, l.run_id, r.incident_id from target_locks l join runs r on r.id = l.run_id
+         where l.name = any($2) and l.run_id <> $1 order by l.name limit 1",
+        run.0,
+        names
+    )
+    .fetch_optional(conn)
+    .await?
+    .map(|row| Holder {
+        lock: row.name,
+        run: RunId(row.run_id),
+        incident: IncidentId(row.incident_id),
+    }))
+}
+
+/// Frees every lock of a run; returns whether there were any.
+pub async fn free(conn: &mut PgConnection, run: RunId) -> Result<bool, StoreError> {
+    Ok(sqlx::query!("delete from target_locks where run_id = $1", run.0)
+        .execute(conn)
+        .await?
+        .rows_affected()
+        > 0)
+}

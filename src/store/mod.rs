@@ -1,0 +1,85 @@
+//! The door to Postgres: every statement Muster runs, one file a family of tables.
+//!
+//! A function is one statement or one guarded move; the caller owns the transaction. Moves say in the statement
+//! what must be true and check how many rows they touched.
+
+pub mod alerts;
+pub mod approvals;
+pub mod attempts;
+pub mod deliveries;
+pub mod events;
+pub mod heartbeats;
+pub mod incidents;
+pub mod locks;
+pub mod operators;
+pub mod queue;
+pub mod replicas;
+pub mod runbooks;
+pub mod runs;
+pub mod sources;
+pub mod wake;
+
+use crate::domain::id::RunId;
+
+/// Why the database did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database refused or could not be reached.
+    #[error("the database did not answer as expected")]
+    Database(#[from] sqlx::Error),
+    /// A row holds what the program can never have written.
+    #[error("table {table}, column {column} holds an impossible value: {detail}")]
+    Corrupt {
+        /// Which table.
+        table: &'static str,
+        /// Which column.
+        column: &'static str,
+        /// What it holds, or why it cannot be read.
+        detail: String,
+    },
+    /// The worker's claim on this run is over; nothing of what it wanted to write was written.
+    #[error("the claim on run {0} has passed to another worker")]
+    Fenced(RunId),
+}
+
+impl StoreError {
+    /// A row that cannot be read back.
+    pub fn corrupt(table: &'static str, column: &'static str, detail: impl ToString) -> Self {
+        Self::Corrupt {
+            table,
+            column,
+            detail: detail.to_string(),
+        }
+    }
+
+    /// Whether the database is away or overloaded, so that the same call may work soon.
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            Self::Database(sqlx::Error::Database(error)) => error.code().is_some_and(|code| {
+                ["08", "53", "57", "25"]
+                    .iter()
+                    .any(|class| code.starts_with(class))
+            }),
+            Self::Database(error) => matches!(
+                error,
+                sqlx::Error::Io(_)
+                    | sqlx::Error::Tls(_)
+                    | sqlx::Error::Protocol(_)
+                    | sqlx::Error::PoolTimedOut
+                    | sqlx::Error::PoolClosed
+                    | sqlx::Error::WorkerCrashed
+            ),
+            _ => false,
+        }
+    }
+
+    /// Whether two transactions got in each other's way and the whole transaction may simply be run again.
+    pub fn is_conflict(&self) -> bool {
+        match self {
+            Self::Database(sqlx::Error::Database(error)) => {
+                matches!(error.code().as_deref(), Some("40001" | "40P01" | "23505"))
+            }
+            _ => false,
+        }
+    }
+}

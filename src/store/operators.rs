@@ -1,0 +1,229 @@
+//! People, their sessions, and the codes that work once.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::StoreError;
+use crate::domain::{
+    digest::Digest,
+    id::OperatorId,
+    operator::{Operator, Role},
+};
+
+fn operator(id: i64, name: String, role: &str) -> Result<Operator, StoreError> {
+    let role = Role::named(role).ok_or_else(|| StoreError::corrupt("operators", "role", role))?;
+    Ok(Operator {
+        id: OperatorId(id),
+        name,
+        role,
+    })
+}
+
+/// Whether nobody can sign in yet.
+pub async fn none_exists(conn: &mut PgConnection) -> Result<bool, StoreError> {
+    Ok(
+        sqlx::query_scalar!(r#"select not exists (select from operators) as "none!""#)
+            .fetch_one(conn)
+            .await?,
+    )
+}
+
+/// Adds a person; `None` when the name is taken.
+pub async fn insert(
+    conn: &mut PgConnection,
+    name: &str,
+    password_hash: &str,
+    role: Role,
+    now: DateTime<Utc>,
+) -> Result<Option<OperatorId>, StoreError> {
+    let id = sqlx::query_scalar!(
+        "insert into operators (name, password_hash, role, created_at) values ($1, $2, $3, $4)
+         on conflict (name) do nothing returning id",
+        name,
+        password_hash,
+        role.name(),
+        now,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(id.map(OperatorId))
+}
+
+/// The enabled person of that name, with their password hash.
+pub async fn find_by_name(
+    conn: &mut PgConnection,
+    name: &str,
+) -> Result<Option<(Operator, String)>, StoreError> {
+    sqlx::query!(
+        "select id, name, role, password_hash from operators where name = $1 and disabled_at is null",
+        name
+    )
+    .fetch_optional(conn)
+    .await?
+    .map(|row| Ok((operator(row.id, row.name, &row.role)?, row.password_hash)))
+    .transpose()
+}
+
+/// Everybody, by name. Bounded by the number of people a team has.
+pub async fn list(conn: &mut PgConnection) -> Result<Vec<Operator>, StoreError> {
+    sqlx::query!("select id, name, role from operators where disabled_at is null order by name limit 1000")
+        .fetch_all(conn)
+        .await?
+        .into_iter()
+        .map(|row| operator(row.id, row.name, &row.role))
+        .collect()
+}
+
+/// Begins a session.
+pub async fn insert_session(
+    conn: &mut PgConnection,
+    token: Digest,
+    operator: OperatorId,
+    now: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into sessions (token_hash, operator_id, created_at, last_seen_at, expires_at)
+         values ($1, $2, $3, $3, $4)",
+        &token.0[..],
+        operator.0,
+        now,
+        expires_at,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The person behind a session that is neither over nor left alone since `idle_since`. Its last-seen time moves at
+/// most once a minute, so reading pages does not write.
+pub async fn find_by_session(
+    conn: &mut PgConnection,
+    token: Digest,
+    now: DateTime<Utc>,
+    idle_since: DateTime<Utc>,
+) -> Result<Option<Operator>, StoreError> {
+    sqlx::query!(
+        "with live as (
+             select s.token_hash, s.last_seen_at, o.id, o.name, o.role
+             from sessions s join operators o on o.id = s.operator_id
+             where s.token_hash = $1 and s.expires_at > $2 and s.last_seen_at > $3 and o.disabled_at is null),
+         seen as (
+             update sessions s set last_seen_at = $2 from live
+             where s.token_hash = live.token_hash and live.last_seen_at < $2::timestamptz - interval '1 minute')
+         select id, name, role from live",
+        &token.0[..],
+        now,
+        idle_since,
+    )
+    .fetch_optional(conn)
+    .await?
+    .map(|row| operator(row.id, row.name, &row.role))
+    .transpose()
+}
+
+/// Ends a session.
+pub async fn delete_session(conn: &mut PgConnection, token: Digest) -> Result<(), StoreError> {
+    sqlx::query!("delete from sessions where token_hash = $1", &token.0[..])
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Ends sessions and forgets codes and operation ids whose time is over.
+pub async fn prune(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<(), StoreError> {
+    sqlx::query!("delete from sessions where expires_at < $1", now)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query!("delete from one_time_codes where expires_at < $1", now)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query!(
+        "delete from operations where at < $1::timestamptz - interval '7 days'",
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Makes the set-up code of a first run the only good one.
+pub async fn replace_setup_code(
+    conn: &mut PgConnection,
+    code: Digest,
+    expires_at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!("delete from one_time_codes where operator_id is null and used_at is null")
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query!(
+        "insert into one_time_codes (code_hash, expires_at) values ($1, $2) on conflict do nothing",
+        &code.0[..],
+        expires_at
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Makes a link that signs one person in, once.
+pub async fn insert_sign_in_code(
+    conn: &mut PgConnection,
+    code: Digest,
+    operator: OperatorId,
+    expires_at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into one_time_codes (code_hash, operator_id, expires_at) values ($1, $2, $3)",
+        &code.0[..],
+        operator.0,
+        expires_at
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Uses a code up. `None`: there is no such good code. `Some(None)`: it was the set-up code. `Some(Some(id))`: it
+/// signs that person in.
+pub async fn use_code(
+    conn: &mut PgConnection,
+    code: Digest,
+    now: DateTime<Utc>,
+) -> Result<Option<Option<OperatorId>>, StoreError> {
+    let row = sqlx::query!(
+        "update one_time_codes set used_at = $2
+         where code_hash = $1 and used_at is null and expires_at > $2 returning operator_id",
+        &code.0[..],
+        now
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| row.operator_id.map(OperatorId)))
+}
+
+/// Takes a form's operation id; `false` when it was taken before, so the act has been done already.
+pub async fn take_operation(
+    conn: &mut PgConnection,
+    id: Uuid,
+    operator: OperatorId,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let taken = sqlx::query!(
+        "insert into operations (id, operator_id, at) values ($1, $2, $3) on conflict (id) do nothing",
+        id,
+        operator.0,
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(taken.rows_affected() == 1)
+}
+
+/// What this installation is called in idempotency keys.
+pub async fn installation(conn: &mut PgConnection) -> Result<Uuid, StoreError> {
+    Ok(sqlx::query_scalar!("select id from installation")
+        .fetch_one(conn)
+        .await?)
+}

@@ -1,0 +1,180 @@
+//! The queue of live runs: claim, let go, wake, take over.
+//!
+//! A claim gives a rising number, the fence; every write of a worker first passes [`hold`] with it, so a worker whose
+//! lease has passed to another writes nothing.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use super::StoreError;
+use crate::domain::id::{IncidentId, ReplicaId, RunId};
+
+/// A run this replica may work on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Which run.
+    pub run: RunId,
+    /// Of which incident.
+    pub incident: IncidentId,
+    /// The number its writes carry.
+    pub fence: i64,
+}
+
+/// Claims up to `limit` runs that are ready or whose timer is due. Runs that another replica is claiming are passed
+/// over: losing is normal.
+pub async fn claim(
+    conn: &mut PgConnection,
+    replica: ReplicaId,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<Claim>, StoreError> {
+    Ok(sqlx::query!(
+        "with due as (
+             select run_id from run_queue where state in (0, 2) and due <= $2
+             order by due, run_id limit $3 for no key update skip locked)
+         update run_queue q set state = 1, owner = $1, fence = q.fence + 1
+         from due where q.run_id = due.run_id
+         returning q.run_id, q.incident_id, q.fence",
+        replica.0,
+        now,
+        limit
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| Claim {
+        run: RunId(row.run_id),
+        incident: IncidentId(row.incident_id),
+        fence: row.fence,
+    })
+    .collect())
+}
+
+/// When the next queued run is due.
+pub async fn next_due(conn: &mut PgConnection) -> Result<Option<DateTime<Utc>>, StoreError> {
+    Ok(
+        sqlx::query_scalar!("select min(due) from run_queue where state in (0, 2)")
+            .fetch_one(conn)
+            .await?,
+    )
+}
+
+/// Locks the run's row for a write of this claim's worker, or says that the claim is over.
+pub async fn hold(conn: &mut PgConnection, claim: Claim) -> Result<(), StoreError> {
+    sqlx::query_scalar!(
+        r#"select 1 as "held!" from run_queue where run_id = $1 and fence = $2 and state = 1 for no key update"#,
+        claim.run.0,
+        claim.fence
+    )
+    .fetch_optional(conn)
+    .await?
+    .map(|_| ())
+    .ok_or(StoreError::Fenced(claim.run))
+}
+
+/// Locks the row of a live run for a person's act. `false` when the run is over.
+pub async fn lock_for_person(conn: &mut PgConnection, run: RunId) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"select 1 as "live!" from run_queue where run_id = $1 for no key update"#,
+        run.0
+    )
+    .fetch_optional(conn)
+    .await?
+    .is_some())
+}
+
+/// Lets a claimed run go until `due`.
+pub async fn release(conn: &mut PgConnection, claim: Claim, due: DateTime<Utc>) -> Result<(), StoreError> {
+    let released = sqlx::query!(
+        "update run_queue set state = 2, owner = null, due = $3 where run_id = $1 and fence = $2 and state = 1",
+        claim.run.0,
+        claim.fence,
+        due
+    )
+    .execute(conn)
+    .await?;
+    match released.rows_affected() {
+        1 => Ok(()),
+        _ => Err(StoreError::Fenced(claim.run)),
+    }
+}
+
+/// Makes a waiting run due now, because somebody decided. One that a worker holds looks again by itself: the worker
+/// plans anew before it lets go.
+pub async fn wake(conn: &mut PgConnection, run: RunId, now: DateTime<Utc>) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update run_queue set state = 0, due = least(due, $2) where run_id = $1 and state <> 1",
+        run.0,
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Makes every run that waits for a lock due now, because one was freed.
+pub async fn wake_lock_waiters(
+    conn: &mut PgConnection,
+    runs: &[RunId],
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let runs: Vec<i64> = runs.iter().map(|run| run.0).collect();
+    sqlx::query!(
+        "update run_queue set state = 0, due = least(due, $2) where run_id = any($1) and state = 2",
+        &runs,
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Takes a finished run out of the queue.
+pub async fn delete(conn: &mut PgConnection, claim: Claim) -> Result<(), StoreError> {
+    let deleted = sqlx::query!(
+        "delete from run_queue where run_id = $1 and fence = $2",
+        claim.run.0,
+        claim.fence
+    )
+    .execute(conn)
+    .await?;
+    match deleted.rows_affected() {
+        1 => Ok(()),
+        _ => Err(StoreError::Fenced(claim.run)),
+    }
+}
+
+/// Takes runs back from replicas whose lease ended, at most `limit`. The fence rises here already, so nothing of the
+/// old worker lands between this and the next claim. By the database's clock alone.
+pub async fn take_back_expired(conn: &mut PgConnection, limit: i64) -> Result<u64, StoreError> {
+    Ok(sqlx::query!(
+        "with gone as (
+             select q.run_id from run_queue q join replicas p on p.id = q.owner
+             where q.state = 1 and p.lease_until < now() - interval '1 second'
+             limit $1 for no key update of q skip locked)
+         update run_queue q set state = 0, owner = null, fence = q.fence + 1
+         from gone where q.run_id = gone.run_id",
+        limit
+    )
+    .execute(conn)
+    .await?
+    .rows_affected())
+}
+
+/// Gives back everything this replica holds: its workers have stopped.
+pub async fn give_back(conn: &mut PgConnection, replica: ReplicaId) -> Result<u64, StoreError> {
+    Ok(sqlx::query!(
+        "update run_queue set state = 0, owner = null, fence = fence + 1 where owner = $1 and state = 1",
+        replica.0
+    )
+    .execute(conn)
+    .await?
+    .rows_affected())
+}
+
+/// How many runs are live, for the metrics.
+pub async fn count(conn: &mut PgConnection) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar!(r#"select count(*) as "n!" from run_queue"#)
+        .fetch_one(conn)
+        .await?)
+}
