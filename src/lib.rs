@@ -1,4 +1,6 @@
 //! Muster.
 
 pub mod domain;
+pub mod execute;
+pub mod incident;
 pub mod store;

@@ -25,6 +25,7 @@ pub mod operator;
 pub mod approval;
 
 pub mod event;
+pub mod sentence;
 
 pub mod run;
 

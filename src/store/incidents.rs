@@ -370,6 +370,15 @@ pub async fn find(conn: &mut PgConnection, id: IncidentId) -> Result<Option<Inci
     .transpose()
 }
 
+/// Labels and annotations of the alert that opened an incident: what runbooks take their inputs from.
+pub async fn context(conn: &mut PgConnection, id: IncidentId) -> Result<Value, StoreError> {
+    Ok(
+        sqlx::query_scalar!("select context from incidents where id = $1", id.0)
+            .fetch_one(conn)
+            .await?,
+    )
+}
+
 /// One line of the list.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct IncidentLine {

@@ -172,6 +172,16 @@ pub async fn give_back(conn: &mut PgConnection, replica: ReplicaId) -> Result<u6
     .rows_affected())
 }
 
+/// Whether a run of this incident is live.
+pub async fn has_live_run(conn: &mut PgConnection, incident: IncidentId) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"select exists (select from run_queue where incident_id = $1) as "live!""#,
+        incident.0
+    )
+    .fetch_one(conn)
+    .await?)
+}
+
 /// How many runs are live, for the metrics.
 pub async fn count(conn: &mut PgConnection) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar!(r#"select count(*) as "n!" from run_queue"#)

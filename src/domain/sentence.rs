@@ -1,0 +1,266 @@
+//! Every fact as one sentence, and the group people filter it by.
+
+use super::{
+    event::{Event, IncidentFact},
+    run::{RunFact, RunResult, Settled, UnknownChoice},
+    runbook::StartMode,
+};
+
+/// The groups the timeline is filtered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Category {
+    /// A person decided something.
+    Decision,
+    /// A step moved.
+    Step,
+    /// Alerts moved.
+    Alert,
+    /// A person wrote something down.
+    Note,
+    /// Muster's own bookkeeping.
+    System,
+}
+
+impl Category {
+    /// All of them, in the order they are shown.
+    pub const ALL: [Self; 5] = [Self::Decision, Self::Step, Self::Alert, Self::Note, Self::System];
+
+    /// Its name in addresses and on the page.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Decision => "decisions",
+            Self::Step => "steps",
+            Self::Alert => "alerts",
+            Self::Note => "notes",
+            Self::System => "system",
+        }
+    }
+}
+
+/// The group of a fact.
+pub fn category(event: &Event) -> Category {
+    match event {
+        Event::Incident(fact) => match fact {
+            IncidentFact::Note { .. } => Category::Note,
+            IncidentFact::Acknowledged
+            | IncidentFact::Mitigated { .. }
+            | IncidentFact::Resolved { .. }
+            | IncidentFact::Closed
+            | IncidentFact::SeverityChanged { .. } => Category::Decision,
+            IncidentFact::Matched { .. }
+            | IncidentFact::NoMatch { .. }
+            | IncidentFact::StartMoved { .. }
+            | IncidentFact::RefirePending { .. }
+            | IncidentFact::StartHeldBack { .. } => Category::System,
+            IncidentFact::Opened { .. }
+            | IncidentFact::AlertsFired { .. }
+            | IncidentFact::AlertsResolved { .. }
+            | IncidentFact::Truncated { .. }
+            | IncidentFact::RecoveryBegan { .. }
+            | IncidentFact::RecoveryBroken { .. }
+            | IncidentFact::Recovered { .. }
+            | IncidentFact::Reopened { .. }
+            | IncidentFact::Recurrence { .. }
+            | IncidentFact::HeartbeatMissed { .. }
+            | IncidentFact::HeartbeatHeard { .. } => Category::Alert,
+        },
+        Event::Run(_, fact) => match fact {
+            RunFact::GateApproval { .. }
+            | RunFact::GateApproved { .. }
+            | RunFact::GateRejected { .. }
+            | RunFact::ManualDone { .. }
+            | RunFact::UnknownDecided { .. }
+            | RunFact::StopRequested { .. } => Category::Decision,
+            _ => Category::Step,
+        },
+    }
+}
+
+fn listed(count: usize, names: &[String]) -> String {
+    let more = count.saturating_sub(names.len());
+    match more {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    }
+}
+
+fn because(text: &str) -> String {
+    if text.is_empty() {
+        String::new()
+    } else {
+        format!(": {text}")
+    }
+}
+
+/// The fact as one sentence, without its actor and time.
+pub fn sentence(event: &Event) -> String {
+    match event {
+        Event::Incident(fact) => of_incident(fact),
+        Event::Run(_, fact) => of_run(fact),
+    }
+}
+
+fn of_incident(fact: &IncidentFact) -> String {
+    use IncidentFact as Fact;
+    match fact {
+        Fact::Opened {
+            title,
+            severity,
+            reason,
+        } => format!("Opened as {severity}: {title} ({reason})"),
+        Fact::AlertsFired { count: 1, names, .. } => format!("Alert fired: {}", listed(1, names)),
+        Fact::AlertsFired { count, names, .. } => format!("{count} alerts fired: {}", listed(*count, names)),
+        Fact::AlertsResolved { count: 1, names, .. } => format!("Alert resolved: {}", listed(1, names)),
+        Fact::AlertsResolved { count, names, .. } => {
+            format!("{count} alerts resolved: {}", listed(*count, names))
+        }
+        Fact::StartMoved { name, .. } => format!("{name} fires with a later start; its sender restarted"),
+        Fact::RefirePending { count, names, .. } => {
+            format!(
+                "{} said to fire again; believed if it lasts",
+                listed(*count, names)
+            )
+        }
+        Fact::Truncated { hidden: 1 } => "The sender left 1 alert out of its list".to_owned(),
+        Fact::Truncated { hidden } => format!(
+            "The sender left {hidden} alerts out of its list; recovery cannot be seen from its deliveries alone"
+        ),
+        Fact::Matched {
+            runbook,
+            version,
+            line,
+        } => format!("Runbook {runbook} v{version} matched: {line}"),
+        Fact::NoMatch { considered: 0 } => "No runbook matched: there are none".to_owned(),
+        Fact::NoMatch { considered } => format!("No runbook matched; {considered} were considered"),
+        Fact::RecoveryBegan { .. } => "Every alert has ended; watching that it stays so".to_owned(),
+        Fact::RecoveryBroken { name } => format!("{name} fires again; not recovered"),
+        Fact::Recovered { .. } => "Recovered: every alert stayed ended".to_owned(),
+        Fact::Reopened { name } => format!("Reopened: {name} fires again"),
+        Fact::Recurrence { of } => format!("The same as INC-{of} before it"),
+        Fact::Acknowledged => "Acknowledged".to_owned(),
+        Fact::Mitigated { reason } => format!("Mitigated{}", because(reason)),
+        Fact::Resolved { reason } => format!("Resolved{}", because(reason)),
+        Fact::Closed => "Closed".to_owned(),
+        Fact::SeverityChanged { from, to, reason } => format!("Severity {from} → {to}{}", because(reason)),
+        Fact::Note { text } => text.clone(),
+        Fact::HeartbeatMissed { name, .. } => format!("No sign of life from {name}"),
+        Fact::HeartbeatHeard { name } => format!("{name} is heard again"),
+        Fact::StartHeldBack { runbook, reason } => format!("{runbook} was not started by itself: {reason}"),
+    }
+}
+
+fn of_run(fact: &RunFact) -> String {
+    use RunFact as Fact;
+    match fact {
+        Fact::RunStarted {
+            runbook,
+            version,
+            mode,
+            ..
+        } => match mode {
+            StartMode::Automatic => format!("Started {runbook} v{version} by itself"),
+            StartMode::Suggest | StartMode::Manual => format!("Started {runbook} v{version}"),
+        },
+        Fact::LockAwaited { lock, holder } => format!("Waits for the lock {lock}, held by {holder}"),
+        Fact::StepSatisfied { step, summary } => {
+            format!("{step}: done already{}; nothing sent", because(summary))
+        }
+        Fact::StepStarted {
+            step,
+            attempt: 1,
+            command,
+            ..
+        } => format!("{step}: {command}"),
+        Fact::StepStarted {
+            step,
+            attempt,
+            command,
+            ..
+        } => format!("{step}, attempt {attempt}: {command}"),
+        Fact::StepSucceeded {
+            step,
+            summary,
+            settled: Settled::Answer,
+            ..
+        } => {
+            format!("{step}: done{}", because(summary))
+        }
+        Fact::StepSucceeded {
+            step,
+            summary,
+            settled: Settled::Probe,
+            ..
+        } => {
+            format!("{step}: done, as its verify probe shows{}", because(summary))
+        }
+        Fact::StepFailed {
+            step,
+            message,
+            retry_at: Some(_),
+            ..
+        } => format!("{step}: failed, will retry: {message}"),
+        Fact::StepFailed {
+            step,
+            message,
+            retry_at: None,
+            ..
+        } => format!("{step}: failed: {message}"),
+        Fact::StepInterrupted { step, attempt } => {
+            format!("{step}: attempt {attempt} was cut off by a stop of Muster; it may be repeated")
+        }
+        Fact::OutcomeUnknown { step, reason, .. } => format!("{step}: outcome unknown: {reason}"),
+        Fact::ProbeInconclusive { step, finding } => {
+            format!("{step}: the verify probe does not settle it: {finding}")
+        }
+        Fact::StepSkipped { step, reason } => format!("{step}: skipped: {reason}"),
+        Fact::GateOpened { step, needed: 1, .. } => format!("{step}: waits for a decision"),
+        Fact::GateOpened { step, needed, .. } => format!("{step}: waits for {needed} approvals"),
+        Fact::GateApproval {
+            step,
+            reason,
+            given,
+            needed,
+            ..
+        } => {
+            format!("{step}: approved, {given} of {needed}{}", because(reason))
+        }
+        Fact::GateApproved { step, .. } => format!("{step}: open"),
+        Fact::GateRejected { step, reason, .. } => format!("{step}: rejected{}", because(reason)),
+        Fact::GateExpired {
+            step, unused: false, ..
+        } => format!("{step}: nobody decided in time; nothing ran"),
+        Fact::GateExpired {
+            step, unused: true, ..
+        } => {
+            format!("{step}: the approval lapsed before every step had started; it asks again")
+        }
+        Fact::GateVoided { step, why, .. } => format!("{step}: the approval is void: {why}"),
+        Fact::ManualAsked { step, instruction } => format!("{step}: asks a person: {instruction}"),
+        Fact::ManualDone { step, note } => format!("{step}: done by hand{}", because(note)),
+        Fact::WaitBegan { step, .. } => format!("{step}: waits"),
+        Fact::WaitOver { step } => format!("{step}: waited"),
+        Fact::UnknownDecided {
+            step,
+            choice,
+            evidence,
+        } => {
+            let choice = match choice {
+                UnknownChoice::RunCheck => "run the check again",
+                UnknownChoice::MarkDone => "it was done",
+                UnknownChoice::MarkNotDone => "it was not done",
+                UnknownChoice::RetrySameKey => "send it again with the same key",
+            };
+            format!("{step}: decided: {choice}{}", because(evidence))
+        }
+        Fact::StopRequested { reason } => format!("Asked the run to stop{}", because(reason)),
+        Fact::RunFinished { result, reason } => {
+            let word = match result {
+                RunResult::Succeeded => "The run succeeded",
+                RunResult::Failed => "The run failed",
+                RunResult::Rejected => "The run ended at its gate",
+                RunResult::Stopped => "The run was stopped",
+            };
+            format!("{word}{}", because(reason))
+        }
+    }
+}

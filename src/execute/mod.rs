@@ -1,0 +1,4 @@
+//! Carrying runbooks out: starting runs, driving them step by step, and taking people's decisions.
+
+pub mod people;
+pub mod start;

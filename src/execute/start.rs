@@ -1,0 +1,128 @@
+//! Starting a run: inputs resolved, the version pinned, the first event written, the queue told.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::PgConnection;
+
+use crate::{
+    domain::{
+        event::{Event, IncidentFact, NewEvent},
+        id::{IncidentId, RunId},
+        operator::{Actor, Operator},
+        run::RunFact,
+        runbook::{MissingInputs, StartMode},
+    },
+    store::{StoreError, events, runbooks::Version, runs},
+};
+
+/// Who starts a run.
+#[derive(Clone, Copy, Debug)]
+pub enum Starter<'a> {
+    /// A person.
+    Person(&'a Operator),
+    /// Muster, because the runbook says `start: automatic`.
+    Automation,
+}
+
+/// Why a run could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Values are missing.
+    #[error(transparent)]
+    Inputs(#[from] MissingInputs),
+    /// The database did not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Starts a run on a locked incident; `None` when Muster has started this runbook on it before. `context` is the
+/// incident's: labels and annotations.
+pub async fn begin(
+    conn: &mut PgConnection,
+    incident: IncidentId,
+    version: &Version,
+    given: &BTreeMap<String, String>,
+    context: &Value,
+    starter: Starter<'_>,
+    now: DateTime<Utc>,
+) -> Result<Option<RunId>, StartError> {
+    let inputs = version.runbook.resolve_inputs(given, context)?;
+    let (requested_by, actor, mode) = match starter {
+        Starter::Person(person) => (Some(person.id), person.actor(), StartMode::Manual),
+        Starter::Automation => (None, Actor::Automation, StartMode::Automatic),
+    };
+    let new = runs::NewRun {
+        incident,
+        runbook_id: version.runbook_id,
+        version: version.id,
+        requested_by,
+        inputs: &inputs,
+    };
+    let Some(run) = runs::insert(conn, &new, now).await? else {
+        return Ok(None);
+    };
+    let fact = RunFact::RunStarted {
+        runbook: version.runbook.slug.clone(),
+        version: version.number,
+        digest: version.digest,
+        mode,
+        inputs,
+    };
+    events::append(
+        conn,
+        incident,
+        &[NewEvent::by(actor, Event::Run(run, fact), now)],
+        now,
+    )
+    .await?;
+    Ok(Some(run))
+}
+
+/// Starts a run by itself, or writes down why it is only suggested: an input is missing or the budget is spent.
+pub async fn begin_automatically(
+    conn: &mut PgConnection,
+    incident: IncidentId,
+    version: &Version,
+    context: &Value,
+    now: DateTime<Utc>,
+) -> Result<Option<RunId>, StoreError> {
+    let held_back = match version.runbook.budget {
+        Some(budget) => {
+            let since = now - budget.per.as_delta();
+            let started = runs::count_automatic_since(conn, version.runbook_id, since).await?;
+            (started >= i64::from(budget.runs)).then(|| {
+                format!(
+                    "it started {started} times in {}, and its budget is {}",
+                    budget.per, budget.runs
+                )
+            })
+        }
+        None => None,
+    };
+    let reason = match held_back {
+        Some(reason) => reason,
+        None => match begin(
+            conn,
+            incident,
+            version,
+            &BTreeMap::new(),
+            context,
+            Starter::Automation,
+            now,
+        )
+        .await
+        {
+            Ok(run) => return Ok(run),
+            Err(StartError::Store(error)) => return Err(error),
+            Err(StartError::Inputs(missing)) => missing.to_string(),
+        },
+    };
+    let fact = IncidentFact::StartHeldBack {
+        runbook: version.runbook.slug.clone(),
+        reason,
+    };
+    events::append(conn, incident, &[NewEvent::automatic(fact, now)], now).await?;
+    Ok(None)
+}

@@ -1,0 +1,3 @@
+//! Incidents: opening, joining and recovering them as alerts come and go, and what people do to them.
+
+pub mod respond;
