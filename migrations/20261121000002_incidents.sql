@@ -64,6 +64,8 @@ create table episodes (
     -- By the sender's clock.
     starts_at timestamptz not null,
     ends_at timestamptz,
+    -- The latest start named while it fired: a sender that restarts names a new one.
+    last_start timestamptz,
     -- By ours.
     opened_at timestamptz not null,
     ended_at timestamptz,

@@ -1,3 +1,4 @@
 //! Incidents: opening, joining and recovering them as alerts come and go, and what people do to them.
 
+pub mod membership;
 pub mod respond;

@@ -198,22 +198,22 @@ pub async fn end_episodes(
     Ok(())
 }
 
-/// Moves the start of open episodes whose sender restarted; the earliest start stays the one that is shown.
-pub async fn touch_starts(
+/// Notes that a firing alert is reported with a later start; the earliest start stays the one that is shown.
+/// `false` when that start was noted before.
+pub async fn note_moved_start(
     conn: &mut PgConnection,
-    episodes: &[(EpisodeId, DateTime<Utc>)],
-) -> Result<(), StoreError> {
-    let (ids, starts): (Vec<i64>, Vec<DateTime<Utc>>) =
-        episodes.iter().map(|(id, start)| (id.0, *start)).unzip();
-    sqlx::query!(
-        "update episodes e set starts_at = least(e.starts_at, r.starts_at)
-         from unnest($1::bigint[], $2::timestamptz[]) as r (id, starts_at) where e.id = r.id",
-        &ids,
-        &starts,
+    episode: EpisodeId,
+    start: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    Ok(sqlx::query!(
+        "update episodes set last_start = $2 where id = $1 and $2 > coalesce(last_start, starts_at)",
+        episode.0,
+        start
     )
     .execute(conn)
-    .await?;
-    Ok(())
+    .await?
+    .rows_affected()
+        == 1)
 }
 
 /// Notes that ended episodes are said to fire again, to be believed at `due`; a date already set stays. `None`

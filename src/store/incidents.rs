@@ -312,19 +312,28 @@ pub async fn break_recovery(conn: &mut PgConnection, id: IncidentId, counts: boo
     Ok(())
 }
 
-/// Keeps what new episodes change on a locked incident: the earliest start and how many alerts were left out.
-pub async fn note_arrival(
+/// Keeps how many alerts the sender left out of its list.
+pub async fn set_truncated(conn: &mut PgConnection, id: IncidentId, hidden: i32) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update incidents set truncated_alerts = $2 where id = $1",
+        id.0,
+        hidden
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Keeps the earliest start of the alerts of a locked incident.
+pub async fn note_start(
     conn: &mut PgConnection,
     id: IncidentId,
-    earliest: Option<DateTime<Utc>>,
-    truncated: i32,
+    start: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "update incidents set detected_at = least(detected_at, coalesce($2, detected_at)), truncated_alerts = $3
-         where id = $1",
+        "update incidents set detected_at = $2 where id = $1 and detected_at > $2",
         id.0,
-        earliest,
-        truncated
+        start
     )
     .execute(conn)
     .await?;

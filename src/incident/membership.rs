@@ -1,0 +1,274 @@
+//! Alerts coming into an incident and leaving it: episodes open and end, the incident opens, recovers and comes back.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+
+use crate::{
+    domain::{
+        alert::AlertReport,
+        digest::Digest,
+        event::{IncidentFact, NewEvent},
+        id::{AlertId, EpisodeId, IncidentId, SourceId},
+        incident::{IncidentMove, IncidentState, Severity},
+        operator::Actor,
+        span::Span,
+    },
+    store::{
+        StoreError,
+        alerts::{self, DueRefire, NewEpisode},
+        events,
+        incidents::{self, NewIncident},
+    },
+};
+
+/// How many names an event about many alerts holds.
+const NAMES_MAX: usize = 10;
+
+/// The first names of many, for an event.
+pub fn names<'a>(reports: impl IntoIterator<Item = &'a AlertReport>) -> Vec<String> {
+    reports
+        .into_iter()
+        .take(NAMES_MAX)
+        .map(AlertReport::title)
+        .collect()
+}
+
+/// A group of a sender that needs an incident.
+#[derive(Clone, Copy, Debug)]
+pub struct Group<'a> {
+    /// Who sends.
+    pub source: SourceId,
+    /// The sender's receiver, raw.
+    pub receiver: &'a str,
+    /// The sender's group key, raw.
+    pub group_key: &'a str,
+    /// Where it is found again.
+    pub key: Digest,
+}
+
+/// What runbooks see of the alert that opened an incident.
+pub fn context(report: &AlertReport) -> Value {
+    json!({"labels": report.labels, "annotations": report.annotations})
+}
+
+/// Opens an incident for a group; `None` when another delivery did so first.
+pub async fn open(
+    conn: &mut PgConnection,
+    group: Group<'_>,
+    reports: &[&AlertReport],
+    recurrence_of: Option<IncidentId>,
+    reason: &str,
+    actor: &Actor,
+    now: DateTime<Utc>,
+) -> Result<Option<IncidentId>, StoreError> {
+    let worst = reports.iter().min_by_key(|report| Severity::of(&report.labels));
+    let Some(worst) = worst else { return Ok(None) };
+    let severity = Severity::of(&worst.labels);
+    let title = match worst.annotations.get("summary") {
+        "" => worst.title(),
+        summary => summary.chars().take(200).collect(),
+    };
+    let new = NewIncident {
+        title: &title,
+        severity,
+        source: group.source,
+        receiver: group.receiver,
+        group_key: group.group_key,
+        correlation_key: group.key,
+        context: context(worst),
+        detected_at: reports.iter().map(|report| report.starts_at).min().unwrap_or(now),
+        recurrence_of,
+    };
+    let Some(id) = incidents::insert(conn, &new, now).await? else {
+        return Ok(None);
+    };
+    let opened = IncidentFact::Opened {
+        title,
+        severity,
+        reason: reason.to_owned(),
+    };
+    let mut facts = vec![NewEvent::by(actor.clone(), opened, now)];
+    facts.extend(recurrence_of.map(|of| NewEvent::automatic(IncidentFact::Recurrence { of }, now)));
+    events::append(conn, id, &facts, now).await?;
+    Ok(Some(id))
+}
+
+/// Puts new episodes into an incident. An incident that was recovering, or was over a moment ago, comes back.
+pub async fn join(
+    conn: &mut PgConnection,
+    id: IncidentId,
+    alerts: &[(AlertId, &AlertReport)],
+    reason: &str,
+    actor: &Actor,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let episodes: Vec<NewEpisode> = alerts
+        .iter()
+        .map(|(alert, report)| NewEpisode {
+            alert: *alert,
+            starts_at: report.starts_at,
+        })
+        .collect();
+    alerts::open_episodes(conn, id, &episodes, reason, now).await?;
+    let Some((_, first)) = alerts.first() else {
+        return Ok(());
+    };
+    come_back(conn, id, &first.title(), now).await?;
+    let fact = IncidentFact::AlertsFired {
+        count: alerts.len(),
+        names: names(alerts.iter().map(|(_, report)| *report)),
+        reason: reason.to_owned(),
+    };
+    let earliest = alerts
+        .iter()
+        .map(|(_, report)| report.starts_at)
+        .min()
+        .unwrap_or(now);
+    incidents::note_start(conn, id, earliest).await?;
+    let event = NewEvent {
+        event: fact.into(),
+        actor: actor.clone(),
+        occurred_at: earliest,
+    };
+    events::append(conn, id, &[event], now).await?;
+    Ok(())
+}
+
+/// Brings an incident back that was recovering or over; one that is neither stays as it is.
+async fn come_back(
+    conn: &mut PgConnection,
+    id: IncidentId,
+    name: &str,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let Some(incident) = incidents::lock(conn, id).await? else {
+        return Ok(());
+    };
+    let name = name.to_owned();
+    let fact = match (incident.state.after(IncidentMove::Reopen), incident.recover_due) {
+        (Some(state), _) => {
+            incidents::set_state(conn, id, state, None, now).await?;
+            incidents::break_recovery(conn, id, false).await?;
+            IncidentFact::Reopened { name }
+        }
+        (None, Some(_)) => {
+            incidents::break_recovery(conn, id, true).await?;
+            IncidentFact::RecoveryBroken { name }
+        }
+        (None, None) => return Ok(()),
+    };
+    events::append(conn, id, &[NewEvent::automatic(fact, now)], now).await?;
+    Ok(())
+}
+
+/// Ends episodes of one incident, each at the end its sender named.
+pub async fn leave(
+    conn: &mut PgConnection,
+    id: IncidentId,
+    ended: &[(EpisodeId, DateTime<Utc>, &AlertReport)],
+    actor: &Actor,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let ends: Vec<(EpisodeId, DateTime<Utc>)> =
+        ended.iter().map(|(episode, end, _)| (*episode, *end)).collect();
+    alerts::end_episodes(conn, &ends, now).await?;
+    let Some(last) = ends.iter().map(|(_, end)| *end).max() else {
+        return Ok(());
+    };
+    let fact = IncidentFact::AlertsResolved {
+        count: ended.len(),
+        names: names(ended.iter().map(|(_, _, report)| *report)),
+        last_ended_at: last,
+    };
+    let event = NewEvent {
+        event: fact.into(),
+        actor: actor.clone(),
+        occurred_at: last,
+    };
+    events::append(conn, id, &[event], now).await?;
+    Ok(())
+}
+
+/// Begins the hold-down when every alert of the incident has ended by its own resolve. Never while the sender's list
+/// was cut, and never on anything but resolves.
+pub async fn consider_recovery(
+    conn: &mut PgConnection,
+    id: IncidentId,
+    hold_down: Span,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let Some(incident) = incidents::lock(conn, id).await? else {
+        return Ok(());
+    };
+    if !incident.state.is_open() || incident.recover_due.is_some() || incident.truncated_alerts > 0 {
+        return Ok(());
+    }
+    let members = alerts::membership(conn, id).await?;
+    if members.firing > 0 {
+        return Ok(());
+    }
+    let until = now + hold_down.as_delta();
+    incidents::begin_recovery(conn, id, until, members.last_ended_at).await?;
+    events::append(
+        conn,
+        id,
+        &[NewEvent::automatic(IncidentFact::RecoveryBegan { until }, now)],
+        now,
+    )
+    .await?;
+    Ok(())
+}
+
+/// Recovers incidents whose hold-down is over, at most `limit`; returns them. One whose alert is said to fire again
+/// waits until that is settled.
+pub async fn recover_due(
+    conn: &mut PgConnection,
+    hold_down: Span,
+    limit: i64,
+    now: DateTime<Utc>,
+) -> Result<Vec<IncidentId>, StoreError> {
+    let mut recovered = Vec::new();
+    for (id, ended_at) in incidents::claim_recovered(conn, now, limit).await? {
+        let members = alerts::membership(conn, id).await?;
+        if members.firing > 0 || members.refire_pending > 0 {
+            incidents::begin_recovery(conn, id, now + hold_down.as_delta(), ended_at).await?;
+            continue;
+        }
+        incidents::set_state(conn, id, IncidentState::Resolved, None, now).await?;
+        let ended_at = ended_at.unwrap_or(now);
+        let fact = IncidentFact::Recovered { ended_at };
+        events::append(conn, id, &[NewEvent::automatic(fact, now)], now).await?;
+        recovered.push(id);
+    }
+    Ok(recovered)
+}
+
+/// Believes re-fires that have lasted, at most `limit`: the end was none, and the incident comes back. Returns how
+/// many. An incident that is closed by then stays closed; its alert waits for a new start.
+pub async fn believe_refires(
+    conn: &mut PgConnection,
+    limit: i64,
+    now: DateTime<Utc>,
+) -> Result<usize, StoreError> {
+    let due = alerts::claim_due_refires(conn, now, limit).await?;
+    for DueRefire {
+        episode,
+        incident,
+        title,
+        ..
+    } in &due
+    {
+        let state = incidents::lock(conn, *incident)
+            .await?
+            .map(|incident| incident.state);
+        match state {
+            Some(state) if state.is_open() || state == IncidentState::Resolved => {
+                alerts::reopen_episode(conn, *episode).await?;
+                come_back(conn, *incident, title, now).await?;
+            }
+            _ => alerts::set_refire_due(conn, &[*episode], None).await?,
+        }
+    }
+    Ok(due.len())
+}
