@@ -1,1 +1,6 @@
 //! Muster.
+
+pub mod clock;
+pub mod store;
+pub mod telemetry;
+pub mod web;
