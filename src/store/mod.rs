@@ -3,6 +3,10 @@
 //! A function is one statement or one guarded move; the caller owns the transaction. Moves say in the statement
 //! what must be true and check how many rows they touched.
 
+pub mod embedded;
+pub mod migrate;
+pub mod pool;
+
 pub mod alerts;
 pub mod approvals;
 pub mod attempts;

@@ -1,0 +1,3 @@
+//! The web room.
+
+pub mod server;
