@@ -181,6 +181,16 @@ async fn a_standby_is_refused() {
     pool.acquire().await.expect_err("nothing can be written there");
     let refused = migrate::run(&standby.connect_options()).await.unwrap_err();
     assert!(matches!(refused, MigrateError::Standby), "{refused}");
+    // The same server, once promoted, is taken: it was that and nothing else.
+    standby
+        .connect_options()
+        .connect()
+        .await
+        .unwrap()
+        .execute("select pg_promote(true, 10)")
+        .await
+        .unwrap();
+    pool.acquire().await.unwrap();
     standby.stop().await;
 }
 
