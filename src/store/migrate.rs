@@ -75,7 +75,8 @@ pub async fn apply(
         .execute("set lock_timeout = '10s'; set statement_timeout = 0")
         .await?;
     lock(&mut connection, wait_max).await?;
-    migrations.run(&mut connection).await?;
+    // Not `run`, whose future cannot be sent to another thread.
+    migrations.run_direct(None, &mut connection, false).await?;
     report_unknown(&migrations, &mut connection).await?;
     // Closing the session gives the lock back, also on every way out above.
     connection.close().await?;

@@ -131,8 +131,8 @@ fn millis(duration: Duration) -> String {
 fn prepare(connection: &mut PgConnection, session: Session) -> BoxFuture<'_, Result<(), sqlx::Error>> {
     Box::pin(async move {
         let read_only: bool = sqlx::query_scalar(
-            "select pg_is_in_recovery()
-               from set_config('statement_timeout', $1, false),
+            "select pg_is_in_recovery(),
+                    set_config('statement_timeout', $1, false),
                     set_config('lock_timeout', $2, false),
                     set_config('idle_in_transaction_session_timeout', $3, false)",
         )

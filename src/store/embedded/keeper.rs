@@ -29,7 +29,7 @@ const AGAIN_AFTER: (Duration, Duration) = (Duration::from_millis(100), Duration:
 const STEADY_AFTER: Duration = Duration::from_secs(60);
 
 /// The server's settings. Durability is not negotiable; the rest suits one small machine.
-const SETTINGS: [&str; 12] = [
+const SETTINGS: [&str; 11] = [
     "fsync=on",
     "full_page_writes=on",
     "synchronous_commit=on",
@@ -40,7 +40,6 @@ const SETTINGS: [&str; 12] = [
     "log_checkpoints=off",
     "log_line_prefix=%m [%p] ",
     "lc_messages=C",
-    "client_connection_check_interval=5s",
     "unix_socket_permissions=0700",
 ];
 
@@ -236,7 +235,7 @@ fn keep(
             None if since.elapsed() >= pause => {
                 pause = (pause * 2).min(AGAIN_AFTER.1);
                 since = Instant::now();
-                match launch(home, binaries) {
+                match orphan::clear(&home.pgdata).and_then(|()| launch(home, binaries)) {
                     Ok(child) => {
                         state.send_replace(ServerState::Running { pid: child.id() });
                         server = Some(child);
