@@ -291,7 +291,7 @@ async fn lock(conn: &mut PgConnection, run: RunId) -> Result<(IncidentId, RunSta
     if !queue::lock_for_person(conn, run).await? {
         return Err(moved("the run is over"));
     }
-    let facts = events::list_run_facts(conn, run).await?;
+    let (_, facts) = events::run_log(conn, run).await?;
     let state = RunState::fold(facts.iter().map(|(at, fact)| (*at, fact)))
         .map_err(|error| StoreError::corrupt("events", "body", error))?;
     Ok((kept.incident, state))

@@ -388,6 +388,17 @@ pub async fn context(conn: &mut PgConnection, id: IncidentId) -> Result<Value, S
     )
 }
 
+/// What expressions can read of an incident: labels and annotations of its first alert, title and severity.
+pub async fn head(conn: &mut PgConnection, id: IncidentId) -> Result<Value, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"select context || jsonb_build_object('title', title, 'severity', 'SEV' || severity) as "head!"
+           from incidents where id = $1"#,
+        id.0
+    )
+    .fetch_one(conn)
+    .await?)
+}
+
 /// One line of the list.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct IncidentLine {

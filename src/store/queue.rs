@@ -112,23 +112,6 @@ pub async fn wake(conn: &mut PgConnection, run: RunId, now: DateTime<Utc>) -> Re
     Ok(())
 }
 
-/// Makes every run that waits for a lock due now, because one was freed.
-pub async fn wake_lock_waiters(
-    conn: &mut PgConnection,
-    runs: &[RunId],
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    let runs: Vec<i64> = runs.iter().map(|run| run.0).collect();
-    sqlx::query!(
-        "update run_queue set state = 0, due = least(due, $2) where run_id = any($1) and state = 2",
-        &runs,
-        now
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
 /// Takes a finished run out of the queue.
 pub async fn delete(conn: &mut PgConnection, claim: Claim) -> Result<(), StoreError> {
     let deleted = sqlx::query!(
@@ -161,15 +144,36 @@ pub async fn take_back_expired(conn: &mut PgConnection, limit: i64) -> Result<u6
     .rows_affected())
 }
 
-/// Gives back everything this replica holds: its workers have stopped.
-pub async fn give_back(conn: &mut PgConnection, replica: ReplicaId) -> Result<u64, StoreError> {
+/// What this replica is said to hold besides what it works on.
+pub async fn strays(
+    conn: &mut PgConnection,
+    replica: ReplicaId,
+    working_on: &[RunId],
+) -> Result<Vec<Claim>, StoreError> {
+    let working_on: Vec<i64> = working_on.iter().map(|run| run.0).collect();
     Ok(sqlx::query!(
-        "update run_queue set state = 0, owner = null, fence = fence + 1 where owner = $1 and state = 1",
-        replica.0
+        "select run_id, incident_id, fence from run_queue where owner = $1 and state = 1 and run_id <> all($2)",
+        replica.0,
+        &working_on
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| Claim { run: RunId(row.run_id), incident: IncidentId(row.incident_id), fence: row.fence })
+    .collect())
+}
+
+/// Gives a claim back whose worker ended without letting go.
+pub async fn give_back(conn: &mut PgConnection, claim: Claim) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update run_queue set state = 0, owner = null, fence = fence + 1
+         where run_id = $1 and fence = $2 and state = 1",
+        claim.run.0,
+        claim.fence
     )
     .execute(conn)
-    .await?
-    .rows_affected())
+    .await?;
+    Ok(())
 }
 
 /// Whether a run of this incident is live.

@@ -13,7 +13,7 @@ const COALESCE: Duration = Duration::from_millis(10);
 const RECONNECT: Duration = Duration::from_secs(1);
 
 /// Tells and hears that something changed.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Wake {
     changes: watch::Sender<u64>,
     outgoing: Arc<Notify>,

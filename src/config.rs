@@ -1,0 +1,211 @@
+//! The command line and the environment: every setting of Muster in one place. Each has a default; `--help` lists
+//! them all.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+use url::Url;
+
+use crate::domain::{
+    id::is_slug,
+    operator::Role,
+    span::Span,
+    target::SecretRef,
+};
+
+/// Runs a team's incident runbooks: alerts in, gated steps carried out, a postmortem out.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What `muster` can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server: pages, API, intake and engine.
+    Serve(Box<Serve>),
+    /// Show the whole thing on a simulated fleet inside this process; needs nothing but Postgres binaries.
+    Demo(Demo),
+    /// Check runbooks and targets, offline.
+    Lint {
+        /// The folder with runbooks and targets.yaml.
+        #[arg(default_value = "runbooks")]
+        folder: PathBuf,
+    },
+    /// Add people.
+    User {
+        /// What to do.
+        #[command(subcommand)]
+        command: UserCommand,
+    },
+    /// Add senders and their tokens.
+    Source {
+        /// What to do.
+        #[command(subcommand)]
+        command: SourceCommand,
+    },
+}
+
+/// People.
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// Add a person; the password is read from standard input.
+    Add {
+        /// What they sign in with.
+        name: String,
+        /// viewer, responder, approver or admin
+        #[arg(long, value_parser = role, default_value = "responder")]
+        role: Role,
+        /// Where the people are kept.
+        #[command(flatten)]
+        database: Database,
+    },
+}
+
+/// Senders.
+#[derive(Debug, Subcommand)]
+pub enum SourceCommand {
+    /// Add a sender, or a second token for it; prints the token once.
+    Add {
+        /// Its name in the webhook's address.
+        #[arg(value_parser = slug)]
+        name: String,
+        /// Make it a heartbeat: silence for this long raises an incident.
+        #[arg(long)]
+        heartbeat: Option<Span>,
+        /// Where the senders are kept.
+        #[command(flatten)]
+        database: Database,
+    },
+}
+
+/// Which database.
+#[derive(Clone, Debug, Args)]
+pub struct Database {
+    /// Postgres to use; without it Muster starts a private one in the data folder.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// Folder of the private Postgres.
+    #[arg(long, env = "MUSTER_DATA", default_value = ".muster")]
+    pub data: PathBuf,
+}
+
+/// Settings of the server.
+#[derive(Clone, Debug, Args)]
+pub struct Serve {
+    /// Which database.
+    #[command(flatten)]
+    pub database: Database,
+    /// Address and port to listen on.
+    #[arg(long, env = "MUSTER_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// The address people use, when it is not the one Muster listens on.
+    #[arg(long, env = "MUSTER_PUBLIC_URL")]
+    pub public_url: Option<Url>,
+    /// Folder with runbooks.
+    #[arg(long, env = "MUSTER_RUNBOOKS", default_value = "runbooks")]
+    pub runbooks: PathBuf,
+    /// File with targets, when it is not targets.yaml beside the runbooks.
+    #[arg(long, env = "MUSTER_TARGETS")]
+    pub targets: Option<PathBuf>,
+    /// A sender to make at start, with its token by reference: NAME=env:VAR or NAME=file:/path. May be repeated.
+    #[arg(long = "source", env = "MUSTER_SOURCES", value_delimiter = ',', value_parser = declared_source)]
+    pub sources: Vec<DeclaredSource>,
+    /// How long every alert must stay ended before an incident recovers.
+    #[arg(long, env = "MUSTER_HOLD_DOWN", default_value = "60s")]
+    pub hold_down: Span,
+    /// How long an ended alert must be said to fire with its old start before that is believed.
+    #[arg(long, env = "MUSTER_REFIRE", default_value = "60s")]
+    pub refire: Span,
+    /// How long after its end a group comes back into the same incident.
+    #[arg(long, env = "MUSTER_REOPEN_WITHIN", default_value = "10m")]
+    pub reopen_within: Span,
+    /// Longest webhook body in bytes.
+    #[arg(long, env = "MUSTER_BODY_MAX", default_value_t = 16 << 20)]
+    pub body_max: usize,
+    /// How long raw deliveries are kept.
+    #[arg(long, env = "MUSTER_KEEP_DELIVERIES", default_value = "14d")]
+    pub keep_deliveries: Span,
+    /// Runs worked on at once.
+    #[arg(long, env = "MUSTER_RUNS_AT_ONCE", default_value_t = 16)]
+    pub runs_at_once: usize,
+    /// How long a stopping server waits for attempts that are out.
+    #[arg(long, env = "MUSTER_DRAIN", default_value = "20s")]
+    pub drain: Span,
+}
+
+/// Settings of the demo.
+#[derive(Clone, Debug, Args)]
+pub struct Demo {
+    /// Address and port of the pages.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Folder of the demo's private Postgres; removed at the end when not given.
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+}
+
+/// A sender to make at start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeclaredSource {
+    /// Its name in the webhook's address.
+    pub name: String,
+    /// Where its token is.
+    pub token: SecretRef,
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    Role::named(text).ok_or_else(|| "expected viewer, responder, approver or admin".to_owned())
+}
+
+fn slug(text: &str) -> Result<String, String> {
+    match is_slug(text) {
+        true => Ok(text.to_owned()),
+        false => Err("a name has lower-case letters, digits and inner dashes, at most 63".to_owned()),
+    }
+}
+
+fn declared_source(text: &str) -> Result<DeclaredSource, String> {
+    let (name, token) = text.split_once('=').ok_or("expected NAME=env:VAR or NAME=file:/path")?;
+    Ok(DeclaredSource { name: slug(name)?, token: SecretRef::try_from(token.to_owned())? })
+}
+
+impl Serve {
+    /// The defaults, over the database of a data folder.
+    pub fn over(database: Database) -> Self {
+        #[derive(Parser)]
+        struct Defaults {
+            #[command(flatten)]
+            serve: Serve,
+        }
+        // Only the program's name is given, so this reads the defaults and the environment alone.
+        let mut serve = Defaults::parse_from(["muster"]).serve;
+        serve.database = database;
+        serve
+    }
+
+    /// The targets file.
+    pub fn targets_file(&self) -> PathBuf {
+        self.targets.clone().unwrap_or_else(|| self.runbooks.join("targets.yaml"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+        let cli = Cli::parse_from(["muster", "serve", "--source", "prom=env:TOKEN,other=file:/run/x"]);
+        let Command::Serve(serve) = cli.command else { panic!("not serve") };
+        assert_eq!(serve.sources.len(), 2);
+        assert_eq!(serve.hold_down, Span::from_secs(60));
+        assert!(Cli::try_parse_from(["muster", "serve", "--source", "prom=hunter2"]).is_err());
+    }
+}

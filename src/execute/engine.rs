@@ -1,0 +1,177 @@
+//! What every worker shares: the database, the outside world, the clock, the targets.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{
+    actions::Outside,
+    clock::Clock,
+    domain::{
+        id::{IncidentId, ReplicaId, VersionId},
+        target::Targets,
+    },
+    faults::{CrashPoints, Side},
+    store::{
+        StoreError, events,
+        queue::{self, Claim},
+        runbooks::{self, Version},
+        wake::Wake,
+    },
+};
+
+/// A replica starts no effect in the last stretch of its lease: another may hold the run a moment later.
+const LEASE_MARGIN: Duration = Duration::from_secs(2);
+
+/// Bounds of the engine.
+#[derive(Clone, Copy, Debug)]
+pub struct EngineLimits {
+    /// Runs worked on at once.
+    pub runs_at_once: usize,
+    /// How long a stopping process waits for attempts that are out.
+    pub drain: Duration,
+}
+
+impl Default for EngineLimits {
+    fn default() -> Self {
+        Self { runs_at_once: 16, drain: Duration::from_secs(20) }
+    }
+}
+
+/// What every worker shares.
+pub struct Engine {
+    /// Connections for runs and steps.
+    pub pool: PgPool,
+    /// The outside world.
+    pub outside: Outside,
+    /// The time.
+    pub clock: Clock,
+    /// Tells others that something changed.
+    pub wake: Wake,
+    /// The targets as the file says now.
+    pub targets: watch::Receiver<Arc<Targets>>,
+    /// Part of every idempotency key.
+    pub installation: Uuid,
+    /// Bounds.
+    pub limits: EngineLimits,
+    /// Set while the process stops: nothing new is begun.
+    pub stopping: CancellationToken,
+    /// The lease this process holds.
+    pub lease: Mutex<Lease>,
+    /// Named places to crash at, in debug builds.
+    pub crash_points: CrashPoints,
+    versions: Mutex<HashMap<VersionId, Arc<Version>>>,
+}
+
+/// The lease of this process, by its own monotonic clock, counted from before the renewal was sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Lease {
+    /// Which replica this process is.
+    pub replica: ReplicaId,
+    /// When the lease surely holds until.
+    pub until: Instant,
+}
+
+/// Versions kept in memory; far more than run at once.
+const VERSIONS_MAX: usize = 256;
+
+impl Engine {
+    /// An engine of a replica that has just registered.
+    #[expect(clippy::too_many_arguments, reason = "built in one place, from parts that are each one thing")]
+    pub fn new(
+        pool: PgPool,
+        outside: Outside,
+        clock: Clock,
+        wake: Wake,
+        targets: watch::Receiver<Arc<Targets>>,
+        installation: Uuid,
+        limits: EngineLimits,
+        lease: Lease,
+    ) -> Self {
+        Self {
+            pool,
+            outside,
+            clock,
+            wake,
+            targets,
+            installation,
+            limits,
+            stopping: CancellationToken::new(),
+            lease: Mutex::new(lease),
+            crash_points: CrashPoints::default(),
+            versions: Mutex::default(),
+        }
+    }
+
+    /// This process as the queue knows it.
+    pub fn replica(&self) -> ReplicaId {
+        self.lease().replica
+    }
+
+    /// Whether the lease holds long enough to begin something.
+    pub fn may_begin(&self) -> bool {
+        Instant::now() + LEASE_MARGIN < self.lease().until
+    }
+
+    fn lease(&self) -> Lease {
+        *self.lease.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// A runbook version, which never changes, so it is read once.
+    pub async fn version(&self, conn: &mut PgConnection, id: VersionId) -> Result<Arc<Version>, StoreError> {
+        let kept = |engine: &Self| engine.versions.lock().ok().and_then(|versions| versions.get(&id).cloned());
+        if let Some(version) = kept(self) {
+            return Ok(version);
+        }
+        let version = runbooks::find_version(conn, id)
+            .await?
+            .map(Arc::new)
+            .ok_or_else(|| StoreError::corrupt("runs", "version_id", id))?;
+        if let Ok(mut versions) = self.versions.lock() {
+            if versions.len() >= VERSIONS_MAX {
+                versions.clear();
+            }
+            versions.insert(id, version.clone());
+        }
+        Ok(version)
+    }
+
+    /// Begins a write of a claim's worker: the fence is checked and the run's row locked until the commit.
+    pub async fn begin(&self, claim: Claim) -> Result<Transaction<'static, Postgres>, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        queue::hold(&mut tx, claim).await?;
+        Ok(tx)
+    }
+
+    /// Like [`Engine::begin`], but `None` when the run's log has grown since `seen`: a person was faster, so the plan
+    /// must be made anew.
+    pub async fn begin_unless_moved(
+        &self,
+        claim: Claim,
+        seen: i64,
+    ) -> Result<Option<Transaction<'static, Postgres>>, StoreError> {
+        let mut tx = self.begin(claim).await?;
+        Ok((events::last_run_seq(&mut tx, claim.run).await? == seen).then_some(tx))
+    }
+
+    /// Commits, and tells whoever listens. `name` says which write it is, for the crash points.
+    pub async fn commit(&self, tx: Transaction<'static, Postgres>, name: &str) -> Result<(), StoreError> {
+        self.crash_points.pass(Side::Before, name);
+        tx.commit().await?;
+        self.crash_points.pass(Side::After, name);
+        self.wake.changed();
+        Ok(())
+    }
+
+    /// For logs.
+    pub fn span(claim: Claim, incident: IncidentId) -> tracing::Span {
+        tracing::info_span!("run", run.id = claim.run.0, incident.id = incident.0, fence = claim.fence)
+    }
+}

@@ -1,0 +1,204 @@
+//! The worker loop: claim what is due, drive each claim in a task of its own, keep the lease, take over what dead
+//! replicas held. Woken by a change and by a timer; it takes no input but the database.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use tokio::{sync::Semaphore, task::JoinSet};
+use tracing::Instrument;
+
+use super::{
+    drive::{self, drive},
+    engine::{Engine, Lease},
+};
+use crate::{
+    domain::{id::RunId, span::Span},
+    store::{
+        StoreError,
+        queue::{self, Claim},
+        replicas,
+    },
+};
+
+/// The longest the loop waits without looking.
+const POLL: Duration = Duration::from_secs(1);
+/// How often the lease is renewed: three tries before it ends.
+const RENEW: Duration = Duration::from_secs(3);
+/// How often runs of dead replicas are looked for.
+const SWEEP: Duration = Duration::from_secs(2);
+/// Runs taken back in one sweep.
+const SWEEP_MAX: i64 = 500;
+
+type Working = Arc<Mutex<HashMap<RunId, i64>>>;
+
+/// Registers this process start and its lease.
+pub async fn register(conn: &mut sqlx::PgConnection) -> Result<Lease, StoreError> {
+    let asked = Instant::now();
+    let replica = replicas::insert(conn).await?;
+    Ok(Lease { replica, until: asked + replicas::LEASE.as_duration() })
+}
+
+/// Works until the engine is told to stop, then waits for attempts that are out, at most the drain time, and gives
+/// everything back.
+pub async fn run(engine: Arc<Engine>) {
+    let working = Working::default();
+    let lease = tokio::spawn(keep_lease(engine.clone()));
+    let sweep = tokio::spawn(sweep(engine.clone(), working.clone()));
+    let mut tasks = JoinSet::new();
+    claim_loop(&engine, &working, &mut tasks).await;
+
+    let drained = tokio::time::timeout(engine.limits.drain, async { while tasks.join_next().await.is_some() {} });
+    if drained.await.is_err() {
+        tracing::warn!(left = tasks.len(), "attempts are still out; recovery will settle them");
+        tasks.abort_all();
+    }
+    sweep.abort();
+    lease.abort();
+    if let Ok(mut conn) = engine.pool.acquire().await
+        && let Err(error) = replicas::end(&mut conn, engine.replica()).await
+    {
+        tracing::warn!(%error, "the lease was not ended; it will run out by itself");
+    }
+}
+
+async fn claim_loop(engine: &Arc<Engine>, working: &Working, tasks: &mut JoinSet<()>) {
+    let permits = Arc::new(Semaphore::new(engine.limits.runs_at_once));
+    let mut changes = engine.wake.subscribe();
+    while !engine.stopping.is_cancelled() {
+        changes.mark_unchanged();
+        while tasks.try_join_next().is_some() {}
+        let wait = match claim(engine, permits.available_permits()).await {
+            Ok((claims, next_due)) => {
+                for claim in claims {
+                    let Ok(permit) = permits.clone().try_acquire_owned() else { break };
+                    let (engine, working) = (engine.clone(), working.clone());
+                    let span = Engine::span(claim, claim.incident);
+                    tasks.spawn(
+                        async move {
+                            work(&engine, &working, claim).await;
+                            drop(permit);
+                            engine.wake.changed();
+                        }
+                        .instrument(span),
+                    );
+                }
+                next_due
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot look for due runs; trying again");
+                POLL
+            }
+        };
+        tokio::select! {
+            () = engine.stopping.cancelled() => {}
+            _ = changes.changed() => {}
+            () = engine.clock.sleep(wait) => {}
+        }
+    }
+}
+
+async fn claim(engine: &Engine, limit: usize) -> Result<(Vec<Claim>, Duration), StoreError> {
+    if limit == 0 || !engine.may_begin() {
+        return Ok((Vec::new(), POLL));
+    }
+    let now = engine.clock.now();
+    let mut conn = engine.pool.acquire().await?;
+    let claims = queue::claim(&mut conn, engine.replica(), now, limit as i64).await?;
+    let next_due = queue::next_due(&mut conn).await?;
+    let wait = next_due.and_then(|due| (due - now).to_std().ok()).unwrap_or(POLL);
+    Ok((claims, wait.clamp(Duration::from_millis(1), POLL)))
+}
+
+/// Drives one claim; whatever goes wrong, the run is let go or found again.
+async fn work(engine: &Arc<Engine>, working: &Working, claim: Claim) {
+    if let Ok(mut runs) = working.lock() {
+        runs.insert(claim.run, claim.fence);
+    }
+    // A task of its own, so that a panic ends one run's turn and not the worker's.
+    let driver = engine.clone();
+    let outcome = tokio::spawn(async move { drive(&driver, claim).await }.in_current_span()).await;
+    match outcome {
+        Ok(Ok(())) => {}
+        Ok(Err(StoreError::Fenced(_))) => tracing::warn!("another worker has this run; nothing more was written"),
+        Ok(Err(error)) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "the run is put off after a fault");
+            put_off(engine, claim).await;
+        }
+        Err(error) => {
+            tracing::error!(%error, "the run's worker broke off; it is put off");
+            put_off(engine, claim).await;
+        }
+    }
+    if let Ok(mut runs) = working.lock()
+        && runs.get(&claim.run) == Some(&claim.fence)
+    {
+        runs.remove(&claim.run);
+    }
+}
+
+/// Lets a run go after a fault. When even that fails, the sweep finds that nobody works on it.
+async fn put_off(engine: &Engine, claim: Claim) {
+    let due = drive::after_fault(engine.clock.now());
+    let released = async { queue::release(&mut *engine.pool.acquire().await?, claim, due).await };
+    if let Err(error) = released.await {
+        tracing::debug!(%error, "not released; the sweep will find it");
+    }
+}
+
+/// Renews the lease. A lease that has ended is never renewed: the process takes a new identity, and whatever it was
+/// doing finds its fence stale.
+async fn keep_lease(engine: Arc<Engine>) {
+    loop {
+        tokio::time::sleep(RENEW).await;
+        let asked = Instant::now();
+        let renewed = async {
+            let mut conn = engine.pool.acquire().await?;
+            match replicas::renew(&mut conn, engine.replica()).await? {
+                true => Ok(Lease { replica: engine.replica(), until: asked + replicas::LEASE.as_duration() }),
+                false => {
+                    tracing::warn!("the lease had ended; going on as a new replica");
+                    register(&mut conn).await
+                }
+            }
+        };
+        match renewed.await {
+            Ok(lease) => *engine.lease.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = lease,
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "cannot renew the lease"),
+        }
+    }
+}
+
+/// Takes over from dead replicas, and back from workers of this one that ended without letting go. A claim counts as
+/// left behind when two sweeps in a row find nobody working on it: one may look between a claim and its worker's start.
+async fn sweep(engine: Arc<Engine>, working: Working) {
+    let mut suspects: Vec<Claim> = Vec::new();
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        let busy: Vec<RunId> = working.lock().map(|runs| runs.keys().copied().collect()).unwrap_or_default();
+        let swept = async {
+            let mut conn = engine.pool.acquire().await?;
+            let mut count = queue::take_back_expired(&mut conn, SWEEP_MAX).await?;
+            let strays = queue::strays(&mut conn, engine.replica(), &busy).await?;
+            for claim in strays.iter().filter(|claim| suspects.contains(claim)) {
+                queue::give_back(&mut conn, *claim).await?;
+                count += 1;
+            }
+            suspects = strays;
+            Ok::<u64, StoreError>(count)
+        };
+        match swept.await {
+            Ok(0) => {}
+            Ok(count) => {
+                tracing::info!(count, "took over runs whose worker is gone");
+                engine.wake.changed();
+            }
+            Err(error) => tracing::debug!(%error, "cannot look for runs of dead replicas"),
+        }
+    }
+}
+
+/// How long a take-over can take at the most, for people who wait for it.
+pub const TAKE_OVER: Span = Span::from_secs(13);

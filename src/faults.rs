@@ -1,0 +1,47 @@
+//! Named crash points, in debug builds only: a test sets `MUSTER_CRASH_AT` and the process kills itself with SIGKILL
+//! at that commit of the engine, so recovery is proved on the real program.
+//!
+//! `before:7` and `after:7` count the engine's commits from 1; `before:outcome/promote` names one. A release build
+//! holds none of this.
+
+/// Which side of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Whatever was done outside is done; nothing of it is stored.
+    Before,
+    /// It is stored; nothing after it has happened.
+    After,
+}
+
+/// Counts commits; one per engine.
+#[derive(Debug, Default)]
+pub struct CrashPoints {
+    #[cfg(debug_assertions)]
+    commits: std::sync::atomic::AtomicU64,
+}
+
+impl CrashPoints {
+    /// Kills the process when this is the commit that was asked for.
+    #[cfg(debug_assertions)]
+    pub fn pass(&self, side: Side, name: &str) {
+        use std::sync::atomic::Ordering;
+
+        let number = match side {
+            Side::Before => self.commits.fetch_add(1, Ordering::SeqCst) + 1,
+            Side::After => self.commits.load(Ordering::SeqCst),
+        };
+        let Ok(wanted) = std::env::var("MUSTER_CRASH_AT") else { return };
+        let side = match side {
+            Side::Before => "before",
+            Side::After => "after",
+        };
+        if wanted == format!("{side}:{number}") || wanted == format!("{side}:{name}") {
+            eprintln!("crash point {side}:{number} ({name})");
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGKILL);
+        }
+    }
+
+    /// Does nothing in a release build.
+    #[cfg(not(debug_assertions))]
+    pub fn pass(&self, _side: Side, _name: &str) {}
+}

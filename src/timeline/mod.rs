@@ -1,0 +1,4 @@
+//! Reading the timeline back: times to acknowledge, mitigate and resolve, and the postmortem.
+
+pub mod measure;
+pub mod postmortem;

@@ -1,0 +1,133 @@
+//! Timers that belong to no run: incidents recover, re-fires are believed, silence raises an incident, old rows go.
+//! Each pass takes no input but the database and may be repeated at will, on any replica.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgPool};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::Clock,
+    correlate,
+    domain::{
+        alert::{AlertReport, AlertStatus, Fingerprint},
+        event::{IncidentFact, NewEvent},
+        id::IncidentId,
+        labels::Labels,
+        operator::Actor,
+        span::Span,
+    },
+    incident::membership::{self, Group},
+    pipeline::Patience,
+    store::{StoreError, deliveries, events, heartbeats, heartbeats::Silent, incidents, operators, replicas, wake::Wake},
+};
+
+/// The longest pause between two passes.
+const POLL: Duration = Duration::from_secs(1);
+/// How often old rows are looked for.
+const PRUNE_EVERY: Span = Span::from_secs(600);
+/// Things done in one pass; the next follows at once when there was more.
+const BATCH: i64 = 100;
+/// Deliveries forgotten in one pass.
+const PRUNE_BATCH: i64 = 1000;
+
+/// What upkeep needs to know.
+#[derive(Clone, Debug)]
+pub struct Upkeep {
+    /// Connections for timers.
+    pub pool: PgPool,
+    /// The time.
+    pub clock: Clock,
+    /// Tells others that something changed.
+    pub wake: Wake,
+    /// How long Muster waits before it believes.
+    pub patience: Patience,
+    /// How long raw deliveries are kept.
+    pub keep_deliveries: Span,
+}
+
+impl Upkeep {
+    /// Passes again and again until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut changes = self.wake.subscribe();
+        let mut prune_due = self.clock.now();
+        while !stop.is_cancelled() {
+            changes.mark_unchanged();
+            match self.pass().await {
+                Ok(0) => {}
+                Ok(_) => self.wake.changed(),
+                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "upkeep will try again"),
+            }
+            if self.clock.now() >= prune_due {
+                prune_due = self.clock.now() + PRUNE_EVERY.as_delta();
+                if let Err(error) = self.prune().await {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "old rows stay for now");
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.clock.sleep(POLL) => {}
+            }
+        }
+    }
+
+    /// Does everything that is due now; returns how many things that were.
+    pub async fn pass(&self) -> Result<usize, StoreError> {
+        let now = self.clock.now();
+        let mut tx = self.pool.begin().await?;
+        let refires = membership::believe_refires(&mut tx, BATCH, now).await?;
+        tx.commit().await?;
+        let mut tx = self.pool.begin().await?;
+        let recovered = membership::recover_due(&mut tx, self.patience.hold_down, BATCH, now).await?;
+        tx.commit().await?;
+        let mut tx = self.pool.begin().await?;
+        let silent = heartbeats::claim_silent(&mut tx, now, BATCH).await?;
+        for heartbeat in &silent {
+            raise_silence(&mut tx, heartbeat, now).await?;
+        }
+        tx.commit().await?;
+        Ok(refires + recovered.len() + silent.len())
+    }
+
+    async fn prune(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let mut conn = self.pool.acquire().await?;
+        operators::prune(&mut conn, now).await?;
+        replicas::prune(&mut conn).await?;
+        let before = now - self.keep_deliveries.as_delta();
+        while deliveries::prune(&mut conn, before, PRUNE_BATCH).await? == PRUNE_BATCH as u64 {}
+        Ok(())
+    }
+}
+
+/// Silence of a heartbeat opens one incident, which a person closes: nothing else can say that it is over.
+async fn raise_silence(conn: &mut PgConnection, silent: &Silent, now: DateTime<Utc>) -> Result<(), StoreError> {
+    let labels: Labels = serde_json::from_value(silent.labels.clone())
+        .map_err(|error| StoreError::corrupt("heartbeats", "labels", error))?;
+    let title = format!("No sign of life from {}", silent.title);
+    let report = AlertReport {
+        fingerprint: Fingerprint::parse(&silent.fingerprint).unwrap_or_else(|| labels.fingerprint()),
+        status: AlertStatus::Firing,
+        labels,
+        annotations: Labels::from([("summary", title.as_str())]),
+        starts_at: silent.last_seen_at,
+        ends_at: None,
+        generator_url: String::new(),
+    };
+    let key = correlate::key(silent.source, "heartbeat", &silent.fingerprint);
+    let group = Group { source: silent.source, receiver: "heartbeat", group_key: &silent.fingerprint, key };
+    let reason = "a heartbeat was not heard in time";
+    let opened = membership::open(conn, group, &[&report], None, reason, &Actor::Automation, now).await?;
+    let incident: IncidentId = match opened {
+        Some(incident) => incident,
+        None => match incidents::lock_newest_by_key(conn, key).await? {
+            Some(holder) => holder.id,
+            None => return Ok(()),
+        },
+    };
+    heartbeats::set_incident(conn, silent.source, &silent.fingerprint, incident).await?;
+    let fact = IncidentFact::HeartbeatMissed { name: silent.title.clone(), last_seen_at: silent.last_seen_at };
+    events::append(conn, incident, &[NewEvent::automatic(fact, now)], now).await?;
+    Ok(())
+}
