@@ -1,3 +1,5 @@
 //! Muster.
 
 pub mod domain;
+
+pub mod actions;

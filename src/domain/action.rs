@@ -25,6 +25,9 @@ pub struct Envelope {
     pub fence: i64,
     /// How long the action may take in all.
     pub timeout: Span,
+    /// Set for checks, probes and logs: nothing outside may change. SQL runs in a read-only transaction, HTTP is
+    /// `GET` or `HEAD`, HAProxy only shows.
+    pub read_only: bool,
 }
 
 /// What a target answered. Texts are redacted and capped before they leave the action.
