@@ -6,12 +6,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use url::Url;
 
-use crate::domain::{
-    id::is_slug,
-    operator::Role,
-    span::Span,
-    target::SecretRef,
-};
+use crate::domain::{id::is_slug, operator::Role, span::Span, target::SecretRef};
 
 /// Runs a team's incident runbooks: alerts in, gated steps carried out, a postmortem out.
 #[derive(Debug, Parser)]
@@ -169,8 +164,13 @@ fn slug(text: &str) -> Result<String, String> {
 }
 
 fn declared_source(text: &str) -> Result<DeclaredSource, String> {
-    let (name, token) = text.split_once('=').ok_or("expected NAME=env:VAR or NAME=file:/path")?;
-    Ok(DeclaredSource { name: slug(name)?, token: SecretRef::try_from(token.to_owned())? })
+    let (name, token) = text
+        .split_once('=')
+        .ok_or("expected NAME=env:VAR or NAME=file:/path")?;
+    Ok(DeclaredSource {
+        name: slug(name)?,
+        token: SecretRef::try_from(token.to_owned())?,
+    })
 }
 
 impl Serve {
@@ -189,7 +189,9 @@ impl Serve {
 
     /// The targets file.
     pub fn targets_file(&self) -> PathBuf {
-        self.targets.clone().unwrap_or_else(|| self.runbooks.join("targets.yaml"))
+        self.targets
+            .clone()
+            .unwrap_or_else(|| self.runbooks.join("targets.yaml"))
     }
 }
 
@@ -203,7 +205,9 @@ mod tests {
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
         let cli = Cli::parse_from(["muster", "serve", "--source", "prom=env:TOKEN,other=file:/run/x"]);
-        let Command::Serve(serve) = cli.command else { panic!("not serve") };
+        let Command::Serve(serve) = cli.command else {
+            panic!("not serve")
+        };
         assert_eq!(serve.sources.len(), 2);
         assert_eq!(serve.hold_down, Span::from_secs(60));
         assert!(Cli::try_parse_from(["muster", "serve", "--source", "prom=hunter2"]).is_err());

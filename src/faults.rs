@@ -30,7 +30,9 @@ impl CrashPoints {
             Side::Before => self.commits.fetch_add(1, Ordering::SeqCst) + 1,
             Side::After => self.commits.load(Ordering::SeqCst),
         };
-        let Ok(wanted) = std::env::var("MUSTER_CRASH_AT") else { return };
+        let Ok(wanted) = std::env::var("MUSTER_CRASH_AT") else {
+            return;
+        };
         let side = match side {
             Side::Before => "before",
             Side::After => "after",

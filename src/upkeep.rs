@@ -20,7 +20,10 @@ use crate::{
     },
     incident::membership::{self, Group},
     pipeline::Patience,
-    store::{StoreError, deliveries, events, heartbeats, heartbeats::Silent, incidents, operators, replicas, wake::Wake},
+    store::{
+        StoreError, deliveries, events, heartbeats, heartbeats::Silent, incidents, operators, replicas,
+        wake::Wake,
+    },
 };
 
 /// The longest pause between two passes.
@@ -57,7 +60,9 @@ impl Upkeep {
             match self.pass().await {
                 Ok(0) => {}
                 Ok(_) => self.wake.changed(),
-                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "upkeep will try again"),
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "upkeep will try again")
+                }
             }
             if self.clock.now() >= prune_due {
                 prune_due = self.clock.now() + PRUNE_EVERY.as_delta();
@@ -102,7 +107,11 @@ impl Upkeep {
 }
 
 /// Silence of a heartbeat opens one incident, which a person closes: nothing else can say that it is over.
-async fn raise_silence(conn: &mut PgConnection, silent: &Silent, now: DateTime<Utc>) -> Result<(), StoreError> {
+async fn raise_silence(
+    conn: &mut PgConnection,
+    silent: &Silent,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
     let labels: Labels = serde_json::from_value(silent.labels.clone())
         .map_err(|error| StoreError::corrupt("heartbeats", "labels", error))?;
     let title = format!("No sign of life from {}", silent.title);
@@ -116,7 +125,12 @@ async fn raise_silence(conn: &mut PgConnection, silent: &Silent, now: DateTime<U
         generator_url: String::new(),
     };
     let key = correlate::key(silent.source, "heartbeat", &silent.fingerprint);
-    let group = Group { source: silent.source, receiver: "heartbeat", group_key: &silent.fingerprint, key };
+    let group = Group {
+        source: silent.source,
+        receiver: "heartbeat",
+        group_key: &silent.fingerprint,
+        key,
+    };
     let reason = "a heartbeat was not heard in time";
     let opened = membership::open(conn, group, &[&report], None, reason, &Actor::Automation, now).await?;
     let incident: IncidentId = match opened {
@@ -127,7 +141,10 @@ async fn raise_silence(conn: &mut PgConnection, silent: &Silent, now: DateTime<U
         },
     };
     heartbeats::set_incident(conn, silent.source, &silent.fingerprint, incident).await?;
-    let fact = IncidentFact::HeartbeatMissed { name: silent.title.clone(), last_seen_at: silent.last_seen_at };
+    let fact = IncidentFact::HeartbeatMissed {
+        name: silent.title.clone(),
+        last_seen_at: silent.last_seen_at,
+    };
     events::append(conn, incident, &[NewEvent::automatic(fact, now)], now).await?;
     Ok(())
 }

@@ -56,11 +56,17 @@ pub struct Reading {
 
 /// Reads every `.yaml` and `.yml` of a folder but the targets file, and that.
 pub fn read(folder: &Path, targets_file: &Path) -> Reading {
-    let mut reading =
-        Reading { runbooks: BTreeMap::new(), targets: None, faults: Vec::new(), digest: Digest::ZERO };
+    let mut reading = Reading {
+        runbooks: BTreeMap::new(),
+        targets: None,
+        faults: Vec::new(),
+        digest: Digest::ZERO,
+    };
     let mut content = Vec::new();
     for file in list(folder, targets_file, &mut reading.faults) {
-        let Some(source) = load(&file, &mut reading.faults) else { continue };
+        let Some(source) = load(&file, &mut reading.faults) else {
+            continue;
+        };
         content.push((file.display().to_string(), source.clone()));
         match parse_runbook(&source) {
             Ok(parsed) => add(&mut reading, FileRunbook { file, source, parsed }),
@@ -89,20 +95,29 @@ fn list(folder: &Path, targets_file: &Path, faults: &mut Vec<FileFault>) -> Vec<
         Ok(entries) => entries,
         Err(error) => {
             let problem = format!("the folder cannot be read: {error}; name another with --runbooks");
-            faults.push(FileFault { file: folder.to_owned(), fault: Err(problem) });
+            faults.push(FileFault {
+                file: folder.to_owned(),
+                fault: Err(problem),
+            });
             return Vec::new();
         }
     };
     let mut files: Vec<PathBuf> = entries
         .filter_map(Result::ok)
         .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|ending| ending == "yaml" || ending == "yml")
+        })
         .filter(|path| path.is_file() && !is_same(path, targets_file) && !path.ends_with("targets.yaml"))
         .collect();
     files.sort();
     if files.len() > FILES_MAX {
         let problem = format!("holds {} runbooks; the first {FILES_MAX} are read", files.len());
-        faults.push(FileFault { file: folder.to_owned(), fault: Err(problem) });
+        faults.push(FileFault {
+            file: folder.to_owned(),
+            fault: Err(problem),
+        });
         files.truncate(FILES_MAX);
     }
     files
@@ -119,18 +134,31 @@ fn load(file: &Path, faults: &mut Vec<FileFault>) -> Option<String> {
         }
         std::fs::read_to_string(file)
     };
-    text().map_err(|error| faults.push(FileFault { file: file.to_owned(), fault: Err(error.to_string()) })).ok()
+    text()
+        .map_err(|error| {
+            faults.push(FileFault {
+                file: file.to_owned(),
+                fault: Err(error.to_string()),
+            })
+        })
+        .ok()
 }
 
 fn in_file(file: &Path, faults: Vec<Fault>) -> impl Iterator<Item = FileFault> {
-    faults.into_iter().map(move |fault| FileFault { file: file.to_owned(), fault: Ok(fault) })
+    faults.into_iter().map(move |fault| FileFault {
+        file: file.to_owned(),
+        fault: Ok(fault),
+    })
 }
 
 fn add(reading: &mut Reading, runbook: FileRunbook) {
     let slug = runbook.parsed.runbook.slug.clone();
     match reading.runbooks.get(&slug) {
         Some(first) => reading.faults.push(FileFault {
-            fault: Err(format!("the runbook {slug} is in {} already", first.file.display())),
+            fault: Err(format!(
+                "the runbook {slug} is in {} already",
+                first.file.display()
+            )),
             file: runbook.file,
         }),
         None => _ = reading.runbooks.insert(slug, runbook),
@@ -141,14 +169,25 @@ fn add(reading: &mut Reading, runbook: FileRunbook) {
 fn check_targets(reading: &mut Reading) {
     let Some(targets) = &reading.targets else { return };
     for runbook in reading.runbooks.values() {
-        for named in runbook.parsed.targets.iter().filter(|named| !targets.0.contains_key(&named.name)) {
+        for named in runbook
+            .parsed
+            .targets
+            .iter()
+            .filter(|named| !targets.0.contains_key(&named.name))
+        {
             let fault = Fault {
                 line: named.line,
                 column: named.column,
                 path: named.path.clone(),
-                message: format!("there is no target \"{}\"; add it to the targets file", named.name),
+                message: format!(
+                    "there is no target \"{}\"; add it to the targets file",
+                    named.name
+                ),
             };
-            reading.faults.push(FileFault { file: runbook.file.clone(), fault: Ok(fault) });
+            reading.faults.push(FileFault {
+                file: runbook.file.clone(),
+                fault: Ok(fault),
+            });
         }
     }
 }

@@ -9,17 +9,30 @@ use crate::domain::step::ActionKind;
 /// The keys an action reads besides `target`, required ones first with a mark.
 fn known(action: ActionKind) -> &'static [(&'static str, bool)] {
     match action {
-        ActionKind::Http => {
-            &[("method", false), ("path", false), ("query", false), ("headers", false), ("body", false)]
-        }
+        ActionKind::Http => &[
+            ("method", false),
+            ("path", false),
+            ("query", false),
+            ("headers", false),
+            ("body", false),
+        ],
         ActionKind::Tcp => &[],
         ActionKind::Postgres => &[("query", true), ("params", false)],
         ActionKind::Prometheus => &[("query", true)],
-        ActionKind::Haproxy => &[("backend", true), ("enable", false), ("disable", false), ("drain", false)],
+        ActionKind::Haproxy => &[
+            ("backend", true),
+            ("enable", false),
+            ("disable", false),
+            ("drain", false),
+        ],
         ActionKind::Loki => &[("query", true), ("since", false), ("limit", false)],
-        ActionKind::Elasticsearch => {
-            &[("index", true), ("query", true), ("since", false), ("limit", false), ("time_field", false)]
-        }
+        ActionKind::Elasticsearch => &[
+            ("index", true),
+            ("query", true),
+            ("since", false),
+            ("limit", false),
+            ("time_field", false),
+        ],
         ActionKind::File => &[("lines", false), ("contains", false)],
         ActionKind::Command => &[("program", true), ("args", false), ("stdin", false)],
     }
@@ -27,11 +40,17 @@ fn known(action: ActionKind) -> &'static [(&'static str, bool)] {
 
 /// Checks the keys of a `with` map and that it names a target.
 pub(super) fn check(action: ActionKind, with: &Node, path: &str, faults: &mut Faults) {
-    let Some(mut fields) = Fields::open(with.clone(), path, faults) else { return };
+    let Some(mut fields) = Fields::open(with.clone(), path, faults) else {
+        return;
+    };
     match fields.take("target").map(|node| (node.at, node.value)) {
         Some((_, Tree::Text(_))) => {}
         Some((at, other)) => {
-            faults.add(at, &fields.path_of("target"), format!("expected a target's name, found {}", other.kind()));
+            faults.add(
+                at,
+                &fields.path_of("target"),
+                format!("expected a target's name, found {}", other.kind()),
+            );
         }
         None => fields.missing("target", faults),
     }

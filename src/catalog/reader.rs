@@ -18,7 +18,12 @@ pub(super) struct Faults(pub Vec<Fault>);
 impl Faults {
     /// Notes one.
     pub fn add(&mut self, at: Place, path: &str, message: impl Into<String>) {
-        self.0.push(Fault { line: at.line, column: at.column, path: path.to_owned(), message: message.into() });
+        self.0.push(Fault {
+            line: at.line,
+            column: at.column,
+            path: path.to_owned(),
+            message: message.into(),
+        });
     }
 }
 
@@ -36,7 +41,12 @@ impl Fields {
     /// Opens a map; anything else is a fault.
     pub fn open(node: Node, path: &str, faults: &mut Faults) -> Option<Self> {
         match node.value {
-            Tree::Map(pairs) => Some(Self { at: node.at, path: path.to_owned(), pairs, asked: Vec::new() }),
+            Tree::Map(pairs) => Some(Self {
+                at: node.at,
+                path: path.to_owned(),
+                pairs,
+                asked: Vec::new(),
+            }),
             other => {
                 faults.add(node.at, path, format!("expected a map, found {}", other.kind()));
                 None
@@ -46,7 +56,11 @@ impl Fields {
 
     /// The field path of a key.
     pub fn path_of(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        }
     }
 
     /// Takes a key out; an explicit nothing counts as absent.
@@ -73,14 +87,22 @@ impl Fields {
         match node.value {
             Tree::Text(text) => Some((node.at, text)),
             other => {
-                faults.add(node.at, &self.path_of(key), format!("expected a text, found {}", other.kind()));
+                faults.add(
+                    node.at,
+                    &self.path_of(key),
+                    format!("expected a text, found {}", other.kind()),
+                );
                 None
             }
         }
     }
 
     /// A text that reads as something.
-    pub fn parsed<T: FromStr<Err: ToString>>(&mut self, key: &'static str, faults: &mut Faults) -> Option<(Place, T)> {
+    pub fn parsed<T: FromStr<Err: ToString>>(
+        &mut self,
+        key: &'static str,
+        faults: &mut Faults,
+    ) -> Option<(Place, T)> {
         let (at, text) = self.text(key, faults)?;
         match text.parse() {
             Ok(value) => Some((at, value)),
@@ -95,7 +117,11 @@ impl Fields {
     pub fn span(&mut self, key: &'static str, least: Span, most: Span, faults: &mut Faults) -> Option<Span> {
         let (at, span) = self.parsed::<Span>(key, faults)?;
         if span < least || span > most {
-            faults.add(at, &self.path_of(key), format!("must be between {least} and {most}"));
+            faults.add(
+                at,
+                &self.path_of(key),
+                format!("must be between {least} and {most}"),
+            );
         }
         Some(span)
     }
@@ -109,7 +135,11 @@ impl Fields {
         };
         let number = number.filter(|number| (1..=most).contains(number));
         if number.is_none() {
-            faults.add(node.at, &self.path_of(key), format!("expected a whole number from 1 to {most}"));
+            faults.add(
+                node.at,
+                &self.path_of(key),
+                format!("expected a whole number from 1 to {most}"),
+            );
         }
         number
     }
@@ -120,20 +150,37 @@ impl Fields {
         match node.value {
             Tree::Bool(value) => Some(value),
             other => {
-                faults.add(node.at, &self.path_of(key), format!("expected true or false, found {}", other.kind()));
+                faults.add(
+                    node.at,
+                    &self.path_of(key),
+                    format!("expected true or false, found {}", other.kind()),
+                );
                 None
             }
         }
     }
 
     /// One of a few words.
-    pub fn word<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)], faults: &mut Faults) -> Option<(Place, T)> {
+    pub fn word<T: Copy>(
+        &mut self,
+        key: &'static str,
+        words: &[(&str, T)],
+        faults: &mut Faults,
+    ) -> Option<(Place, T)> {
         let (at, text) = self.text(key, faults)?;
         match words.iter().find(|(word, _)| *word == text) {
             Some((_, value)) => Some((at, *value)),
             None => {
                 let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-                faults.add(at, &self.path_of(key), format!("\"{text}\" is none of {}{}", known.join(", "), hint(&text, &known)));
+                faults.add(
+                    at,
+                    &self.path_of(key),
+                    format!(
+                        "\"{text}\" is none of {}{}",
+                        known.join(", "),
+                        hint(&text, &known)
+                    ),
+                );
                 None
             }
         }
@@ -158,7 +205,11 @@ impl Fields {
             Tree::Text(text) => text,
             Tree::Bool(value) => value.to_string(),
             other => {
-                faults.add(node.at, &self.path_of(key), format!("expected a condition, found {}", other.kind()));
+                faults.add(
+                    node.at,
+                    &self.path_of(key),
+                    format!("expected a condition, found {}", other.kind()),
+                );
                 return None;
             }
         };
@@ -173,15 +224,23 @@ impl Fields {
 
     /// A list, item by item, each with its field path.
     pub fn list(&mut self, key: &'static str, most: usize, faults: &mut Faults) -> Vec<(String, Node)> {
-        let Some(node) = self.take(key) else { return Vec::new() };
+        let Some(node) = self.take(key) else {
+            return Vec::new();
+        };
         let path = self.path_of(key);
         match node.value {
             Tree::List(items) => {
                 if items.len() > most {
-                    faults.add(node.at, &path, format!("holds {} items; at most {most} are allowed", items.len()));
+                    faults.add(
+                        node.at,
+                        &path,
+                        format!("holds {} items; at most {most} are allowed", items.len()),
+                    );
                 }
                 let items = items.into_iter().take(most).enumerate();
-                items.map(|(index, item)| (format!("{path}[{index}]"), item)).collect()
+                items
+                    .map(|(index, item)| (format!("{path}[{index}]"), item))
+                    .collect()
             }
             other => {
                 faults.add(node.at, &path, format!("expected a list, found {}", other.kind()));

@@ -70,7 +70,15 @@ impl Scope<'_> {
                     format!("there is no step \"{name}\" above this one{}", hint(name, &known))
                 }
                 (other, _) => {
-                    let known = ["inputs", "labels", "annotations", "incident", "run", "steps", "result"];
+                    let known = [
+                        "inputs",
+                        "labels",
+                        "annotations",
+                        "incident",
+                        "run",
+                        "steps",
+                        "result",
+                    ];
                     format!("\"{other}\" is not defined{}", hint(other, &known))
                 }
             };
@@ -85,9 +93,13 @@ pub(super) fn steps_read(text: &str, steps: &BTreeSet<String>) -> Vec<String> {
     steps
         .iter()
         .filter(|step| {
-            [format!("steps.{step}"), format!("steps['{step}']"), format!("steps[\"{step}\"]")]
-                .iter()
-                .any(|form| text.contains(form.as_str()))
+            [
+                format!("steps.{step}"),
+                format!("steps['{step}']"),
+                format!("steps[\"{step}\"]"),
+            ]
+            .iter()
+            .any(|form| text.contains(form.as_str()))
         })
         .cloned()
         .collect()

@@ -20,8 +20,11 @@ use crate::domain::{
 
 const STEPS_MAX: usize = 100;
 const LINES_MAX: usize = 50;
-const STARTS: [(&str, StartMode); 3] =
-    [("automatic", StartMode::Automatic), ("suggest", StartMode::Suggest), ("manual", StartMode::Manual)];
+const STARTS: [(&str, StartMode); 3] = [
+    ("automatic", StartMode::Automatic),
+    ("suggest", StartMode::Suggest),
+    ("manual", StartMode::Manual),
+];
 
 /// A target named in plain text, and where: it can be looked for as soon as the targets are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +74,9 @@ fn read(document: tree::Node, faults: &mut Faults) -> Option<Parsed> {
     let owner = fields.text("owner", faults);
     let services = fields.texts("services", LINES_MAX, faults);
     let triggers = triggers(&mut fields, faults);
-    let start = fields.word("start", &STARTS, faults).map_or(StartMode::Suggest, |(_, start)| start);
+    let start = fields
+        .word("start", &STARTS, faults)
+        .map_or(StartMode::Suggest, |(_, start)| start);
     let budget = budget(&mut fields, faults);
     let inputs = inputs(&mut fields, faults);
     let input_names: BTreeSet<String> = inputs.keys().cloned().collect();
@@ -117,7 +122,9 @@ fn triggers(fields: &mut Fields, faults: &mut Faults) -> Vec<Vec<Matcher>> {
 }
 
 fn budget(fields: &mut Fields, faults: &mut Faults) -> Option<Budget> {
-    let mut fields = fields.take("budget").and_then(|node| Fields::open(node, "budget", faults))?;
+    let mut fields = fields
+        .take("budget")
+        .and_then(|node| Fields::open(node, "budget", faults))?;
     let runs = fields.count("runs", 10_000, faults);
     let per = fields.span("per", Span::from_secs(1), Span::from_secs(30 * 86_400), faults);
     for (key, is_there) in [("runs", runs.is_some()), ("per", per.is_some())] {
@@ -126,12 +133,18 @@ fn budget(fields: &mut Fields, faults: &mut Faults) -> Option<Budget> {
         }
     }
     fields.close(faults);
-    Some(Budget { runs: runs?, per: per? })
+    Some(Budget {
+        runs: runs?,
+        per: per?,
+    })
 }
 
 fn inputs(fields: &mut Fields, faults: &mut Faults) -> BTreeMap<String, Input> {
     let mut inputs = BTreeMap::new();
-    let Some(mut fields) = fields.take("inputs").and_then(|node| Fields::open(node, "inputs", faults)) else {
+    let Some(mut fields) = fields
+        .take("inputs")
+        .and_then(|node| Fields::open(node, "inputs", faults))
+    else {
         return inputs;
     };
     for (key, node) in fields.rest() {
@@ -139,16 +152,26 @@ fn inputs(fields: &mut Fields, faults: &mut Faults) -> BTreeMap<String, Input> {
         let is_name = key.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
             && key.name.starts_with(|c: char| c.is_ascii_alphabetic());
         if !is_name {
-            faults.add(key.at, &path, "an input's name has letters, digits and _ and begins with a letter");
+            faults.add(
+                key.at,
+                &path,
+                "an input's name has letters, digits and _ and begins with a letter",
+            );
         }
-        let Some(mut input) = Fields::open(node, &path, faults) else { continue };
+        let Some(mut input) = Fields::open(node, &path, faults) else {
+            continue;
+        };
         let from = input.expression("from", faults);
         if let Some((at, from)) = &from {
             let foreign = from.references().into_iter().find(|name| {
-                !matches!(name.split('.').next(), Some("labels" | "annotations" | "incident"))
+                !matches!(
+                    name.split('.').next(),
+                    Some("labels" | "annotations" | "incident")
+                )
             });
             if let Some(foreign) = foreign {
-                let message = format!("reads {foreign}; only labels, annotations and incident are there at the start");
+                let message =
+                    format!("reads {foreign}; only labels, annotations and incident are there at the start");
                 faults.add(*at, &input.path_of("from"), message);
             }
         }
@@ -164,7 +187,11 @@ fn inputs(fields: &mut Fields, faults: &mut Faults) -> BTreeMap<String, Input> {
 }
 
 fn locks(fields: &mut Fields, inputs: &BTreeSet<String>, faults: &mut Faults) -> Vec<Template> {
-    let scope = Scope { inputs, steps: &BTreeSet::new(), has_result: false };
+    let scope = Scope {
+        inputs,
+        steps: &BTreeSet::new(),
+        has_result: false,
+    };
     let mut locks = Vec::new();
     for (index, (at, lock)) in fields.texts("locks", LINES_MAX, faults).into_iter().enumerate() {
         let path = format!("locks[{index}]");
@@ -186,10 +213,20 @@ fn steps(fields: &mut Fields, inputs: &BTreeSet<String>, faults: &mut Faults) ->
     let mut above: BTreeSet<String> = BTreeSet::new();
     let mut steps = Vec::new();
     for (path, node) in fields.list("steps", STEPS_MAX, faults) {
-        let scope = Scope { inputs, steps: &above, has_result: false };
-        let Some(read) = step::read(node, &path, &scope, faults) else { continue };
+        let scope = Scope {
+            inputs,
+            steps: &above,
+            has_result: false,
+        };
+        let Some(read) = step::read(node, &path, &scope, faults) else {
+            continue;
+        };
         if !above.insert(read.step.id.0.clone()) {
-            faults.add(read.at, &path, format!("there is a step \"{}\" above already", read.step.id));
+            faults.add(
+                read.at,
+                &path,
+                format!("there is a step \"{}\" above already", read.step.id),
+            );
         }
         steps.push(read);
     }
@@ -197,7 +234,9 @@ fn steps(fields: &mut Fields, inputs: &BTreeSet<String>, faults: &mut Faults) ->
 }
 
 fn named_target(read: &ReadStep) -> Option<NamedTarget> {
-    let Some(Tree::Map(pairs)) = read.with.as_ref().map(|with| &with.value) else { return None };
+    let Some(Tree::Map(pairs)) = read.with.as_ref().map(|with| &with.value) else {
+        return None;
+    };
     let (_, node) = pairs.iter().find(|(key, _)| key.name == "target")?;
     Some(NamedTarget {
         name: literal(node)?.to_owned(),

@@ -52,7 +52,11 @@ pub struct Shelf {
 
 impl Default for Shelf {
     fn default() -> Self {
-        Self { versions: watch::Sender::new(Arc::default()), targets: watch::Sender::new(Arc::default()), faults: Faults::default() }
+        Self {
+            versions: watch::Sender::new(Arc::default()),
+            targets: watch::Sender::new(Arc::default()),
+            faults: Faults::default(),
+        }
     }
 }
 
@@ -79,7 +83,10 @@ impl Librarian {
             match self.pass(seen).await {
                 Ok(digest) => seen = Some(digest),
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "runbooks are published later");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "runbooks are published later"
+                    );
                 }
             }
             tokio::select! {
@@ -117,7 +124,11 @@ impl Librarian {
             let origin = runbook.file.display().to_string();
             let version =
                 runbooks::publish(&mut tx, &runbook.parsed.runbook, &runbook.source, &origin, now).await?;
-            tracing::info!(runbook = version.runbook.slug, version = version.number, "published");
+            tracing::info!(
+                runbook = version.runbook.slug,
+                version = version.number,
+                "published"
+            );
         }
         if reading.faults.is_empty() {
             let slugs: Vec<String> = reading.runbooks.keys().cloned().collect();

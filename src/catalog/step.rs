@@ -11,13 +11,17 @@ use crate::domain::{
     operator::Role,
     span::Span,
     step::{
-        Act, ActWord, ActionKind, Effect, GateRule, OnFailure, Phase, Probe, Request, Retry, Step, StepKind, Until,
+        Act, ActWord, ActionKind, Effect, GateRule, OnFailure, Phase, Probe, Request, Retry, Step, StepKind,
+        Until,
     },
 };
 
 const KINDS: [&str; 6] = ["check", "call", "logs", "gate", "manual", "wait"];
-const EFFECTS: [(&str, Effect); 3] =
-    [("safe", Effect::Safe), ("idempotent", Effect::Idempotent), ("once", Effect::Once)];
+const EFFECTS: [(&str, Effect); 3] = [
+    ("safe", Effect::Safe),
+    ("idempotent", Effect::Idempotent),
+    ("once", Effect::Once),
+];
 const PHASES: [(&str, Phase); 4] = [
     ("detect", Phase::Detect),
     ("isolate", Phase::Isolate),
@@ -49,7 +53,11 @@ pub(super) fn read(node: Node, path: &str, scope: &Scope<'_>, faults: &mut Fault
     let mut fields = Fields::open(node, path, faults)?;
     for key in LATER {
         if let Some(node) = fields.take(key) {
-            faults.add(node.at, &fields.path_of(key), format!("{key} is not carried out by this version; remove it"));
+            faults.add(
+                node.at,
+                &fields.path_of(key),
+                format!("{key} is not carried out by this version; remove it"),
+            );
         }
     }
     let id = match fields.text("id", faults) {
@@ -74,13 +82,21 @@ pub(super) fn read(node: Node, path: &str, scope: &Scope<'_>, faults: &mut Fault
     }
     let doc = fields.text("doc", faults).map(|(_, doc)| doc);
     let phase = fields.word("phase", &PHASES, faults).map(|(_, phase)| phase);
-    let timeout = fields.span("timeout", SHORTEST, TIMEOUT_MAX, faults).unwrap_or(TIMEOUT);
+    let timeout = fields
+        .span("timeout", SHORTEST, TIMEOUT_MAX, faults)
+        .unwrap_or(TIMEOUT);
     let retry = retry(&mut fields, faults);
     let on_failure = on_failure(&mut fields, faults);
     let with = fields.take("with");
     let kind = kind(&mut fields, with.as_ref(), scope, faults);
-    if let (Some((at, _)), Some(StepKind::Gate(_) | StepKind::Manual { .. } | StepKind::Wait { .. })) = (&when, &kind) {
-        faults.add(*at, &fields.path_of("when"), "only check, call and logs steps take when: a gate is never skipped");
+    if let (Some((at, _)), Some(StepKind::Gate(_) | StepKind::Manual { .. } | StepKind::Wait { .. })) =
+        (&when, &kind)
+    {
+        faults.add(
+            *at,
+            &fields.path_of("when"),
+            "only check, call and logs steps take when: a gate is never skipped",
+        );
     }
     let (at, path) = (fields.at, fields.path.clone());
     fields.close(faults);
@@ -99,7 +115,9 @@ pub(super) fn read(node: Node, path: &str, scope: &Scope<'_>, faults: &mut Fault
 }
 
 fn on_failure(fields: &mut Fields, faults: &mut Faults) -> OnFailure {
-    let Some((at, text)) = fields.text("on_failure", faults) else { return OnFailure::Stop };
+    let Some((at, text)) = fields.text("on_failure", faults) else {
+        return OnFailure::Stop;
+    };
     match text.as_str() {
         "stop" => OnFailure::Stop,
         "continue" => OnFailure::Continue,
@@ -113,13 +131,20 @@ fn on_failure(fields: &mut Fields, faults: &mut Faults) -> OnFailure {
 
 fn retry(fields: &mut Fields, faults: &mut Faults) -> Retry {
     let path = fields.path_of("retry");
-    let Some(mut fields) = fields.take("retry").and_then(|node| Fields::open(node, &path, faults)) else {
+    let Some(mut fields) = fields
+        .take("retry")
+        .and_then(|node| Fields::open(node, &path, faults))
+    else {
         return Retry::NEVER;
     };
     let retry = Retry {
         attempts: fields.count("attempts", ATTEMPTS_MAX, faults).unwrap_or(3),
-        initial: fields.span("initial", Span::from_millis(1), DAY, faults).unwrap_or(Retry::NEVER.initial),
-        max: fields.span("max", Span::from_millis(1), DAY, faults).unwrap_or(Retry::NEVER.max),
+        initial: fields
+            .span("initial", Span::from_millis(1), DAY, faults)
+            .unwrap_or(Retry::NEVER.initial),
+        max: fields
+            .span("max", Span::from_millis(1), DAY, faults)
+            .unwrap_or(Retry::NEVER.max),
     };
     fields.close(faults);
     retry
@@ -127,7 +152,9 @@ fn retry(fields: &mut Fields, faults: &mut Faults) -> Retry {
 
 fn until(fields: &mut Fields, faults: &mut Faults) -> Option<Until> {
     let path = fields.path_of("until");
-    let mut fields = fields.take("until").and_then(|node| Fields::open(node, &path, faults))?;
+    let mut fields = fields
+        .take("until")
+        .and_then(|node| Fields::open(node, &path, faults))?;
     let every = fields.span("every", SHORTEST, DAY, faults);
     let within = fields.span("within", SHORTEST, DAY, faults);
     for (key, value) in [("every", every), ("within", within)] {
@@ -136,10 +163,18 @@ fn until(fields: &mut Fields, faults: &mut Faults) -> Option<Until> {
         }
     }
     fields.close(faults);
-    Some(Until { every: every?, within: within? })
+    Some(Until {
+        every: every?,
+        within: within?,
+    })
 }
 
-fn kind(fields: &mut Fields, with: Option<&Node>, scope: &Scope<'_>, faults: &mut Faults) -> Option<StepKind> {
+fn kind(
+    fields: &mut Fields,
+    with: Option<&Node>,
+    scope: &Scope<'_>,
+    faults: &mut Faults,
+) -> Option<StepKind> {
     let present: Vec<&str> = KINDS.into_iter().filter(|kind| fields.has(kind)).collect();
     let kind = match present.as_slice() {
         [kind] => *kind,
@@ -152,7 +187,11 @@ fn kind(fields: &mut Fields, with: Option<&Node>, scope: &Scope<'_>, faults: &mu
             return None;
         }
         several => {
-            faults.add(fields.at, &fields.path, format!("a step does one thing, this one {}", several.join(" and ")));
+            faults.add(
+                fields.at,
+                &fields.path,
+                format!("a step does one thing, this one {}", several.join(" and ")),
+            );
             for key in KINDS {
                 fields.take(key);
             }
@@ -169,7 +208,9 @@ fn kind(fields: &mut Fields, with: Option<&Node>, scope: &Scope<'_>, faults: &mu
             scope.check_template(&instruction, at, &fields.path_of("manual"), faults);
             Some(StepKind::Manual { instruction })
         }
-        _ => fields.span("wait", SHORTEST, LONGEST, faults).map(|length| StepKind::Wait { length }),
+        _ => fields
+            .span("wait", SHORTEST, LONGEST, faults)
+            .map(|length| StepKind::Wait { length }),
     }
 }
 
@@ -196,7 +237,10 @@ fn request(
     scope.check_tree(with, &path, faults);
     let action = action?;
     inputs::check(action, with, &path, faults);
-    Some(Request { action, with: with.value.to_json() })
+    Some(Request {
+        action,
+        with: with.value.to_json(),
+    })
 }
 
 fn act(
@@ -207,7 +251,10 @@ fn act(
     scope: &Scope<'_>,
     faults: &mut Faults,
 ) -> Option<Act> {
-    let judged = Scope { has_result: true, ..*scope };
+    let judged = Scope {
+        has_result: true,
+        ..*scope
+    };
     let request = request(fields, word_key, word, with, scope, faults);
     let expect = fields.expression("expect", faults);
     if let Some((at, expect)) = &expect {
@@ -218,21 +265,32 @@ fn act(
     if let Some((at, Effect::Idempotent | Effect::Once)) = effect
         && word != ActWord::Call
     {
-        faults.add(at, &fields.path_of("effect"), format!("a {word_key} step only reads; use call"));
+        faults.add(
+            at,
+            &fields.path_of("effect"),
+            format!("a {word_key} step only reads; use call"),
+        );
     }
     if let Some((at, Effect::Safe)) = effect
         && word == ActWord::Call
     {
-        faults.add(at, &fields.path_of("effect"), "a call that changes nothing is a check; use check");
+        faults.add(
+            at,
+            &fields.path_of("effect"),
+            "a call that changes nothing is a check; use check",
+        );
     }
     let verify = verify(fields, scope, faults);
     let undo_path = fields.path_of("undo");
-    let undo = fields.take("undo").and_then(|node| Fields::open(node, &undo_path, faults)).and_then(|mut undo| {
-        let with = undo.take("with");
-        let request = self::request(&mut undo, "call", ActWord::Call, with.as_ref(), scope, faults);
-        undo.close(faults);
-        request
-    });
+    let undo = fields
+        .take("undo")
+        .and_then(|node| Fields::open(node, &undo_path, faults))
+        .and_then(|mut undo| {
+            let with = undo.take("with");
+            let request = self::request(&mut undo, "call", ActWord::Call, with.as_ref(), scope, faults);
+            undo.close(faults);
+            request
+        });
     if until.is_some() && word == ActWord::Call {
         let message = "only a step that reads can be asked again until it holds; use verify for a call";
         faults.add(fields.at, &fields.path_of("until"), message);
@@ -253,17 +311,26 @@ fn verify(fields: &mut Fields, scope: &Scope<'_>, faults: &mut Faults) -> Option
     let path = fields.path_of("verify");
     let node = fields.take("verify")?;
     let mut fields = Fields::open(node, &path, faults)?;
-    let judged = Scope { has_result: true, ..*scope };
+    let judged = Scope {
+        has_result: true,
+        ..*scope
+    };
     let with = fields.take("with");
     let request = request(&mut fields, "check", ActWord::Check, with.as_ref(), scope, faults);
     let expect = fields.expression("expect", faults);
     if let Some((at, expect)) = &expect {
         judged.check_expression(expect, *at, &fields.path_of("expect"), faults);
     }
-    let until = until(&mut fields, faults)
-        .unwrap_or(Until { every: Span::from_secs(1), within: Span::from_secs(15) });
+    let until = until(&mut fields, faults).unwrap_or(Until {
+        every: Span::from_secs(1),
+        within: Span::from_secs(15),
+    });
     fields.close(faults);
-    Some(Probe { request: request?, expect: expect.map(|(_, expect)| expect), until })
+    Some(Probe {
+        request: request?,
+        expect: expect.map(|(_, expect)| expect),
+        until,
+    })
 }
 
 fn gate(fields: &mut Fields, scope: &Scope<'_>, faults: &mut Faults) -> Option<GateRule> {
@@ -280,9 +347,17 @@ fn gate(fields: &mut Fields, scope: &Scope<'_>, faults: &mut Faults) -> Option<G
         match Role::named(&name) {
             Some(role @ (Role::Approver | Role::Admin | Role::Responder)) => roles.push(role),
             Some(Role::Viewer) => {
-                faults.add(at, &fields.path_of("roles"), "a viewer only reads and cannot decide");
+                faults.add(
+                    at,
+                    &fields.path_of("roles"),
+                    "a viewer only reads and cannot decide",
+                );
             }
-            None => faults.add(at, &fields.path_of("roles"), format!("there is no role \"{name}\"")),
+            None => faults.add(
+                at,
+                &fields.path_of("roles"),
+                format!("there is no role \"{name}\""),
+            ),
         }
     }
     if roles.is_empty() {
@@ -292,8 +367,12 @@ fn gate(fields: &mut Fields, scope: &Scope<'_>, faults: &mut Faults) -> Option<G
         approvals,
         roles,
         requester_may_approve: fields.flag("requester_may_approve", faults).unwrap_or(false),
-        decide_within: fields.span("decide_within", SHORTEST, LONGEST, faults).unwrap_or(Span::from_secs(900)),
-        use_within: fields.span("use_within", SHORTEST, DAY, faults).unwrap_or(Span::from_secs(600)),
+        decide_within: fields
+            .span("decide_within", SHORTEST, LONGEST, faults)
+            .unwrap_or(Span::from_secs(900)),
+        use_within: fields
+            .span("use_within", SHORTEST, DAY, faults)
+            .unwrap_or(Span::from_secs(600)),
         impact: impact.map(|(_, impact)| impact),
     };
     fields.close(faults);

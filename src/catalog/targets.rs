@@ -11,7 +11,9 @@ use crate::domain::{
     id::is_slug,
     span::Span,
     step::ActionKind,
-    target::{CommandConnection, Connection, HttpConnection, PostgresConnection, SecretRef, Target, Targets, Tls},
+    target::{
+        CommandConnection, Connection, HttpConnection, PostgresConnection, SecretRef, Target, Targets, Tls,
+    },
 };
 
 const TARGETS_MAX: usize = 2000;
@@ -36,15 +38,23 @@ pub fn parse_targets(source: &str) -> Result<Targets, Vec<Fault>> {
 
 fn read(document: Node, faults: &mut Faults) -> BTreeMap<String, Target> {
     let mut targets = BTreeMap::new();
-    let Some(mut fields) = Fields::open(document, "", faults) else { return targets };
+    let Some(mut fields) = Fields::open(document, "", faults) else {
+        return targets;
+    };
     if !fields.has("targets") {
         fields.missing("targets", faults);
     }
     for (path, node) in fields.list("targets", TARGETS_MAX, faults) {
         let at = node.at;
-        let Some(target) = read_target(node, &path, faults) else { continue };
+        let Some(target) = read_target(node, &path, faults) else {
+            continue;
+        };
         if targets.contains_key(&target.name) {
-            faults.add(at, &path, format!("there is a target \"{}\" above already", target.name));
+            faults.add(
+                at,
+                &path,
+                format!("there is a target \"{}\" above already", target.name),
+            );
         }
         targets.insert(target.name.clone(), target);
     }
@@ -66,17 +76,36 @@ fn read_target(node: Node, path: &str, faults: &mut Faults) -> Option<Target> {
             None
         }
     };
-    let environment = fields.text("environment", faults).map(|(_, environment)| environment);
+    let environment = fields
+        .text("environment", faults)
+        .map(|(_, environment)| environment);
     let labels_path = fields.path_of("labels");
-    let labels = fields.take("labels").and_then(|node| Fields::open(node, &labels_path, faults));
+    let labels = fields
+        .take("labels")
+        .and_then(|node| Fields::open(node, &labels_path, faults));
     let labels = labels.map_or_else(BTreeMap::new, |mut labels| {
         let pairs = labels.rest().into_iter();
-        pairs.map(|(key, node)| (key.name, node.value.to_json().as_str().unwrap_or_default().to_owned())).collect()
+        pairs
+            .map(|(key, node)| {
+                (
+                    key.name,
+                    node.value.to_json().as_str().unwrap_or_default().to_owned(),
+                )
+            })
+            .collect()
     });
     let timeout_max = fields
-        .span("timeout_max", Span::from_millis(100), Span::from_secs(3600), faults)
+        .span(
+            "timeout_max",
+            Span::from_millis(100),
+            Span::from_secs(3600),
+            faults,
+        )
         .unwrap_or(Span::from_secs(300));
-    let kinds: Vec<ActionKind> = ActionKind::ALL.into_iter().filter(|kind| fields.has(kind.name())).collect();
+    let kinds: Vec<ActionKind> = ActionKind::ALL
+        .into_iter()
+        .filter(|kind| fields.has(kind.name()))
+        .collect();
     let connection = match kinds.as_slice() {
         [kind] => connection(&mut fields, *kind, faults),
         _ => {
@@ -90,19 +119,29 @@ fn read_target(node: Node, path: &str, faults: &mut Faults) -> Option<Target> {
         }
     };
     fields.close(faults);
-    Some(Target { name: name?, environment, labels, timeout_max, connection: connection? })
+    Some(Target {
+        name: name?,
+        environment,
+        labels,
+        timeout_max,
+        connection: connection?,
+    })
 }
 
 fn connection(fields: &mut Fields, kind: ActionKind, faults: &mut Faults) -> Option<Connection> {
     let path = fields.path_of(kind.name());
-    let mut fields = fields.take(kind.name()).and_then(|node| Fields::open(node, &path, faults))?;
+    let mut fields = fields
+        .take(kind.name())
+        .and_then(|node| Fields::open(node, &path, faults))?;
     let connection = match kind {
         ActionKind::Http => http(&mut fields, faults).map(Connection::Http),
         ActionKind::Prometheus => http(&mut fields, faults).map(Connection::Prometheus),
         ActionKind::Loki => http(&mut fields, faults).map(Connection::Loki),
         ActionKind::Elasticsearch => http(&mut fields, faults).map(Connection::Elasticsearch),
         ActionKind::Tcp => address(&mut fields, false, faults).map(|address| Connection::Tcp { address }),
-        ActionKind::Haproxy => address(&mut fields, true, faults).map(|address| Connection::Haproxy { address }),
+        ActionKind::Haproxy => {
+            address(&mut fields, true, faults).map(|address| Connection::Haproxy { address })
+        }
         ActionKind::Postgres => postgres(&mut fields, faults).map(Connection::Postgres),
         ActionKind::File => absolute(&mut fields, "path", faults).map(|path| Connection::File { path }),
         ActionKind::Command => command(&mut fields, faults).map(Connection::Command),
@@ -124,7 +163,10 @@ fn secret(fields: &mut Fields, key: &'static str, faults: &mut Faults) -> Option
 
 fn secrets(fields: &mut Fields, key: &'static str, faults: &mut Faults) -> BTreeMap<String, SecretRef> {
     let path = fields.path_of(key);
-    let Some(mut fields) = fields.take(key).and_then(|node| Fields::open(node, &path, faults)) else {
+    let Some(mut fields) = fields
+        .take(key)
+        .and_then(|node| Fields::open(node, &path, faults))
+    else {
         return BTreeMap::new();
     };
     let mut secrets = BTreeMap::new();
@@ -133,7 +175,11 @@ fn secrets(fields: &mut Fields, key: &'static str, faults: &mut Faults) -> BTree
         let text = match node.value {
             Tree::Text(text) => text,
             other => {
-                faults.add(node.at, &path, format!("expected env:NAME or file:/path, found {}", other.kind()));
+                faults.add(
+                    node.at,
+                    &path,
+                    format!("expected env:NAME or file:/path, found {}", other.kind()),
+                );
                 continue;
             }
         };
@@ -177,10 +223,19 @@ fn address(fields: &mut Fields, may_be_socket: bool, faults: &mut Faults) -> Opt
         fields.missing("address", faults);
         return None;
     };
-    let is_socket = may_be_socket && address.strip_prefix("unix:").is_some_and(|path| path.starts_with('/'));
-    let port = address.rsplit_once(':').and_then(|(host, port)| (!host.is_empty()).then_some(port));
+    let is_socket = may_be_socket
+        && address
+            .strip_prefix("unix:")
+            .is_some_and(|path| path.starts_with('/'));
+    let port = address
+        .rsplit_once(':')
+        .and_then(|(host, port)| (!host.is_empty()).then_some(port));
     if !is_socket && port.and_then(|port| port.parse::<u16>().ok()).is_none() {
-        let forms = if may_be_socket { "host:port or unix:/path" } else { "host:port" };
+        let forms = if may_be_socket {
+            "host:port or unix:/path"
+        } else {
+            "host:port"
+        };
         faults.add(at, &fields.path_of("address"), format!("expected {forms}"));
     }
     Some(address)
@@ -205,12 +260,16 @@ fn postgres(fields: &mut Fields, faults: &mut Faults) -> Option<PostgresConnecti
             fields.missing(key, faults);
         }
     }
-    let port = fields.count("port", u32::from(u16::MAX), faults).and_then(|port| u16::try_from(port).ok());
+    let port = fields
+        .count("port", u32::from(u16::MAX), faults)
+        .and_then(|port| u16::try_from(port).ok());
     Some(PostgresConnection {
         port: port.unwrap_or(5432),
         database: fields.text("database", faults).map(|(_, database)| database),
         password: secret(fields, "password", faults),
-        tls: fields.word("tls", &TLS, faults).map_or(Tls::Prefer, |(_, tls)| tls),
+        tls: fields
+            .word("tls", &TLS, faults)
+            .map_or(Tls::Prefer, |(_, tls)| tls),
         host: host?,
         user: user?,
     })
@@ -227,7 +286,11 @@ fn command(fields: &mut Fields, faults: &mut Faults) -> Option<CommandConnection
     }
     Some(CommandConnection {
         programs: programs.into_iter().map(|(_, program)| program).collect(),
-        dir: if fields.has("dir") { absolute(fields, "dir", faults) } else { None },
+        dir: if fields.has("dir") {
+            absolute(fields, "dir", faults)
+        } else {
+            None
+        },
         env: secrets(fields, "env", faults),
     })
 }

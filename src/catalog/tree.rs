@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
-use serde_saphyr::{Budget, DuplicateKeyPolicy, Spanned};
+use serde_saphyr::{DuplicateKeyPolicy, Spanned};
 
 use super::{FILE_BYTES_MAX, Fault};
 
@@ -42,27 +42,48 @@ pub(super) struct Key {
 
 /// Reads one document, within bounds and without anchors: a runbook says what it says where it says it.
 pub(super) fn parse(source: &str) -> Result<Node, Fault> {
-    let fault = |line, column, message: String| Fault { line, column, path: String::new(), message };
+    let fault = |line, column, message: String| Fault {
+        line,
+        column,
+        path: String::new(),
+        message,
+    };
     if source.len() > FILE_BYTES_MAX {
-        return Err(fault(1, 1, format!("the file is longer than {FILE_BYTES_MAX} bytes")));
+        return Err(fault(
+            1,
+            1,
+            format!("the file is longer than {FILE_BYTES_MAX} bytes"),
+        ));
     }
     let options = serde_saphyr::options! {
-        budget: Some(Budget { max_nodes: 10_000, max_depth: 32, max_aliases: 0, max_anchors: 0, ..Budget::default() }),
+        budget: serde_saphyr::budget! { max_nodes: 10_000, max_depth: 32, max_aliases: 0, max_anchors: 0 },
         duplicate_keys: DuplicateKeyPolicy::Error,
         with_snippet: false,
     };
-    serde_saphyr::from_str_with_options::<Spanned<Tree>>(source, options).map(Node::from).map_err(|error| {
-        let (line, column) = error.location().map_or((1, 1), |at| (at.line(), at.column()));
-        let text = error.to_string();
-        let message = text.lines().next().unwrap_or_default();
-        fault(line, column, message.split(" at line ").next().unwrap_or(message).to_owned())
-    })
+    serde_saphyr::from_str_with_options::<Spanned<Tree>>(source, options)
+        .map(Node::from)
+        .map_err(|error| {
+            let (line, column) = error.location().map_or((1, 1), |at| (at.line(), at.column()));
+            let text = error.to_string();
+            let message = text.lines().next().unwrap_or_default();
+            fault(
+                line,
+                column,
+                message.split(" at line ").next().unwrap_or(message).to_owned(),
+            )
+        })
 }
 
 impl From<Spanned<Tree>> for Node {
     fn from(spanned: Spanned<Tree>) -> Self {
-        let at = Place { line: spanned.referenced.line(), column: spanned.referenced.column() };
-        Self { at, value: spanned.value }
+        let at = Place {
+            line: spanned.referenced.line(),
+            column: spanned.referenced.column(),
+        };
+        Self {
+            at,
+            value: spanned.value,
+        }
     }
 }
 
@@ -87,9 +108,12 @@ impl Tree {
             Self::Number(number) => Value::Number(number.clone()),
             Self::Text(text) => Value::from(text.as_str()),
             Self::List(items) => items.iter().map(|item| item.value.to_json()).collect(),
-            Self::Map(pairs) => {
-                Value::Object(pairs.iter().map(|(key, node)| (key.name.clone(), node.value.to_json())).collect())
-            }
+            Self::Map(pairs) => Value::Object(
+                pairs
+                    .iter()
+                    .map(|(key, node)| (key.name.clone(), node.value.to_json()))
+                    .collect(),
+            ),
         }
     }
 }
@@ -156,8 +180,14 @@ impl<'de> Visitor<'de> for TreeVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tree, A::Error> {
         let mut pairs = Vec::new();
         while let Some(key) = map.next_key::<Spanned<String>>()? {
-            let at = Place { line: key.referenced.line(), column: key.referenced.column() };
-            pairs.push((Key { at, name: key.value }, map.next_value::<Spanned<Tree>>()?.into()));
+            let at = Place {
+                line: key.referenced.line(),
+                column: key.referenced.column(),
+            };
+            pairs.push((
+                Key { at, name: key.value },
+                map.next_value::<Spanned<Tree>>()?.into(),
+            ));
         }
         Ok(Tree::Map(pairs))
     }

@@ -184,6 +184,24 @@ impl Target {
         Digest::of_json(&serde_json::to_value(self).unwrap_or_default())
     }
 
+    /// Every credential an action on it may use.
+    pub fn secrets(&self) -> Vec<&SecretRef> {
+        match &self.connection {
+            Connection::Http(web)
+            | Connection::Prometheus(web)
+            | Connection::Loki(web)
+            | Connection::Elasticsearch(web) => web
+                .bearer
+                .iter()
+                .chain(&web.basic)
+                .chain(web.headers.values())
+                .collect(),
+            Connection::Postgres(database) => database.password.iter().collect(),
+            Connection::Command(command) => command.env.values().collect(),
+            Connection::Tcp { .. } | Connection::Haproxy { .. } | Connection::File { .. } => Vec::new(),
+        }
+    }
+
     /// Whether an action of this kind can be aimed at it. A TCP check fits anything with one host and port.
     pub fn takes(&self, action: ActionKind) -> bool {
         self.kind() == action

@@ -51,12 +51,25 @@ pub(super) fn aim(engine: &Engine, request: &Request, context: &Value) -> Result
     };
     let targets = Arc::clone(&engine.targets.borrow());
     let target = targets.find(&name, request.action)?.clone();
-    Ok(Aimed { request: Rendered { action: request.action, target: name, with: Value::Object(with) }, target })
+    Ok(Aimed {
+        request: Rendered {
+            action: request.action,
+            target: name,
+            with: Value::Object(with),
+        },
+        target,
+    })
 }
 
 /// The fact that a step cannot be carried out as written.
 pub(super) fn unusable(step: StepId, attempt: u32, message: String) -> RunFact {
-    RunFact::StepFailed { step, attempt, class: FailureClass::Invalid, message, retry_at: None }
+    RunFact::StepFailed {
+        step,
+        attempt,
+        class: FailureClass::Invalid,
+        message,
+        retry_at: None,
+    }
 }
 
 /// Makes one attempt of an acting step, from its condition to its recorded end.
@@ -77,8 +90,21 @@ pub(super) async fn make(
     match step.when.as_ref().map(|when| when.holds(&context)) {
         None | Some(Ok(true)) => {}
         Some(Ok(false)) => {
-            let reason = format!("{} does not hold", step.when.as_ref().map_or("", |when| when.source()));
-            return record(engine, claim, view, RunFact::StepSkipped { step: id.clone(), reason }, "skipped").await;
+            let reason = format!(
+                "{} does not hold",
+                step.when.as_ref().map_or("", |when| when.source())
+            );
+            return record(
+                engine,
+                claim,
+                view,
+                RunFact::StepSkipped {
+                    step: id.clone(),
+                    reason,
+                },
+                "skipped",
+            )
+            .await;
         }
         Some(Err(error)) => {
             let fact = unusable(id.clone(), attempt, format!("when: {error}"));
@@ -88,14 +114,24 @@ pub(super) async fn make(
     let aimed = match aim(engine, &act.request, &context) {
         Ok(aimed) => aimed,
         Err(problem) => {
-            return record(engine, claim, view, unusable(id.clone(), attempt, problem), "unusable").await;
+            return record(
+                engine,
+                claim,
+                view,
+                unusable(id.clone(), attempt, problem),
+                "unusable",
+            )
+            .await;
         }
     };
     if act.effect != Effect::Safe {
         if let Some(probe) = &act.verify
             && let Told::Done { summary } = ask(engine, claim, id, probe, &context).await
         {
-            let fact = RunFact::StepSatisfied { step: id.clone(), summary };
+            let fact = RunFact::StepSatisfied {
+                step: id.clone(),
+                summary,
+            };
             return record(engine, claim, view, fact, "satisfied").await;
         }
         if let Some(gate) = view.version.runbook.gate_over(id) {
@@ -106,7 +142,14 @@ pub(super) async fn make(
         }
     }
     let key = idempotency_key(engine.installation, claim.run, id, &aimed.request.target);
-    let intent = Intent { step, act, aimed: &aimed, attempt, permit, key: &key };
+    let intent = Intent {
+        step,
+        act,
+        aimed: &aimed,
+        attempt,
+        permit,
+        key: &key,
+    };
     if !intent.commit(engine, claim, view).await? {
         return Ok(());
     }
@@ -129,7 +172,9 @@ impl Intent<'_> {
     async fn commit(&self, engine: &Engine, claim: Claim, view: &View) -> Result<bool, StoreError> {
         let now = engine.clock.now();
         let command = actions::describe(&self.aimed.target, &self.aimed.request);
-        let Some(mut tx) = engine.begin_unless_moved(claim, view.seen).await? else { return Ok(false) };
+        let Some(mut tx) = engine.begin_unless_moved(claim, view.seen).await? else {
+            return Ok(false);
+        };
         let new = NewAttempt {
             run: claim.run,
             step: &self.step.id,
@@ -166,19 +211,36 @@ impl Intent<'_> {
         let began = Instant::now();
         loop {
             if !engine.may_begin() {
-                let failure = Failure::new(FailureClass::NotSent, "this replica's lease is ending; nothing was sent");
-                return Judgement::Failed { result: failure.as_result(), failure, may_retry: true };
+                let failure = Failure::new(
+                    FailureClass::NotSent,
+                    "this replica's lease is ending; nothing was sent",
+                );
+                return Judgement::Failed {
+                    result: failure.as_result(),
+                    failure,
+                    may_retry: true,
+                };
             }
-            let answer = engine.outside.perform(&self.aimed.target, &self.aimed.request, &envelope).await;
-            let judgement = self.confirm(engine, claim, context, judge(self.act, context, answer)).await;
+            let answer = engine
+                .outside
+                .perform(&self.aimed.target, &self.aimed.request, &envelope)
+                .await;
+            let judgement = self
+                .confirm(engine, claim, context, judge(self.act, context, answer))
+                .await;
             let again = match (&judgement, self.act.until) {
-                (Judgement::Failed { may_retry: true, .. }, Some(until)) if self.act.effect == Effect::Safe => {
-                    (began.elapsed() + until.every.as_duration() < until.within.as_duration()).then_some(until.every)
+                (Judgement::Failed { may_retry: true, .. }, Some(until))
+                    if self.act.effect == Effect::Safe =>
+                {
+                    (began.elapsed() + until.every.as_duration() < until.within.as_duration())
+                        .then_some(until.every)
                 }
                 _ => None,
             };
             match again {
-                Some(every) if !engine.stopping.is_cancelled() => engine.clock.sleep(every.as_duration()).await,
+                Some(every) if !engine.stopping.is_cancelled() => {
+                    engine.clock.sleep(every.as_duration()).await
+                }
                 _ => return judgement,
             }
         }
@@ -186,7 +248,9 @@ impl Intent<'_> {
 
     /// An effect with a verify probe is done when the probe says so, not when the target says so.
     async fn confirm(&self, engine: &Engine, claim: Claim, context: &Value, judged: Judgement) -> Judgement {
-        let (Judgement::Done(outcome), Some(probe)) = (&judged, &self.act.verify) else { return judged };
+        let (Judgement::Done(outcome), Some(probe)) = (&judged, &self.act.verify) else {
+            return judged;
+        };
         if self.act.effect == Effect::Safe {
             return judged;
         }
@@ -196,7 +260,10 @@ impl Intent<'_> {
                 summary: format!("{}; verified: {summary}", outcome.summary),
             }),
             Told::NotShown { finding } if self.act.effect == Effect::Once => Judgement::Unknown {
-                reason: format!("the target said \"{}\", but the verify probe does not: {finding}", outcome.summary),
+                reason: format!(
+                    "the target said \"{}\", but the verify probe does not: {finding}",
+                    outcome.summary
+                ),
             },
             Told::NotShown { finding } => Judgement::Failed {
                 failure: Failure::new(FailureClass::Lost, format!("not verified: {finding}")),
@@ -212,23 +279,52 @@ impl Intent<'_> {
         let (end, result, summary, fact) = match judgement {
             Judgement::Done(outcome) => {
                 let summary = outcome.summary.clone();
-                let fact = RunFact::StepSucceeded { step, attempt, summary, settled: Settled::Answer };
+                let fact = RunFact::StepSucceeded {
+                    step,
+                    attempt,
+                    summary,
+                    settled: Settled::Answer,
+                };
                 (AttemptEnd::Succeeded, Some(outcome.result), outcome.summary, fact)
             }
             Judgement::Unknown { reason } => {
-                let fact = RunFact::OutcomeUnknown { step, attempt, reason: reason.clone() };
+                let fact = RunFact::OutcomeUnknown {
+                    step,
+                    attempt,
+                    reason: reason.clone(),
+                };
                 (AttemptEnd::Unknown, None, reason, fact)
             }
-            Judgement::Failed { failure, result, may_retry } => {
+            Judgement::Failed {
+                failure,
+                result,
+                may_retry,
+            } => {
                 let retry_at = (may_retry && attempt < self.step.retry.attempts)
                     .then(|| now + backoff::pause(&self.step.retry, attempt, jitter()).as_delta());
                 let message = failure.message.clone();
-                let fact = RunFact::StepFailed { step, attempt, class: failure.class, message, retry_at };
+                let fact = RunFact::StepFailed {
+                    step,
+                    attempt,
+                    class: failure.class,
+                    message,
+                    retry_at,
+                };
                 (AttemptEnd::Failed, Some(result), failure.message, fact)
             }
         };
         let mut tx = engine.begin(claim).await?;
-        attempts::finish(&mut tx, claim.run, &self.step.id, attempt, end, result.as_ref(), &summary, now).await?;
+        attempts::finish(
+            &mut tx,
+            claim.run,
+            &self.step.id,
+            attempt,
+            end,
+            result.as_ref(),
+            &summary,
+            now,
+        )
+        .await?;
         append(&mut tx, claim, fact, now).await?;
         engine.commit(tx, &format!("outcome/{}", self.step.id)).await
     }
@@ -242,20 +338,33 @@ pub(super) async fn settle(
     id: &StepId,
     attempt: u32,
 ) -> Result<(), StoreError> {
-    let StepKind::Act(Act { verify: Some(probe), .. }) = &view.step(id)?.kind else {
+    let StepKind::Act(Act {
+        verify: Some(probe), ..
+    }) = &view.step(id)?.kind
+    else {
         return Err(StoreError::corrupt("events", "step", "no verify probe"));
     };
     let told = ask_until_done(engine, claim, id, probe, &view.context(claim)).await;
     let now = engine.clock.now();
-    let Some(mut tx) = engine.begin_unless_moved(claim, view.seen).await? else { return Ok(()) };
+    let Some(mut tx) = engine.begin_unless_moved(claim, view.seen).await? else {
+        return Ok(());
+    };
     let fact = match told {
         Told::Done { summary } => {
             let result = settled_result(&summary);
             let end = AttemptEnd::Succeeded;
             attempts::finish(&mut tx, claim.run, id, attempt, end, Some(&result), &summary, now).await?;
-            RunFact::StepSucceeded { step: id.clone(), attempt, summary, settled: Settled::Probe }
+            RunFact::StepSucceeded {
+                step: id.clone(),
+                attempt,
+                summary,
+                settled: Settled::Probe,
+            }
         }
-        Told::NotShown { finding } => RunFact::ProbeInconclusive { step: id.clone(), finding },
+        Told::NotShown { finding } => RunFact::ProbeInconclusive {
+            step: id.clone(),
+            finding,
+        },
     };
     append(&mut tx, claim, fact, now).await?;
     engine.commit(tx, &format!("settle/{id}")).await
@@ -273,12 +382,21 @@ async fn ask(engine: &Engine, claim: Claim, step: &StepId, probe: &Probe, contex
         timeout: PROBE_TIMEOUT,
         read_only: true,
     };
-    let answer = engine.outside.perform(&aimed.target, &aimed.request, &envelope).await;
+    let answer = engine
+        .outside
+        .perform(&aimed.target, &aimed.request, &envelope)
+        .await;
     told(probe.expect.as_ref(), context, answer)
 }
 
 /// Asks a probe until it says done or its time is over.
-async fn ask_until_done(engine: &Engine, claim: Claim, step: &StepId, probe: &Probe, context: &Value) -> Told {
+async fn ask_until_done(
+    engine: &Engine,
+    claim: Claim,
+    step: &StepId,
+    probe: &Probe,
+    context: &Value,
+) -> Told {
     let began = Instant::now();
     loop {
         let told = ask(engine, claim, step, probe, context).await;

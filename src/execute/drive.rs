@@ -44,15 +44,28 @@ pub(super) async fn drive(engine: &Engine, claim: Claim) -> Result<(), StoreErro
             return engine.commit(tx, "hand-back").await;
         }
         match next {
-            Next::Act { step, attempt, permit, gate } => {
+            Next::Act {
+                step,
+                attempt,
+                permit,
+                gate,
+            } => {
                 attempt::make(engine, claim, &view, &step, attempt, permit, gate).await?;
             }
-            Next::Interrupted { step, attempt, effect } => {
+            Next::Interrupted {
+                step,
+                attempt,
+                effect,
+            } => {
                 interrupted(engine, claim, &view, &step, attempt, effect).await?;
             }
             Next::Settle { step, attempt } => attempt::settle(engine, claim, &view, &step, attempt).await?,
             Next::OpenGate { step } => gate::open(engine, claim, &view, &step).await?,
-            Next::ExpireGate { step, approval, unused } => {
+            Next::ExpireGate {
+                step,
+                approval,
+                unused,
+            } => {
                 gate::expire(engine, claim, &view, &step, approval, unused).await?;
             }
             Next::AskManual { step } => ask_manual(engine, claim, &view, &step).await?,
@@ -87,7 +100,9 @@ pub(super) async fn record(
     fact: RunFact,
     name: &str,
 ) -> Result<(), StoreError> {
-    let Some(mut tx) = engine.begin_unless_moved(claim, view.seen).await? else { return Ok(()) };
+    let Some(mut tx) = engine.begin_unless_moved(claim, view.seen).await? else {
+        return Ok(());
+    };
     append(&mut tx, claim, fact, engine.clock.now()).await?;
     engine.commit(tx, name).await
 }
@@ -99,7 +114,13 @@ pub(super) async fn append(
     fact: RunFact,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    events::append(conn, claim.incident, &[NewEvent::of_run(claim.run, fact, now)], now).await?;
+    events::append(
+        conn,
+        claim.incident,
+        &[NewEvent::of_run(claim.run, fact, now)],
+        now,
+    )
+    .await?;
     Ok(())
 }
 
@@ -148,8 +169,15 @@ async fn take_locks(engine: &Engine, claim: Claim) -> Result<bool, StoreError> {
 }
 
 /// Lets the run go until `until`; `false` when a person acted meanwhile, so there is something to do.
-async fn let_go(engine: &Engine, claim: Claim, view: &View, until: DateTime<Utc>) -> Result<bool, StoreError> {
-    let Some(mut tx) = engine.begin_unless_moved(claim, view.seen).await? else { return Ok(false) };
+async fn let_go(
+    engine: &Engine,
+    claim: Claim,
+    view: &View,
+    until: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let Some(mut tx) = engine.begin_unless_moved(claim, view.seen).await? else {
+        return Ok(false);
+    };
     queue::release(&mut tx, claim, until).await?;
     engine.commit(tx, "let-go").await?;
     Ok(true)
@@ -170,12 +198,37 @@ async fn interrupted(
     let (fact, end) = match effect == Effect::Once || cut_off >= INTERRUPTIONS_MAX {
         true => {
             let reason = "Muster stopped after the attempt began and before its answer was stored".to_owned();
-            (RunFact::OutcomeUnknown { step: step.clone(), attempt, reason }, AttemptEnd::Unknown)
+            (
+                RunFact::OutcomeUnknown {
+                    step: step.clone(),
+                    attempt,
+                    reason,
+                },
+                AttemptEnd::Unknown,
+            )
         }
-        false => (RunFact::StepInterrupted { step: step.clone(), attempt }, AttemptEnd::Interrupted),
+        false => (
+            RunFact::StepInterrupted {
+                step: step.clone(),
+                attempt,
+            },
+            AttemptEnd::Interrupted,
+        ),
     };
-    let Some(mut tx) = engine.begin_unless_moved(claim, view.seen).await? else { return Ok(()) };
-    attempts::finish(&mut tx, claim.run, step, attempt, end, None, "cut off by a stop of Muster", now).await?;
+    let Some(mut tx) = engine.begin_unless_moved(claim, view.seen).await? else {
+        return Ok(());
+    };
+    attempts::finish(
+        &mut tx,
+        claim.run,
+        step,
+        attempt,
+        end,
+        None,
+        "cut off by a stop of Muster",
+        now,
+    )
+    .await?;
     append(&mut tx, claim, fact, now).await?;
     engine.commit(tx, "interrupted").await
 }
@@ -203,7 +256,17 @@ async fn begin_wait(
         return Err(StoreError::corrupt("events", "step", "not a wait step"));
     };
     let until = now + length.as_delta();
-    record(engine, claim, view, RunFact::WaitBegan { step: id.clone(), until }, "wait-began").await
+    record(
+        engine,
+        claim,
+        view,
+        RunFact::WaitBegan {
+            step: id.clone(),
+            until,
+        },
+        "wait-began",
+    )
+    .await
 }
 
 /// Ends the run: its last fact, its locks, whatever it still asked. A run whose last phase proved that the service is
@@ -216,7 +279,9 @@ async fn finish(
     reason: String,
 ) -> Result<bool, StoreError> {
     let now = engine.clock.now();
-    let Some(mut tx) = engine.begin_unless_moved(claim, view.seen).await? else { return Ok(false) };
+    let Some(mut tx) = engine.begin_unless_moved(claim, view.seen).await? else {
+        return Ok(false);
+    };
     append(&mut tx, claim, RunFact::RunFinished { result, reason }, now).await?;
     runs::finish(&mut tx, claim.run, result, now).await?;
     approvals::void_all(&mut tx, claim.run, now).await?;
@@ -230,9 +295,20 @@ async fn finish(
 }
 
 fn has_verified(view: &View) -> bool {
-    let mut proofs = view.version.runbook.steps.iter().filter(|step| step.phase == Some(Phase::Verify)).peekable();
+    let mut proofs = view
+        .version
+        .runbook
+        .steps
+        .iter()
+        .filter(|step| step.phase == Some(Phase::Verify))
+        .peekable();
     proofs.peek().is_some()
-        && proofs.all(|step| matches!(view.state.step(&step.id), StepState::Succeeded | StepState::Satisfied))
+        && proofs.all(|step| {
+            matches!(
+                view.state.step(&step.id),
+                StepState::Succeeded | StepState::Satisfied
+            )
+        })
 }
 
 async fn mitigate(
@@ -241,10 +317,17 @@ async fn mitigate(
     view: &View,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let Some(incident) = incidents::lock(conn, claim.incident).await? else { return Ok(()) };
-    let Some(state) = incident.state.after(IncidentMove::Mitigate) else { return Ok(()) };
+    let Some(incident) = incidents::lock(conn, claim.incident).await? else {
+        return Ok(());
+    };
+    let Some(state) = incident.state.after(IncidentMove::Mitigate) else {
+        return Ok(());
+    };
     incidents::set_state(conn, claim.incident, state, None, now).await?;
-    let reason = format!("{} v{} verified it", view.version.runbook.slug, view.version.number);
+    let reason = format!(
+        "{} v{} verified it",
+        view.version.runbook.slug, view.version.number
+    );
     let fact = IncidentFact::Mitigated { reason };
     events::append(conn, claim.incident, &[NewEvent::automatic(fact, now)], now).await?;
     Ok(())

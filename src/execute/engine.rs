@@ -41,7 +41,10 @@ pub struct EngineLimits {
 
 impl Default for EngineLimits {
     fn default() -> Self {
-        Self { runs_at_once: 16, drain: Duration::from_secs(20) }
+        Self {
+            runs_at_once: 16,
+            drain: Duration::from_secs(20),
+        }
     }
 }
 
@@ -84,7 +87,10 @@ const VERSIONS_MAX: usize = 256;
 
 impl Engine {
     /// An engine of a replica that has just registered.
-    #[expect(clippy::too_many_arguments, reason = "built in one place, from parts that are each one thing")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "built in one place, from parts that are each one thing"
+    )]
     pub fn new(
         pool: PgPool,
         outside: Outside,
@@ -121,12 +127,21 @@ impl Engine {
     }
 
     fn lease(&self) -> Lease {
-        *self.lease.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        *self
+            .lease
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// A runbook version, which never changes, so it is read once.
     pub async fn version(&self, conn: &mut PgConnection, id: VersionId) -> Result<Arc<Version>, StoreError> {
-        let kept = |engine: &Self| engine.versions.lock().ok().and_then(|versions| versions.get(&id).cloned());
+        let kept = |engine: &Self| {
+            engine
+                .versions
+                .lock()
+                .ok()
+                .and_then(|versions| versions.get(&id).cloned())
+        };
         if let Some(version) = kept(self) {
             return Ok(version);
         }
@@ -172,6 +187,11 @@ impl Engine {
 
     /// For logs.
     pub fn span(claim: Claim, incident: IncidentId) -> tracing::Span {
-        tracing::info_span!("run", run.id = claim.run.0, incident.id = incident.0, fence = claim.fence)
+        tracing::info_span!(
+            "run",
+            run.id = claim.run.0,
+            incident.id = incident.0,
+            fence = claim.fence
+        )
     }
 }

@@ -65,7 +65,12 @@ fn bound(engine: &Engine, claim: Claim, view: &View, gate: &StepId) -> Result<Bo
             })
         })
         .collect();
-    Ok(Bound { version: view.version.digest, gate: gate.clone(), steps, evidence })
+    Ok(Bound {
+        version: view.version.digest,
+        gate: gate.clone(),
+        steps,
+        evidence,
+    })
 }
 
 /// Asks people.
@@ -75,12 +80,24 @@ pub(super) async fn open(engine: &Engine, claim: Claim, view: &View, id: &StepId
         return Err(StoreError::corrupt("events", "step", "not a gate"));
     };
     let context: Value = view.context(claim);
-    let impact = rule.impact.as_ref().map_or(Ok(String::new()), |impact| impact.render(&context));
+    let impact = rule
+        .impact
+        .as_ref()
+        .map_or(Ok(String::new()), |impact| impact.render(&context));
     let (bound, impact) = match (bound(engine, claim, view, id), impact) {
         (Ok(bound), Ok(impact)) => (bound, impact),
-        (Err(problem), _) => return record(engine, claim, view, unusable(id.clone(), 1, problem), "unusable").await,
+        (Err(problem), _) => {
+            return record(engine, claim, view, unusable(id.clone(), 1, problem), "unusable").await;
+        }
         (_, Err(error)) => {
-            return record(engine, claim, view, unusable(id.clone(), 1, error.to_string()), "unusable").await;
+            return record(
+                engine,
+                claim,
+                view,
+                unusable(id.clone(), 1, error.to_string()),
+                "unusable",
+            )
+            .await;
         }
     };
     let now = engine.clock.now();
@@ -97,7 +114,9 @@ pub(super) async fn open(engine: &Engine, claim: Claim, view: &View, id: &StepId
         requester: view.requester,
         decide_by,
     };
-    let Some(mut tx) = engine.begin_unless_moved(claim, view.seen).await? else { return Ok(()) };
+    let Some(mut tx) = engine.begin_unless_moved(claim, view.seen).await? else {
+        return Ok(());
+    };
     let approval = approvals::insert(&mut tx, &new, now).await?;
     let fact = RunFact::GateOpened {
         step: id.clone(),
@@ -119,8 +138,16 @@ pub(super) async fn expire(
     approval: ApprovalId,
     unused: bool,
 ) -> Result<(), StoreError> {
-    let fact = RunFact::GateExpired { step: id.clone(), approval, unused };
-    let from = if unused { ApprovalState::Approved } else { ApprovalState::Pending };
+    let fact = RunFact::GateExpired {
+        step: id.clone(),
+        approval,
+        unused,
+    };
+    let from = if unused {
+        ApprovalState::Approved
+    } else {
+        ApprovalState::Pending
+    };
     close(engine, claim, view, approval, from, ApprovalState::Expired, fact).await
 }
 
@@ -136,15 +163,36 @@ pub(super) async fn still_allows(
 ) -> Result<bool, StoreError> {
     let Some((_, id)) = approved else {
         // The planner never offers an effect below a gate that is not open; a log that says so is damaged.
-        return Err(StoreError::corrupt("events", "step", format!("{gate} is not approved")));
+        return Err(StoreError::corrupt(
+            "events",
+            "step",
+            format!("{gate} is not approved"),
+        ));
     };
     let approval = {
         let mut conn = engine.pool.acquire().await?;
-        approvals::find(&mut conn, id).await?.ok_or_else(|| StoreError::corrupt("approvals", "id", id))?
+        approvals::find(&mut conn, id)
+            .await?
+            .ok_or_else(|| StoreError::corrupt("approvals", "id", id))?
     };
-    if approval.state != ApprovalState::Approved || approval.use_by.is_none_or(|use_by| use_by <= engine.clock.now()) {
-        let fact = RunFact::GateExpired { step: gate.clone(), approval: id, unused: true };
-        close(engine, claim, view, id, ApprovalState::Approved, ApprovalState::Expired, fact).await?;
+    if approval.state != ApprovalState::Approved
+        || approval.use_by.is_none_or(|use_by| use_by <= engine.clock.now())
+    {
+        let fact = RunFact::GateExpired {
+            step: gate.clone(),
+            approval: id,
+            unused: true,
+        };
+        close(
+            engine,
+            claim,
+            view,
+            id,
+            ApprovalState::Approved,
+            ApprovalState::Expired,
+            fact,
+        )
+        .await?;
         return Ok(false);
     }
     let why = match bound(engine, claim, view, gate) {
@@ -152,8 +200,21 @@ pub(super) async fn still_allows(
         Ok(now) => difference(&approval.bound, &now),
         Err(problem) => problem,
     };
-    let fact = RunFact::GateVoided { step: gate.clone(), approval: id, why };
-    close(engine, claim, view, id, ApprovalState::Approved, ApprovalState::Void, fact).await?;
+    let fact = RunFact::GateVoided {
+        step: gate.clone(),
+        approval: id,
+        why,
+    };
+    close(
+        engine,
+        claim,
+        view,
+        id,
+        ApprovalState::Approved,
+        ApprovalState::Void,
+        fact,
+    )
+    .await?;
     Ok(false)
 }
 
@@ -167,7 +228,9 @@ async fn close(
     fact: RunFact,
 ) -> Result<(), StoreError> {
     let now = engine.clock.now();
-    let Some(mut tx) = engine.begin_unless_moved(claim, view.seen).await? else { return Ok(()) };
+    let Some(mut tx) = engine.begin_unless_moved(claim, view.seen).await? else {
+        return Ok(());
+    };
     approvals::set_state(&mut tx, id, from, to, None, now).await?;
     append(&mut tx, claim, fact, now).await?;
     engine.commit(tx, "gate-closed").await

@@ -15,7 +15,11 @@ pub(super) enum Judgement {
     /// It worked.
     Done(Outcome),
     /// It failed and nothing is in doubt; `may_retry` by effect and error class.
-    Failed { failure: Failure, result: Value, may_retry: bool },
+    Failed {
+        failure: Failure,
+        result: Value,
+        may_retry: bool,
+    },
     /// Nobody knows whether it was done.
     Unknown { reason: String },
 }
@@ -25,11 +29,14 @@ pub(super) fn judge(act: &Act, context: &Value, answer: Result<Outcome, Failure>
     let outcome = match answer {
         Ok(outcome) => outcome,
         // A check whose target is down has found something out; only one that cannot be asked has failed.
-        Err(failure) if act.word == ActWord::Check && failure.class != FailureClass::Invalid => {
-            Outcome { result: failure.as_result(), summary: failure.message }
-        }
+        Err(failure) if act.word == ActWord::Check && failure.class != FailureClass::Invalid => Outcome {
+            result: failure.as_result(),
+            summary: failure.message,
+        },
         Err(failure) if act.effect == Effect::Once && failure.class == FailureClass::Lost => {
-            return Judgement::Unknown { reason: failure.message };
+            return Judgement::Unknown {
+                reason: failure.message,
+            };
         }
         Err(failure) => {
             let may_retry = match failure.class {
@@ -37,7 +44,11 @@ pub(super) fn judge(act: &Act, context: &Value, answer: Result<Outcome, Failure>
                 FailureClass::NotSent => true,
                 FailureClass::Lost | FailureClass::Refused => act.effect != Effect::Once,
             };
-            return Judgement::Failed { result: failure.as_result(), failure, may_retry };
+            return Judgement::Failed {
+                result: failure.as_result(),
+                failure,
+                may_retry,
+            };
         }
     };
     match expectation(act.expect.as_ref(), context, &outcome.result) {
@@ -51,7 +62,11 @@ pub(super) fn judge(act: &Act, context: &Value, answer: Result<Outcome, Failure>
 }
 
 /// Whether an answer is the expected one: `result.ok` when the author says nothing.
-pub(super) fn expectation(expect: Option<&Expression>, context: &Value, result: &Value) -> Result<(), String> {
+pub(super) fn expectation(
+    expect: Option<&Expression>,
+    context: &Value,
+    result: &Value,
+) -> Result<(), String> {
     let Some(expect) = expect else {
         return match result.get("ok") {
             Some(Value::Bool(true)) => Ok(()),
@@ -78,15 +93,21 @@ pub(super) enum Told {
 pub(super) fn told(expect: Option<&Expression>, context: &Value, answer: Result<Outcome, Failure>) -> Told {
     match answer {
         Ok(outcome) => match expectation(expect, context, &outcome.result) {
-            Ok(()) => Told::Done { summary: outcome.summary },
-            Err(problem) => Told::NotShown { finding: format!("{problem}; {}", outcome.summary) },
+            Ok(()) => Told::Done {
+                summary: outcome.summary,
+            },
+            Err(problem) => Told::NotShown {
+                finding: format!("{problem}; {}", outcome.summary),
+            },
         },
         Err(failure) => match expectation(expect, context, &failure.as_result()) {
             // "The old primary must not answer" is told by its silence.
-            Ok(()) if expect.is_some() && failure.class != FailureClass::Invalid => {
-                Told::Done { summary: failure.message }
-            }
-            _ => Told::NotShown { finding: failure.message },
+            Ok(()) if expect.is_some() && failure.class != FailureClass::Invalid => Told::Done {
+                summary: failure.message,
+            },
+            _ => Told::NotShown {
+                finding: failure.message,
+            },
         },
     }
 }
@@ -104,7 +125,10 @@ mod tests {
     fn act(word: ActWord, effect: Effect, expect: Option<&str>) -> Act {
         Act {
             word,
-            request: Request { action: ActionKind::Http, with: json!({"target": "t"}) },
+            request: Request {
+                action: ActionKind::Http,
+                with: json!({"target": "t"}),
+            },
             expect: expect.map(|source| Expression::parse(source).unwrap()),
             until: None,
             effect,
@@ -114,7 +138,10 @@ mod tests {
     }
 
     fn outcome(result: Value) -> Outcome {
-        Outcome { result, summary: "s".to_owned() }
+        Outcome {
+            result,
+            summary: "s".to_owned(),
+        }
     }
 
     #[test]
@@ -130,7 +157,11 @@ mod tests {
             (Effect::Idempotent, NotSent, "retry"),
             (Effect::Idempotent, Invalid, "final"),
         ] {
-            let judged = judge(&act(ActWord::Call, effect, None), &json!({}), Err(Failure::new(class, "x")));
+            let judged = judge(
+                &act(ActWord::Call, effect, None),
+                &json!({}),
+                Err(Failure::new(class, "x")),
+            );
             let told = match judged {
                 Judgement::Unknown { .. } => "unknown",
                 Judgement::Failed { may_retry: true, .. } => "retry",
@@ -147,9 +178,15 @@ mod tests {
         let down = Err(Failure::new(FailureClass::NotSent, "connection refused"));
         assert!(matches!(judge(&check, &json!({}), down), Judgement::Done(_)));
         let up = Ok(outcome(json!({"ok": true})));
-        assert!(matches!(judge(&check, &json!({}), up), Judgement::Failed { may_retry: true, .. }));
+        assert!(matches!(
+            judge(&check, &json!({}), up),
+            Judgement::Failed { may_retry: true, .. }
+        ));
         let wrong = Err(Failure::new(FailureClass::Invalid, "no target"));
-        assert!(matches!(judge(&check, &json!({}), wrong), Judgement::Failed { may_retry: false, .. }));
+        assert!(matches!(
+            judge(&check, &json!({}), wrong),
+            Judgement::Failed { may_retry: false, .. }
+        ));
     }
 
     #[test]
@@ -157,7 +194,10 @@ mod tests {
         let down = || Err(Failure::new(FailureClass::NotSent, "refused"));
         assert!(matches!(told(None, &json!({}), down()), Told::NotShown { .. }));
         let expect = Expression::parse("result.rows[0].standby == false").unwrap();
-        assert!(matches!(told(Some(&expect), &json!({}), down()), Told::NotShown { .. }));
+        assert!(matches!(
+            told(Some(&expect), &json!({}), down()),
+            Told::NotShown { .. }
+        ));
         let done = Ok(outcome(json!({"ok": true, "rows": [{"standby": false}]})));
         assert!(matches!(told(Some(&expect), &json!({}), done), Told::Done { .. }));
     }

@@ -12,7 +12,12 @@ const KEY_CHARS: usize = 26;
 /// The key of a step of a run on a target. No attempt number, no fence, no time.
 pub(super) fn idempotency_key(installation: Uuid, run: RunId, step: &StepId, target: &str) -> String {
     let mut hasher = Sha256::new();
-    for part in [installation.as_bytes().as_slice(), &run.0.to_be_bytes(), step.0.as_bytes(), target.as_bytes()] {
+    for part in [
+        installation.as_bytes().as_slice(),
+        &run.0.to_be_bytes(),
+        step.0.as_bytes(),
+        target.as_bytes(),
+    ] {
         hasher.update((part.len() as u64).to_be_bytes());
         hasher.update(part);
     }
@@ -30,7 +35,11 @@ mod tests {
         let key = |run, step: &str, target| idempotency_key(Uuid::nil(), RunId(run), &step.into(), target);
         assert_eq!(key(1, "promote", "a"), key(1, "promote", "a"));
         assert_eq!(key(1, "promote", "a").len(), KEY_CHARS);
-        let others = [key(2, "promote", "a"), key(1, "promot", "ea"), key(1, "promote", "b")];
+        let others = [
+            key(2, "promote", "a"),
+            key(1, "promot", "ea"),
+            key(1, "promote", "b"),
+        ];
         assert!(others.iter().all(|other| *other != key(1, "promote", "a")));
     }
 }

@@ -64,7 +64,12 @@ impl View {
         let steps: serde_json::Map<String, Value> = self
             .findings
             .iter()
-            .map(|(step, found)| (step.0.clone(), json!({"result": found.result, "summary": found.summary})))
+            .map(|(step, found)| {
+                (
+                    step.0.clone(),
+                    json!({"result": found.result, "summary": found.summary}),
+                )
+            })
             .collect();
         json!({
             "inputs": self.inputs,
@@ -82,7 +87,10 @@ impl View {
 
     /// The step of that name in the pinned version.
     pub fn step(&self, id: &StepId) -> Result<&Step, StoreError> {
-        self.version.runbook.step(id).ok_or_else(|| StoreError::corrupt("events", "step", id))
+        self.version
+            .runbook
+            .step(id)
+            .ok_or_else(|| StoreError::corrupt("events", "step", id))
     }
 
     /// What a person reads above a step.

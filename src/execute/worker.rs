@@ -38,7 +38,10 @@ type Working = Arc<Mutex<HashMap<RunId, i64>>>;
 pub async fn register(conn: &mut sqlx::PgConnection) -> Result<Lease, StoreError> {
     let asked = Instant::now();
     let replica = replicas::insert(conn).await?;
-    Ok(Lease { replica, until: asked + replicas::LEASE.as_duration() })
+    Ok(Lease {
+        replica,
+        until: asked + replicas::LEASE.as_duration(),
+    })
 }
 
 /// Works until the engine is told to stop, then waits for attempts that are out, at most the drain time, and gives
@@ -50,9 +53,14 @@ pub async fn run(engine: Arc<Engine>) {
     let mut tasks = JoinSet::new();
     claim_loop(&engine, &working, &mut tasks).await;
 
-    let drained = tokio::time::timeout(engine.limits.drain, async { while tasks.join_next().await.is_some() {} });
+    let drained = tokio::time::timeout(engine.limits.drain, async {
+        while tasks.join_next().await.is_some() {}
+    });
     if drained.await.is_err() {
-        tracing::warn!(left = tasks.len(), "attempts are still out; recovery will settle them");
+        tracing::warn!(
+            left = tasks.len(),
+            "attempts are still out; recovery will settle them"
+        );
         tasks.abort_all();
     }
     sweep.abort();
@@ -73,7 +81,9 @@ async fn claim_loop(engine: &Arc<Engine>, working: &Working, tasks: &mut JoinSet
         let wait = match claim(engine, permits.available_permits()).await {
             Ok((claims, next_due)) => {
                 for claim in claims {
-                    let Ok(permit) = permits.clone().try_acquire_owned() else { break };
+                    let Ok(permit) = permits.clone().try_acquire_owned() else {
+                        break;
+                    };
                     let (engine, working) = (engine.clone(), working.clone());
                     let span = Engine::span(claim, claim.incident);
                     tasks.spawn(
@@ -88,7 +98,10 @@ async fn claim_loop(engine: &Arc<Engine>, working: &Working, tasks: &mut JoinSet
                 next_due
             }
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "cannot look for due runs; trying again");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot look for due runs; trying again"
+                );
                 POLL
             }
         };
@@ -122,9 +135,14 @@ async fn work(engine: &Arc<Engine>, working: &Working, claim: Claim) {
     let outcome = tokio::spawn(async move { drive(&driver, claim).await }.in_current_span()).await;
     match outcome {
         Ok(Ok(())) => {}
-        Ok(Err(StoreError::Fenced(_))) => tracing::warn!("another worker has this run; nothing more was written"),
+        Ok(Err(StoreError::Fenced(_))) => {
+            tracing::warn!("another worker has this run; nothing more was written")
+        }
         Ok(Err(error)) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "the run is put off after a fault");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the run is put off after a fault"
+            );
             put_off(engine, claim).await;
         }
         Err(error) => {
@@ -157,7 +175,10 @@ async fn keep_lease(engine: Arc<Engine>) {
         let renewed = async {
             let mut conn = engine.pool.acquire().await?;
             match replicas::renew(&mut conn, engine.replica()).await? {
-                true => Ok(Lease { replica: engine.replica(), until: asked + replicas::LEASE.as_duration() }),
+                true => Ok(Lease {
+                    replica: engine.replica(),
+                    until: asked + replicas::LEASE.as_duration(),
+                }),
                 false => {
                     tracing::warn!("the lease had ended; going on as a new replica");
                     register(&mut conn).await
@@ -165,7 +186,12 @@ async fn keep_lease(engine: Arc<Engine>) {
             }
         };
         match renewed.await {
-            Ok(lease) => *engine.lease.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = lease,
+            Ok(lease) => {
+                *engine
+                    .lease
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner) = lease
+            }
             Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "cannot renew the lease"),
         }
     }
@@ -177,7 +203,10 @@ async fn sweep(engine: Arc<Engine>, working: Working) {
     let mut suspects: Vec<Claim> = Vec::new();
     loop {
         tokio::time::sleep(SWEEP).await;
-        let busy: Vec<RunId> = working.lock().map(|runs| runs.keys().copied().collect()).unwrap_or_default();
+        let busy: Vec<RunId> = working
+            .lock()
+            .map(|runs| runs.keys().copied().collect())
+            .unwrap_or_default();
         let swept = async {
             let mut conn = engine.pool.acquire().await?;
             let mut count = queue::take_back_expired(&mut conn, SWEEP_MAX).await?;

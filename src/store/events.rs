@@ -155,25 +155,34 @@ pub async fn list_before(
 
 /// The facts of a run, in order, and the number of the newest. A run's length is bounded by its runbook's steps and
 /// their attempts.
-pub async fn run_log(conn: &mut PgConnection, run: RunId) -> Result<(i64, Vec<(DateTime<Utc>, RunFact)>), StoreError> {
+pub async fn run_log(
+    conn: &mut PgConnection,
+    run: RunId,
+) -> Result<(i64, Vec<(DateTime<Utc>, RunFact)>), StoreError> {
     let mut last = 0;
-    let facts = sqlx::query!("select seq, recorded_at, body from events where run_id = $1 order by seq", run.0)
-        .fetch_all(conn)
-        .await?
-        .into_iter()
-        .map(|row| {
-            last = row.seq;
-            let fact =
-                serde_json::from_value(row.body).map_err(|error| StoreError::corrupt("events", "body", error))?;
-            Ok((row.recorded_at, fact))
-        })
-        .collect::<Result<_, StoreError>>()?;
+    let facts = sqlx::query!(
+        "select seq, recorded_at, body from events where run_id = $1 order by seq",
+        run.0
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| {
+        last = row.seq;
+        let fact =
+            serde_json::from_value(row.body).map_err(|error| StoreError::corrupt("events", "body", error))?;
+        Ok((row.recorded_at, fact))
+    })
+    .collect::<Result<_, StoreError>>()?;
     Ok((last, facts))
 }
 
 /// The number of the newest event of a run.
 pub async fn last_run_seq(conn: &mut PgConnection, run: RunId) -> Result<i64, StoreError> {
-    Ok(sqlx::query_scalar!(r#"select coalesce(max(seq), 0) as "seq!" from events where run_id = $1"#, run.0)
-        .fetch_one(conn)
-        .await?)
+    Ok(sqlx::query_scalar!(
+        r#"select coalesce(max(seq), 0) as "seq!" from events where run_id = $1"#,
+        run.0
+    )
+    .fetch_one(conn)
+    .await?)
 }

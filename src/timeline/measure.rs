@@ -48,10 +48,15 @@ fn span_ms(from: DateTime<Utc>, to: DateTime<Utc>) -> i64 {
 
 /// Measures an incident from its row and its timeline, in order.
 pub fn measure(incident: &Incident, timeline: &[Recorded]) -> Times {
-    let mut waits = Waits { reporting_ms: span_ms(incident.detected_at, incident.opened_at), ..Waits::default() };
+    let mut waits = Waits {
+        reporting_ms: span_ms(incident.detected_at, incident.opened_at),
+        ..Waits::default()
+    };
     let mut open: Vec<(String, DateTime<Utc>, Activity)> = Vec::new();
     for recorded in timeline {
-        let Event::Run(run, fact) = &recorded.event else { continue };
+        let Event::Run(run, fact) = &recorded.event else {
+            continue;
+        };
         let Some(step) = fact.step() else { continue };
         let name = format!("{run}/{step}");
         let at = recorded.recorded_at;
@@ -79,7 +84,9 @@ pub fn measure(incident: &Incident, timeline: &[Recorded]) -> Times {
         opened_at: incident.opened_at,
         acknowledged_at: incident.acknowledged_at,
         mitigated_at: incident.mitigated_at,
-        resolved_at: incident.resolved_at.map(|resolved_at| incident.recovered_at.unwrap_or(resolved_at)),
+        resolved_at: incident
+            .resolved_at
+            .map(|resolved_at| incident.recovered_at.unwrap_or(resolved_at)),
         waits,
     }
 }

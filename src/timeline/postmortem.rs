@@ -79,7 +79,9 @@ pub struct RunLine {
 
 /// Drafts the postmortem of an incident; `None` when there is no such incident.
 pub async fn load(conn: &mut PgConnection, id: IncidentId) -> Result<Option<Postmortem>, StoreError> {
-    let Some(incident) = incidents::find(conn, id).await? else { return Ok(None) };
+    let Some(incident) = incidents::find(conn, id).await? else {
+        return Ok(None);
+    };
     let timeline = events::list_after(conn, id, 0, STORY_MAX).await?;
     Ok(Some(draft(incident, &timeline)))
 }
@@ -115,7 +117,15 @@ fn runs(timeline: &[Recorded]) -> Vec<RunLine> {
     let mut runs: Vec<RunLine> = Vec::new();
     for recorded in timeline {
         match &recorded.event {
-            Event::Run(run, RunFact::RunStarted { runbook, version, digest, .. }) => runs.push(RunLine {
+            Event::Run(
+                run,
+                RunFact::RunStarted {
+                    runbook,
+                    version,
+                    digest,
+                    ..
+                },
+            ) => runs.push(RunLine {
                 run: run.0,
                 runbook: runbook.clone(),
                 version: *version,
@@ -180,7 +190,15 @@ fn questions(incident: &Incident, timeline: &[Recorded], runs: &[RunLine]) -> Ve
                 "The outcome of {step} was unknown at {}: how could its verify probe have told sooner?",
                 clock(recorded.recorded_at)
             )),
-            Event::Run(_, RunFact::StepFailed { step, retry_at: None, message, .. }) => {
+            Event::Run(
+                _,
+                RunFact::StepFailed {
+                    step,
+                    retry_at: None,
+                    message,
+                    ..
+                },
+            ) => {
                 questions.push(format!("{step} failed ({message}): why?"));
             }
             _ => {}
@@ -223,12 +241,20 @@ impl Postmortem {
             out.push_str(&text);
             out.push('\n');
         };
-        line(format!("# Postmortem: INC-{} {}\n", incident.id, escape(&incident.title)));
+        line(format!(
+            "# Postmortem: INC-{} {}\n",
+            incident.id,
+            escape(&incident.title)
+        ));
         line(format!("## Summary\n\n{}\n", escape(&self.summary)));
         line("## Times (UTC)\n\n| what | when | after detection |\n| --- | --- | --- |".to_owned());
         for (what, at) in self.moments() {
-            let when = at.map_or("never".to_owned(), |at| at.format("%Y-%m-%d %H:%M:%S").to_string());
-            let after = at.map_or(String::new(), |at| duration((at - self.times.detected_at).num_milliseconds()));
+            let when = at.map_or("never".to_owned(), |at| {
+                at.format("%Y-%m-%d %H:%M:%S").to_string()
+            });
+            let after = at.map_or(String::new(), |at| {
+                duration((at - self.times.detected_at).num_milliseconds())
+            });
             line(format!("| {what} | {when} | {after} |"));
         }
         line("\nWhere the time went:\n".to_owned());
@@ -250,12 +276,22 @@ impl Postmortem {
             ));
         }
         line("\n## Story\n".to_owned());
-        for row in self.story.iter().filter(|row| row.category != Category::System.name()) {
+        for row in self
+            .story
+            .iter()
+            .filter(|row| row.category != Category::System.name())
+        {
             let at = row.occurred_at.format("%H:%M:%S");
-            line(format!("- **{at}** {}: {}", escape(&row.actor), escape(&row.sentence)));
+            line(format!(
+                "- **{at}** {}: {}",
+                escape(&row.actor),
+                escape(&row.sentence)
+            ));
         }
         if self.is_cut {
-            line(format!("\nThe story was cut after {STORY_MAX} events; the timeline holds the rest."));
+            line(format!(
+                "\nThe story was cut after {STORY_MAX} events; the timeline holds the rest."
+            ));
         }
         line("\n## Open questions\n".to_owned());
         for question in &self.questions {
@@ -327,7 +363,10 @@ mod tests {
 
     #[test]
     fn outside_text_cannot_become_markup() {
-        assert_eq!(escape("<script>\n# *x* [a](b) \u{202e}|"), "\\<script\\> \\# \\*x\\* \\[a\\](b) \\|");
+        assert_eq!(
+            escape("<script>\n# *x* [a](b) \u{202e}|"),
+            "\\<script\\> \\# \\*x\\* \\[a\\](b) \\|"
+        );
     }
 
     #[test]

@@ -86,7 +86,15 @@ impl Hooks {
         limits: HookLimits,
     ) -> Self {
         let turns = Arc::new(Semaphore::new(limits.at_once));
-        Self { pool, clock, wake, shelf, patience, limits, turns }
+        Self {
+            pool,
+            clock,
+            wake,
+            shelf,
+            patience,
+            limits,
+            turns,
+        }
     }
 
     /// Its routes, with and without a final slash.
@@ -107,7 +115,11 @@ struct Refusal {
 
 impl Refusal {
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+        Self {
+            status,
+            code,
+            message: message.into(),
+        }
     }
 
     fn busy(message: &str) -> Self {
@@ -119,7 +131,10 @@ impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         // Every fault of ours is 5xx, so that the sender comes again.
         if !error.is_unavailable() && !error.is_conflict() {
-            tracing::error!(error = &error as &dyn std::error::Error, "a delivery could not be stored");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a delivery could not be stored"
+            );
         }
         Self::busy("not stored; send it again")
     }
@@ -134,7 +149,10 @@ impl IntoResponse for Refusal {
             headers.insert(header::RETRY_AFTER, RETRY_AFTER);
         }
         if self.status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer, Basic"));
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer, Basic"),
+            );
         }
         response
     }
@@ -162,10 +180,12 @@ async fn deliver(
         })
         .map(|outcome| {
             let incidents: Vec<String> = outcome.incidents.iter().map(|id| format!("INC-{id}")).collect();
-            Json(json!({"status": "stored", "incidents": incidents, "alerts": outcome.readings})).into_response()
+            Json(json!({"status": "stored", "incidents": incidents, "alerts": outcome.readings}))
+                .into_response()
         })
         .unwrap_or_else(IntoResponse::into_response);
-    metrics::counter!("muster_deliveries_total", "status" => answer.status().as_str().to_owned()).increment(1);
+    metrics::counter!("muster_deliveries_total", "status" => answer.status().as_str().to_owned())
+        .increment(1);
     metrics::histogram!("muster_delivery_seconds").record(began.elapsed().as_secs_f64());
     answer
 }
@@ -179,13 +199,29 @@ struct Letter {
 
 impl Letter {
     fn new(headers: &HeaderMap, remote: SocketAddr, received_at: chrono::DateTime<chrono::Utc>) -> Self {
-        let agent = headers.get(header::USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
-        let user_agent = agent.unwrap_or_default().chars().filter(|c| *c != '\0').take(200).collect();
-        Self { remote: remote.ip().to_string(), user_agent, received_at }
+        let agent = headers
+            .get(header::USER_AGENT)
+            .map(|agent| String::from_utf8_lossy(agent.as_bytes()));
+        let user_agent = agent
+            .unwrap_or_default()
+            .chars()
+            .filter(|c| *c != '\0')
+            .take(200)
+            .collect();
+        Self {
+            remote: remote.ip().to_string(),
+            user_agent,
+            received_at,
+        }
     }
 
     fn with<'a>(&'a self, body: &'a [u8]) -> NewDelivery<'a> {
-        NewDelivery { remote: &self.remote, user_agent: &self.user_agent, body, received_at: self.received_at }
+        NewDelivery {
+            remote: &self.remote,
+            user_agent: &self.user_agent,
+            body,
+            received_at: self.received_at,
+        }
     }
 }
 
@@ -197,7 +233,9 @@ async fn take(
     body: Body,
 ) -> Result<Outcome, Refusal> {
     let turn = tokio::time::timeout(hooks.limits.queue_timeout, hooks.turns.acquire()).await;
-    let Ok(Ok(_turn)) = turn else { return Err(Refusal::busy("too many deliveries at once; send it again")) };
+    let Ok(Ok(_turn)) = turn else {
+        return Err(Refusal::busy("too many deliveries at once; send it again"));
+    };
     let source = authenticate(hooks, name, headers, letter).await?;
     let body = read(hooks, body, &source, letter).await?;
     let delivery = match alertmanager::parse(&body) {
@@ -205,7 +243,11 @@ async fn take(
         Err(fault) => {
             let mut conn = hooks.pool.acquire().await.map_err(StoreError::from)?;
             deliveries::insert_rejected(&mut conn, source.id, letter.with(&body), &fault.to_string()).await?;
-            return Err(Refusal::new(StatusCode::BAD_REQUEST, "unusable_body", fault.to_string()));
+            return Err(Refusal::new(
+                StatusCode::BAD_REQUEST,
+                "unusable_body",
+                fault.to_string(),
+            ));
         }
     };
     let outcome = store(hooks, &source, &body, &delivery, letter).await?;
@@ -228,7 +270,9 @@ async fn authenticate(
     match source {
         Some(source) => Ok(source),
         None => {
-            let known = sources::find_by_name(&mut conn, name).await?.map(|source| source.id);
+            let known = sources::find_by_name(&mut conn, name)
+                .await?
+                .map(|source| source.id);
             refuse(&mut conn, known, letter, "no or wrong token").await?;
             Err(Refusal::new(
                 StatusCode::UNAUTHORIZED,
@@ -269,16 +313,27 @@ async fn read(hooks: &Hooks, body: Body, source: &Source, letter: &Letter) -> Re
     let reading = Limited::new(body, limit).collect();
     let collected = tokio::time::timeout(hooks.limits.body_timeout, reading)
         .await
-        .map_err(|_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body did not arrive in time"))?;
+        .map_err(|_| {
+            Refusal::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "too_slow",
+                "the body did not arrive in time",
+            )
+        })?;
     match collected {
         Ok(body) => Ok(body.to_bytes().to_vec()),
         Err(error) if error.is::<LengthLimitError>() => {
-            let reason = format!("the body is longer than {limit} bytes; raise --body-max or send smaller groups");
+            let reason =
+                format!("the body is longer than {limit} bytes; raise --body-max or send smaller groups");
             let mut conn = hooks.pool.acquire().await.map_err(StoreError::from)?;
             refuse(&mut conn, Some(source.id), letter, &reason).await?;
             Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", reason))
         }
-        Err(error) => Err(Refusal::new(StatusCode::BAD_REQUEST, "broken_off", error.to_string())),
+        Err(error) => Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "broken_off",
+            error.to_string(),
+        )),
     }
 }
 
@@ -298,7 +353,8 @@ async fn store(
             let mut tx = hooks.pool.begin().await?;
             let raw = letter.with(body);
             let now = hooks.clock.now();
-            let outcome = pipeline::receive(&mut tx, source, raw, delivery, &shelf, &hooks.patience, now).await?;
+            let outcome =
+                pipeline::receive(&mut tx, source, raw, delivery, &shelf, &hooks.patience, now).await?;
             tx.commit().await?;
             Ok::<Outcome, StoreError>(outcome)
         };

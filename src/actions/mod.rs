@@ -1,0 +1,256 @@
+//! The outside world: every outgoing connection and every program Muster starts begins here and nowhere else.
+//!
+//! [`Outside::perform`] carries one rendered request to its target. What comes back is redacted, capped and always
+//! an object with `ok`; what goes wrong says how far it got, because that decides whether it may be repeated:
+//! nothing was sent, it was lost on the way, or the target refused.
+//!
+//! A request is read by its action's `Ask`, which refuses unknown and ill-typed inputs; the same `Ask` describes
+//! itself to people, so a gate page shows what will be sent and not a second rendering of it.
+
+mod answer;
+mod inputs;
+
+mod address;
+mod client;
+mod redact;
+mod secret;
+
+mod command;
+mod elasticsearch;
+mod file;
+mod haproxy;
+mod http;
+mod lines;
+mod loki;
+mod postgres;
+mod prometheus;
+mod tcp;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::{Instant, timeout_at};
+
+pub use answer::RESULT_BYTES_MAX;
+pub use client::install_crypto;
+pub use redact::Redactor;
+pub use secret::Secret;
+
+use crate::domain::{
+    action::{Envelope, Failure, FailureClass, Outcome, Rendered},
+    span::Span,
+    step::ActionKind,
+    target::{Connection, Target},
+};
+use address::Lookup;
+use secret::Vault;
+
+/// What limits every action, whatever its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// How long one address may take to accept a connection.
+    pub connect: Span,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            connect: Span::from_secs(5),
+        }
+    }
+}
+
+/// The way out. Cheap to clone; built once, it holds the one HTTP client.
+#[derive(Clone)]
+pub struct Outside {
+    web: Result<reqwest::Client, String>,
+    lookup: Lookup,
+    bounds: Bounds,
+}
+
+/// Whether anything has gone out yet: what makes a timeout `NotSent` or `Lost`.
+#[derive(Clone, Default)]
+struct Sent(Arc<AtomicBool>);
+
+impl Sent {
+    fn mark(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    fn so_far(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// One request on its way, with all an action needs to carry it out.
+struct Call<'a> {
+    outside: &'a Outside,
+    target: &'a Target,
+    request: &'a Rendered,
+    envelope: &'a Envelope,
+    vault: &'a Vault,
+    redactor: &'a Redactor,
+    sent: &'a Sent,
+    /// The shorter of what the step and what the target allows.
+    limit: Duration,
+    deadline: Instant,
+}
+
+impl Outside {
+    /// Opens the way out. Without certificate authorities on the machine everything but HTTP still works.
+    pub fn new(bounds: Bounds) -> Self {
+        Self::with_lookup(bounds, Lookup::system())
+    }
+
+    fn with_lookup(bounds: Bounds, lookup: Lookup) -> Self {
+        install_crypto();
+        Self {
+            web: client::build(bounds, lookup.clone()),
+            lookup,
+            bounds,
+        }
+    }
+
+    /// Carries out one request, within the shorter of the step's and the target's time.
+    pub async fn perform(
+        &self,
+        target: &Target,
+        request: &Rendered,
+        envelope: &Envelope,
+    ) -> Result<Outcome, Failure> {
+        let limit = envelope.timeout.min(target.timeout_max).as_duration();
+        let deadline = Instant::now() + limit;
+        let sent = Sent::default();
+        let vault = timeout_at(deadline, Vault::open(target))
+            .await
+            .unwrap_or_else(|_| Err(too_late(&sent, limit)))?;
+        let redactor = vault.redactor();
+        let call = Call {
+            outside: self,
+            target,
+            request,
+            envelope,
+            vault: &vault,
+            redactor: &redactor,
+            sent: &sent,
+            limit,
+            deadline,
+        };
+        // A program keeps the deadline itself, since ending it takes a moment longer; this only backs it up.
+        let patience = match request.action {
+            ActionKind::Command => deadline + command::ENDING_MAX,
+            _ => deadline,
+        };
+        timeout_at(patience, call.dispatch())
+            .await
+            .unwrap_or_else(|_| Err(too_late(&sent, limit)))
+            .map(|outcome| answer::tidy(&redactor, outcome))
+            .map_err(|failure| answer::tidy_failure(&redactor, failure))
+    }
+}
+
+impl Call<'_> {
+    async fn dispatch(&self) -> Result<Outcome, Failure> {
+        match (self.request.action, &self.target.connection) {
+            (ActionKind::Http, Connection::Http(web)) => http::perform(self, web).await,
+            (ActionKind::Tcp, Connection::Tcp { address }) => tcp::perform(self, address).await,
+            (ActionKind::Postgres, Connection::Postgres(database)) => postgres::perform(self, database).await,
+            (ActionKind::Prometheus, Connection::Prometheus(web)) => prometheus::perform(self, web).await,
+            (ActionKind::Haproxy, Connection::Haproxy { address }) => haproxy::perform(self, address).await,
+            (ActionKind::Loki, Connection::Loki(web)) => loki::perform(self, web).await,
+            (ActionKind::Elasticsearch, Connection::Elasticsearch(web)) => {
+                elasticsearch::perform(self, web).await
+            }
+            (ActionKind::File, Connection::File { path }) => file::perform(self, path).await,
+            (ActionKind::Command, Connection::Command(host)) => command::perform(self, host).await,
+            (action, _) => Err(mismatch(self.target, action)),
+        }
+    }
+
+    /// How an error on an open or opening connection counts.
+    fn failure(&self, message: impl Into<String>) -> Failure {
+        match self.sent.so_far() {
+            true => Failure::new(FailureClass::Lost, message),
+            false => Failure::new(FailureClass::NotSent, message),
+        }
+    }
+}
+
+/// The rendered command as people see it at a gate and in plan mode. It holds no secret; a request that cannot be
+/// sent says why.
+pub fn describe(target: &Target, request: &Rendered) -> String {
+    let text = match (request.action, &target.connection) {
+        (ActionKind::Http, Connection::Http(web)) => http::describe(web, &request.with),
+        (ActionKind::Tcp, Connection::Tcp { address }) => tcp::describe(address, &request.with),
+        (ActionKind::Postgres, Connection::Postgres(database)) => {
+            postgres::describe(&target.name, database, &request.with)
+        }
+        (ActionKind::Prometheus, Connection::Prometheus(web)) => {
+            prometheus::describe(&target.name, web, &request.with)
+        }
+        (ActionKind::Haproxy, Connection::Haproxy { .. }) => haproxy::describe(&request.with),
+        (ActionKind::Loki, Connection::Loki(web)) => loki::describe(&target.name, web, &request.with),
+        (ActionKind::Elasticsearch, Connection::Elasticsearch(web)) => {
+            elasticsearch::describe(&target.name, web, &request.with)
+        }
+        (ActionKind::File, Connection::File { path }) => file::describe(path, &request.with),
+        (ActionKind::Command, Connection::Command(host)) => command::describe(host, &request.with),
+        (action, _) => Err(mismatch(target, action)),
+    };
+    let text = text.unwrap_or_else(|failure| {
+        format!(
+            "{} on {} cannot be sent: {failure}",
+            request.action.name(),
+            target.name
+        )
+    });
+    Redactor::default().text(&text)
+}
+
+fn too_late(sent: &Sent, limit: Duration) -> Failure {
+    let limit = Span::from_millis(limit.as_millis().try_into().unwrap_or(u64::MAX));
+    match sent.so_far() {
+        true => Failure::new(
+            FailureClass::Lost,
+            format!("sent, but no full answer within {limit}"),
+        ),
+        false => Failure::new(
+            FailureClass::NotSent,
+            format!("no connection within {limit}; nothing was sent"),
+        ),
+    }
+}
+
+fn mismatch(target: &Target, action: ActionKind) -> Failure {
+    invalid(format!(
+        "target {} is of kind {}, not {}",
+        target.name,
+        target.kind().name(),
+        action.name()
+    ))
+}
+
+fn invalid(message: impl Into<String>) -> Failure {
+    Failure::new(FailureClass::Invalid, message)
+}
+
+fn refused(message: impl Into<String>) -> Failure {
+    Failure::new(FailureClass::Refused, message)
+}
+
+/// The innermost cause of an error: what a person can act on.
+fn cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}

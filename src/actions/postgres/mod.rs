@@ -1,0 +1,227 @@
+//! One SQL statement on a Postgres target, on a connection of its own.
+//!
+//! The statement goes through the extended protocol, which takes exactly one: a check cannot end its read-only
+//! transaction and go on. Parameters are bound as text, so a number is written `$1::int`. A read-only transaction
+//! stops writes to tables, not functions with an effect of their own such as `pg_promote`.
+
+mod value;
+
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use serde_json::{Map, Value, json};
+use sqlx::{
+    AssertSqlSafe, Column, ConnectOptions, Connection, Either, Executor, Row,
+    postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgRow, PgSeverity, PgSslMode},
+};
+
+use super::{Call, inputs::Inputs, invalid, refused};
+use crate::domain::{
+    action::{Failure, FailureClass, Outcome},
+    target::{PostgresConnection, Tls},
+};
+
+/// The most rows a result keeps; the others are counted.
+const ROWS_MAX: usize = 100;
+/// Where keeping rows stops before that.
+const ROWS_BYTES_MAX: usize = 1024 * 1024;
+/// How long saying good-bye may take.
+const CLOSE_MAX: Duration = Duration::from_millis(500);
+
+struct Ask<'a> {
+    query: &'a str,
+    params: Vec<Option<String>>,
+}
+
+impl<'a> Ask<'a> {
+    fn read(with: &'a Value) -> Result<Self, Failure> {
+        let inputs = Inputs::read(with, &["query", "params"])?;
+        let ask = Self {
+            query: inputs.text("query")?,
+            params: inputs.list("params")?,
+        };
+        if ask.query.contains('\0') || ask.params.iter().flatten().any(|param| param.contains('\0')) {
+            return Err(invalid("with.query and with.params cannot hold NUL"));
+        }
+        Ok(ask)
+    }
+}
+
+pub(super) fn describe(name: &str, database: &PostgresConnection, with: &Value) -> Result<String, Failure> {
+    let ask = Ask::read(with)?;
+    let PostgresConnection { host, port, user, .. } = database;
+    let db = database.database.as_deref().unwrap_or(user);
+    let mut text = format!(
+        "SQL on {name} ({host}:{port}/{db} as {user}): {}",
+        ask.query.trim()
+    );
+    if !ask.params.is_empty() {
+        text.push_str(&format!(" with {}", json!(ask.params)));
+    }
+    Ok(text)
+}
+
+pub(super) async fn perform(call: &Call<'_>, database: &PostgresConnection) -> Result<Outcome, Failure> {
+    let ask = Ask::read(&call.request.with)?;
+    if !database.host.starts_with('/') {
+        // The driver resolves again, but what it speaks no metadata service understands.
+        call.outside.lookup.find(&database.host).await?;
+    }
+    let options = options(call, database)?;
+    let mut connection = PgConnection::connect_with(&options)
+        .await
+        .map_err(|error| connect_failure(database, error))?;
+    if call.envelope.read_only {
+        connection
+            .execute("begin read only")
+            .await
+            .map_err(|error| connect_failure(database, error))?;
+    }
+    call.sent.mark();
+    let answer = run(&mut connection, &ask).await;
+    // Nothing was written and the server ends the transaction with the connection; this is only courtesy.
+    let _ = tokio::time::timeout(CLOSE_MAX, async {
+        if call.envelope.read_only && answer.is_ok() {
+            connection.execute("rollback").await?;
+        }
+        connection.close().await
+    })
+    .await;
+    answer
+}
+
+fn options(call: &Call<'_>, database: &PostgresConnection) -> Result<PgConnectOptions, Failure> {
+    // The server stops when we stop listening, and a write does not go on for nobody.
+    let statement_timeout = call.limit.as_millis().clamp(1, i32::MAX as u128);
+    let password = match &database.password {
+        Some(reference) => call.vault.get(reference)?.reveal(),
+        // Not the one in Muster's own environment, which is not for this server.
+        None => "",
+    };
+    let options = PgConnectOptions::new_without_pgpass()
+        .port(database.port)
+        .username(&database.user)
+        .password(password)
+        .database(database.database.as_deref().unwrap_or(&database.user))
+        .application_name("muster")
+        .statement_cache_capacity(0)
+        .options([("statement_timeout", statement_timeout)])
+        .disable_statement_logging()
+        .ssl_mode(match database.tls {
+            Tls::Disable => PgSslMode::Disable,
+            Tls::Prefer => PgSslMode::Prefer,
+            Tls::Require => PgSslMode::Require,
+            Tls::VerifyFull => PgSslMode::VerifyFull,
+        });
+    Ok(match database.host.starts_with('/') {
+        true => options.socket(&database.host),
+        false => options.host(&database.host),
+    })
+}
+
+async fn run(connection: &mut PgConnection, ask: &Ask<'_>) -> Result<Outcome, Failure> {
+    let mut query = sqlx::query(AssertSqlSafe(ask.query)).persistent(false);
+    for param in &ask.params {
+        query = query.bind(param.as_deref());
+    }
+    let mut rows = Vec::new();
+    let (mut found, mut affected, mut bytes) = (0_u64, 0_u64, 0);
+    // All rows are taken off the wire even when no more are kept: to stop listening would undo a write.
+    let mut stream = connection.fetch_many(query);
+    while let Some(next) = stream.try_next().await.map_err(query_failure)? {
+        match next {
+            Either::Left(done) => affected += done.rows_affected(),
+            Either::Right(row) => {
+                found += 1;
+                if rows.len() < ROWS_MAX && bytes < ROWS_BYTES_MAX {
+                    let row = object(&row);
+                    bytes += row.to_string().len();
+                    rows.push(row);
+                }
+            }
+        }
+    }
+    let row_count = found.max(affected);
+    let mut result = json!({"ok": true, "rows": rows, "row_count": row_count});
+    if found > rows.len() as u64 {
+        result["truncated"] = Value::Bool(true);
+    }
+    Ok(Outcome {
+        result,
+        summary: match row_count {
+            1 => "1 row".to_owned(),
+            n => format!("{n} rows"),
+        },
+    })
+}
+
+/// A row as an object. A name that comes twice gets a number, so that no value hides another.
+fn object(row: &PgRow) -> Value {
+    let mut object = Map::new();
+    for (i, column) in row.columns().iter().enumerate() {
+        let mut name = column.name().to_owned();
+        let mut nth = 1;
+        while object.contains_key(&name) {
+            nth += 1;
+            name = format!("{}_{nth}", column.name());
+        }
+        let value = row.try_get_raw(i).map_or(Value::Null, value::read);
+        object.insert(name, value);
+    }
+    Value::Object(object)
+}
+
+fn told(error: &PgDatabaseError) -> String {
+    let detail = error
+        .detail()
+        .map(|text| format!(" ({text})"))
+        .unwrap_or_default();
+    format!("SQLSTATE {}: {}{detail}", error.code(), error.message())
+}
+
+/// Nothing of the statement has been sent yet.
+fn connect_failure(database: &PostgresConnection, error: sqlx::Error) -> Failure {
+    let place = format!("{}:{}", database.host, database.port);
+    if let sqlx::Error::Database(inner) = &error
+        && let Some(inner) = inner.try_downcast_ref::<PgDatabaseError>()
+    {
+        let message = format!("{place} refuses the login: {}", told(inner));
+        return match inner.code() {
+            // Starting, stopping or full: later it may accept.
+            code if code.starts_with("57P") || code.starts_with("53") || code.starts_with("08") => {
+                Failure::new(FailureClass::NotSent, message)
+            }
+            _ => refused(message),
+        };
+    }
+    if let sqlx::Error::Configuration(_) = &error {
+        return invalid(format!("cannot connect to {place}: {}", super::cause(&error)));
+    }
+    Failure::new(
+        FailureClass::NotSent,
+        format!("cannot connect to {place}: {}", super::cause(&error)),
+    )
+}
+
+fn query_failure(error: sqlx::Error) -> Failure {
+    if let sqlx::Error::Database(inner) = &error
+        && let Some(inner) = inner.try_downcast_ref::<PgDatabaseError>()
+    {
+        let fatal = matches!(inner.severity(), PgSeverity::Fatal | PgSeverity::Panic);
+        // A cancelled wait may be for something that goes on: a promotion, a commit on its way to a standby.
+        let code = inner.code();
+        let unknown =
+            fatal || code == "57014" || code == "40003" || ["08", "57P"].iter().any(|c| code.starts_with(c));
+        return match unknown {
+            true => Failure::new(FailureClass::Lost, told(inner)),
+            false => refused(told(inner)),
+        };
+    }
+    if let sqlx::Error::Encode(_) = &error {
+        return invalid(format!("with.params cannot be sent: {}", super::cause(&error)));
+    }
+    Failure::new(
+        FailureClass::Lost,
+        format!("the connection broke before an answer: {}", super::cause(&error)),
+    )
+}

@@ -1,0 +1,253 @@
+//! The redactor: takes the secrets of one call out of everything that leaves it, in every form they may have taken,
+//! and takes out what looks like a credential even when it is not one of ours.
+
+use std::{collections::BTreeSet, sync::LazyLock};
+
+use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
+use regex::Regex;
+use serde_json::Value;
+
+use super::secret::Secret;
+
+/// What stands where a secret was.
+const REDACTED: &str = "[redacted]";
+/// Anything shorter is too common a text to be replaced by value.
+const FORM_BYTES_MIN: usize = 4;
+
+/// Hides secrets by value and credentials by shape. The default one knows only the shapes.
+#[derive(Clone, Default)]
+pub struct Redactor {
+    /// The longest first, so that a part never breaks the whole.
+    forms: Vec<String>,
+}
+
+static SHAPES: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
+    [
+        (
+            r"(?i)\b([a-z][a-z0-9+.\-]*://[^\s:/@]*):[^\s/@]+@",
+            "$1:[redacted]@",
+        ),
+        (r"(?i)\b(bearer\s+)[a-z0-9._~+/\-]{16,}=*", "$1[redacted]"),
+        (
+            r#"(?i)\b((?:proxy-)?authorization["']?\s*[:=]\s*["']?(?:basic|bearer|token)\s+)[^\s"',]+"#,
+            "$1[redacted]",
+        ),
+        (
+            r#"(?i)\b((?:password|passwd|pgpassword)["']?\s*[:=]\s*["']?)[^\s"',;&\[]+"#,
+            "$1[redacted]",
+        ),
+        (
+            r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\z)",
+            "[redacted]",
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(pattern, with)| Some((Regex::new(pattern).ok()?, with)))
+    .collect()
+});
+
+impl Redactor {
+    /// Hides these secrets.
+    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
+        let mut forms = BTreeSet::new();
+        for secret in secrets {
+            let value = secret.reveal();
+            let parts = value
+                // A Basic secret is `user:password`; a key file may be printed line by line.
+                .split_once(':')
+                .map(|(_, password)| password)
+                .into_iter()
+                .chain(value.lines().filter(|line| line.len() >= 8));
+            for part in parts.chain([value]) {
+                forms.extend(forms_of(part));
+            }
+        }
+        let mut forms: Vec<String> = forms
+            .into_iter()
+            .filter(|form| form.len() >= FORM_BYTES_MIN)
+            .collect();
+        forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
+        Self { forms }
+    }
+
+    /// The text without secrets.
+    pub fn text(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for form in &self.forms {
+            if text.contains(form.as_str()) {
+                text = text.replace(form.as_str(), REDACTED);
+            }
+        }
+        for (shape, with) in SHAPES.iter() {
+            if shape.is_match(&text) {
+                text = shape.replace_all(&text, *with).into_owned();
+            }
+        }
+        text
+    }
+
+    /// The start of a text that was cut off somewhere: its last bytes may be the beginning of a secret, so as many as
+    /// the longest one could have there go too.
+    pub fn cut_text(&self, text: &str) -> String {
+        let text = self.text(text);
+        let longest = self.forms.first().map_or(0, String::len);
+        let end = text.floor_char_boundary(text.len().saturating_sub(longest.saturating_sub(1)));
+        text[..end].to_owned()
+    }
+
+    /// The tree without secrets: in texts, keys and numbers.
+    pub fn tree(&self, value: Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.text(&text)),
+            Value::Array(items) => items.into_iter().map(|item| self.tree(item)).collect(),
+            Value::Object(map) => Value::Object(
+                map.into_iter()
+                    .map(|(key, value)| (self.text(&key), self.tree(value)))
+                    .collect(),
+            ),
+            Value::Number(number) => {
+                let text = number.to_string();
+                match self.forms.iter().any(|form| text.contains(form.as_str())) {
+                    true => Value::String(REDACTED.to_owned()),
+                    false => Value::Number(number),
+                }
+            }
+            scalar => scalar,
+        }
+    }
+}
+
+/// Every way a value is commonly written: as it is, in JSON, in a URL, in hex and in base64, there also inside a
+/// longer text that was encoded as a whole.
+fn forms_of(value: &str) -> Vec<String> {
+    let bytes = value.as_bytes();
+    let quoted = Value::from(value).to_string();
+    let in_json = quoted[1..quoted.len() - 1].to_owned();
+    let twice = Value::from(in_json.as_str()).to_string();
+    let form: String = url::form_urlencoded::byte_serialize(bytes).collect();
+    let strict = percent(bytes, |b| b.is_ascii_alphanumeric() || b"-._~".contains(&b));
+    let loose = percent(bytes, |b| {
+        b.is_ascii_graphic() && !b"\"#<>?`{}%/:;=@[]^|\\&+".contains(&b)
+    });
+    let mut forms = vec![
+        value.to_owned(),
+        in_json.replace('/', "\\/"),
+        twice[1..twice.len() - 1].to_owned(),
+        in_json,
+        form.to_lowercase(),
+        form,
+        strict.to_lowercase(),
+        strict,
+        loose,
+        HEXLOWER.encode(bytes),
+        HEXUPPER.encode(bytes),
+        BASE64.encode(bytes),
+        BASE64_NOPAD.encode(bytes),
+        BASE64URL_NOPAD.encode(bytes),
+    ];
+    if bytes.len() >= FORM_BYTES_MIN {
+        for (before, first) in [(0, 0), (1, 2), (2, 3)] {
+            let mut shifted = vec![0; before];
+            shifted.extend_from_slice(bytes);
+            // The last character also carries bits of what follows, unless the bytes end on a group of three.
+            let rest = usize::from(!shifted.len().is_multiple_of(3));
+            for alphabet in [&BASE64_NOPAD, &BASE64URL_NOPAD] {
+                let text = alphabet.encode(&shifted);
+                forms.push(text[first..text.len() - rest].to_owned());
+            }
+        }
+    }
+    forms
+}
+
+fn percent(bytes: &[u8], plain: impl Fn(u8) -> bool) -> String {
+    bytes
+        .iter()
+        .map(|b| match plain(*b) {
+            true => char::from(*b).to_string(),
+            false => format!("%{b:02X}"),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_is_hidden_in_every_form() {
+        let canary = "p@ss \"w/örd\\+=&9f3a";
+        let redactor = Redactor::new([&Secret::new(canary)]);
+        let form: String = url::form_urlencoded::byte_serialize(canary.as_bytes()).collect();
+        let url = url::Url::parse_with_params("http://x/", [("a", canary)]).unwrap();
+        for text in [
+            canary.to_owned(),
+            form,
+            url.to_string(),
+            json!({"deep": canary}).to_string(),
+            json!(json!({"deep": canary}).to_string()).to_string(),
+            BASE64.encode(canary.as_bytes()),
+            BASE64.encode(format!("u:{canary}").as_bytes()),
+            BASE64.encode(format!("user:{canary}!!").as_bytes()),
+            BASE64URL_NOPAD.encode(format!("use:{canary}!").as_bytes()),
+            HEXLOWER.encode(canary.as_bytes()),
+        ] {
+            let hidden = redactor.text(&format!("<{text}>"));
+            assert!(hidden.contains(REDACTED), "{text} became {hidden}");
+            assert!(
+                !hidden.contains("9f3a") && !hidden.contains("39663361"),
+                "{hidden}"
+            );
+        }
+        assert_eq!(
+            redactor.tree(json!({canary: [canary, 1], "n": null})),
+            json!({REDACTED: [REDACTED, 1], "n": null})
+        );
+        let number = Redactor::new([&Secret::new("123456")]);
+        assert_eq!(number.tree(json!([123456, 12])), json!([REDACTED, 12]));
+    }
+
+    #[test]
+    fn a_part_of_a_secret_is_hidden_too() {
+        let basic = Redactor::new([&Secret::new("user:hunter22")]);
+        assert_eq!(
+            basic.text("password hunter22 is wrong"),
+            "password [redacted] is wrong"
+        );
+        let key = Redactor::new([&Secret::new("first-line-of-it\nsecond-line-of-it")]);
+        assert_eq!(key.text("> second-line-of-it"), "> [redacted]");
+        let cut = Redactor::new([&Secret::new("hunter22hunter22")]);
+        for end in 0..16 {
+            let text = format!("{} {}", "x".repeat(100), &"hunter22hunter22"[..end]);
+            assert!(!cut.cut_text(&text).contains("hu"), "{end}");
+        }
+    }
+
+    #[test]
+    fn what_looks_like_a_credential_is_hidden() {
+        let redactor = Redactor::default();
+        for (text, hidden) in [
+            ("postgres://app:s3cr3t@db/x", "postgres://app:[redacted]@db/x"),
+            ("got Bearer abcdefghijklmnop123==", "got Bearer [redacted]"),
+            ("Authorization: Basic dXNlcg==", "Authorization: Basic [redacted]"),
+            (
+                "host=db password=abc user=x",
+                "host=db password=[redacted] user=x",
+            ),
+            (
+                "-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----",
+                "[redacted]",
+            ),
+            (
+                "https://api/failover at 12:30 by a@b",
+                "https://api/failover at 12:30 by a@b",
+            ),
+            ("the bearer of bad news", "the bearer of bad news"),
+        ] {
+            assert_eq!(redactor.text(text), hidden);
+        }
+        assert_eq!(SHAPES.len(), 5, "every pattern compiles");
+    }
+}
