@@ -55,7 +55,7 @@ pub async fn insert_unknown(
     sqlx::query!(
         "insert into alerts (source_id, fingerprint, title, labels, annotations, generator_url,
                              first_received_at, last_received_at)
-         select $1, r.fingerprint, r.title, r.labels, r.annotations, r.generator_url, $7, '-infinity'
+         select $1, r.fingerprint, r.title, r.labels, r.annotations, r.generator_url, $7, 'epoch'
          from unnest($2::text[], $3::text[], $4::jsonb[], $5::jsonb[], $6::text[])
               as r (fingerprint, title, labels, annotations, generator_url)
          order by r.fingerprint

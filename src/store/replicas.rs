@@ -37,7 +37,7 @@ pub async fn renew(conn: &mut PgConnection, replica: ReplicaId) -> Result<bool, 
 /// Ends the lease at once: a clean stop need not be waited for.
 pub async fn end(conn: &mut PgConnection, replica: ReplicaId) -> Result<(), StoreError> {
     sqlx::query!(
-        "update replicas set lease_until = '-infinity' where id = $1",
+        "update replicas set lease_until = 'epoch' where id = $1",
         replica.0
     )
     .execute(conn)

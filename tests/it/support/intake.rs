@@ -1,0 +1,91 @@
+//! The real intake over a database, with a clock that only moves when it is told to.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::ConnectInfo,
+    http::{Request, StatusCode},
+};
+use chrono::{DateTime, Utc};
+use muster::{
+    clock::Clock,
+    domain::{digest::Digest, span::Span},
+    pipeline::Patience,
+    store::{sources, wake::Wake},
+    upkeep::Upkeep,
+    web::hooks::{HookLimits, Hooks},
+};
+use serde_json::Value;
+use tokio::sync::watch;
+use tower::ServiceExt;
+
+use super::database::Database;
+
+pub const TOKEN: &str = "a-token-of-a-test";
+
+/// An intake to post to.
+pub struct Intake {
+    pub database: Database,
+    pub clock: Clock,
+    pub upkeep: Upkeep,
+    router: Router,
+}
+
+impl Intake {
+    pub async fn new() -> Self {
+        Self::with_limits(HookLimits::default()).await
+    }
+
+    pub async fn with_limits(limits: HookLimits) -> Self {
+        let database = Database::new().await;
+        let clock = Clock::test(DateTime::parse_from_rfc3339("2026-11-21T03:00:00Z").unwrap().with_timezone(&Utc));
+        let wake = Wake::default();
+        let patience = Patience::default();
+        let (_, shelf) = watch::channel(Arc::default());
+        let hooks = Hooks::new(database.pools.intake.clone(), clock.clone(), wake.clone(), shelf, patience, limits);
+        let upkeep = Upkeep {
+            pool: database.pools.background.clone(),
+            clock: clock.clone(),
+            wake,
+            patience,
+            keep_deliveries: Span::from_secs(3600),
+        };
+        Self { database, clock, upkeep, router: hooks.router() }
+    }
+
+    /// Makes a source that the test's token opens.
+    pub async fn source(&self, name: &str, heartbeat: Option<Span>) {
+        let mut conn = self.database.pools.web.acquire().await.unwrap();
+        let id = sources::upsert(&mut conn, name, heartbeat, self.clock.now()).await.unwrap();
+        // Tokens are unique, so each source has its own.
+        let token = Digest::of_bytes(format!("{TOKEN}-{name}").as_bytes());
+        sources::insert_token(&mut conn, id, token, self.clock.now()).await.unwrap();
+    }
+
+    /// Posts a body with the right token.
+    pub async fn post(&self, source: &str, body: impl Into<Body>) -> (StatusCode, Value) {
+        self.post_with(source, &format!("Bearer {TOKEN}-{source}"), body).await
+    }
+
+    /// Posts a body with any authorization.
+    pub async fn post_with(&self, source: &str, auth: &str, body: impl Into<Body>) -> (StatusCode, Value) {
+        let request = Request::post(format!("/api/v1/sources/{source}/alertmanager"))
+            .header("authorization", auth)
+            .header("user-agent", "Alertmanager/0.28.1")
+            .extension(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 9093))))
+            .body(body.into())
+            .unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let status = response.status();
+        let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    }
+
+    /// Lets time pass and every timer fire that is due.
+    pub async fn pass(&self, time: Duration) {
+        self.clock.advance(time);
+        while self.upkeep.pass().await.unwrap() > 0 {}
+    }
+}
