@@ -136,7 +136,11 @@ pub(super) async fn perform(call: &Call<'_>, host: &CommandConnection) -> Result
         }
         Ok(Err(error)) => Err(call.failure(format!("{} cannot be waited for: {error}", ask.program))),
         Err(_) => {
-            end(&mut child, &group).await;
+            if let Ok(Some(status)) = child.try_wait() {
+                // It ended in time; only something it left behind held its outputs open.
+                return verdict(call, &ask, status, &stdout, &stderr);
+            }
+            end(&mut child, group).await;
             let limit = call.limit.as_secs_f64();
             Err(Failure::new(
                 FailureClass::Lost,
@@ -212,7 +216,7 @@ fn said(stderr: &str) -> String {
 }
 
 /// Asks the whole group to end, then makes it.
-async fn end(child: &mut Child, group: &Group) {
+async fn end(child: &mut Child, group: Group) {
     group.signal(Signal::SIGTERM);
     let _ = timeout(TERM_GRACE, child.wait()).await;
     // Others of the group may still be there when its first has gone.
@@ -221,21 +225,19 @@ async fn end(child: &mut Child, group: &Group) {
     group.gone();
 }
 
-/// The process group of one program. Dropped before its end is known, it is killed.
+/// The process group of one program. Dropped before its end is known, it is killed. What a program that ended well
+/// left running, with outputs of its own, it meant to leave.
 struct Group {
     leader: Option<Pid>,
-    gone: std::sync::atomic::AtomicBool,
 }
 
 impl Group {
     fn of(child: &Child) -> Self {
-        let leader = child
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .map(Pid::from_raw);
         Self {
-            leader,
-            gone: std::sync::atomic::AtomicBool::new(false),
+            leader: child
+                .id()
+                .and_then(|id| i32::try_from(id).ok())
+                .map(Pid::from_raw),
         }
     }
 
@@ -246,16 +248,15 @@ impl Group {
         }
     }
 
-    fn gone(&self) {
-        self.gone.store(true, std::sync::atomic::Ordering::SeqCst);
+    /// Its end is known; the number may soon be another's.
+    fn gone(mut self) {
+        self.leader = None;
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if !self.gone.load(std::sync::atomic::Ordering::SeqCst) {
-            self.signal(Signal::SIGKILL);
-        }
+        self.signal(Signal::SIGKILL);
     }
 }
 

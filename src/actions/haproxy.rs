@@ -122,7 +122,6 @@ pub(super) async fn perform(call: &Call<'_>, address: &str) -> Result<Outcome, F
         return Ok(outcome(&ask, before));
     }
     for (done, command) in ask.commands().iter().enumerate() {
-        call.sent.mark();
         let answer = say(call, address, command).await;
         let refusal = match answer {
             Ok(answer) if answer.trim().is_empty() => continue,
@@ -159,13 +158,23 @@ async fn say(call: &Call<'_>, address: &str, command: &str) -> Result<String, Fa
                     format!("cannot connect to {path}: {error}"),
                 )
             })?;
-            exchange(stream, command).await
+            exchange(call, stream, command).await
         }
-        None => exchange(address::connect(call, address).await?, command).await,
+        None => {
+            let stream = address::connect(call, address).await?;
+            exchange(call, stream, command).await
+        }
     }
 }
 
-async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, command: &str) -> Result<String, Failure> {
+async fn exchange(
+    call: &Call<'_>,
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    command: &str,
+) -> Result<String, Failure> {
+    if call.envelope.read_only || command.starts_with("set ") {
+        call.sent.mark();
+    }
     let lost = |error: std::io::Error| Failure::new(FailureClass::Lost, format!("{command}: {error}"));
     stream
         .write_all(format!("{command}\n").as_bytes())
@@ -238,9 +247,10 @@ fn operational_word(state: u32) -> &'static str {
     }
 }
 
-/// The administrative state is a set of bits: 0x08 and 0x10 drain, all others are kinds of maintenance.
+/// The administrative state is a set of bits: 0x08 and 0x10 drain, 0x04 only remembers that the configuration said
+/// `disabled`, all others are kinds of maintenance.
 fn admin_word(bits: u32) -> &'static str {
-    match bits {
+    match bits & !0x04 {
         0 => "ready",
         bits if bits & !0x18 == 0 => "drain",
         _ => "maint",
@@ -302,7 +312,8 @@ mod tests {
         for (bits, word) in [
             (0, "ready"),
             (1, "maint"),
-            (4, "maint"),
+            (5, "maint"),
+            (4, "ready"),
             (8, "drain"),
             (16, "drain"),
             (9, "maint"),

@@ -224,7 +224,7 @@ fn too_late(sent: &Sent, limit: Duration) -> Failure {
         ),
         false => Failure::new(
             FailureClass::NotSent,
-            format!("no connection within {limit}; nothing was sent"),
+            format!("no connection within {limit}; nothing was asked of the target"),
         ),
     }
 }

@@ -44,3 +44,6 @@ impl fmt::Display for Fault {
         f.write_str(&self.message)
     }
 }
+
+#[cfg(test)]
+mod tests;

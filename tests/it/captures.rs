@@ -39,11 +39,21 @@ async fn counts(intake: &Intake) -> Counts {
 }
 
 fn recording(name: &str) -> Vec<(String, String)> {
-    let path = format!("{}/tests/data/alertmanager/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let path = format!(
+        "{}/tests/data/alertmanager/{name}.json",
+        env!("CARGO_MANIFEST_DIR")
+    );
     let recording: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let requests = recording["requests"].as_array().unwrap().iter();
-    requests.map(|request| (text(&request["path"]).replace("/hook/", ""), text(&request["body_raw"]))).collect()
+    requests
+        .map(|request| {
+            (
+                text(&request["path"]).replace("/hook/", ""),
+                text(&request["body_raw"]),
+            )
+        })
+        .collect()
 }
 
 async fn replay_twice(name: &str, heartbeat: Option<Span>) -> Intake {
@@ -65,13 +75,26 @@ async fn replay_twice(name: &str, heartbeat: Option<Span>) -> Intake {
         }
         ends.push(counts(&intake).await);
     }
-    assert_eq!(ends[0], ends[1], "{name}: the second replay changed the end state");
+    assert_eq!(
+        ends[0], ends[1],
+        "{name}: the second replay changed the end state"
+    );
     intake
 }
 
-async fn ends_in(name: &str, (opened, open, reopened): (i64, i64, i64), (firing, resolved): (i64, i64)) -> Intake {
+async fn ends_in(
+    name: &str,
+    (opened, open, reopened): (i64, i64, i64),
+    (firing, resolved): (i64, i64),
+) -> Intake {
     let intake = replay_twice(name, None).await;
-    let stated = Counts { opened, open, reopened, firing, resolved };
+    let stated = Counts {
+        opened,
+        open,
+        reopened,
+        firing,
+        resolved,
+    };
     assert_eq!(counts(&intake).await, stated, "{name}");
     intake
 }
@@ -79,7 +102,13 @@ async fn ends_in(name: &str, (opened, open, reopened): (i64, i64, i64), (firing,
 #[tokio::test]
 async fn an_alert_fires_and_resolves() {
     let intake = ends_in("01-single-fire-resolve", (1, 0, 0), (0, 1)).await;
-    assert_eq!(intake.database.count("select count(*) from episodes where ends_at < '2000-01-01'").await, 0);
+    assert_eq!(
+        intake
+            .database
+            .count("select count(*) from episodes where ends_at < '2000-01-01'")
+            .await,
+        0
+    );
 }
 
 #[tokio::test]
@@ -103,7 +132,13 @@ async fn retried_bodies_open_one_incident() {
 #[tokio::test]
 async fn a_truncated_group_never_recovers_by_itself() {
     let intake = ends_in("11-max-alerts-truncated", (1, 1, 0), (0, 3)).await;
-    assert_eq!(intake.database.count("select truncated_alerts::bigint from incidents").await, 7);
+    assert_eq!(
+        intake
+            .database
+            .count("select truncated_alerts::bigint from incidents")
+            .await,
+        7
+    );
 }
 
 #[tokio::test]
@@ -118,10 +153,12 @@ async fn hostile_text_is_kept_to_the_byte() {
     let intake = ends_in("22-hostile-text", (1, 0, 0), (0, 1)).await;
     let (_, body) = recording("22-hostile-text").swap_remove(0);
     let sent: Value = serde_json::from_str(&body).unwrap();
-    let kept: Value = sqlx::query_scalar("select jsonb_build_object('labels', labels, 'annotations', annotations) from alerts")
-        .fetch_one(&intake.database.pools.web)
-        .await
-        .unwrap();
+    let kept: Value = sqlx::query_scalar(
+        "select jsonb_build_object('labels', labels, 'annotations', annotations) from alerts",
+    )
+    .fetch_one(&intake.database.pools.web)
+    .await
+    .unwrap();
     assert_eq!(kept["labels"], sent["alerts"][0]["labels"]);
     assert_eq!(kept["annotations"], sent["alerts"][0]["annotations"]);
     let raw: Vec<u8> = sqlx::query_scalar("select body from deliveries order by id limit 1")
@@ -144,11 +181,24 @@ async fn two_senders_without_gossip_are_one_incident() {
 #[tokio::test]
 async fn a_heartbeat_opens_nothing_until_it_is_silent() {
     let intake = replay_twice("39-watchdog-heartbeat", Some(Span::from_secs(60))).await;
-    let quiet = Counts { opened: 0, open: 0, reopened: 0, firing: 0, resolved: 0 };
+    let quiet = Counts {
+        opened: 0,
+        open: 0,
+        reopened: 0,
+        firing: 0,
+        resolved: 0,
+    };
     assert_eq!(counts(&intake).await, quiet);
     intake.pass(Duration::from_secs(59)).await;
     assert_eq!(counts(&intake).await, quiet);
     intake.pass(Duration::from_secs(2)).await;
     intake.pass(Duration::from_secs(600)).await;
-    assert_eq!(counts(&intake).await, Counts { opened: 1, open: 1, ..quiet });
+    assert_eq!(
+        counts(&intake).await,
+        Counts {
+            opened: 1,
+            open: 1,
+            ..quiet
+        }
+    );
 }

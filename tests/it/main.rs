@@ -1,5 +1,9 @@
 //! Tests that need the whole of something: a database server, a network connection, a second process.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by failing")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test says what went wrong by failing"
+)]
 
 mod support;
 

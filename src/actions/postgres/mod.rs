@@ -104,7 +104,6 @@ fn options(call: &Call<'_>, database: &PostgresConnection) -> Result<PgConnectOp
         .password(password)
         .database(database.database.as_deref().unwrap_or(&database.user))
         .application_name("muster")
-        .statement_cache_capacity(0)
         .options([("statement_timeout", statement_timeout)])
         .disable_statement_logging()
         .ssl_mode(match database.tls {
@@ -120,7 +119,8 @@ fn options(call: &Call<'_>, database: &PostgresConnection) -> Result<PgConnectOp
 }
 
 async fn run(connection: &mut PgConnection, ask: &Ask<'_>) -> Result<Outcome, Failure> {
-    let mut query = sqlx::query(AssertSqlSafe(ask.query)).persistent(false);
+    // A named statement: looking up a type the driver does not know would end an unnamed one.
+    let mut query = sqlx::query(AssertSqlSafe(ask.query)).persistent(true);
     for param in &ask.params {
         query = query.bind(param.as_deref());
     }
@@ -209,9 +209,12 @@ fn query_failure(error: sqlx::Error) -> Failure {
     {
         let fatal = matches!(inner.severity(), PgSeverity::Fatal | PgSeverity::Panic);
         // A cancelled wait may be for something that goes on: a promotion, a commit on its way to a standby.
+        // A message that breaks the protocol (08P01: too few parameters) is not carried out.
         let code = inner.code();
-        let unknown =
-            fatal || code == "57014" || code == "40003" || ["08", "57P"].iter().any(|c| code.starts_with(c));
+        let unknown = fatal
+            || matches!(code, "57014" | "40003")
+            || code.starts_with("57P")
+            || code.starts_with("08") && code != "08P01";
         return match unknown {
             true => Failure::new(FailureClass::Lost, told(inner)),
             false => refused(told(inner)),

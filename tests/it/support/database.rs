@@ -31,14 +31,19 @@ async fn server() -> &'static PgConnectOptions {
             // The server ends with this process.
             std::mem::forget(embedded);
             let mut conn = PgConnection::connect_with(&options).await.unwrap();
-            let left: Vec<String> = sqlx::query_scalar("select datname from pg_database where datname like 'it\\_%'")
-                .fetch_all(&mut conn)
+            let left: Vec<String> =
+                sqlx::query_scalar("select datname from pg_database where datname like 'it\\_%'")
+                    .fetch_all(&mut conn)
+                    .await
+                    .unwrap();
+            for name in left {
+                conn.execute(sqlx::AssertSqlSafe(format!("drop database {name}")))
+                    .await
+                    .unwrap();
+            }
+            conn.execute(sqlx::AssertSqlSafe(format!("create database {TEMPLATE}")))
                 .await
                 .unwrap();
-            for name in left {
-                conn.execute(sqlx::AssertSqlSafe(format!("drop database {name}"))).await.unwrap();
-            }
-            conn.execute(sqlx::AssertSqlSafe(format!("create database {TEMPLATE}"))).await.unwrap();
             migrate::run(&options.clone().database(TEMPLATE)).await.unwrap();
             options
         })
@@ -57,7 +62,10 @@ impl Database {
             conn.execute(sqlx::AssertSqlSafe(copy)).await.unwrap();
         }
         let options = server.clone().database(&name);
-        Self { pools: Pools::new(&options, &PoolSizes::default()), options }
+        Self {
+            pools: Pools::new(&options, &PoolSizes::default()),
+            options,
+        }
     }
 
     /// The address of this database, for a Muster in a process of its own.

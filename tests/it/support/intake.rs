@@ -40,11 +40,22 @@ impl Intake {
 
     pub async fn with_limits(limits: HookLimits) -> Self {
         let database = Database::new().await;
-        let clock = Clock::test(DateTime::parse_from_rfc3339("2026-11-21T03:00:00Z").unwrap().with_timezone(&Utc));
+        let clock = Clock::test(
+            DateTime::parse_from_rfc3339("2026-11-21T03:00:00Z")
+                .unwrap()
+                .with_timezone(&Utc),
+        );
         let wake = Wake::default();
         let patience = Patience::default();
         let (_, shelf) = watch::channel(Arc::default());
-        let hooks = Hooks::new(database.pools.intake.clone(), clock.clone(), wake.clone(), shelf, patience, limits);
+        let hooks = Hooks::new(
+            database.pools.intake.clone(),
+            clock.clone(),
+            wake.clone(),
+            shelf,
+            patience,
+            limits,
+        );
         let upkeep = Upkeep {
             pool: database.pools.background.clone(),
             clock: clock.clone(),
@@ -52,21 +63,31 @@ impl Intake {
             patience,
             keep_deliveries: Span::from_secs(3600),
         };
-        Self { database, clock, upkeep, router: hooks.router() }
+        Self {
+            database,
+            clock,
+            upkeep,
+            router: hooks.router(),
+        }
     }
 
     /// Makes a source that the test's token opens.
     pub async fn source(&self, name: &str, heartbeat: Option<Span>) {
         let mut conn = self.database.pools.web.acquire().await.unwrap();
-        let id = sources::upsert(&mut conn, name, heartbeat, self.clock.now()).await.unwrap();
+        let id = sources::upsert(&mut conn, name, heartbeat, self.clock.now())
+            .await
+            .unwrap();
         // Tokens are unique, so each source has its own.
         let token = Digest::of_bytes(format!("{TOKEN}-{name}").as_bytes());
-        sources::insert_token(&mut conn, id, token, self.clock.now()).await.unwrap();
+        sources::insert_token(&mut conn, id, token, self.clock.now())
+            .await
+            .unwrap();
     }
 
     /// Posts a body with the right token.
     pub async fn post(&self, source: &str, body: impl Into<Body>) -> (StatusCode, Value) {
-        self.post_with(source, &format!("Bearer {TOKEN}-{source}"), body).await
+        self.post_with(source, &format!("Bearer {TOKEN}-{source}"), body)
+            .await
     }
 
     /// Posts a body with any authorization.
