@@ -1,0 +1,4 @@
+//! Tests of Muster as a whole, in one program.
+
+mod fleet;
+mod fleet_works;
