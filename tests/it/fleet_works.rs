@@ -47,11 +47,21 @@ async fn a_dead_primary_raises_the_alert_and_a_failover_by_hand_clears_it() -> R
     arrived(&inbox, "firing", killed).await?;
     watch.reached("the firing body arrived");
     let gone = async || fleet.prometheus.expect(PRIMARY_UP, 0.).await;
-    wait::until("Prometheus sees that the node is gone", Duration::from_secs(10), gone).await?;
+    wait::until(
+        "Prometheus sees that the node is gone",
+        Duration::from_secs(10),
+        gone,
+    )
+    .await?;
     fleet.prometheus.expect(PRIMARIES, 0.).await?;
     fleet.prometheus.expect(WRITES_WORK, 0.).await?;
     watch.reached("pg_up is 0 as well");
-    let firing = inbox.lock().ok().and_then(|inbox| inbox.last().cloned()).context("nothing arrived")?.1;
+    let firing = inbox
+        .lock()
+        .ok()
+        .and_then(|inbox| inbox.last().cloned())
+        .context("nothing arrived")?
+        .1;
     println!("{firing:#}");
     let alert = &firing["alerts"][0];
     assert_eq!(alert["labels"]["alertname"], ALERT);
@@ -81,9 +91,15 @@ async fn a_dead_primary_raises_the_alert_and_a_failover_by_hand_clears_it() -> R
     browser.page.goto(&format!("http://{address}/")).await?;
     assert_eq!(browser.page.title().await?, "Fleet");
     let errors = browser.console_errors().await?;
-    assert!(errors.len() == 1 && errors[0].contains("as expected"), "{errors:?}");
+    assert!(
+        errors.len() == 1 && errors[0].contains("as expected"),
+        "{errors:?}"
+    );
     let pictures = fleet.scratch.folder("pictures")?;
-    for (screen, name, size) in [(Screen::Desktop, "desktop", (1280, 900)), (Screen::Phone, "phone", (780, 1688))] {
+    for (screen, name, size) in [
+        (Screen::Desktop, "desktop", (1280, 900)),
+        (Screen::Phone, "phone", (780, 1688)),
+    ] {
         browser.screen(screen).await?;
         let file = pictures.join(format!("{name}.png"));
         browser.screenshot(&file).await?;
@@ -94,7 +110,7 @@ async fn a_dead_primary_raises_the_alert_and_a_failover_by_hand_clears_it() -> R
     }
     browser.close().await?;
     watch.reached("Chromium took its pictures");
-    drop(fleet);
+    fleet.end();
     watch.reached("everything has ended");
     Ok(())
 }
@@ -103,7 +119,10 @@ async fn a_dead_primary_raises_the_alert_and_a_failover_by_hand_clears_it() -> R
 async fn order(item: &str, fleet: &Fleet) -> Result<u16> {
     let mut connection = postgres::connect(fleet.haproxy.port, &APPLICATION, DATABASE).await?;
     let insert = "insert into orders (item) values ($1) returning inet_server_port()";
-    let port: i32 = sqlx::query_scalar(insert).bind(item).fetch_one(&mut connection).await?;
+    let port: i32 = sqlx::query_scalar(insert)
+        .bind(item)
+        .fetch_one(&mut connection)
+        .await?;
     Ok(port.try_into()?)
 }
 
@@ -111,7 +130,10 @@ async fn receiver() -> Result<(std::net::SocketAddr, Inbox)> {
     let inbox = Inbox::default();
     let kept = inbox.clone();
     let hook = post(async move |headers: HeaderMap, Json(body): Json<Value>| {
-        if headers.get("authorization").is_none_or(|value| value != &format!("Bearer {TOKEN}")) {
+        if headers
+            .get("authorization")
+            .is_none_or(|value| value != &format!("Bearer {TOKEN}"))
+        {
             return StatusCode::UNAUTHORIZED;
         }
         if let Ok(mut inbox) = kept.lock() {
@@ -121,17 +143,29 @@ async fn receiver() -> Result<(std::net::SocketAddr, Inbox)> {
     });
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
     let address = listener.local_addr()?;
-    let router = Router::new().route("/hook", hook).route("/", get(async || Html(PAGE)));
+    let router = Router::new()
+        .route("/hook", hook)
+        .route("/", get(async || Html(PAGE)));
     tokio::spawn(async move { axum::serve(listener, router).await });
     Ok((address, inbox))
 }
 
 async fn arrived(inbox: &Inbox, status: &str, since: Instant) -> Result<()> {
-    wait::until(&format!("a {status} body arrives"), Duration::from_secs(30), async || {
-        let inbox = inbox.lock().ok().context("the receiver failed")?;
-        ensure!(inbox.iter().any(|(at, body)| *at >= since && body["status"] == status), "{} came", inbox.len());
-        Ok(())
-    })
+    wait::until(
+        &format!("a {status} body arrives"),
+        Duration::from_secs(30),
+        async || {
+            let inbox = inbox.lock().ok().context("the receiver failed")?;
+            ensure!(
+                inbox
+                    .iter()
+                    .any(|(at, body)| *at >= since && body["status"] == status),
+                "{} came",
+                inbox.len()
+            );
+            Ok(())
+        },
+    )
     .await
 }
 
@@ -148,11 +182,17 @@ struct Stages {
 
 impl Stages {
     fn begin() -> Stages {
-        Stages { begin: Instant::now(), last: Instant::now() }
+        Stages {
+            begin: Instant::now(),
+            last: Instant::now(),
+        }
     }
 
     fn reached(&mut self, stage: &str) {
-        let (took, total) = (self.last.elapsed().as_secs_f64(), self.begin.elapsed().as_secs_f64());
+        let (took, total) = (
+            self.last.elapsed().as_secs_f64(),
+            self.begin.elapsed().as_secs_f64(),
+        );
         println!("{total:6.2} s  (+{took:5.2} s)  {stage}");
         self.last = Instant::now();
     }

@@ -10,8 +10,10 @@ use super::process::{self, Process, Program};
 use super::prometheus::get;
 use super::scratch::Scratch;
 
-const ALERTMANAGER: Program =
-    Program { names: &["prometheus-alertmanager", "alertmanager"], package: "prometheus-alertmanager" };
+const ALERTMANAGER: Program = Program {
+    names: &["prometheus-alertmanager", "alertmanager"],
+    package: "prometheus-alertmanager",
+};
 
 pub struct Alertmanager {
     pub port: u16,
@@ -55,8 +57,13 @@ receivers:
             .current_dir(&folder);
         let mut process = Process::start("alertmanager", command, &scratch.log("alertmanager"))?;
         process
-            .ready(Duration::from_secs(20), async || get(port, "/-/ready", &[]).await.map(drop))
+            .ready(Duration::from_secs(20), async || {
+                get(port, "/-/ready", &[]).await.map(drop)
+            })
             .await?;
-        Ok(Alertmanager { port, _process: process })
+        Ok(Alertmanager {
+            port,
+            _process: process,
+        })
     }
 }

@@ -16,9 +16,14 @@ use super::process::{self, Process, Program};
 use super::prometheus::get;
 use super::scratch::Scratch;
 
-const CHROMIUM: Program =
-    Program { names: &["chromium", "chromium-browser", "google-chrome"], package: "chromium" };
-const CHROMEDRIVER: Program = Program { names: &["chromedriver"], package: "chromium-driver" };
+const CHROMIUM: Program = Program {
+    names: &["chromium", "chromium-browser", "google-chrome"],
+    package: "chromium",
+};
+const CHROMEDRIVER: Program = Program {
+    names: &["chromedriver"],
+    package: "chromium-driver",
+};
 
 /// What the person looks at. Chromium's own window cannot be as narrow as a phone, so the screen is emulated.
 #[derive(Clone, Copy)]
@@ -47,7 +52,11 @@ impl Browser {
             command.env(variable, &home);
         }
         let mut driver = Process::start("chromedriver", command, &scratch.log(name))?;
-        driver.ready(Duration::from_secs(20), async || get(port, "/status", &[]).await.map(drop)).await?;
+        driver
+            .ready(Duration::from_secs(20), async || {
+                get(port, "/status", &[]).await.map(drop)
+            })
+            .await?;
 
         let wanted = json!({
             "goog:chromeOptions": {
@@ -69,7 +78,9 @@ impl Browser {
             },
             "goog:loggingPrefs": { "browser": "ALL" },
         });
-        let Value::Object(wanted) = wanted else { unreachable!("it is written as an object") };
+        let Value::Object(wanted) = wanted else {
+            unreachable!("it is written as an object")
+        };
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let page = ClientBuilder::new(connector)
@@ -79,7 +90,11 @@ impl Browser {
             .context("chromedriver could not start Chromium")?;
         let id = page.session_id().await?.context("the browser has no session")?;
         let session = format!("http://127.0.0.1:{port}/session/{id}");
-        let browser = Browser { page, session, _driver: driver };
+        let browser = Browser {
+            page,
+            session,
+            _driver: driver,
+        };
         browser.screen(Screen::Desktop).await?;
         Ok(browser)
     }
@@ -94,7 +109,9 @@ impl Browser {
     /// The size of what the page gets, in CSS pixels.
     pub async fn resize(&self, width: u32, height: u32, scale: u32, mobile: bool) -> Result<()> {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": scale, "mobile": mobile });
-        self.devtools("Emulation.setDeviceMetricsOverride", size).await.map(drop)
+        self.devtools("Emulation.setDeviceMetricsOverride", size)
+            .await
+            .map(drop)
     }
 
     /// Saves what is on the screen as PNG.
@@ -114,8 +131,14 @@ impl Browser {
     /// the content security policy that were broken.
     pub async fn console_errors(&self) -> Result<Vec<String>> {
         let entries = self.driver("se/log", json!({ "type": "browser" })).await?;
-        let errors = entries.as_array().into_iter().flatten().filter(|entry| entry["level"] == "SEVERE");
-        Ok(errors.filter_map(|entry| Some(entry["message"].as_str()?.to_owned())).collect())
+        let errors = entries
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|entry| entry["level"] == "SEVERE");
+        Ok(errors
+            .filter_map(|entry| Some(entry["message"].as_str()?.to_owned()))
+            .collect())
     }
 
     pub async fn close(self) -> Result<()> {
@@ -124,12 +147,18 @@ impl Browser {
 
     /// A command of Chromium's own protocol.
     pub async fn devtools(&self, command: &str, parameters: Value) -> Result<Value> {
-        self.driver("goog/cdp/execute", json!({ "cmd": command, "params": parameters })).await
+        self.driver(
+            "goog/cdp/execute",
+            json!({ "cmd": command, "params": parameters }),
+        )
+        .await
     }
 
     /// A command of chromedriver that WebDriver does not have.
     async fn driver(&self, path: &str, body: Value) -> Result<Value> {
-        let request = super::http()?.post(format!("{}/{path}", self.session)).json(&body);
+        let request = super::http()?
+            .post(format!("{}/{path}", self.session))
+            .json(&body);
         let answer = request.send().await?.error_for_status()?;
         Ok(answer.json::<Value>().await?["value"].take())
     }

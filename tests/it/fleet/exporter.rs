@@ -17,6 +17,14 @@ const EXPORTER: Program = Program {
     package: "prometheus-postgres-exporter",
 };
 
+/// Which part a node plays now. (Some versions of the exporter have this of their own, under another name.)
+const NODE: &str = "
+postgres_node:
+  query: select pg_is_in_recovery()::int as is_replica
+  metrics:
+    - is_replica: { usage: GAUGE, description: The node follows another and takes no writes }
+";
+
 /// A write, and which server took it. The metrics are there only when the write was accepted.
 const WRITE_PROBE: &str = "
 postgres_write_probe:
@@ -35,19 +43,19 @@ pub struct Exporter {
 }
 
 impl Exporter {
-    /// `pg_up`, `pg_replication_is_replica` and the rest for one node.
+    /// `pg_up`, `postgres_node_is_replica` and the exporter's own metrics for one node.
     pub async fn node(scratch: &Scratch, name: &str, postgres_port: u16) -> Result<Exporter> {
-        Exporter::start(scratch, name, postgres_port, &MONITOR, &["--disable-settings-metrics"]).await
+        Exporter::start(scratch, name, postgres_port, &MONITOR, NODE, &[]).await
     }
 
-    /// `postgres_write_probe_accepted`, by a write through the proxy at every scrape.
+    /// `postgres_write_probe_accepted`, by a write through the proxy at every scrape, and little else.
     pub async fn writes(scratch: &Scratch, proxy_port: u16) -> Result<Exporter> {
-        let queries = scratch.folder("writes")?.join("queries.yaml");
-        fs::write(&queries, WRITE_PROBE)?;
-        let queries = format!("--extend.query-path={}", queries.display());
-        let only = ["--disable-default-metrics", "--disable-settings-metrics", "--no-collector.database"];
-        let flags = [&only[..], &["--no-collector.bgwriter", &queries]].concat();
-        Exporter::start(scratch, "writes", proxy_port, &APPLICATION, &flags).await
+        let less = [
+            "--disable-default-metrics",
+            "--no-collector.database",
+            "--no-collector.bgwriter",
+        ];
+        Exporter::start(scratch, "writes", proxy_port, &APPLICATION, WRITE_PROBE, &less).await
     }
 
     async fn start(
@@ -55,12 +63,20 @@ impl Exporter {
         name: &str,
         postgres_port: u16,
         login: &Login,
+        queries: &str,
         flags: &[&str],
     ) -> Result<Exporter> {
         let port = ports::free()?;
         let name = format!("exporter-{name}");
+        let file = scratch.folder(&name)?.join("queries.yaml");
+        fs::write(&file, queries)?;
         let mut command = process::command(&EXPORTER.find()?, None, Signal::SIGKILL)?;
-        command.arg(format!("--web.listen-address=127.0.0.1:{port}")).args(flags);
+        command
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .args(flags);
+        command
+            .arg(format!("--extend.query-path={}", file.display()))
+            .arg("--disable-settings-metrics");
         command.env(
             "DATA_SOURCE_NAME",
             format!(
@@ -73,10 +89,16 @@ impl Exporter {
         process
             .ready(Duration::from_secs(10), async || {
                 let text = get(port, "/metrics", &[]).await?.text().await?;
-                ensure!(text.lines().any(|line| line == "pg_up 1"), "it does not reach Postgres");
+                ensure!(
+                    text.lines().any(|line| line == "pg_up 1"),
+                    "it does not reach Postgres"
+                );
                 Ok(())
             })
             .await?;
-        Ok(Exporter { port, _process: process })
+        Ok(Exporter {
+            port,
+            _process: process,
+        })
     }
 }

@@ -15,7 +15,10 @@ use super::{ports, postgres};
 
 pub const BACKEND: &str = "checkout-db";
 
-const HAPROXY: Program = Program { names: &["haproxy"], package: "haproxy" };
+const HAPROXY: Program = Program {
+    names: &["haproxy"],
+    package: "haproxy",
+};
 
 pub struct Haproxy {
     /// Where the application connects to.
@@ -76,13 +79,21 @@ frontend metrics
         let mut command = process::command(&HAPROXY.find()?, None, Signal::SIGKILL)?;
         command.arg("-db").arg("-f").arg(&config);
         let process = Process::start("haproxy", command, &scratch.log("haproxy"))?;
-        let mut haproxy = Haproxy { port, admin_port, admin_socket, metrics_port, _process: process };
+        let mut haproxy = Haproxy {
+            port,
+            admin_port,
+            admin_socket,
+            metrics_port,
+            _process: process,
+        };
         let admin = haproxy.admin_port;
         haproxy
             ._process
-            .ready(Duration::from_secs(10), async || match status(admin, "primary").await?.as_str() {
-                "UP" => Ok(()),
-                other => bail!("the server `primary` is {other}"),
+            .ready(Duration::from_secs(10), async || {
+                match status(admin, "primary").await?.as_str() {
+                    "UP" => Ok(()),
+                    other => bail!("the server `primary` is {other}"),
+                }
             })
             .await?;
         Ok(haproxy)
@@ -105,7 +116,9 @@ frontend metrics
 
     /// Sets a server `ready`, `drain` or `maint`.
     pub async fn set_state(&self, server: &str, state: &str) -> Result<()> {
-        let answer = self.ask(&format!("set server {BACKEND}/{server} state {state}")).await?;
+        let answer = self
+            .ask(&format!("set server {BACKEND}/{server} state {state}"))
+            .await?;
         match answer.trim() {
             "" => Ok(()),
             refusal => bail!("haproxy: {refusal}"),
@@ -125,8 +138,13 @@ async fn status(admin_port: u16, server: &str) -> Result<String> {
     let table = ask(admin_port, "show stat").await?;
     let mut lines = table.lines();
     let head = lines.next().context("`show stat` is empty")?;
-    let column = head.split(',').position(|name| name == "status").context("`show stat` has no status")?;
+    let column = head
+        .split(',')
+        .position(|name| name == "status")
+        .context("`show stat` has no status")?;
     let row = lines.find(|line| line.starts_with(&format!("{BACKEND},{server},")));
     let status = row.and_then(|row| row.split(',').nth(column));
-    Ok(status.with_context(|| format!("haproxy knows no server {server}"))?.to_owned())
+    Ok(status
+        .with_context(|| format!("haproxy knows no server {server}"))?
+        .to_owned())
 }

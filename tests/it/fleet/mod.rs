@@ -92,7 +92,12 @@ impl Fleet {
     /// Waits until both nodes answer, one of them takes writes, writes go through the proxy and no alert is up.
     pub async fn healthy(&self, within: Duration) -> Result<()> {
         wait::until("the fleet is healthy", within, async || {
-            for (query, wanted) in [(PRIMARY_UP, 1.), (STANDBY_UP, 1.), (PRIMARIES, 1.), (WRITES_WORK, 1.)] {
+            for (query, wanted) in [
+                (PRIMARY_UP, 1.),
+                (STANDBY_UP, 1.),
+                (PRIMARIES, 1.),
+                (WRITES_WORK, 1.),
+            ] {
                 self.prometheus.expect(query, wanted).await?;
             }
             let alert = self.prometheus.alert_state().await?;
@@ -107,6 +112,11 @@ impl Fleet {
         self.primary.kill();
     }
 
+    /// Ends everything and leaves no files. A fleet that is dropped instead, as by a failing test, keeps its logs.
+    pub fn end(mut self) {
+        self.scratch.ended_well();
+    }
+
     pub async fn browser(&self) -> Result<Browser> {
         Browser::start(&self.scratch, "browser").await
     }
@@ -116,8 +126,13 @@ impl Fleet {
 fn http() -> Result<reqwest::Client> {
     static CLIENT: LazyLock<Result<reqwest::Client, String>> = LazyLock::new(|| {
         let _ = rustls::crypto::ring::default_provider().install_default(); // reqwest wants one even for plain HTTP
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).pool_max_idle_per_host(0);
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(10))
+            .pool_max_idle_per_host(0);
         client.build().map_err(|error| error.to_string())
     });
-    CLIENT.clone().map_err(|reason| anyhow!("no HTTP client: {reason}"))
+    CLIENT
+        .clone()
+        .map_err(|reason| anyhow!("no HTTP client: {reason}"))
 }

@@ -20,13 +20,28 @@ use super::{ports, wait};
 pub const DATABASE: &str = "checkout";
 
 /// The login Muster's targets use: it may look, and promote. Everything it asks is in the server's log.
-pub const MUSTER: Login = Login { user: "muster", password: "muster-pass-7d41" };
+pub const MUSTER: Login = Login {
+    user: "muster",
+    password: "muster-pass-7d41",
+};
 /// The application, which is what the write probe behaves as.
-pub const APPLICATION: Login = Login { user: "checkout", password: "checkout-pass-91c0" };
+pub const APPLICATION: Login = Login {
+    user: "checkout",
+    password: "checkout-pass-91c0",
+};
 /// What watches each node.
-pub const MONITOR: Login = Login { user: "monitor", password: "monitor-pass-33ab" };
-const SUPERUSER: Login = Login { user: "postgres", password: "super-pass-c2f8" };
-const REPLICATION: Login = Login { user: "replication", password: "replication-pass-5e" };
+pub const MONITOR: Login = Login {
+    user: "monitor",
+    password: "monitor-pass-33ab",
+};
+const SUPERUSER: Login = Login {
+    user: "postgres",
+    password: "super-pass-c2f8",
+};
+const REPLICATION: Login = Login {
+    user: "replication",
+    password: "replication-pass-5e",
+};
 
 const LOGINS: &str = "
     create role muster login password 'muster-pass-7d41' in role pg_monitor;
@@ -35,7 +50,6 @@ const LOGINS: &str = "
     create role checkout login password 'checkout-pass-91c0';
     create role monitor login password 'monitor-pass-33ab' in role pg_monitor;
     create role replication login replication password 'replication-pass-5e';
-    create database checkout owner checkout;
 ";
 
 const TABLES: &str = "
@@ -65,7 +79,10 @@ const ACCESS: &str = "
     host all,replication all 127.0.0.1/32 scram-sha-256
 ";
 
-const POSTGRES: Program = Program { names: &["postgres"], package: "postgresql" };
+const POSTGRES: Program = Program {
+    names: &["postgres"],
+    package: "postgresql",
+};
 
 pub struct Login {
     pub user: &'static str,
@@ -88,8 +105,18 @@ impl Postgres {
         let password = home.folder.join("superuser");
         fs::write(&password, SUPERUSER.password)?;
         let mut initdb = home.command("initdb", Signal::SIGKILL)?;
-        initdb.arg("--pgdata").arg(&home.data).arg("--pwfile").arg(&password);
-        initdb.args(["--username", SUPERUSER.user, "--auth", "scram-sha-256", "--no-sync"]);
+        initdb
+            .arg("--pgdata")
+            .arg(&home.data)
+            .arg("--pwfile")
+            .arg(&password);
+        initdb.args([
+            "--username",
+            SUPERUSER.user,
+            "--auth",
+            "scram-sha-256",
+            "--no-sync",
+        ]);
         initdb.args(["--encoding", "UTF8", "--locale", "C", "--wal-segsize", "1"]);
         process::run("initdb", initdb).await?;
         append(&home.data.join("postgresql.conf"), SETTINGS)?;
@@ -98,6 +125,9 @@ impl Postgres {
         let node = home.start().await?;
         let mut system = node.connect(&SUPERUSER, "postgres").await?;
         sqlx::raw_sql(LOGINS).execute(&mut system).await?;
+        sqlx::raw_sql("create database checkout owner checkout")
+            .execute(&mut system)
+            .await?;
         let mut database = node.connect(&SUPERUSER, DATABASE).await?;
         sqlx::raw_sql(TABLES).execute(&mut database).await?;
         Ok(node)
@@ -111,7 +141,14 @@ impl Postgres {
             "host=127.0.0.1 port={} user={} password={} application_name=standby",
             primary.port, REPLICATION.user, REPLICATION.password
         ));
-        copy.args(["--write-recovery-conf", "--wal-method", "stream", "--checkpoint", "fast", "--no-sync"]);
+        copy.args([
+            "--write-recovery-conf",
+            "--wal-method",
+            "stream",
+            "--checkpoint",
+            "fast",
+            "--no-sync",
+        ]);
         process::run("pg_basebackup", copy).await?;
 
         let node = home.start().await?;
@@ -139,7 +176,9 @@ impl Postgres {
 
     pub async fn is_in_recovery(&self) -> Result<bool> {
         let mut connection = self.connect(&MUSTER, DATABASE).await?;
-        Ok(sqlx::query_scalar("select pg_is_in_recovery()").fetch_one(&mut connection).await?)
+        Ok(sqlx::query_scalar("select pg_is_in_recovery()")
+            .fetch_one(&mut connection)
+            .await?)
     }
 
     /// What Muster's runbook does, by hand.
@@ -187,7 +226,10 @@ impl Drop for Postgres {
 }
 
 pub fn url(port: u16, login: &Login) -> String {
-    format!("postgres://{}:{}@127.0.0.1:{port}/{DATABASE}", login.user, login.password)
+    format!(
+        "postgres://{}:{}@127.0.0.1:{port}/{DATABASE}",
+        login.user, login.password
+    )
 }
 
 /// Connects to whatever speaks Postgres on a port: a node, or the proxy in front of them.
@@ -199,7 +241,9 @@ pub async fn connect(port: u16, login: &Login, database: &str) -> Result<PgConne
         .username(login.user)
         .password(login.password)
         .database(database);
-    PgConnection::connect_with(&options).await.with_context(|| format!("cannot connect to port {port}"))
+    PgConnection::connect_with(&options)
+        .await
+        .with_context(|| format!("cannot connect to port {port}"))
 }
 
 /// Where a node lives, before it runs.
@@ -218,11 +262,18 @@ impl Home {
         let mut user = None;
         if Uid::effective().is_root() {
             let found = User::from_name("postgres")?;
-            let found = found.context("there is no user `postgres` to run Postgres as: is the package there?")?;
+            let found =
+                found.context("there is no user `postgres` to run Postgres as: is the package there?")?;
             chown(&folder, Some(found.uid.as_raw()), Some(found.gid.as_raw()))?;
             user = Some(found);
         }
-        Ok(Home { name, data: folder.join("data"), folder, log: scratch.log(name), user })
+        Ok(Home {
+            name,
+            data: folder.join("data"),
+            folder,
+            log: scratch.log(name),
+            user,
+        })
     }
 
     /// One of Postgres' programs, all from the same version as the server.
@@ -230,7 +281,10 @@ impl Home {
         // The path in PATH may be a link to the server alone.
         let server = fs::canonicalize(POSTGRES.find()?)?;
         let mut command = process::command(&server.with_file_name(program), self.user.as_ref(), signal)?;
-        command.current_dir(&self.folder).env("LC_ALL", "C").env_remove("PGDATA");
+        command
+            .current_dir(&self.folder)
+            .env("LC_ALL", "C")
+            .env_remove("PGDATA");
         Ok(command)
     }
 
@@ -239,9 +293,16 @@ impl Home {
         let mut command = self.command("postgres", Signal::SIGQUIT)?;
         command.arg("-D").arg(&self.data).arg("-p").arg(port.to_string());
         let process = Process::start(&format!("postgres ({})", self.name), command, &self.log)?;
-        let mut node = Postgres { port, log: self.log, data: self.data, process };
+        let mut node = Postgres {
+            port,
+            log: self.log,
+            data: self.data,
+            process,
+        };
         node.process
-            .ready(Duration::from_secs(30), async || connect(port, &SUPERUSER, "postgres").await.map(drop))
+            .ready(Duration::from_secs(30), async || {
+                connect(port, &SUPERUSER, "postgres").await.map(drop)
+            })
             .await?;
         Ok(node)
     }

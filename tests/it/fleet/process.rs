@@ -21,7 +21,10 @@ pub struct Program {
 }
 
 /// Lets a process die with its parent, and root become somebody else, without unsafe code in here.
-const SETPRIV: Program = Program { names: &["setpriv"], package: "util-linux" };
+const SETPRIV: Program = Program {
+    names: &["setpriv"],
+    package: "util-linux",
+};
 
 impl Program {
     /// The program's path; the error names the package to install.
@@ -34,11 +37,19 @@ impl Program {
             .into_iter()
             .flatten()
             .flatten()
-            .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
+            .filter_map(|entry| {
+                Some((
+                    entry.file_name().to_str()?.parse().ok()?,
+                    entry.path().join("bin"),
+                ))
+            })
             .collect();
         versions.sort();
         folders.extend(versions.into_iter().rev().map(|(_, bin)| bin));
-        let found = self.names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+        let found = self
+            .names
+            .iter()
+            .flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
         found.into_iter().find(|file| file.is_file()).ok_or_else(|| {
             anyhow!(
                 "{} is not installed: run .ci/install as root, or apt-get install {}",
@@ -52,9 +63,15 @@ impl Program {
 /// The command that runs `program` as `user` (none: as we are) and gets `signal` when this test program ends.
 pub fn command(program: &Path, user: Option<&User>, signal: Signal) -> Result<Command> {
     let mut command = Command::new(SETPRIV.find()?);
-    command.arg("--pdeathsig").arg(signal.as_str().trim_start_matches("SIG"));
+    command
+        .arg("--pdeathsig")
+        .arg(signal.as_str().trim_start_matches("SIG"));
     if let Some(user) = user {
-        command.arg("--reuid").arg(user.uid.to_string()).arg("--regid").arg(user.gid.to_string());
+        command
+            .arg("--reuid")
+            .arg(user.uid.to_string())
+            .arg("--regid")
+            .arg(user.gid.to_string());
         command.arg("--clear-groups");
     }
     command.arg("--").arg(program).stdin(Stdio::null());
@@ -66,7 +83,11 @@ pub async fn run(what: &str, mut command: Command) -> Result<()> {
     let output = tokio::task::spawn_blocking(move || command.output()).await?;
     let output = output.with_context(|| format!("{what}: cannot start"))?;
     if !output.status.success() {
-        bail!("{what}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr).trim_end());
+        bail!(
+            "{what}: {}\n{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim_end()
+        );
     }
     Ok(())
 }
@@ -81,10 +102,18 @@ pub struct Process {
 impl Process {
     /// Starts the command; what it prints goes to the end of `log`.
     pub fn start(name: &str, mut command: Command, log: &Path) -> Result<Process> {
-        let out = File::options().create(true).append(true).open(log).context("cannot open a log")?;
+        let out = File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .context("cannot open a log")?;
         command.stdout(out.try_clone()?).stderr(out);
         let child = spawn(command).with_context(|| format!("cannot start {name}"))?;
-        Ok(Process { name: name.to_owned(), log: log.to_owned(), child })
+        Ok(Process {
+            name: name.to_owned(),
+            log: log.to_owned(),
+            child,
+        })
     }
 
     pub fn id(&self) -> u32 {
@@ -97,13 +126,20 @@ impl Process {
     }
 
     /// Waits until `look` succeeds; gives up at once, with the log's last lines, when the program ends.
-    pub async fn ready<T>(&mut self, within: Duration, mut look: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+    pub async fn ready<T>(
+        &mut self,
+        within: Duration,
+        mut look: impl AsyncFnMut() -> Result<T>,
+    ) -> Result<T> {
         let what = format!("{} is ready", self.name);
         let found = wait::until(&what, within, async || match self.ended() {
             Some(status) => Ok(Err(anyhow!("{} ended with {status}", self.name))),
             None => look().await.map(Ok),
         });
-        found.await.and_then(|found| found).with_context(|| self.last_words())
+        found
+            .await
+            .and_then(|found| found)
+            .with_context(|| self.last_words())
     }
 
     /// SIGKILL for the program and everything it started. They are gone when this returns.
@@ -162,7 +198,9 @@ fn spawn(command: Command) -> io::Result<Child> {
     });
     let (reply, answer) = mpsc::channel();
     let gone = |_| io::Error::other("the thread that starts processes is gone");
-    STARTER.send((command, reply)).map_err(|error| gone(error.to_string()))?;
+    STARTER
+        .send((command, reply))
+        .map_err(|error| gone(error.to_string()))?;
     answer.recv().map_err(|error| gone(error.to_string()))?
 }
 
@@ -178,7 +216,12 @@ fn descendants(ancestor: u32) -> Vec<u32> {
     let mut family = vec![ancestor];
     let mut next = 0;
     while let Some(parent) = family.get(next).copied() {
-        family.extend(everyone.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid));
+        family.extend(
+            everyone
+                .iter()
+                .filter(|(_, of)| *of == parent)
+                .map(|(pid, _)| *pid),
+        );
         next += 1;
     }
     family.split_off(1)

@@ -34,7 +34,7 @@ groups:
             or max by (cluster) (up{job="postgres-writes"} * 0)
       - record: cluster:postgres_primaries:count
         expr: |
-          count by (cluster) ((pg_up == 1) and (pg_replication_is_replica == 0))
+          count by (cluster) (pg_up == 1 and on (node) postgres_node_is_replica == 0)
             or max by (cluster) (up{job="postgres"} * 0)
       - alert: PostgresPrimaryDown
         expr: cluster:postgres_writes:ok == 0
@@ -50,7 +50,10 @@ groups:
             Nodes that take writes: {{ . | first | value }}.{{ end }}
 "#;
 
-const PROMETHEUS: Program = Program { names: &["prometheus"], package: "prometheus" };
+const PROMETHEUS: Program = Program {
+    names: &["prometheus"],
+    package: "prometheus",
+};
 
 /// What Prometheus scrapes and whom it tells, by their ports.
 pub struct Watched {
@@ -119,9 +122,14 @@ scrape_configs:
             .current_dir(&folder);
         let mut process = Process::start("prometheus", command, &scratch.log("prometheus"))?;
         process
-            .ready(Duration::from_secs(20), async || get(port, "/-/ready", &[]).await.map(drop))
+            .ready(Duration::from_secs(20), async || {
+                get(port, "/-/ready", &[]).await.map(drop)
+            })
             .await?;
-        Ok(Prometheus { port, _process: process })
+        Ok(Prometheus {
+            port,
+            _process: process,
+        })
     }
 
     /// `http://127.0.0.1:port`
@@ -131,7 +139,10 @@ scrape_configs:
 
     /// The value of an expression with exactly one series, now.
     pub async fn value(&self, query: &str) -> Result<f64> {
-        let answer: Value = get(self.port, "/api/v1/query", &[("query", query)]).await?.json().await?;
+        let answer: Value = get(self.port, "/api/v1/query", &[("query", query)])
+            .await?
+            .json()
+            .await?;
         let result = answer["data"]["result"].as_array().context("no result")?;
         ensure!(result.len() == 1, "{query} has {} series", result.len());
         let value = result[0]["value"][1].as_str().context("no value")?;
@@ -147,16 +158,26 @@ scrape_configs:
 
     /// `inactive`, `pending` or `firing`.
     pub async fn alert_state(&self) -> Result<String> {
-        let answer: Value = get(self.port, "/api/v1/rules", &[("type", "alert")]).await?.json().await?;
+        let answer: Value = get(self.port, "/api/v1/rules", &[("type", "alert")])
+            .await?
+            .json()
+            .await?;
         let rules = answer["data"]["groups"].as_array().into_iter().flatten();
         let mut rules = rules.flat_map(|group| group["rules"].as_array().into_iter().flatten());
-        let rule = rules.find(|rule| rule["name"] == ALERT).context("the rule is not loaded")?;
-        Ok(rule["state"].as_str().context("the rule has no state")?.to_owned())
+        let rule = rules
+            .find(|rule| rule["name"] == ALERT)
+            .context("the rule is not loaded")?;
+        Ok(rule["state"]
+            .as_str()
+            .context("the rule has no state")?
+            .to_owned())
     }
 }
 
 /// A page of something on loopback, answered with success.
 pub async fn get(port: u16, path: &str, query: &[(&str, &str)]) -> Result<reqwest::Response> {
-    let request = super::http()?.get(format!("http://127.0.0.1:{port}{path}")).query(query);
+    let request = super::http()?
+        .get(format!("http://127.0.0.1:{port}{path}"))
+        .query(query);
     Ok(request.send().await?.error_for_status()?)
 }

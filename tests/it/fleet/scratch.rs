@@ -1,5 +1,5 @@
-//! The folder a fleet lives in: `logs/` and one folder a program. It goes when the fleet goes; after a failed test the
-//! logs stay, and after any test when `MUSTER_FLEET_KEEP` is set.
+//! The folder a fleet lives in: `logs/` and one folder a program. It goes when the fleet ends well; otherwise the logs
+//! stay, and with `MUSTER_FLEET_KEEP` in the environment everything does.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 
 pub struct Scratch {
     root: PathBuf,
+    ended_well: bool,
 }
 
 impl Scratch {
@@ -19,11 +20,19 @@ impl Scratch {
         let root = std::env::temp_dir().join(format!("fleet-{}-{number}", std::process::id()));
         let _ = fs::remove_dir_all(&root); // of an earlier process with our number
         fs::create_dir_all(root.join("logs")).with_context(|| format!("cannot make {}", root.display()))?;
-        Ok(Scratch { root })
+        Ok(Scratch {
+            root,
+            ended_well: false,
+        })
     }
 
     pub fn path(&self) -> &Path {
         &self.root
+    }
+
+    /// Nobody will want the logs.
+    pub fn ended_well(&mut self) {
+        self.ended_well = true;
     }
 
     /// Makes and names a folder for one program.
@@ -43,7 +52,7 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         if std::env::var_os("MUSTER_FLEET_KEEP").is_some() {
             eprintln!("the fleet's files are in {}", self.root.display());
-        } else if std::thread::panicking() {
+        } else if !self.ended_well {
             eprintln!("the fleet's logs are in {}", self.root.join("logs").display());
             for entry in fs::read_dir(&self.root).into_iter().flatten().flatten() {
                 if entry.file_name() != "logs" {
