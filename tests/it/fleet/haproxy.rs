@@ -70,6 +70,7 @@ frontend metrics
     mode http
     bind 127.0.0.1:{metrics_port}
     timeout client 5s
+    no log
     http-request use-service prometheus-exporter if {{ path /metrics }}
 ",
                 socket = admin_socket.display(),

@@ -45,14 +45,15 @@ const REPLICATION: Login = Login {
 
 const LOGINS: &str = "
     create role muster login password 'muster-pass-7d41' in role pg_monitor;
-    grant execute on function pg_promote(boolean, integer) to muster;
     alter role muster set log_statement = 'all';
     create role checkout login password 'checkout-pass-91c0';
     create role monitor login password 'monitor-pass-33ab' in role pg_monitor;
     create role replication login replication password 'replication-pass-5e';
 ";
 
+/// What `grant` says about a function holds in the database it was said in.
 const TABLES: &str = "
+    grant execute on function pg_promote(boolean, integer) to muster;
     set role checkout;
     create table orders (id bigint generated always as identity primary key, item text not null);
     insert into orders (item) values ('a kettle'), ('two cups');

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::ports;
 use super::process::{self, Process, Program};
 use super::scratch::Scratch;
+use super::wait;
 
 pub const ALERT: &str = "PostgresPrimaryDown";
 
@@ -154,6 +155,15 @@ scrape_configs:
         let value = self.value(query).await?;
         ensure!(value == wanted, "{query} is {value}, not {wanted}");
         Ok(())
+    }
+
+    /// Waits until the expression has this value. What one scrape shows another may show two seconds later.
+    pub async fn becomes(&self, query: &str, wanted: f64) -> Result<()> {
+        let within = Duration::from_secs(15);
+        wait::until("Prometheus sees it", within, async || {
+            self.expect(query, wanted).await
+        })
+        .await
     }
 
     /// `inactive`, `pending` or `firing`.
