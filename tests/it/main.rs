@@ -1,14 +1,12 @@
 //! Tests that need the whole of something: a database server, a network connection, a second process.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test says what went wrong by failing"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by failing")]
 
+mod fleet;
 mod support;
 
 mod captures;
 mod embedded;
+mod fleet_works;
 mod scratch;
 mod server;
 mod store;

@@ -1,5 +1,3 @@
-//! Actions against real servers, programs and files.
-
 //! The actions against real sockets, files, programs, a real HAProxy and a real Postgres.
 
 mod haproxy;
