@@ -23,3 +23,6 @@ pub mod web;
 
 pub mod config;
 pub mod telemetry;
+
+pub mod app;
+pub mod demo;

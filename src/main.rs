@@ -1,1 +1,183 @@
-fn main() {}
+//! The program `muster`: reads the command line and calls the library.
+
+use std::{io::Read, process::ExitCode};
+
+use anyhow::Context;
+use clap::Parser;
+use muster::{
+    actions,
+    app::{App, OpenDatabase},
+    catalog::folder,
+    clock::Clock,
+    config::{Cli, Command, Database, Serve, SourceCommand, UserCommand},
+    demo,
+    domain::{operator::Role, span::Span},
+    store::{
+        migrate, operators,
+        pool::{self, PoolSizes},
+        sources,
+    },
+    telemetry::{self, LogOptions},
+    web::{
+        password::Passwords,
+        session::{new_token, token_digest},
+    },
+};
+use sqlx::PgPool;
+use tokio::signal::unix::{SignalKind, signal};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Cli::parse()).await {
+        Ok(code) => code,
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    actions::install_crypto();
+    match cli.command {
+        Command::Serve(serve) => {
+            telemetry::init(&LogOptions::from_env())?;
+            self::serve(*serve).await?;
+        }
+        Command::Demo(demo) => {
+            let mut options = LogOptions::from_env();
+            if std::env::var_os("MUSTER_LOG").is_none() {
+                options.filter = "warn".to_owned();
+            }
+            telemetry::init(&options)?;
+            demo::run(&demo, asked_to_stop()).await?;
+        }
+        Command::Lint { folder } => return Ok(lint(&folder)),
+        Command::User {
+            command: UserCommand::Add { name, role, database },
+        } => {
+            with_database(&database, async |pool| add_user(pool, &name, role).await).await?;
+        }
+        Command::Source {
+            command:
+                SourceCommand::Add {
+                    name,
+                    heartbeat,
+                    database,
+                },
+        } => {
+            with_database(&database, async |pool| add_source(pool, &name, heartbeat).await).await?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(config: Serve) -> anyhow::Result<()> {
+    let metrics = telemetry::metrics()?;
+    let upkeep_stop = tokio_util::sync::CancellationToken::new();
+    let upkeep = tokio::spawn(telemetry::upkeep(metrics.clone(), upkeep_stop.clone()));
+    let app = App::start(config, Clock::real(), Some(metrics)).await?;
+    asked_to_stop().await;
+    app.stop().await;
+    upkeep_stop.cancel();
+    upkeep.await.context("metrics upkeep")
+}
+
+async fn asked_to_stop() {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+fn lint(path: &std::path::Path) -> ExitCode {
+    let reading = folder::read(path, &path.join("targets.yaml"));
+    for fault in &reading.faults {
+        complain(&fault.to_string());
+    }
+    let targets = reading.targets.as_ref().map_or(0, |targets| targets.0.len());
+    say(&format!(
+        "{} runbooks, {targets} targets, {} faults",
+        reading.runbooks.len(),
+        reading.faults.len()
+    ));
+    if reading.faults.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+async fn with_database(
+    config: &Database,
+    act: impl AsyncFnOnce(&PgPool) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let database = OpenDatabase::open(config).await?;
+    migrate::run(&database.options).await?;
+    let pool = pool::connect(
+        database.options.clone(),
+        "muster command",
+        &PoolSizes::default().background,
+    );
+    let outcome = act(&pool).await;
+    pool.close().await;
+    database.close().await;
+    outcome
+}
+
+async fn add_user(pool: &PgPool, name: &str, role: Role) -> anyhow::Result<()> {
+    let mut password = String::new();
+    std::io::stdin()
+        .read_to_string(&mut password)
+        .context("reading the password from standard input")?;
+    let password = password.trim_end_matches(['\r', '\n']).to_owned();
+    anyhow::ensure!(
+        password.chars().count() >= 8,
+        "the password on standard input needs at least 8 characters"
+    );
+    let hash = Passwords::default().hash(password).await?;
+    let id = operators::insert(
+        &mut *pool.acquire().await?,
+        name,
+        &hash,
+        role,
+        Clock::real().now(),
+    )
+    .await?;
+    anyhow::ensure!(id.is_some(), "there is somebody called {name} already");
+    say(&format!("{name} can sign in as {role}"));
+    Ok(())
+}
+
+async fn add_source(pool: &PgPool, name: &str, heartbeat: Option<Span>) -> anyhow::Result<()> {
+    let token = new_token()?;
+    let now = Clock::real().now();
+    let mut conn = pool.acquire().await?;
+    let id = sources::upsert(&mut conn, name, heartbeat, now).await?;
+    sources::insert_token(&mut conn, id, token_digest(&token), now).await?;
+    say(&format!(
+        "Post to   /api/v1/sources/{name}/alertmanager\nToken     {token}\n\nAlertmanager:\n\nreceivers:\n  - name: muster\n    \
+         webhook_configs:\n      - url: http://MUSTER/api/v1/sources/{name}/alertmanager\n        send_resolved: true\n        \
+         max_alerts: 0\n        http_config:\n          authorization:\n            credentials: {token}\n\n\
+         The token is not shown again."
+    ));
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "a command answers the person at the terminal")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "a command complains to the person at the terminal"
+)]
+fn complain(text: &str) {
+    eprintln!("{text}");
+}

@@ -42,8 +42,8 @@ impl Faults {
 /// What matching and the engine work with. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Shelf {
-    /// The current versions.
-    pub versions: watch::Sender<Arc<Vec<Version>>>,
+    /// The current versions; `None` until the folder has been read and published once.
+    pub versions: watch::Sender<Option<Arc<Vec<Version>>>>,
     /// The targets of the last good reading.
     pub targets: watch::Sender<Arc<Targets>>,
     /// What is wrong with the files.
@@ -53,7 +53,7 @@ pub struct Shelf {
 impl Default for Shelf {
     fn default() -> Self {
         Self {
-            versions: watch::Sender::new(Arc::default()),
+            versions: watch::Sender::new(None),
             targets: watch::Sender::new(Arc::default()),
             faults: Faults::default(),
         }
@@ -136,7 +136,7 @@ impl Librarian {
         }
         let versions = runbooks::list_current(&mut tx).await?;
         tx.commit().await?;
-        self.shelf.versions.send_replace(Arc::new(versions));
+        self.shelf.versions.send_replace(Some(Arc::new(versions)));
         if let Some(targets) = reading.targets {
             self.shelf.targets.send_replace(Arc::new(targets));
         }

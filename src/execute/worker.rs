@@ -202,7 +202,6 @@ async fn keep_lease(engine: Arc<Engine>) {
 async fn sweep(engine: Arc<Engine>, working: Working) {
     let mut suspects: Vec<Claim> = Vec::new();
     loop {
-        tokio::time::sleep(SWEEP).await;
         let busy: Vec<RunId> = working
             .lock()
             .map(|runs| runs.keys().copied().collect())
@@ -226,6 +225,7 @@ async fn sweep(engine: Arc<Engine>, working: Working) {
             }
             Err(error) => tracing::debug!(%error, "cannot look for runs of dead replicas"),
         }
+        tokio::time::sleep(SWEEP).await;
     }
 }
 

@@ -64,7 +64,7 @@ pub struct Hooks {
     pool: PgPool,
     clock: Clock,
     wake: Wake,
-    shelf: watch::Receiver<Arc<Vec<Version>>>,
+    shelf: watch::Receiver<Option<Arc<Vec<Version>>>>,
     patience: Patience,
     limits: HookLimits,
     turns: Arc<Semaphore>,
@@ -81,7 +81,7 @@ impl Hooks {
         pool: PgPool,
         clock: Clock,
         wake: Wake,
-        shelf: watch::Receiver<Arc<Vec<Version>>>,
+        shelf: watch::Receiver<Option<Arc<Vec<Version>>>>,
         patience: Patience,
         limits: HookLimits,
     ) -> Self {
@@ -236,6 +236,12 @@ async fn take(
     let Ok(Ok(_turn)) = turn else {
         return Err(Refusal::busy("too many deliveries at once; send it again"));
     };
+    // Stored without its runbooks, an alert would wait for a person who is asleep.
+    let shelf = hooks
+        .shelf
+        .borrow()
+        .clone()
+        .ok_or_else(|| Refusal::busy("starting; send it again"))?;
     let source = authenticate(hooks, name, headers, letter).await?;
     let body = read(hooks, body, &source, letter).await?;
     let delivery = match alertmanager::parse(&body) {
@@ -250,7 +256,7 @@ async fn take(
             ));
         }
     };
-    let outcome = store(hooks, &source, &body, &delivery, letter).await?;
+    let outcome = store(hooks, &source, &body, &delivery, letter, &shelf).await?;
     hooks.wake.changed();
     Ok(outcome)
 }
@@ -345,8 +351,8 @@ async fn store(
     body: &[u8],
     delivery: &Delivery,
     letter: &Letter,
+    shelf: &[Version],
 ) -> Result<Outcome, StoreError> {
-    let shelf = Arc::clone(&hooks.shelf.borrow());
     let mut tries = 1;
     loop {
         let attempt = async {
@@ -354,7 +360,7 @@ async fn store(
             let raw = letter.with(body);
             let now = hooks.clock.now();
             let outcome =
-                pipeline::receive(&mut tx, source, raw, delivery, &shelf, &hooks.patience, now).await?;
+                pipeline::receive(&mut tx, source, raw, delivery, shelf, &hooks.patience, now).await?;
             tx.commit().await?;
             Ok::<Outcome, StoreError>(outcome)
         };

@@ -1,10 +1,16 @@
 //! Tests that need the whole of something: a database server, a network connection, a second process.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by failing")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test says what went wrong by failing"
+)]
 
 mod fleet;
 mod support;
 
 mod captures;
+mod crash;
+mod dead_primary;
 mod embedded;
 mod fleet_works;
 mod scratch;

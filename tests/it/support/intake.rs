@@ -47,7 +47,7 @@ impl Intake {
         );
         let wake = Wake::default();
         let patience = Patience::default();
-        let (_, shelf) = watch::channel(Arc::default());
+        let (_, shelf) = watch::channel(Some(Arc::default()));
         let hooks = Hooks::new(
             database.pools.intake.clone(),
             clock.clone(),

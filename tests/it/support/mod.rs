@@ -1,4 +1,7 @@
-//! What many tests share: a database of their own, an intake to post to, and readings of what came of it.
+//! What many tests share: a database of their own, an intake to post to, Muster in a process of its own, a target
+//! that counts.
 
 pub mod database;
 pub mod intake;
+pub mod ledger;
+pub mod muster;

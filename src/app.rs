@@ -1,0 +1,324 @@
+//! The whole of Muster, put together: the only file that sees every floor. Builds each thing once, starts the loops,
+//! and stops them in the order that loses nothing.
+
+use std::{net::SocketAddr, str::FromStr, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use chrono::TimeDelta;
+use metrics_exporter_prometheus::PrometheusHandle;
+use sqlx::postgres::PgConnectOptions;
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    actions::{Bounds, Outside, Secret},
+    catalog::shelf::{Librarian, Shelf},
+    clock::Clock,
+    config::{Database, Serve},
+    domain::digest::Digest,
+    execute::{
+        engine::{Engine, EngineLimits},
+        worker,
+    },
+    pipeline::Patience,
+    store::{
+        embedded::Embedded,
+        migrate, operators,
+        pool::{PoolSizes, Pools},
+        sources,
+        wake::Wake,
+    },
+    upkeep::Upkeep,
+    web::{
+        self, health,
+        hooks::{HookLimits, Hooks},
+        server,
+        session::{new_token, token_digest},
+        state::AppState,
+    },
+};
+
+/// How long the one-time code of a first run is good.
+const SETUP_CODE: TimeDelta = TimeDelta::hours(24);
+/// The pause between two tries to reach a database that is away at start.
+const DATABASE_PAUSE: Duration = Duration::from_secs(2);
+
+/// A database, with the private server behind it when Muster started one.
+pub struct OpenDatabase {
+    /// How to connect.
+    pub options: PgConnectOptions,
+    embedded: Option<Embedded>,
+}
+
+impl OpenDatabase {
+    /// Uses the configured database, or starts the private one.
+    pub async fn open(config: &Database) -> anyhow::Result<Self> {
+        match &config.database_url {
+            Some(url) => {
+                // The text may hold a password, so it is not repeated.
+                let options = PgConnectOptions::from_str(url).context("DATABASE_URL cannot be read")?;
+                Ok(Self {
+                    options,
+                    embedded: None,
+                })
+            }
+            None => {
+                let embedded = Embedded::start(&config.data).await?;
+                Ok(Self {
+                    options: embedded.connect_options(),
+                    embedded: Some(embedded),
+                })
+            }
+        }
+    }
+
+    /// Stops the private server, if there is one. Close the pools before.
+    pub async fn close(self) {
+        if let Some(embedded) = self.embedded {
+            embedded.stop().await;
+        }
+    }
+}
+
+/// A running Muster.
+pub struct App {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What its pages reach.
+    pub state: AppState,
+    /// Its runbooks and targets.
+    pub shelf: Shelf,
+    /// Its connections.
+    pub pools: Pools,
+    database: OpenDatabase,
+    ready: watch::Receiver<bool>,
+    stop: CancellationToken,
+    engine_stop: CancellationToken,
+    server: JoinHandle<server::Drained>,
+    background: JoinHandle<()>,
+}
+
+impl App {
+    /// Starts everything. Returns as soon as it listens; a database that is away is waited for in the background
+    /// while pages and senders are told so.
+    pub async fn start(
+        config: Serve,
+        clock: Clock,
+        metrics: Option<PrometheusHandle>,
+    ) -> anyhow::Result<Self> {
+        let database = OpenDatabase::open(&config.database).await?;
+        let pools = Pools::new(&database.options, &PoolSizes::default());
+        let wake = Wake::default();
+        let stop = CancellationToken::new();
+        let engine_stop = CancellationToken::new();
+        let shelf = Shelf::default();
+
+        let mut state = AppState::new(pools.web.clone(), clock.clone(), wake.clone());
+        state.faults = shelf.faults.clone();
+        state.public_url = config.public_url.clone();
+        state.stopping = stop.clone();
+        let patience = Patience {
+            hold_down: config.hold_down,
+            refire: config.refire,
+            reopen_within: config.reopen_within,
+        };
+        let hook_limits = HookLimits {
+            body_bytes_max: config.body_max,
+            ..HookLimits::default()
+        };
+        let hooks = Hooks::new(
+            pools.intake.clone(),
+            clock.clone(),
+            wake.clone(),
+            shelf.versions.subscribe(),
+            patience,
+            hook_limits,
+        );
+        let router = web::router(state.clone())
+            .merge(hooks.router())
+            .merge(health::router(pools.web.clone(), metrics));
+
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}; choose another with --listen", config.listen))?;
+        let address = listener.local_addr()?;
+        let limits = server::Limits {
+            drain: Duration::from_secs(3),
+            ..server::Limits::default()
+        };
+        let server = tokio::spawn(server::serve(listener, router, stop.clone(), limits));
+        let (is_ready, ready) = watch::channel(false);
+        let background = Background {
+            is_ready,
+            options: database.options.clone(),
+            pools: pools.clone(),
+            clock,
+            wake,
+            shelf: shelf.clone(),
+            patience,
+            config,
+            address,
+            stop: stop.clone(),
+            engine_stop: engine_stop.clone(),
+        };
+        let background = tokio::spawn(background.run());
+        tracing::info!(%address, "listening");
+        Ok(Self {
+            address,
+            state,
+            shelf,
+            pools,
+            database,
+            ready,
+            stop,
+            engine_stop,
+            server,
+            background,
+        })
+    }
+
+    /// Where people and senders reach it from this machine.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Waits until the database is migrated and the engine works.
+    pub async fn ready(&self) {
+        // An error means that the background has ended, so nothing will come.
+        let _ = self.ready.clone().wait_for(|ready| *ready).await;
+    }
+
+    /// Stops in the order that loses nothing: no new runs are claimed and attempts that are out are waited for while
+    /// pages and intake still answer; then these; then the database.
+    pub async fn stop(self) {
+        tracing::info!("stopping");
+        self.engine_stop.cancel();
+        if let Err(error) = self.background.await {
+            tracing::error!(%error, "the background broke off");
+        }
+        self.stop.cancel();
+        if let Ok(drained) = self.server.await
+            && drained.cut > 0
+        {
+            tracing::info!(cut = drained.cut, "connections were cut at the end of the drain");
+        }
+        if tokio::time::timeout(Duration::from_secs(5), self.pools.close())
+            .await
+            .is_err()
+        {
+            tracing::warn!("connections to the database were still in use");
+        }
+        self.database.close().await;
+        tracing::info!("stopped");
+    }
+}
+
+/// Everything that runs without being asked, once the database is there.
+struct Background {
+    is_ready: watch::Sender<bool>,
+    options: PgConnectOptions,
+    pools: Pools,
+    clock: Clock,
+    wake: Wake,
+    shelf: Shelf,
+    patience: Patience,
+    config: Serve,
+    address: SocketAddr,
+    stop: CancellationToken,
+    engine_stop: CancellationToken,
+}
+
+impl Background {
+    async fn run(self) {
+        let prepared = loop {
+            match self.prepare().await {
+                Ok(prepared) => break prepared,
+                Err(error) => {
+                    tracing::error!(
+                        error = format!("{error:#}"),
+                        "the database cannot be used yet; trying again"
+                    );
+                }
+            }
+            tokio::select! {
+                () = self.engine_stop.cancelled() => return,
+                () = tokio::time::sleep(DATABASE_PAUSE) => {}
+            }
+        };
+        let engine = Arc::new(prepared);
+        let loops = CancellationToken::new();
+        let upkeep = Upkeep {
+            pool: self.pools.background.clone(),
+            clock: self.clock.clone(),
+            wake: self.wake.clone(),
+            patience: self.patience,
+            keep_deliveries: self.config.keep_deliveries,
+        };
+        let upkeep = tokio::spawn(upkeep.run(loops.clone()));
+        let wake = tokio::spawn(
+            self.wake
+                .clone()
+                .run(self.pools.background.clone(), loops.clone()),
+        );
+        let librarian = tokio::spawn(self.librarian().run(loops.clone()));
+        let stopping = engine.stopping.clone();
+        let worker = tokio::spawn(worker::run(engine));
+        self.is_ready.send_replace(true);
+        self.engine_stop.cancelled().await;
+        stopping.cancel();
+        if let Err(error) = worker.await {
+            tracing::error!(%error, "the worker broke off");
+        }
+        loops.cancel();
+        let _ = tokio::join!(upkeep, wake, librarian);
+    }
+
+    fn librarian(&self) -> Librarian {
+        Librarian {
+            folder: self.config.runbooks.clone(),
+            targets: self.config.targets_file(),
+            shelf: self.shelf.clone(),
+            pool: self.pools.background.clone(),
+            clock: self.clock.clone(),
+        }
+    }
+
+    async fn prepare(&self) -> anyhow::Result<Engine> {
+        migrate::run(&self.options).await.context("migrating")?;
+        let mut conn = self.pools.background.acquire().await?;
+        let now = self.clock.now();
+        for declared in &self.config.sources {
+            let secret = Secret::resolve(&declared.token)
+                .await
+                .map_err(|problem| anyhow::anyhow!("the token of source {}: {problem}", declared.name))?;
+            let id = sources::upsert(&mut conn, &declared.name, None, now).await?;
+            sources::insert_token(&mut conn, id, Digest::of_bytes(secret.reveal().as_bytes()), now).await?;
+        }
+        if operators::none_exists(&mut conn).await? {
+            let code = new_token()?;
+            operators::replace_setup_code(&mut conn, token_digest(&code), now + SETUP_CODE).await?;
+            let base = self.config.public_url.as_ref().map_or_else(
+                || format!("http://{}", self.address),
+                |url| url.as_str().trim_end_matches('/').to_owned(),
+            );
+            tracing::warn!("nobody can sign in yet: open {base}/setup and enter the one-time code {code}");
+        }
+        self.librarian().pass(None).await?;
+        let installation = operators::installation(&mut conn).await?;
+        let lease = worker::register(&mut conn).await?;
+        let limits = EngineLimits {
+            runs_at_once: self.config.runs_at_once,
+            drain: self.config.drain.as_duration(),
+        };
+        Ok(Engine::new(
+            self.pools.engine.clone(),
+            Outside::new(Bounds::default()),
+            self.clock.clone(),
+            self.wake.clone(),
+            self.shelf.targets.subscribe(),
+            installation,
+            limits,
+            lease,
+        ))
+    }
+}
