@@ -9,6 +9,7 @@ use crate::domain::{
     approval::{ApprovalState, Bound, Verdict},
     digest::Digest,
     id::{ApprovalId, IncidentId, OperatorId, RunId, StepId},
+    incident::Severity,
     step::GateRule,
 };
 
@@ -263,4 +264,85 @@ pub async fn votes(conn: &mut PgConnection, id: ApprovalId) -> Result<Vec<Vote>,
     )
     .fetch_all(conn)
     .await?)
+}
+
+/// One line of the inbox.
+#[derive(Clone, Debug)]
+pub struct ApprovalLine {
+    /// The request.
+    pub id: ApprovalId,
+    /// Of which incident.
+    pub incident: IncidentId,
+    /// What that is called.
+    pub incident_title: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is asked.
+    pub title: String,
+    /// Where it stands.
+    pub state: ApprovalState,
+    /// The targets of what it lets through.
+    pub targets: Vec<String>,
+    /// Who may decide, how many must.
+    pub rule: GateRule,
+    /// The person who started the run.
+    pub requester: Option<OperatorId>,
+    /// What they are called.
+    pub requester_name: Option<String>,
+    /// Approvals so far.
+    pub given: i64,
+    /// When it was asked.
+    pub opened_at: DateTime<Utc>,
+    /// When it lapses undecided.
+    pub decide_by: DateTime<Utc>,
+    /// When it was settled.
+    pub decided_at: Option<DateTime<Utc>>,
+}
+
+/// Pending requests, the soonest to lapse first, then those settled after `settled_since`, the newest first; at most
+/// `limit`. Pending ones only when it is `None`.
+pub async fn list_lines(
+    conn: &mut PgConnection,
+    settled_since: Option<DateTime<Utc>>,
+    limit: i64,
+) -> Result<Vec<ApprovalLine>, StoreError> {
+    sqlx::query!(
+        r#"select a.id, a.incident_id, i.title as incident_title, i.severity, a.title, a.state, a.rule, a.requester,
+                  o.name as "requester_name?", a.opened_at, a.decide_by, a.decided_at,
+                  (select count(*) from votes v where v.approval_id = a.id and v.verdict = 'approve') as "given!",
+                  array(select distinct s -> 'request' ->> 'target' from jsonb_array_elements(a.bound -> 'steps') s
+                        where (s ->> 'changes')::boolean) as "targets!"
+           from approvals a join incidents i on i.id = a.incident_id
+           left join operators o on o.id = a.requester
+           where a.state = 'pending' or a.decided_at > $1
+           order by (a.state = 'pending') desc, case when a.state = 'pending' then a.decide_by end,
+                    a.decided_at desc, a.id limit $2"#,
+        settled_since,
+        limit
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| {
+        Ok(ApprovalLine {
+            id: ApprovalId(row.id),
+            incident: IncidentId(row.incident_id),
+            incident_title: row.incident_title,
+            severity: Severity::numbered(row.severity)
+                .ok_or_else(|| StoreError::corrupt("incidents", "severity", row.severity))?,
+            title: row.title,
+            state: ApprovalState::named(&row.state)
+                .ok_or_else(|| StoreError::corrupt("approvals", "state", &row.state))?,
+            targets: row.targets,
+            rule: serde_json::from_value(row.rule)
+                .map_err(|error| StoreError::corrupt("approvals", "rule", error))?,
+            requester: row.requester.map(OperatorId),
+            requester_name: row.requester_name,
+            given: row.given,
+            opened_at: row.opened_at,
+            decide_by: row.decide_by,
+            decided_at: row.decided_at,
+        })
+    })
+    .collect()
 }

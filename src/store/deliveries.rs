@@ -153,3 +153,14 @@ pub async fn prune(conn: &mut PgConnection, before: DateTime<Utc>, limit: i64) -
     .await?
     .rows_affected())
 }
+
+/// Alerts in the deliveries applied since then: whether intake is alive.
+pub async fn count_alerts_since(conn: &mut PgConnection, since: DateTime<Utc>) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"select coalesce(sum(alerts), 0)::bigint as "n!" from deliveries
+           where received_at > $1 and outcome = 'applied'"#,
+        since
+    )
+    .fetch_one(conn)
+    .await?)
+}

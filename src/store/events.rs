@@ -186,3 +186,59 @@ pub async fn last_run_seq(conn: &mut PgConnection, run: RunId) -> Result<i64, St
     .fetch_one(conn)
     .await?)
 }
+
+/// One kind of event in a timeline.
+#[derive(Clone, Debug)]
+pub struct KindCount {
+    /// Its name.
+    pub kind: String,
+    /// How many there are.
+    pub count: i64,
+    /// One of them.
+    pub example: Event,
+}
+
+/// The kinds of events a timeline holds, each with an example to tell its category by.
+pub async fn kinds(conn: &mut PgConnection, incident: IncidentId) -> Result<Vec<KindCount>, StoreError> {
+    sqlx::query!(
+        r#"select distinct on (kind) kind, run_id, body, count(*) over (partition by kind) as "count!"
+           from events where incident_id = $1 order by kind"#,
+        incident.0
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| {
+        Ok(KindCount {
+            kind: row.kind,
+            count: row.count,
+            example: Event::from_body(row.run_id.map(RunId), row.body)
+                .map_err(|error| StoreError::corrupt("events", "body", error))?,
+        })
+    })
+    .collect()
+}
+
+/// Events of these kinds before `before`, the newest first, at most `limit`.
+pub async fn list_kinds_before(
+    conn: &mut PgConnection,
+    incident: IncidentId,
+    kinds: &[String],
+    before: i64,
+    limit: i64,
+) -> Result<Vec<Recorded>, StoreError> {
+    sqlx::query_as!(
+        Row,
+        "select seq, run_id, body, actor, occurred_at, recorded_at, hash from events
+         where incident_id = $1 and seq < $2 and kind = any($3) order by seq desc limit $4",
+        incident.0,
+        before,
+        kinds,
+        limit
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(Recorded::try_from)
+    .collect()
+}

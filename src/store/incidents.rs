@@ -546,3 +546,39 @@ pub async fn list_matches(conn: &mut PgConnection, incident: IncidentId) -> Resu
     })
     .collect()
 }
+
+/// What changes whenever something about the open incidents does: cheap to ask, equal while nothing happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pulse {
+    /// How many are open.
+    pub open: i64,
+    /// All their timelines' lengths together.
+    pub events: i64,
+    /// The newest incident of all.
+    pub newest: i64,
+}
+
+/// The pulse of the open incidents.
+pub async fn pulse(conn: &mut PgConnection) -> Result<Pulse, StoreError> {
+    Ok(sqlx::query_as!(
+        Pulse,
+        r#"select count(*) as "open!", coalesce(sum(next_seq), 0)::bigint as "events!",
+                  coalesce((select max(id) from incidents), 0) as "newest!"
+           from incidents where state in ('triggered', 'acknowledged', 'mitigated')"#
+    )
+    .fetch_one(conn)
+    .await?)
+}
+
+/// The incident that was over last, and when.
+pub async fn find_last_resolved(
+    conn: &mut PgConnection,
+) -> Result<Option<(IncidentId, DateTime<Utc>)>, StoreError> {
+    Ok(sqlx::query!(
+        r#"select id, resolved_at as "resolved_at!" from incidents where resolved_at is not null
+           order by id desc limit 1"#
+    )
+    .fetch_optional(conn)
+    .await?
+    .map(|row| (IncidentId(row.id), row.resolved_at)))
+}

@@ -23,6 +23,8 @@ pub mod runs;
 pub mod sources;
 pub mod wake;
 
+use sqlx::{PgPool, Postgres, Transaction};
+
 use crate::domain::id::RunId;
 
 /// Why the database did not do what was asked.
@@ -86,4 +88,11 @@ impl StoreError {
             _ => false,
         }
     }
+}
+
+/// Begins a transaction in which every read sees the same moment, and none writes: a page and its cursor agree.
+pub async fn begin_reading(pool: &PgPool) -> Result<Transaction<'static, Postgres>, StoreError> {
+    Ok(pool
+        .begin_with("begin isolation level repeatable read read only")
+        .await?)
 }

@@ -227,3 +227,62 @@ pub async fn installation(conn: &mut PgConnection) -> Result<Uuid, StoreError> {
         .fetch_one(conn)
         .await?)
 }
+
+/// The enabled person of that number.
+pub async fn find(conn: &mut PgConnection, id: OperatorId) -> Result<Option<Operator>, StoreError> {
+    sqlx::query!(
+        "select id, name, role from operators where id = $1 and disabled_at is null",
+        id.0
+    )
+    .fetch_optional(conn)
+    .await?
+    .map(|row| operator(row.id, row.name, &row.role))
+    .transpose()
+}
+
+/// What a person is called, enabled or not.
+pub async fn find_name(conn: &mut PgConnection, id: OperatorId) -> Result<Option<String>, StoreError> {
+    Ok(
+        sqlx::query_scalar!("select name from operators where id = $1", id.0)
+            .fetch_optional(conn)
+            .await?,
+    )
+}
+
+/// Whether a session still stands. Asked for an open page that nobody need be looking at, so it moves nothing.
+pub async fn session_stands(
+    conn: &mut PgConnection,
+    token: Digest,
+    now: DateTime<Utc>,
+    idle_since: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"select exists (
+               select from sessions s join operators o on o.id = s.operator_id
+               where s.token_hash = $1 and s.expires_at > $2 and s.last_seen_at > $3
+                     and o.disabled_at is null) as "stands!""#,
+        &token.0[..],
+        now,
+        idle_since
+    )
+    .fetch_one(conn)
+    .await?)
+}
+
+/// The person a good sign-in link is for, without using it up.
+pub async fn find_by_code(
+    conn: &mut PgConnection,
+    code: Digest,
+    now: DateTime<Utc>,
+) -> Result<Option<Operator>, StoreError> {
+    sqlx::query!(
+        "select o.id, o.name, o.role from one_time_codes c join operators o on o.id = c.operator_id
+         where c.code_hash = $1 and c.used_at is null and c.expires_at > $2 and o.disabled_at is null",
+        &code.0[..],
+        now
+    )
+    .fetch_optional(conn)
+    .await?
+    .map(|row| operator(row.id, row.name, &row.role))
+    .transpose()
+}

@@ -205,3 +205,31 @@ pub async fn list_versions(conn: &mut PgConnection, runbook_id: i64) -> Result<V
     .fetch_all(conn)
     .await?)
 }
+
+/// One version of a runbook by its number, with its source as written.
+pub async fn find_numbered(
+    conn: &mut PgConnection,
+    slug: &str,
+    number: i32,
+) -> Result<Option<(Version, String)>, StoreError> {
+    sqlx::query!(
+        "select v.id, v.runbook_id, v.number, v.digest, v.definition, v.created_at, v.source
+         from runbooks b join runbook_versions v on v.runbook_id = b.id where b.slug = $1 and v.number = $2",
+        slug,
+        number
+    )
+    .fetch_optional(conn)
+    .await?
+    .map(|row| {
+        let version = version(
+            row.id,
+            row.runbook_id,
+            row.number,
+            &row.digest,
+            row.definition,
+            row.created_at,
+        )?;
+        Ok((version, row.source))
+    })
+    .transpose()
+}

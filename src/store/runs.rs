@@ -216,3 +216,138 @@ pub async fn record(conn: &mut PgConnection, runbook_id: i64) -> Result<Record, 
     .fetch_one(conn)
     .await?)
 }
+
+/// One line of a list of runs.
+#[derive(Clone, Debug)]
+pub struct RunLine {
+    /// The run.
+    pub id: RunId,
+    /// Of which incident.
+    pub incident: IncidentId,
+    /// What that is called.
+    pub incident_title: String,
+    /// The runbook's slug.
+    pub slug: String,
+    /// What the runbook is called.
+    pub title: String,
+    /// Number of the version it is pinned to.
+    pub number: i32,
+    /// The person who started it; `None` when Muster did.
+    pub requested_by: Option<String>,
+    /// When it was started.
+    pub started_at: DateTime<Utc>,
+    /// When it was over.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// How it ended.
+    pub result: Option<RunResult>,
+}
+
+/// Runs of one incident or of one runbook, the newest first, at most `limit`.
+pub async fn list_lines(
+    conn: &mut PgConnection,
+    incident: Option<IncidentId>,
+    runbook_id: Option<i64>,
+    limit: i64,
+) -> Result<Vec<RunLine>, StoreError> {
+    sqlx::query!(
+        r#"select r.id, r.incident_id, i.title as incident_title, b.slug, v.definition ->> 'title' as "title!",
+                  v.number, o.name as "requested_by?", r.started_at, r.finished_at, r.result
+           from runs r join incidents i on i.id = r.incident_id
+           join runbook_versions v on v.id = r.version_id join runbooks b on b.id = r.runbook_id
+           left join operators o on o.id = r.requested_by
+           where ($1::bigint is null or r.incident_id = $1) and ($2::bigint is null or r.runbook_id = $2)
+           order by r.id desc limit $3"#,
+        incident.map(|id| id.0),
+        runbook_id,
+        limit
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| {
+        Ok(RunLine {
+            id: RunId(row.id),
+            incident: IncidentId(row.incident_id),
+            incident_title: row.incident_title,
+            slug: row.slug,
+            title: row.title,
+            number: row.number,
+            requested_by: row.requested_by,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+            result: row
+                .result
+                .map(|text| {
+                    RunResult::named(&text).ok_or_else(|| StoreError::corrupt("runs", "result", text))
+                })
+                .transpose()?,
+        })
+    })
+    .collect()
+}
+
+/// A live run that waits for a person at something other than a gate.
+#[derive(Clone, Debug)]
+pub struct Awaiting {
+    /// The run.
+    pub run: RunId,
+    /// Of which incident.
+    pub incident: IncidentId,
+    /// What that is called.
+    pub incident_title: String,
+    /// At which step.
+    pub step: String,
+    /// Whether its outcome is unknown; otherwise somebody is to do something by hand.
+    pub unknown: bool,
+    /// Since when.
+    pub since: DateTime<Utc>,
+}
+
+/// Live runs whose last fact asks a person to do something by hand or to settle an unknown outcome, the longest wait
+/// first, at most `limit`.
+pub async fn list_awaiting(conn: &mut PgConnection, limit: i64) -> Result<Vec<Awaiting>, StoreError> {
+    Ok(sqlx::query!(
+        r#"select q.run_id, q.incident_id, i.title, e.body ->> 'step' as "step!",
+                  (e.kind <> 'manual_asked') as "unknown!", e.recorded_at
+           from run_queue q join incidents i on i.id = q.incident_id
+           join lateral (select kind, body, recorded_at from events where run_id = q.run_id
+                         order by seq desc limit 1) e
+                on e.kind in ('manual_asked', 'outcome_unknown', 'probe_inconclusive')
+           order by e.recorded_at limit $1"#,
+        limit
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| Awaiting {
+        run: RunId(row.run_id),
+        incident: IncidentId(row.incident_id),
+        incident_title: row.title,
+        step: row.step,
+        unknown: row.unknown,
+        since: row.recorded_at,
+    })
+    .collect())
+}
+
+/// How the runs of every runbook went, by the runbook's row.
+pub async fn records(conn: &mut PgConnection) -> Result<BTreeMap<i64, Record>, StoreError> {
+    Ok(sqlx::query!(
+        r#"select runbook_id, count(*) filter (where result is not null) as "finished!",
+                  count(*) filter (where result = 'succeeded') as "succeeded!",
+                  max(started_at) as last_started_at
+           from runs group by runbook_id"#
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| {
+        let record = Record {
+            finished: row.finished,
+            succeeded: row.succeeded,
+            last_started_at: row.last_started_at,
+        };
+        (row.runbook_id, record)
+    })
+    .collect())
+}

@@ -1,4 +1,154 @@
-//! The web room.
+//! The web room: pages for people, JSON for programs, both from the same reads and the same acts.
+//!
+//! [`router`] is the whole route table. [`error`] alone knows status codes, [`session`] who is asking, [`act`] how a form
+//! becomes a change, [`live`] how an open page stays up to date, [`view`] what is shown.
+
+pub mod act;
+pub mod error;
+pub mod page;
+pub mod password;
+pub mod session;
+pub mod state;
+pub mod throttle;
+
+pub mod view;
+
+pub mod api;
+pub mod approvals;
+pub mod assets;
+pub mod deliveries;
+pub mod incident;
+pub mod incidents;
+pub mod live;
+pub mod respond;
+pub mod runbooks;
+pub mod runs;
+pub mod sign_in;
+pub mod system;
 
 pub mod hooks;
 pub mod server;
+
+use std::time::Duration;
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, OriginalUri, Request},
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Redirect, Response},
+    routing::{get, post},
+};
+use tower_http::{
+    catch_panic::CatchPanicLayer, compression::CompressionLayer, csrf::CsrfLayer, timeout::TimeoutLayer,
+};
+
+use self::{error::WebError, state::AppState};
+
+/// How long a page may take; a live stream may go on.
+const ANSWER_MAX: Duration = Duration::from_secs(15);
+
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                      font-src 'none'; manifest-src 'self'; form-action 'self'; base-uri 'none'; \
+                      frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types live";
+
+/// Every address of the pages and the JSON interface, with the guards around them.
+pub fn router(state: AppState) -> Router {
+    let pages = Router::new()
+        .route("/", get(incidents::home))
+        .route("/login", get(sign_in::login_form).post(sign_in::login))
+        .route("/logout", post(sign_in::logout))
+        .route("/setup", get(sign_in::setup_form).post(sign_in::setup))
+        .route("/enter/{code}", get(sign_in::enter_form).post(sign_in::enter))
+        .route("/incidents", get(incidents::list))
+        .route("/incidents/{id}", get(incident::show))
+        .route("/incidents/{id}/acknowledge", post(respond::acknowledge))
+        .route("/incidents/{id}/mitigate", post(respond::mitigate))
+        .route("/incidents/{id}/resolve", post(respond::resolve))
+        .route("/incidents/{id}/close", post(respond::close))
+        .route("/incidents/{id}/severity", post(respond::set_severity))
+        .route("/incidents/{id}/notes", post(respond::note))
+        .route("/incidents/{id}/runs", post(runs::start))
+        .route("/incidents/{id}/runs/new", get(runs::new_form))
+        .route("/runs/{id}", get(runs::show))
+        .route("/runs/{id}/stop", post(runs::stop))
+        .route("/runs/{id}/steps/{step}/done", post(runs::manual_done))
+        .route("/runs/{id}/steps/{step}/unknown", post(runs::decide_unknown))
+        .route("/approvals", get(approvals::inbox))
+        .route("/approvals/{id}", get(approvals::show))
+        .route("/approvals/{id}/decision", post(approvals::decide))
+        .route("/runbooks", get(runbooks::list))
+        .route("/runbooks/{slug}", get(runbooks::show))
+        .route("/deliveries", get(deliveries::list))
+        .route("/deliveries/{id}/body", get(deliveries::body))
+        .route("/system", get(system::show))
+        .route("/static/{file}", get(assets::get));
+
+    let csrf = csrf(&state);
+    Router::new()
+        .merge(pages)
+        .nest("/api/v1", api::router())
+        .fallback(nothing_here)
+        .layer(DefaultBodyLimit::max(error::FORM_BYTES_MAX))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::SERVICE_UNAVAILABLE,
+            ANSWER_MAX,
+        ))
+        // A stream goes on for hours, so it stands outside the limit of time.
+        .route("/live", get(live::get))
+        .layer(csrf)
+        // The webhook intake has its own proof of who sends and its own limits: it joins here, `.merge(hooks::router())`.
+        .layer(CatchPanicLayer::custom(error::from_panic))
+        .layer(middleware::from_fn_with_state(state.clone(), error::dress))
+        .layer(CompressionLayer::new())
+        .layer(middleware::from_fn(guard_headers))
+        .with_state(state)
+}
+
+/// Changes come only from our own pages: by what the browser says of the request's origin, so no form needs a token.
+fn csrf(state: &AppState) -> CsrfLayer {
+    let layer = CsrfLayer::new();
+    let origin = state
+        .public_url
+        .as_ref()
+        .map(|url| url.origin().ascii_serialization());
+    match origin.map(|origin| layer.clone().add_trusted_origin(origin)) {
+        Some(Ok(layer)) => layer,
+        _ => layer,
+    }
+}
+
+/// What every answer says to the browser. A page is never kept by a cache; a handler that knows better says so itself.
+async fn guard_headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        ),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// An address nobody has; one that only has a slash too many leads to the one without.
+async fn nothing_here(OriginalUri(uri): OriginalUri) -> Response {
+    let path = uri.path();
+    let trimmed = path.trim_end_matches('/');
+    // `//host/` would lead to another site.
+    if trimmed.len() < path.len() && !trimmed.is_empty() && !trimmed.starts_with("//") {
+        let query = uri
+            .query()
+            .map_or_else(String::new, |query| format!("?{query}"));
+        return Redirect::permanent(&format!("{trimmed}{query}")).into_response();
+    }
+    WebError::not_found("page").into_response()
+}

@@ -1,0 +1,45 @@
+//! Deliveries as JSON.
+
+use axum::{
+    Json,
+    extract::{Query, State},
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{
+    PageQuery,
+    shapes::{DeliveryBody, ErrorAnswer, Rows},
+};
+use crate::{
+    store::{StoreError, deliveries},
+    web::{error::WebError, session::Viewer, state::AppState},
+};
+
+/// Which deliveries.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct OutcomeQuery {
+    /// `rejected` for these only.
+    pub outcome: Option<String>,
+}
+
+/// Deliveries, the newest first.
+#[utoipa::path(get, path = "/deliveries", tag = "deliveries", params(OutcomeQuery, PageQuery),
+    responses((status = 200, body = Rows<DeliveryBody>), (status = 401, body = ErrorAnswer)))]
+pub async fn list(
+    State(app): State<AppState>,
+    _: Viewer,
+    Query(query): Query<OutcomeQuery>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Rows<DeliveryBody>>, WebError> {
+    let only_rejected = query.outcome.as_deref() == Some("rejected");
+    let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
+    let found = deliveries::list(&mut conn, only_rejected, page.before(), page.limit() + 1).await?;
+    Ok(Json(Rows::of(
+        found,
+        page.limit(),
+        |row| row.id,
+        DeliveryBody::from,
+    )))
+}

@@ -1,0 +1,82 @@
+//! The document that describes the JSON interface.
+
+use utoipa::{
+    Modify, OpenApi,
+    openapi::{
+        OpenApi as Document,
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+
+use super::shapes::ErrorAnswer;
+
+/// Where the routes stand.
+const PREFIX: &str = "/api/v1";
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Muster",
+        description = "Incidents, runbooks, runs and approvals as JSON. Errors are `{error: {code, message, reference}}`.",
+        license(name = "Apache-2.0")
+    ),
+    paths(alertmanager),
+    components(schemas(ErrorAnswer)),
+    modifiers(&Schemes),
+    security(("session" = []))
+)]
+struct Base;
+
+struct Schemes;
+
+impl Modify for Schemes {
+    fn modify(&self, document: &mut Document) {
+        let components = document.components.get_or_insert_with(Default::default);
+        components.add_security_scheme(
+            "session",
+            SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new("muster"))),
+        );
+        for (name, scheme) in [
+            ("source_bearer", HttpAuthScheme::Bearer),
+            ("source_basic", HttpAuthScheme::Basic),
+        ] {
+            let scheme = HttpBuilder::new().scheme(scheme).build();
+            components.add_security_scheme(name, SecurityScheme::Http(scheme));
+        }
+    }
+}
+
+/// Alerts in Alertmanager's webhook format (version 4). Answered 2xx only once everything that follows from them is
+/// committed; the same body may be sent any number of times.
+#[utoipa::path(
+    post,
+    path = "/sources/{source}/alertmanager",
+    tag = "intake",
+    params(("source" = String, Path, description = "Name of a configured source")),
+    request_body(content = serde_json::Value, description = "Alertmanager's webhook body", content_type = "application/json"),
+    responses(
+        (status = 200, description = "Committed"),
+        (status = 400, description = "The body cannot be read; kept with the place of the fault", body = ErrorAnswer),
+        (status = 401, description = "The token does not open this source", body = ErrorAnswer),
+        (status = 413, description = "The body is too large", body = ErrorAnswer),
+        (status = 503, description = "Nothing was committed; send it again", body = ErrorAnswer),
+    ),
+    security(("source_bearer" = []), ("source_basic" = []))
+)]
+#[expect(dead_code, reason = "only its description is used; the handler is the intake's")]
+fn alertmanager() {}
+
+/// The document before the routes are added.
+pub fn base() -> Document {
+    Base::openapi()
+}
+
+/// The document with the addresses as they are asked for.
+pub fn with_prefix(mut document: Document) -> Document {
+    let paths = std::mem::take(&mut document.paths.paths);
+    document.paths.paths = paths
+        .into_iter()
+        .map(|(path, item)| (format!("{PREFIX}{path}"), item))
+        .collect();
+    document
+}

@@ -1,0 +1,99 @@
+//! The JSON interface under `/api/v1`: the same reads and the same acts as the pages, and a document that describes
+//! them at `/api/v1/openapi.json`. Signed in by the same cookie.
+
+pub mod shapes;
+
+pub mod approvals;
+pub mod deliveries;
+pub mod document;
+pub mod incidents;
+pub mod runbooks;
+pub mod runs;
+
+use axum::{Json, Router, routing::get};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::state::AppState;
+
+/// Rows of an answer unless it is asked for fewer; never more.
+pub const ROWS_MAX: i64 = 100;
+
+/// Which rows of a list.
+#[derive(Clone, Copy, Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct PageQuery {
+    /// Rows older than this one: the `next` of the answer before.
+    pub before: Option<i64>,
+    /// How many rows, 1 to 100.
+    pub limit: Option<i64>,
+}
+
+impl PageQuery {
+    /// The place to read from.
+    pub fn before(&self) -> i64 {
+        self.before.unwrap_or(i64::MAX)
+    }
+
+    /// How many rows.
+    pub fn limit(&self) -> i64 {
+        self.limit.unwrap_or(ROWS_MAX).clamp(1, ROWS_MAX)
+    }
+}
+
+/// The routes and their document.
+fn parts() -> (Router<AppState>, utoipa::openapi::OpenApi) {
+    OpenApiRouter::with_openapi(document::base())
+        .routes(routes!(incidents::list))
+        .routes(routes!(incidents::get))
+        .routes(routes!(incidents::timeline))
+        .routes(routes!(incidents::acknowledge))
+        .routes(routes!(incidents::resolve))
+        .routes(routes!(incidents::note))
+        .routes(routes!(runs::get))
+        .routes(routes!(approvals::list))
+        .routes(routes!(approvals::get))
+        .routes(routes!(approvals::decide))
+        .routes(routes!(runbooks::list))
+        .routes(routes!(runbooks::get))
+        .routes(routes!(deliveries::list))
+        .split_for_parts()
+}
+
+/// The routes, below `/api/v1`.
+pub fn router() -> Router<AppState> {
+    let (router, document) = parts();
+    let document = document::with_prefix(document);
+    router.route("/openapi.json", get(move || async move { Json(document) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_names_every_route_and_the_intake() {
+        let document = document::with_prefix(parts().1);
+        let paths: Vec<&String> = document.paths.paths.keys().collect();
+        assert_eq!(
+            paths,
+            [
+                "/api/v1/approvals",
+                "/api/v1/approvals/{id}",
+                "/api/v1/approvals/{id}/decision",
+                "/api/v1/deliveries",
+                "/api/v1/incidents",
+                "/api/v1/incidents/{id}",
+                "/api/v1/incidents/{id}/acknowledge",
+                "/api/v1/incidents/{id}/notes",
+                "/api/v1/incidents/{id}/resolve",
+                "/api/v1/incidents/{id}/timeline",
+                "/api/v1/runbooks",
+                "/api/v1/runbooks/{slug}",
+                "/api/v1/runs/{id}",
+                "/api/v1/sources/{source}/alertmanager",
+            ]
+        );
+    }
+}

@@ -1,0 +1,28 @@
+//! Runs as JSON.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+
+use super::shapes::{ErrorAnswer, RunBody};
+use crate::{
+    domain::id::RunId,
+    store,
+    web::{error::WebError, runs, session::Viewer, state::AppState},
+};
+
+/// One run with its steps and attempts.
+#[utoipa::path(get, path = "/runs/{id}", tag = "runs", params(("id" = i64, Path)),
+    responses((status = 200, body = RunBody), (status = 404, body = ErrorAnswer)))]
+pub async fn get(
+    State(app): State<AppState>,
+    _: Viewer,
+    Path(id): Path<RunId>,
+) -> Result<Json<RunBody>, WebError> {
+    let mut tx = store::begin_reading(&app.db).await?;
+    let record = runs::load(&mut tx, id)
+        .await?
+        .ok_or_else(|| WebError::not_found("run"))?;
+    Ok(Json(record.into()))
+}

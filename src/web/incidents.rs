@@ -1,0 +1,127 @@
+//! The list of incidents: what is open, and what of it needs this person.
+
+use askama::Template;
+use axum::{
+    extract::{Query, State},
+    response::{Html, Redirect},
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Deserialize;
+use sqlx::PgConnection;
+
+use super::{
+    error::WebError,
+    page,
+    session::Viewer,
+    state::AppState,
+    view::{
+        format,
+        incident::key,
+        incidents::{List, ListPage, Needs, ROWS_MAX},
+        layout::Place,
+        text,
+    },
+};
+use crate::{
+    domain::operator::Operator,
+    store::{self, StoreError, deliveries, incidents, runs},
+};
+
+/// Steps waiting for a person that are looked at.
+const AWAITING_MAX: i64 = 50;
+
+/// `GET /`
+pub async fn home() -> Redirect {
+    Redirect::to("/incidents")
+}
+
+/// The list's filter and place.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct ListQuery {
+    #[serde(default)]
+    state: String,
+    before: Option<i64>,
+}
+
+impl ListQuery {
+    /// The first page of that filter.
+    pub fn of(state: &str) -> Self {
+        Self {
+            state: state.to_owned(),
+            before: None,
+        }
+    }
+
+    /// Whether incidents that are over are listed too.
+    pub fn all(&self) -> bool {
+        self.state == "all"
+    }
+}
+
+/// `GET /incidents`
+pub async fn list(
+    State(app): State<AppState>,
+    Viewer(me): Viewer,
+    Query(query): Query<ListQuery>,
+) -> Result<Html<String>, WebError> {
+    let now = app.clock.now();
+    let mut tx = store::begin_reading(&app.db).await?;
+    let mut frame = page::frame(&app, &mut tx, &me, "Incidents", Place::Incidents, now).await?;
+    let cursor = cursor(&mut tx).await?;
+    let (needs, list) = load(&mut tx, &me, &query, now).await?;
+    if query.before.is_none() {
+        let parameters = [
+            ("scope", "incidents"),
+            ("state", query.state.as_str()),
+            ("after", cursor.as_str()),
+        ];
+        frame = frame.live(text::with_query("/live", &parameters));
+    }
+    let page = ListPage {
+        frame,
+        needs,
+        list,
+        all: query.all(),
+    };
+    Ok(Html(page.render()?))
+}
+
+/// What changes whenever the list may.
+pub async fn cursor(conn: &mut PgConnection) -> Result<String, StoreError> {
+    let pulse = incidents::pulse(conn).await?;
+    Ok(format!("{}-{}-{}", pulse.open, pulse.events, pulse.newest))
+}
+
+/// What the list shows to this person.
+pub async fn load(
+    conn: &mut PgConnection,
+    me: &Operator,
+    query: &ListQuery,
+    now: DateTime<Utc>,
+) -> Result<(Needs, List), WebError> {
+    let pending = page::pending(conn).await?;
+    let awaiting = runs::list_awaiting(conn, AWAITING_MAX).await?;
+    let before = query.before.unwrap_or(i64::MAX);
+    let lines = incidents::list(conn, query.all(), before, ROWS_MAX as i64 + 1).await?;
+    let empty = match lines.is_empty() {
+        true => empty(conn, now).await?,
+        false => Vec::new(),
+    };
+    let list = List::of(&lines, query.all(), query.before, empty, now);
+    Ok((Needs::of(&pending, &awaiting, me, now), list))
+}
+
+/// Why there is nothing: what was last, and whether alerts arrive at all.
+async fn empty(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<Vec<String>, StoreError> {
+    let mut lines = Vec::new();
+    match incidents::find_last_resolved(conn).await? {
+        Some((id, at)) => lines.push(format!("Last: {}, {} ago.", key(id.0), format::rough(now - at))),
+        None => lines.push("There has been none.".to_owned()),
+    }
+    let alerts = deliveries::count_alerts_since(conn, now - TimeDelta::hours(24)).await?;
+    lines.push(format!("Alerts received in 24 h: {alerts}."));
+    if alerts == 0 {
+        lines.push("If alerts should have come, look at the deliveries: a wrong token shows there.".to_owned());
+    }
+    Ok(lines)
+}

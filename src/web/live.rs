@@ -1,0 +1,464 @@
+//! Pages that keep themselves up to date: server-sent events with a cursor.
+//!
+//! The address carries where the page stands (`after`), which was read in the same moment as the page itself, so
+//! nothing is missed and nothing comes twice. A stream subscribes to wake-ups before it looks. Messages:
+//! `patch` (a part of the page, JSON, with the new cursor as its id on the last part), `tick` (every ten seconds: the
+//! time and whether the database answers), `resync` (too much happened: get the page again), `gone` (signed out).
+
+use std::{collections::HashMap, convert::Infallible, sync::Arc, time::Duration};
+
+use askama::Template;
+use axum::{
+    extract::{Query, State},
+    response::{
+        IntoResponse, Response, Sse,
+        sse::{Event, KeepAlive},
+    },
+};
+use chrono::SecondsFormat;
+use futures_util::{Stream, stream};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc},
+    time::{Instant, MissedTickBehavior, interval_at, sleep},
+};
+
+use super::{
+    approvals as approval_pages,
+    error::WebError,
+    incident as incident_page, incidents as list_page, page, runs as run_pages,
+    session::{IDLE_MAX, SessionToken, Viewer},
+    state::AppState,
+    view::{
+        approval::{ApprovalFacts, Inbox},
+        run::{RunPart, RunView},
+        timeline::{ChipsPart, EventRow, Filter},
+    },
+};
+use crate::{
+    domain::{
+        digest::Digest,
+        id::{ApprovalId, IncidentId, RunId},
+        operator::{Operator, Role},
+    },
+    store::{self, StoreError, approvals, events, operators, runs},
+};
+
+/// The time between two ticks; whatever a wake-up did not tell is found by then.
+const TICK: Duration = Duration::from_secs(10);
+/// The shortest time between two looks of one stream: a burst of changes is one patch.
+const LOOK_PAUSE: Duration = Duration::from_millis(120);
+/// Events that are sent as rows; after more the page is read anew.
+const ROWS_MAX: i64 = 200;
+/// Messages a slow browser may be behind; then its stream waits.
+const BACKLOG_MAX: usize = 32;
+
+/// Which page, and where it stands.
+#[derive(Clone, Debug, Deserialize)]
+pub struct LiveQuery {
+    scope: String,
+    #[serde(default)]
+    after: String,
+    #[serde(default)]
+    show: String,
+    #[serde(default)]
+    state: String,
+    #[serde(default)]
+    rows: String,
+}
+
+/// What a stream watches.
+#[derive(Clone, Debug)]
+enum Scope {
+    Incident {
+        id: IncidentId,
+        filter: Filter,
+        rows: bool,
+    },
+    Approval(ApprovalId),
+    Run(RunId),
+    List(list_page::ListQuery),
+    Inbox,
+}
+
+impl Scope {
+    fn read(query: &LiveQuery) -> Option<Self> {
+        let (kind, id) = query.scope.split_once(':').unwrap_or((&query.scope, ""));
+        let number = || id.parse::<i64>().ok();
+        Some(match kind {
+            "incident" => Self::Incident {
+                id: IncidentId(number()?),
+                filter: Filter::read(&query.show),
+                rows: query.rows != "no",
+            },
+            "approval" => Self::Approval(ApprovalId(number()?)),
+            "run" => Self::Run(RunId(number()?)),
+            "incidents" => Self::List(list_page::ListQuery::of(&query.state)),
+            "approvals" => Self::Inbox,
+            _ => return None,
+        })
+    }
+}
+
+/// One part of a page.
+#[derive(Clone, Debug, Serialize)]
+struct Patch {
+    target: &'static str,
+    mode: Mode,
+    html: String,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    /// The part becomes this.
+    Morph,
+    /// These rows come on top.
+    Prepend,
+    /// The part's text becomes this; it is hidden at "0".
+    Count,
+}
+
+/// What a look found.
+enum Found {
+    Nothing,
+    Patches { patches: Vec<Patch>, cursor: String },
+    TooMuch,
+    NotThere,
+}
+
+/// `GET /live`
+pub async fn get(
+    State(app): State<AppState>,
+    Viewer(me): Viewer,
+    token: SessionToken,
+    Query(query): Query<LiveQuery>,
+) -> Result<Response, WebError> {
+    let scope = Scope::read(&query).ok_or_else(|| WebError::not_found("live scope"))?;
+    let place = Arc::clone(&app.streams)
+        .try_acquire_owned()
+        .map_err(|_| WebError::unavailable("Too many live pages are open; this one is not kept up to date."))?;
+    let (messages, inbox) = mpsc::channel(BACKLOG_MAX);
+    let watcher = Watcher {
+        app,
+        me,
+        token,
+        scope,
+        cursor: query.after,
+        sent: HashMap::new(),
+        messages,
+        _place: place,
+    };
+    tokio::spawn(watcher.run());
+    let head = [
+        ("cache-control", "no-store"),
+        // A proxy that holds a stream back makes it useless.
+        ("x-accel-buffering", "no"),
+    ];
+    let body = Sse::new(events_of(inbox)).keep_alive(KeepAlive::new().interval(TICK * 2));
+    Ok((head, body).into_response())
+}
+
+fn events_of(inbox: mpsc::Receiver<Event>) -> impl Stream<Item = Result<Event, Infallible>> {
+    stream::unfold(inbox, |mut inbox| async move {
+        inbox.recv().await.map(|event| (Ok(event), inbox))
+    })
+}
+
+struct Watcher {
+    app: AppState,
+    me: Operator,
+    token: SessionToken,
+    scope: Scope,
+    cursor: String,
+    /// Digest of each part as this browser has it, as far as it was sent here.
+    sent: HashMap<&'static str, Digest>,
+    messages: mpsc::Sender<Event>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Watcher {
+    /// Looks, sends, waits, until the browser or the session is gone or the process stops.
+    async fn run(mut self) {
+        let mut changes = self.app.wake.subscribe();
+        let mut ticks = interval_at(Instant::now() + TICK, TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let stopping = self.app.stopping.clone();
+        // The first message tells the browser that the stream stands.
+        let mut tick = true;
+        loop {
+            changes.mark_unchanged();
+            let looked = self.look().await;
+            let healthy = looked.is_ok();
+            match looked {
+                Ok(Found::Nothing) => {}
+                Ok(Found::Patches { patches, cursor }) => {
+                    if !self.send(patches, cursor).await {
+                        return;
+                    }
+                }
+                Ok(Found::TooMuch) => {
+                    _ = self.messages.send(Event::default().event("resync").data("{}")).await;
+                    return;
+                }
+                Ok(Found::NotThere) => {
+                    _ = self.messages.send(Event::default().event("gone").data("{}")).await;
+                    return;
+                }
+                Err(error) => tracing::debug!(%error, "a live page could not look"),
+            }
+            if tick && !self.tick(healthy).await {
+                return;
+            }
+            let messages = self.messages.clone();
+            tick = tokio::select! {
+                () = stopping.cancelled() => return,
+                () = messages.closed() => return,
+                _ = ticks.tick() => true,
+                _ = changes.changed() => {
+                    sleep(LOOK_PAUSE).await;
+                    false
+                }
+            };
+        }
+    }
+
+    /// Sends only the parts that are not as this browser has them.
+    async fn send(&mut self, patches: Vec<Patch>, cursor: String) -> bool {
+        let fresh: Vec<Patch> = patches
+            .into_iter()
+            .filter(|patch| {
+                let digest = Digest::of_bytes(patch.html.as_bytes());
+                matches!(patch.mode, Mode::Prepend) || self.sent.insert(patch.target, digest) != Some(digest)
+            })
+            .collect();
+        let last = fresh.len();
+        for (index, patch) in fresh.into_iter().enumerate() {
+            let data = serde_json::to_string(&patch).unwrap_or_default();
+            let mut event = Event::default().event("patch").data(data);
+            // The cursor moves when everything up to it is there.
+            if index + 1 == last {
+                event = event.id(cursor.clone());
+            }
+            if self.messages.send(event).await.is_err() {
+                return false;
+            }
+        }
+        self.cursor = cursor;
+        true
+    }
+
+    /// Says that the stream lives; `false` when the session does not.
+    async fn tick(&self, healthy: bool) -> bool {
+        let now = self.app.clock.now();
+        let stands = match (&self.token.0, self.app.db.acquire().await) {
+            (Some(token), Ok(mut conn)) => {
+                operators::session_stands(&mut conn, *token, now, now - IDLE_MAX)
+                    .await
+                    // A database that is away ends no session.
+                    .unwrap_or(true)
+            }
+            (Some(_), Err(_)) => true,
+            (None, _) => false,
+        };
+        let event = match stands {
+            true => {
+                let now = now.to_rfc3339_opts(SecondsFormat::Millis, true);
+                let data = json!({"now": now, "after": self.cursor, "database": healthy});
+                Event::default().event("tick").data(data.to_string())
+            }
+            false => Event::default().event("gone").data("{}"),
+        };
+        self.messages.send(event).await.is_ok() && stands
+    }
+
+    async fn look(&self) -> Result<Found, WebError> {
+        match &self.scope {
+            Scope::Incident { id, filter, rows } => self.look_at_incident(*id, filter, *rows).await,
+            Scope::Approval(id) => self.look_at_approval(*id).await,
+            Scope::Run(id) => self.look_at_run(*id).await,
+            Scope::List(query) => self.look_at_list(Some(query)).await,
+            Scope::Inbox => self.look_at_list(None).await,
+        }
+    }
+
+    fn seq(&self) -> i64 {
+        self.cursor.parse().unwrap_or(0)
+    }
+
+    /// Whether an incident has an event this browser has not seen: one cheap question a wake-up.
+    async fn has_news(&self, incident: IncidentId) -> Result<bool, WebError> {
+        let mut conn = self.app.db.acquire().await.map_err(StoreError::from)?;
+        let news = events::list_after(&mut conn, incident, self.seq(), 1).await?;
+        Ok(!news.is_empty())
+    }
+
+    async fn look_at_incident(&self, id: IncidentId, filter: &Filter, rows: bool) -> Result<Found, WebError> {
+        if !self.has_news(id).await? {
+            return Ok(Found::Nothing);
+        }
+        let now = self.app.clock.now();
+        let mut tx = store::begin_reading(&self.app.db).await?;
+        let news = events::list_after(&mut tx, id, self.seq(), ROWS_MAX).await?;
+        if news.len() as i64 >= ROWS_MAX {
+            return Ok(Found::TooMuch);
+        }
+        let Some((sections, seq)) = incident_page::sections(&mut tx, id, &self.me, filter, now).await? else {
+            return Ok(Found::NotThere);
+        };
+        let pending = page::pending(&mut tx).await?;
+        drop(tx);
+        let mut patches: Vec<Patch> = sections
+            .rendered()?
+            .into_iter()
+            .map(|(target, html)| morph(target, html))
+            .collect();
+        if rows {
+            let mut html = String::new();
+            for recorded in news.iter().rev().filter(|recorded| filter.shows(&recorded.event)) {
+                html.push_str(&EventRow::of(recorded, now).render()?);
+            }
+            if !html.is_empty() {
+                patches.push(Patch {
+                    target: "events",
+                    mode: Mode::Prepend,
+                    html,
+                });
+            }
+        }
+        let timeline = sections.timeline.timeline;
+        patches.push(morph("chips", ChipsPart { timeline }.render()?));
+        patches.push(self.waiting(&pending));
+        Ok(Found::Patches {
+            patches,
+            cursor: seq.to_string(),
+        })
+    }
+
+    async fn look_at_approval(&self, id: ApprovalId) -> Result<Found, WebError> {
+        let incident = {
+            let mut conn = self.app.db.acquire().await.map_err(StoreError::from)?;
+            approvals::find(&mut conn, id)
+                .await?
+                .map(|approval| approval.incident)
+        };
+        let Some(incident) = incident else {
+            return Ok(Found::NotThere);
+        };
+        if !self.has_news(incident).await? {
+            return Ok(Found::Nothing);
+        }
+        let now = self.app.clock.now();
+        let mut tx = store::begin_reading(&self.app.db).await?;
+        let Some((record, seq)) = approval_pages::load(&mut tx, id, now).await? else {
+            return Ok(Found::NotThere);
+        };
+        let pending = page::pending(&mut tx).await?;
+        drop(tx);
+        let mut patches = vec![
+            morph("facts", ApprovalFacts::of(&record, now).render()?),
+            self.waiting(&pending),
+        ];
+        if super::view::approval::DecisionForm::of(&record, &self.me, seq, now).is_none() {
+            // Nothing can be decided any more: the form goes, even from under a finger.
+            patches.push(morph("decision", String::new()));
+        }
+        Ok(Found::Patches {
+            patches,
+            cursor: seq.to_string(),
+        })
+    }
+
+    async fn look_at_run(&self, id: RunId) -> Result<Found, WebError> {
+        let incident = {
+            let mut conn = self.app.db.acquire().await.map_err(StoreError::from)?;
+            runs::find(&mut conn, id).await?.map(|run| run.incident)
+        };
+        let Some(incident) = incident else {
+            return Ok(Found::NotThere);
+        };
+        if !self.has_news(incident).await? {
+            return Ok(Found::Nothing);
+        }
+        let now = self.app.clock.now();
+        let mut tx = store::begin_reading(&self.app.db).await?;
+        let incident = store::incidents::find(&mut tx, incident).await?;
+        let (Some(record), Some(incident)) = (run_pages::load(&mut tx, id).await?, incident) else {
+            return Ok(Found::NotThere);
+        };
+        let part = RunPart {
+            run: RunView::of(&record, now),
+            may_act: self.me.role >= Role::Responder,
+        };
+        Ok(Found::Patches {
+            patches: vec![morph("run", part.render()?)],
+            cursor: incident.last_seq.to_string(),
+        })
+    }
+
+    async fn look_at_list(&self, query: Option<&list_page::ListQuery>) -> Result<Found, WebError> {
+        let now = self.app.clock.now();
+        let mut conn = self.app.db.acquire().await.map_err(StoreError::from)?;
+        if list_page::cursor(&mut conn).await? == self.cursor {
+            return Ok(Found::Nothing);
+        }
+        drop(conn);
+        let mut tx = store::begin_reading(&self.app.db).await?;
+        let cursor = list_page::cursor(&mut tx).await?;
+        let pending = page::pending(&mut tx).await?;
+        let mut patches = vec![self.waiting(&pending)];
+        match query {
+            Some(query) => {
+                let (needs, list) = list_page::load(&mut tx, &self.me, query, now).await?;
+                patches.push(morph("needs", needs.render()?));
+                patches.push(morph("list", list.render()?));
+            }
+            None => {
+                let lines = approval_pages::lines(&mut tx, now).await?;
+                patches.push(morph("inbox", Inbox::of(&lines, &self.me, now).render()?));
+            }
+        }
+        Ok(Found::Patches { patches, cursor })
+    }
+
+    fn waiting(&self, pending: &[approvals::ApprovalLine]) -> Patch {
+        Patch {
+            target: "waiting",
+            mode: Mode::Count,
+            html: page::waiting(pending, &self.me).to_string(),
+        }
+    }
+}
+
+fn morph(target: &'static str, html: String) -> Patch {
+    Patch {
+        target,
+        mode: Mode::Morph,
+        html,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_known_scopes_are_watched() {
+        let scope = |text: &str| {
+            Scope::read(&LiveQuery {
+                scope: text.to_owned(),
+                after: String::new(),
+                show: String::new(),
+                state: String::new(),
+                rows: String::new(),
+            })
+        };
+        for good in ["incident:204", "approval:7", "run:3", "incidents", "approvals"] {
+            assert!(scope(good).is_some(), "{good}");
+        }
+        for bad in ["", "incident", "incident:x", "incident:", "nonsense:1"] {
+            assert!(scope(bad).is_none(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! What every page of a signed-in person asks besides its subject.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use super::{
+    error::WebError,
+    state::AppState,
+    view::layout::{Frame, Place},
+};
+use crate::{
+    domain::{approval::may_decide, operator::Operator},
+    store::{StoreError, approvals, approvals::ApprovalLine},
+};
+
+/// Pending requests that are looked at for the number in the navigation.
+const WAITING_MAX: i64 = 100;
+
+/// The frame of a page, with the number of decisions that wait for this person.
+pub async fn frame(
+    app: &AppState,
+    conn: &mut PgConnection,
+    me: &Operator,
+    title: impl Into<String>,
+    place: Place,
+    now: DateTime<Utc>,
+) -> Result<Frame, WebError> {
+    let pending = pending(conn).await?;
+    let mut frame = Frame::bare(title, Some(me), now);
+    frame.place = place;
+    frame.waiting = waiting(&pending, me);
+    frame.faults = app.faults.list();
+    Ok(frame)
+}
+
+/// The pending requests.
+pub async fn pending(conn: &mut PgConnection) -> Result<Vec<ApprovalLine>, StoreError> {
+    approvals::list_lines(conn, None, WAITING_MAX).await
+}
+
+/// How many of them this person may decide.
+pub fn waiting(pending: &[ApprovalLine], me: &Operator) -> usize {
+    pending
+        .iter()
+        .filter(|line| may_decide(&line.rule, me, line.requester).is_ok())
+        .count()
+}

@@ -1,0 +1,75 @@
+//! What every handler can reach.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use sqlx::PgPool;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::{password::Passwords, throttle::Throttle};
+use crate::{clock::Clock, store::wake::Wake};
+
+/// Live streams at once in one process; each holds memory and a connection of the server, none of the pool's.
+pub const LIVE_STREAMS_MAX: usize = 512;
+
+/// The state of the web room; clones share it.
+#[derive(Clone)]
+pub struct AppState {
+    /// The pool of the pages.
+    pub db: PgPool,
+    /// The time.
+    pub clock: Clock,
+    /// Tells workers and open pages that something changed.
+    pub wake: Wake,
+    /// Hashes and checks passwords, a few at a time.
+    pub passwords: Passwords,
+    /// Slows down guessing.
+    pub throttle: Throttle,
+    /// Places for live streams.
+    pub streams: Arc<Semaphore>,
+    /// What is wrong with the runbook and target files, for the banner.
+    pub faults: Faults,
+    /// The address people use; decides whether cookies are for https only, and is a trusted origin behind a proxy.
+    pub public_url: Option<Url>,
+    /// Ends live streams when the process is to stop.
+    pub stopping: CancellationToken,
+}
+
+impl AppState {
+    /// A state over these doors; everything else begins empty.
+    pub fn new(db: PgPool, clock: Clock, wake: Wake) -> Self {
+        Self {
+            db,
+            clock,
+            wake,
+            passwords: Passwords::default(),
+            throttle: Throttle::default(),
+            streams: Arc::new(Semaphore::new(LIVE_STREAMS_MAX)),
+            faults: Faults::default(),
+            public_url: None,
+            stopping: CancellationToken::new(),
+        }
+    }
+
+    /// Whether browsers reach us by https, as far as we were told.
+    pub fn is_https(&self) -> bool {
+        self.public_url.as_ref().is_some_and(|url| url.scheme() == "https")
+    }
+}
+
+/// The faults of the catalogue as it was last read; whoever reads it replaces them.
+#[derive(Clone, Debug, Default)]
+pub struct Faults(Arc<RwLock<Vec<String>>>);
+
+impl Faults {
+    /// Says what is wrong now; nothing, when the list is empty.
+    pub fn replace(&self, faults: Vec<String>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = faults;
+    }
+
+    /// What is wrong now.
+    pub fn list(&self) -> Vec<String> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

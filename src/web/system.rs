@@ -1,0 +1,88 @@
+//! How Muster itself is: what was looked at, and what it means.
+
+use askama::Template;
+use axum::{extract::State, response::Html};
+use chrono::TimeDelta;
+
+use super::{
+    error::WebError,
+    page,
+    session::Viewer,
+    state::AppState,
+    view::{
+        format,
+        layout::Place,
+        parts::Badge,
+        system::{Check, SystemPage},
+    },
+};
+use crate::store::{self, deliveries, queue};
+
+/// `GET /system`
+pub async fn show(State(app): State<AppState>, Viewer(me): Viewer) -> Result<Html<String>, WebError> {
+    let now = app.clock.now();
+    let mut tx = store::begin_reading(&app.db).await?;
+    let frame = page::frame(&app, &mut tx, &me, "System", Place::System, now).await?;
+    let ok = || Badge::new("done", "check", "OK");
+    let late = || Badge::new("sev3", "triangle", "Look");
+    let mut checks = vec![Check {
+        name: "Database",
+        badge: ok(),
+        words: "answers".to_owned(),
+    }];
+    let next = queue::next_due(&mut tx).await?;
+    let overdue = next.map(|due| now - due).filter(|late| *late > TimeDelta::seconds(5));
+    let live = format::count(queue::count(&mut tx).await?, "live run", "live runs");
+    checks.push(match overdue {
+        None => Check {
+            name: "Workers",
+            badge: ok(),
+            words: live,
+        },
+        Some(by) => Check {
+            name: "Workers",
+            badge: late(),
+            words: format!(
+                "{live}; one is due since {} and nobody has taken it: is a worker running?",
+                format::length(by)
+            ),
+        },
+    });
+    let alerts = deliveries::count_alerts_since(&mut tx, now - TimeDelta::hours(24)).await?;
+    checks.push(Check {
+        name: "Intake",
+        badge: ok(),
+        words: format!("{} in 24 h", format::count(alerts, "alert", "alerts")),
+    });
+    let faults = app.faults.list();
+    checks.push(match faults.len() {
+        0 => Check {
+            name: "Runbook and target files",
+            badge: ok(),
+            words: "no fault".to_owned(),
+        },
+        n => Check {
+            name: "Runbook and target files",
+            badge: late(),
+            words: format!(
+                "{}; see the top of the page",
+                format::count(n as i64, "fault", "faults")
+            ),
+        },
+    });
+    let open = super::state::LIVE_STREAMS_MAX - app.streams.available_permits();
+    checks.push(Check {
+        name: "Live pages",
+        badge: ok(),
+        words: format!(
+            "{} open on this replica",
+            format::count(open as i64, "stream", "streams")
+        ),
+    });
+    let page = SystemPage {
+        frame,
+        checks,
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    Ok(Html(page.render()?))
+}

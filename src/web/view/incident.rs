@@ -1,0 +1,559 @@
+//! The page of one incident: head, what waits for a decision, what can be done, runs, alerts, timeline. Each section
+//! is a template of its own, so that the page and a live patch show the same thing.
+
+use std::collections::BTreeSet;
+
+use askama::{Template, filters::HtmlSafe};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
+
+use super::{
+    format,
+    layout::Frame,
+    parts::{Ago, At, Badge, Hidden, Said, ago, at, hidden, said},
+    run::{Ask, RunRecord, RunRow, RunView, StartForm},
+    text,
+    timeline::{Moment, Timeline, moment},
+};
+use crate::{
+    domain::{
+        approval::may_decide,
+        incident::{IncidentState, Severity},
+        operator::{Operator, Role},
+    },
+    store::{
+        alerts::MemberAlert,
+        approvals::Approval,
+        incidents::{Incident, Match},
+        runbooks::Version,
+        runs::RunLine,
+    },
+};
+
+/// Alerts on the page.
+pub const ALERTS_MAX: i64 = 200;
+/// Firing alerts that are not folded away.
+const ALERTS_OPEN: usize = 20;
+
+/// Everything known of an incident at one moment.
+#[derive(Clone, Debug)]
+pub struct IncidentRecord {
+    /// The incident.
+    pub incident: Incident,
+    /// Its alerts.
+    pub members: Vec<MemberAlert>,
+    /// The runbooks that matched, each with its version.
+    pub matches: Vec<(Match, Option<Version>)>,
+    /// Requests for a decision that are pending.
+    pub approvals: Vec<(Approval, i64)>,
+    /// Runs that are going on.
+    pub live_runs: Vec<RunRecord>,
+    /// Runs that are over.
+    pub past_runs: Vec<RunLine>,
+    /// Labels and annotations that inputs are taken from.
+    pub context: Value,
+}
+
+/// The page.
+#[derive(Clone, Debug, Template)]
+#[template(path = "incident/show.html")]
+pub struct IncidentPage {
+    /// The frame.
+    pub frame: Frame,
+    /// Number of the incident.
+    pub id: i64,
+    /// Its sections.
+    pub sections: Sections,
+    /// Hidden fields of the note form.
+    pub note: Hidden,
+}
+
+/// The sections that live updates replace.
+#[derive(Clone, Debug)]
+pub struct Sections {
+    /// Head.
+    pub head: Head,
+    /// What waits for a decision.
+    pub decisions: Decisions,
+    /// What can be done.
+    pub actions: Actions,
+    /// Runbooks and runs.
+    pub runs: Runs,
+    /// Alerts.
+    pub alerts: Alerts,
+    /// The timeline.
+    pub timeline: TimelineSection,
+}
+
+impl Sections {
+    /// The sections as this person sees them.
+    pub fn of(record: &IncidentRecord, timeline: Timeline, me: &Operator, now: DateTime<Utc>) -> Self {
+        Self {
+            head: Head::of(&record.incident, now),
+            decisions: Decisions::of(record, me, now),
+            actions: Actions::of(record, me),
+            runs: Runs::of(record, me, now),
+            alerts: Alerts::of(&record.members, record.incident.truncated_alerts, now),
+            timeline: TimelineSection { timeline },
+        }
+    }
+
+    /// Each section's place on the page and its HTML, the timeline's rows apart.
+    pub fn rendered(&self) -> Result<Vec<(&'static str, String)>, askama::Error> {
+        Ok(vec![
+            ("head", self.head.render()?),
+            ("decisions", self.decisions.render()?),
+            ("actions", self.actions.render()?),
+            ("runs", self.runs.render()?),
+            ("alerts", self.alerts.render()?),
+        ])
+    }
+}
+
+/// `INC-204`
+pub fn key(id: i64) -> String {
+    format!("INC-{id}")
+}
+
+/// What is wrong, how bad, who has it.
+#[derive(Clone, Debug, Template)]
+#[template(path = "incident/_head.html")]
+pub struct Head {
+    key: String,
+    severity: Badge,
+    state: Badge,
+    title: Said,
+    /// `Opened 4 min ago`, `Acknowledged by Ana 3 min ago` …
+    moments: Vec<Moment>,
+    source: Said,
+    receiver: Said,
+    recovering: Option<Ago>,
+    reopened: Option<String>,
+    recurrence: Option<i64>,
+}
+
+impl HtmlSafe for Head {}
+
+impl Head {
+    fn of(incident: &Incident, now: DateTime<Utc>) -> Self {
+        let mut moments = vec![moment("Opened", None, incident.opened_at, now)];
+        if incident.opened_at - incident.detected_at > TimeDelta::seconds(5) {
+            moments.insert(0, moment("Began", None, incident.detected_at, now));
+        }
+        if let Some(at) = incident.acknowledged_at {
+            let who = incident.acknowledged_by.as_deref();
+            moments.push(moment("Acknowledged", who, at, now));
+        }
+        for (words, at) in [
+            ("Mitigated", incident.mitigated_at),
+            ("Resolved", incident.resolved_at),
+            ("Closed", incident.closed_at),
+        ] {
+            if let Some(at) = at {
+                moments.push(moment(words, None, at, now));
+            }
+        }
+        let times = |n: i32| format::count(i64::from(n), "time", "times");
+        Self {
+            key: key(incident.id.0),
+            severity: incident.severity.into(),
+            state: incident.state.into(),
+            title: said(&incident.title),
+            moments,
+            source: said(&incident.source),
+            receiver: said(&incident.receiver),
+            recovering: incident
+                .recover_due
+                .filter(|_| incident.state.is_open())
+                .map(|due| ago(due, now)),
+            reopened: (incident.reopened > 0).then(|| times(incident.reopened)),
+            recurrence: incident.recurrence_of,
+        }
+    }
+}
+
+/// What waits for a person.
+#[derive(Clone, Debug, Template)]
+#[template(path = "incident/_decisions.html")]
+pub struct Decisions {
+    gates: Vec<GateCard>,
+    asks: Vec<AskCard>,
+    may_act: bool,
+    is_approver: bool,
+    is_open: bool,
+}
+
+impl HtmlSafe for Decisions {}
+
+/// A gate that waits.
+#[derive(Clone, Debug)]
+pub struct GateCard {
+    /// Its page.
+    pub href: String,
+    /// What is asked.
+    pub title: Said,
+    /// What people will notice.
+    pub impact: Said,
+    /// What it acts on.
+    pub targets: Vec<Said>,
+    /// `1 of 2`
+    pub given: String,
+    /// When it lapses.
+    pub decide_by: Ago,
+    /// Why this person may not decide.
+    pub refusal: Option<String>,
+}
+
+/// A step that waits for a person.
+#[derive(Clone, Debug)]
+pub struct AskCard {
+    /// The run.
+    pub run: i64,
+    /// What the runbook is called.
+    pub title: Said,
+    /// What is asked.
+    pub ask: Ask,
+    /// Hidden fields.
+    pub hidden: Hidden,
+}
+
+impl Decisions {
+    fn of(record: &IncidentRecord, me: &Operator, now: DateTime<Utc>) -> Self {
+        let gates = record
+            .approvals
+            .iter()
+            .map(|(approval, given)| {
+                let targets: BTreeSet<&str> = approval
+                    .bound
+                    .steps
+                    .iter()
+                    .filter(|step| step.changes)
+                    .map(|step| step.request.target.as_str())
+                    .collect();
+                GateCard {
+                    href: format!("/approvals/{}", approval.id),
+                    title: said(&approval.title),
+                    impact: said(&approval.impact),
+                    targets: targets.into_iter().map(said).collect(),
+                    given: format!("{given} of {}", approval.rule.approvals),
+                    decide_by: ago(approval.decide_by, now),
+                    refusal: may_decide(&approval.rule, me, approval.requester)
+                        .err()
+                        .map(|refusal| refusal.to_string()),
+                }
+            })
+            .collect();
+        let asks = record
+            .live_runs
+            .iter()
+            .filter_map(|run| {
+                let view = RunView::of(run, now);
+                Some(AskCard {
+                    run: view.id,
+                    title: view.title,
+                    ask: view.asks?,
+                    hidden: hidden(None),
+                })
+            })
+            .collect();
+        Self {
+            gates,
+            asks,
+            may_act: me.role >= Role::Responder,
+            is_approver: me.role >= Role::Approver,
+            is_open: record.incident.state.is_open(),
+        }
+    }
+}
+
+/// What a person can do with the incident; one thing first.
+#[derive(Clone, Debug, Template)]
+#[template(path = "incident/_actions.html")]
+pub struct Actions {
+    id: i64,
+    may_act: bool,
+    may_acknowledge: bool,
+    may_mitigate: bool,
+    may_resolve: bool,
+    may_close: bool,
+    /// Why it should not be resolved yet.
+    warnings: Vec<String>,
+    /// Why it cannot be resolved yet.
+    blocked: Option<String>,
+    /// The other severities.
+    severities: Vec<(i16, String)>,
+    seen: i64,
+}
+
+impl HtmlSafe for Actions {}
+
+impl Actions {
+    fn of(record: &IncidentRecord, me: &Operator) -> Self {
+        let incident = &record.incident;
+        let state = incident.state;
+        let firing = record
+            .members
+            .iter()
+            .filter(|member| member.ends_at.is_none())
+            .count();
+        let mut warnings = Vec::new();
+        if firing > 0 {
+            warnings.push(match firing {
+                1 => "1 alert still fires".to_owned(),
+                n => format!("{n} alerts still fire"),
+            });
+        }
+        if incident.truncated_alerts > 0 {
+            warnings.push(format!(
+                "the sender left {} out of its list",
+                format::count(i64::from(incident.truncated_alerts), "alert", "alerts")
+            ));
+        }
+        Self {
+            id: incident.id.0,
+            may_act: me.role >= Role::Responder,
+            may_acknowledge: state == IncidentState::Triggered,
+            may_mitigate: matches!(state, IncidentState::Triggered | IncidentState::Acknowledged),
+            may_resolve: state.is_open(),
+            may_close: state == IncidentState::Resolved,
+            warnings,
+            blocked: (!record.live_runs.is_empty())
+                .then(|| "A run is still going. Stop it or let it end, then resolve.".to_owned()),
+            severities: Severity::ALL
+                .into_iter()
+                .filter(|severity| *severity != incident.severity)
+                .map(|severity| (severity.number(), severity.to_string()))
+                .collect(),
+            seen: incident.last_seq,
+        }
+    }
+
+    /// The hidden fields of one form.
+    fn hidden(&self) -> Hidden {
+        hidden(Some(self.seen))
+    }
+
+    /// Which act comes first: `acknowledge`, `mitigate`, `resolve`, `close` or none.
+    fn first(&self) -> &'static str {
+        if self.may_acknowledge {
+            "acknowledge"
+        } else if self.may_mitigate {
+            "mitigate"
+        } else if self.may_resolve {
+            "resolve"
+        } else if self.may_close {
+            "close"
+        } else {
+            ""
+        }
+    }
+}
+
+/// Which runbooks apply, and what runs.
+#[derive(Clone, Debug, Template)]
+#[template(path = "incident/_runs.html")]
+pub struct Runs {
+    id: i64,
+    live: Vec<RunView>,
+    matches: Vec<MatchCard>,
+    past: Vec<RunRow>,
+    may_act: bool,
+    is_open: bool,
+}
+
+impl HtmlSafe for Runs {}
+
+/// A runbook that matched, and why.
+#[derive(Clone, Debug)]
+pub struct MatchCard {
+    /// Its page.
+    pub href: String,
+    /// What it is called.
+    pub title: Said,
+    /// When to use it and what it does.
+    pub summary: Said,
+    /// Number of the version.
+    pub number: i32,
+    /// The line that holds, matcher by matcher: the matcher and the value it met.
+    pub because: Vec<(Said, Said)>,
+    /// What starts it.
+    pub form: Option<StartForm>,
+}
+
+impl Runs {
+    fn of(record: &IncidentRecord, me: &Operator, now: DateTime<Utc>) -> Self {
+        let id = record.incident.id.0;
+        let matches = record
+            .matches
+            .iter()
+            .map(|(found, version)| {
+                let line = found
+                    .report
+                    .matched_line
+                    .and_then(|line| found.report.lines.get(line));
+                MatchCard {
+                    href: format!("/runbooks/{}", found.slug),
+                    title: said(&found.title),
+                    summary: said(
+                        version
+                            .as_ref()
+                            .map_or("", |version| version.runbook.summary.as_str()),
+                    ),
+                    number: found.number,
+                    because: line.map_or_else(Vec::new, |line| {
+                        line.matchers
+                            .iter()
+                            .map(|matcher| (said(&matcher.matcher), said(&matcher.actual)))
+                            .collect()
+                    }),
+                    form: version
+                        .as_ref()
+                        .map(|version| StartForm::of(id, version, &record.context)),
+                }
+            })
+            .collect();
+        Self {
+            id,
+            live: record
+                .live_runs
+                .iter()
+                .map(|run| RunView::of(run, now))
+                .collect(),
+            matches,
+            past: record
+                .past_runs
+                .iter()
+                .map(|line| RunRow::of(line, now))
+                .collect(),
+            may_act: me.role >= Role::Responder,
+            is_open: record.incident.state.is_open(),
+        }
+    }
+}
+
+/// The alerts.
+#[derive(Clone, Debug, Template)]
+#[template(path = "incident/_alerts.html")]
+pub struct Alerts {
+    firing: Vec<AlertRow>,
+    more_firing: Vec<AlertRow>,
+    resolved: Vec<AlertRow>,
+    common: Vec<(Said, Said)>,
+    truncated: i32,
+    is_cut: bool,
+}
+
+impl HtmlSafe for Alerts {}
+
+/// One alert.
+#[derive(Clone, Debug, Template)]
+#[template(path = "incident/_alert.html")]
+pub struct AlertRow {
+    /// Its number.
+    pub id: i64,
+    /// What people call it.
+    pub title: Said,
+    /// How it stands.
+    pub badge: Badge,
+    /// What it says.
+    pub summary: Said,
+    /// Labels that not all alerts here share.
+    pub labels: Vec<(Said, Said)>,
+    /// When it began.
+    pub started: Ago,
+    /// When it ended.
+    pub ended: Option<At>,
+    /// Where to look further: words and address.
+    pub links: Vec<(&'static str, String)>,
+    /// Why it is here.
+    pub reason: Said,
+}
+
+impl HtmlSafe for AlertRow {}
+
+impl Alerts {
+    fn of(members: &[MemberAlert], truncated: i32, now: DateTime<Utc>) -> Self {
+        let common: Vec<(&String, &String)> = match members {
+            [first, rest @ ..] => first
+                .labels
+                .0
+                .iter()
+                .filter(|(name, value)| rest.iter().all(|member| member.labels.0.get(*name) == Some(*value)))
+                .collect(),
+            [] => Vec::new(),
+        };
+        let row = |member: &MemberAlert| AlertRow::of(member, &common, now);
+        let mut firing: Vec<AlertRow> = members
+            .iter()
+            .filter(|member| member.ends_at.is_none())
+            .map(row)
+            .collect();
+        let more_firing = firing.split_off(firing.len().min(ALERTS_OPEN));
+        Self {
+            firing,
+            more_firing,
+            resolved: members
+                .iter()
+                .filter(|member| member.ends_at.is_some())
+                .map(row)
+                .collect(),
+            truncated,
+            is_cut: members.len() as i64 >= ALERTS_MAX,
+            common: common
+                .iter()
+                .map(|(name, value)| (said(name), said(value)))
+                .collect(),
+        }
+    }
+}
+
+impl AlertRow {
+    fn of(member: &MemberAlert, common: &[(&String, &String)], now: DateTime<Utc>) -> Self {
+        let annotation = |name: &str| member.annotations.get(name);
+        let summary = [annotation("summary"), annotation("description"), annotation("message")]
+            .into_iter()
+            .find(|text| !text.is_empty())
+            .unwrap_or_default();
+        let links = [
+            ("Source", member.generator_url.as_str()),
+            ("Runbook", annotation("runbook_url")),
+            ("Dashboard", annotation("dashboard_url")),
+        ]
+        .into_iter()
+        .filter_map(|(words, address)| Some((words, text::link(address)?)))
+        .collect();
+        Self {
+            id: member.alert_id,
+            title: said(match member.title.as_str() {
+                "" => "Alert without labels",
+                title => title,
+            }),
+            badge: match member.ends_at {
+                None => Badge::new("sev1", "bell", "Firing"),
+                Some(_) => Badge::new("done", "check", "Resolved"),
+            },
+            summary: said(&text::cut(summary, 500)),
+            labels: member
+                .labels
+                .0
+                .iter()
+                .filter(|pair| *pair.0 != "alertname" && !common.contains(pair))
+                .map(|(name, value)| (said(name), said(value)))
+                .collect(),
+            started: ago(member.starts_at, now),
+            ended: member.ends_at.map(|end| at(end, now)),
+            links,
+            reason: said(&member.reason),
+        }
+    }
+}
+
+/// The timeline with its chips.
+#[derive(Clone, Debug, Template)]
+#[template(path = "incident/_timeline.html")]
+pub struct TimelineSection {
+    /// What it shows.
+    pub timeline: Timeline,
+}
+
+impl HtmlSafe for TimelineSection {}

@@ -1,0 +1,189 @@
+//! The list of incidents, and what needs this person.
+
+use askama::{Template, filters::HtmlSafe};
+use chrono::{DateTime, Utc};
+
+use super::{
+    format,
+    incident::key,
+    layout::Frame,
+    parts::{Ago, Badge, Said, ago, said},
+};
+use crate::{
+    domain::{
+        approval::may_decide,
+        operator::{Operator, Role},
+    },
+    store::{approvals::ApprovalLine, incidents::IncidentLine, runs::Awaiting},
+};
+
+/// Rows on a page.
+pub const ROWS_MAX: usize = 50;
+
+/// The page.
+#[derive(Clone, Debug, Template)]
+#[template(path = "incidents/list.html")]
+pub struct ListPage {
+    /// The frame.
+    pub frame: Frame,
+    /// What needs this person.
+    pub needs: Needs,
+    /// The rows.
+    pub list: List,
+    /// Whether incidents that are over are shown too.
+    pub all: bool,
+}
+
+/// What needs this person.
+#[derive(Clone, Debug, Template)]
+#[template(path = "incidents/_needs.html")]
+pub struct Needs {
+    items: Vec<Need>,
+}
+
+impl HtmlSafe for Needs {}
+
+/// One thing that needs this person.
+#[derive(Clone, Debug)]
+pub struct Need {
+    /// What kind of thing.
+    pub badge: Badge,
+    /// Where it is done.
+    pub href: String,
+    /// What is asked.
+    pub title: Said,
+    /// Of which incident.
+    pub incident: String,
+    /// Since or until when.
+    pub when: Ago,
+    /// `since` or `lapses`
+    pub word: &'static str,
+}
+
+impl Needs {
+    /// Gates this person may decide, soonest to lapse first; then steps that wait for any responder.
+    pub fn of(approvals: &[ApprovalLine], waiting: &[Awaiting], me: &Operator, now: DateTime<Utc>) -> Self {
+        let gates = approvals
+            .iter()
+            .filter(|line| may_decide(&line.rule, me, line.requester).is_ok())
+            .map(|line| Need {
+                badge: Badge::new("gate", "lock", "Decide"),
+                href: format!("/approvals/{}", line.id),
+                title: said(&line.title),
+                incident: key(line.incident.0),
+                when: ago(line.decide_by, now),
+                word: "lapses",
+            });
+        let steps = waiting
+            .iter()
+            .filter(|_| me.role >= Role::Responder)
+            .map(|line| Need {
+                badge: match line.unknown {
+                    true => Badge::new("unknown", "question", "Outcome unknown"),
+                    false => Badge::new("gate", "person", "By hand"),
+                },
+                href: format!("/incidents/{}#ask-{}-{}", line.incident, line.run, line.step),
+                title: said(&line.step),
+                incident: key(line.incident.0),
+                when: ago(line.since, now),
+                word: "since",
+            });
+        Self {
+            items: gates.chain(steps).collect(),
+        }
+    }
+}
+
+/// The rows, or why there are none.
+#[derive(Clone, Debug, Template)]
+#[template(path = "incidents/_rows.html")]
+pub struct List {
+    rows: Vec<Row>,
+    older: Option<String>,
+    newest: Option<String>,
+    empty: Vec<String>,
+    all: bool,
+}
+
+impl HtmlSafe for List {}
+
+/// One incident.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Its number.
+    pub id: i64,
+    /// `INC-204`
+    pub key: String,
+    /// How bad.
+    pub severity: Badge,
+    /// How it stands.
+    pub state: Badge,
+    /// What it is called.
+    pub title: Said,
+    /// Who has it.
+    pub owner: Option<Said>,
+    /// When it was opened.
+    pub opened: Ago,
+    /// How long it took, once it is over.
+    pub took: Option<String>,
+    /// What runs.
+    pub running: Option<Said>,
+    /// How many decisions wait.
+    pub waiting: Option<String>,
+    /// How many alerts fire.
+    pub firing: Option<String>,
+    /// Where it came from.
+    pub source: Said,
+}
+
+impl List {
+    /// The rows from one more line than is shown. `empty` are the sentences shown when there is none.
+    pub fn of(
+        lines: &[IncidentLine],
+        all: bool,
+        before: Option<i64>,
+        empty: Vec<String>,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let base = if all { "/incidents?state=all" } else { "/incidents" };
+        let rows: Vec<Row> = lines
+            .iter()
+            .take(ROWS_MAX)
+            .map(|line| Row::of(line, now))
+            .collect();
+        let join = if all { "&" } else { "?" };
+        Self {
+            older: (lines.len() > ROWS_MAX).then(|| {
+                let last = rows.last().map_or(0, |row| row.id);
+                format!("{base}{join}before={last}")
+            }),
+            newest: before.map(|_| base.to_owned()),
+            rows,
+            empty,
+            all,
+        }
+    }
+}
+
+impl Row {
+    fn of(line: &IncidentLine, now: DateTime<Utc>) -> Self {
+        let incident = &line.incident;
+        Self {
+            id: incident.id.0,
+            key: key(incident.id.0),
+            severity: incident.severity.into(),
+            state: incident.state.into(),
+            title: said(&incident.title),
+            owner: incident.acknowledged_by.as_deref().map(said),
+            opened: ago(incident.opened_at, now),
+            took: incident
+                .resolved_at
+                .map(|end| format::length(end - incident.opened_at)),
+            running: line.running.as_deref().map(said),
+            waiting: (line.pending_approvals > 0)
+                .then(|| format::count(line.pending_approvals, "decision waits", "decisions wait")),
+            firing: (line.firing > 0).then(|| format::count(line.firing, "alert fires", "alerts fire")),
+            source: said(&incident.source),
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! What the pages show: one struct a page or part, holding values ready to be shown, each with its template under
+//! `templates/`. Built from domain types without asking anything.
+
+pub mod format;
+pub mod parts;
+pub mod text;
+
+pub mod layout;
+
+pub mod error;
+pub mod sign_in;
+
+pub mod incidents;
+
+pub mod incident;
+pub mod timeline;
+
+pub mod run;
+pub mod step;
+
+pub mod approval;
+
+pub mod runbook;
+
+pub mod delivery;
+pub mod system;

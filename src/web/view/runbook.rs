@@ -1,0 +1,227 @@
+//! The library and the page of one runbook.
+
+use askama::Template;
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use super::{
+    format,
+    layout::Frame,
+    parts::{Ago, At, Badge, Said, ago, at, said},
+    run::RunRow,
+    step::StepPlan,
+};
+use crate::{
+    domain::runbook::StartMode,
+    store::{
+        runbooks::{Version, VersionLine},
+        runs::{Record, RunLine},
+    },
+};
+
+/// The library.
+#[derive(Clone, Debug, Template)]
+#[template(path = "runbook/list.html")]
+pub struct LibraryPage {
+    /// The frame.
+    pub frame: Frame,
+    /// The runbooks.
+    pub rows: Vec<LibraryRow>,
+}
+
+/// One runbook.
+#[derive(Clone, Debug)]
+pub struct LibraryRow {
+    /// Its slug.
+    pub slug: String,
+    /// What it is called.
+    pub title: Said,
+    /// When to use it and what it does.
+    pub summary: Said,
+    /// Number of the current version.
+    pub number: i32,
+    /// How it starts.
+    pub start: &'static str,
+    /// How its runs went.
+    pub record: String,
+    /// When it ran last.
+    pub last: Option<Ago>,
+    /// How many steps.
+    pub steps: String,
+    /// The team that keeps it.
+    pub owner: Option<String>,
+}
+
+/// How a runbook starts, in words.
+pub fn start(mode: StartMode) -> &'static str {
+    match mode {
+        StartMode::Automatic => "starts by itself",
+        StartMode::Suggest => "is offered on the incident",
+        StartMode::Manual => "is only started by a person",
+    }
+}
+
+/// How runs went, in words that do not pretend.
+pub fn record(record: Option<&Record>) -> String {
+    match record {
+        None | Some(Record { finished: 0, .. }) => "never run".to_owned(),
+        Some(record) => format!("{} of {} runs succeeded", record.succeeded, record.finished),
+    }
+}
+
+impl LibraryRow {
+    /// The row of a current version.
+    pub fn of(version: &Version, past: Option<&Record>, now: DateTime<Utc>) -> Self {
+        let runbook = &version.runbook;
+        Self {
+            slug: runbook.slug.clone(),
+            title: said(&runbook.title),
+            summary: said(&runbook.summary),
+            number: version.number,
+            start: start(runbook.start),
+            record: record(past),
+            last: past
+                .and_then(|past| past.last_started_at)
+                .map(|at| ago(at, now)),
+            steps: format::count(runbook.steps.len() as i64, "step", "steps"),
+            owner: runbook.owner.clone(),
+        }
+    }
+}
+
+/// The page of one runbook.
+#[derive(Clone, Debug, Template)]
+#[template(path = "runbook/show.html")]
+pub struct RunbookPage {
+    /// The frame.
+    pub frame: Frame,
+    /// Its slug.
+    pub slug: String,
+    /// What it is called.
+    pub title: Said,
+    /// When to use it and what it does.
+    pub summary: Said,
+    /// Number of the version shown.
+    pub number: i32,
+    /// Whether matching uses this version.
+    pub badge: Badge,
+    /// How it starts.
+    pub start: &'static str,
+    /// More starts than this become suggestions.
+    pub budget: Option<String>,
+    /// The team that keeps it.
+    pub owner: Option<String>,
+    /// What it restores.
+    pub services: Vec<String>,
+    /// When it applies: any line.
+    pub lines: Vec<Said>,
+    /// Its inputs: name and words.
+    pub inputs: Vec<(String, String)>,
+    /// The locks it holds.
+    pub locks: Vec<Said>,
+    /// Its steps.
+    pub steps: Vec<StepPlan>,
+    /// Its versions.
+    pub versions: Vec<VersionRow>,
+    /// How its runs went.
+    pub record: String,
+    /// Its newest runs.
+    pub runs: Vec<RunRow>,
+    /// The source as written.
+    pub source: Said,
+}
+
+/// One version.
+#[derive(Clone, Debug)]
+pub struct VersionRow {
+    /// Its number.
+    pub number: i32,
+    /// When it was first seen.
+    pub at: At,
+    /// Where it came from.
+    pub origin: Said,
+    /// Whether matching uses it.
+    pub current: bool,
+    /// Whether the page shows it.
+    pub shown: bool,
+}
+
+impl RunbookPage {
+    /// The page of one version.
+    pub fn of(
+        frame: Frame,
+        version: &Version,
+        source: &str,
+        versions: &[VersionLine],
+        past: &Record,
+        runs: &[RunLine],
+        now: DateTime<Utc>,
+    ) -> Self {
+        let runbook = &version.runbook;
+        let current = versions
+            .iter()
+            .any(|line| line.current && line.number == version.number);
+        Self {
+            frame,
+            slug: runbook.slug.clone(),
+            title: said(&runbook.title),
+            summary: said(&runbook.summary),
+            number: version.number,
+            badge: match current {
+                true => Badge::new("done", "check", "In use"),
+                false => Badge::new("quiet", "clock", "Not in use"),
+            },
+            start: start(runbook.start),
+            budget: runbook
+                .budget
+                .map(|budget| format!("at most {} in {}", budget.runs, budget.per)),
+            owner: runbook.owner.clone(),
+            services: runbook.services.clone(),
+            lines: runbook
+                .triggers
+                .iter()
+                .map(|line| {
+                    let matchers: Vec<String> = line.iter().map(ToString::to_string).collect();
+                    said(&matchers.join(", "))
+                })
+                .collect(),
+            inputs: runbook
+                .inputs
+                .iter()
+                .map(|(name, input)| {
+                    let mut words = Vec::new();
+                    if input.required {
+                        words.push("required".to_owned());
+                    }
+                    if let Some(from) = &input.from {
+                        words.push(format!("from {}", from.source()));
+                    }
+                    if let Some(default) = &input.default {
+                        words.push(format!("otherwise {default}"));
+                    }
+                    (name.clone(), words.join(", "))
+                })
+                .collect(),
+            locks: runbook.locks.iter().map(|lock| said(lock.source())).collect(),
+            steps: runbook
+                .steps
+                .iter()
+                .enumerate()
+                .map(|(index, step)| StepPlan::of(index + 1, step, &Value::Null))
+                .collect(),
+            versions: versions
+                .iter()
+                .map(|line| VersionRow {
+                    number: line.number,
+                    at: at(line.created_at, now),
+                    origin: said(&line.origin),
+                    current: line.current,
+                    shown: line.number == version.number,
+                })
+                .collect(),
+            record: record(Some(past)),
+            runs: runs.iter().map(|line| RunRow::of(line, now)).collect(),
+            source: said(source),
+        }
+    }
+}

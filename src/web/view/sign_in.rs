@@ -1,0 +1,47 @@
+//! Signing in, setting up, entering by a link.
+
+use askama::Template;
+
+use super::layout::Frame;
+
+/// The sign-in form.
+#[derive(Clone, Debug, Template)]
+#[template(path = "sign_in/login.html")]
+pub struct LoginPage {
+    /// The frame.
+    pub frame: Frame,
+    /// Where to go afterwards.
+    pub next: String,
+    /// The name as it was typed.
+    pub name: String,
+    /// Why it did not work.
+    pub fault: Option<String>,
+}
+
+/// The first person's form.
+#[derive(Clone, Debug, Template)]
+#[template(path = "sign_in/setup.html")]
+pub struct SetupPage {
+    /// The frame.
+    pub frame: Frame,
+    /// The code as it was typed.
+    pub code: String,
+    /// The name as it was typed.
+    pub name: String,
+    /// What is wrong: the field's name and the words.
+    pub faults: Vec<(&'static str, String)>,
+}
+
+/// A one-time link: who it is for, and a button.
+#[derive(Clone, Debug, Template)]
+#[template(path = "sign_in/enter.html")]
+pub struct EnterPage {
+    /// The frame.
+    pub frame: Frame,
+    /// Where the button sends to.
+    pub action: String,
+    /// Who it signs in.
+    pub name: String,
+    /// Their role.
+    pub role: &'static str,
+}

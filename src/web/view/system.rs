@@ -1,0 +1,28 @@
+//! How Muster itself is.
+
+use askama::Template;
+
+use super::{layout::Frame, parts::Badge};
+
+/// The page.
+#[derive(Clone, Debug, Template)]
+#[template(path = "system/show.html")]
+pub struct SystemPage {
+    /// The frame.
+    pub frame: Frame,
+    /// What was looked at.
+    pub checks: Vec<Check>,
+    /// Version of the program.
+    pub version: &'static str,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// What.
+    pub name: &'static str,
+    /// How it is.
+    pub badge: Badge,
+    /// What that means and what to do.
+    pub words: String,
+}
