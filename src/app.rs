@@ -158,7 +158,6 @@ impl App {
             patience,
             config,
             address,
-            stop: stop.clone(),
             engine_stop: engine_stop.clone(),
         };
         let background = tokio::spawn(background.run());
@@ -224,7 +223,6 @@ struct Background {
     patience: Patience,
     config: Serve,
     address: SocketAddr,
-    stop: CancellationToken,
     engine_stop: CancellationToken,
 }
 

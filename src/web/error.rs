@@ -263,9 +263,9 @@ struct Bug {
 /// Rooms below speak without capital and final dot; a page does not.
 fn sentence(message: &str) -> String {
     let mut chars = message.chars();
-    let mut text: String = chars.next().map_or_else(String::new, |first| {
-        first.to_uppercase().chain(chars).collect()
-    });
+    let mut text: String = chars
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect());
     if !text.ends_with(['.', '!', '?']) {
         text.push('.');
     }
@@ -368,8 +368,7 @@ fn reference(headers: &HeaderMap) -> String {
     let given = headers.get("x-request-id").and_then(|value| value.to_str().ok());
     match given {
         Some(id)
-            if (8..=64).contains(&id.len())
-                && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') =>
+            if (8..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') =>
         {
             id.to_owned()
         }
@@ -466,17 +465,12 @@ async fn finish(app: &AppState, asked: Asked, form: Bytes, fault: WebError, refe
 }
 
 fn as_json(fault: &WebError, reference: &str) -> Response {
-    let body = json!({"error": {"code": fault.kind.code(), "message": fault.message, "reference": reference}});
+    let body =
+        json!({"error": {"code": fault.kind.code(), "message": fault.message, "reference": reference}});
     (fault.kind.status(), Json(body)).into_response()
 }
 
-async fn as_page(
-    app: &AppState,
-    asked: &Asked,
-    form: &Bytes,
-    fault: &WebError,
-    reference: &str,
-) -> Response {
+async fn as_page(app: &AppState, asked: &Asked, form: &Bytes, fault: &WebError, reference: &str) -> Response {
     let now = app.clock.now();
     // The page of a fault must come even when the database does not answer: then nobody is named on it.
     let operator = match fault.kind {
@@ -562,7 +556,9 @@ fn log(fault: &WebError, asked: &Asked, reference: &str) {
         Kind::Unavailable => {
             tracing::warn!(%reference, %method, path, cause = chain, "a request found no database");
         }
-        kind => tracing::debug!(%reference, %method, path, code = kind.code(), cause = chain, "a request was refused"),
+        kind => {
+            tracing::debug!(%reference, %method, path, code = kind.code(), cause = chain, "a request was refused")
+        }
     }
 }
 

@@ -30,10 +30,14 @@ pub fn router(pool: PgPool, metrics: Option<PrometheusHandle>) -> Router {
 /// Ready is: a webhook could be stored now.
 async fn ready(State(health): State<Health>) -> impl IntoResponse {
     match live_runs(&health.pool).await {
-        Some(live_runs) => (StatusCode::OK, Json(json!({"status": "ready", "live_runs": live_runs}))),
-        None => {
-            (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "not ready", "why": "the database does not answer"})))
-        }
+        Some(live_runs) => (
+            StatusCode::OK,
+            Json(json!({"status": "ready", "live_runs": live_runs})),
+        ),
+        None => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            Json(json!({"status": "not ready", "why": "the database does not answer"})),
+        ),
     }
 }
 

@@ -71,9 +71,7 @@ pub async fn show(
         ("rows", if query.before.is_some() { "no" } else { "" }.to_owned()),
         ("after", incident.last_seq.to_string()),
     ];
-    let parameters = parameters
-        .each_ref()
-        .map(|(name, value)| (*name, value.as_str()));
+    let parameters = parameters.each_ref().map(|(name, value)| (*name, value.as_str()));
     frame = frame.live(text::with_query("/live", &parameters));
     let page = IncidentPage {
         frame,
@@ -129,14 +127,8 @@ pub async fn timeline(
 ) -> Result<Timeline, StoreError> {
     let kinds = events::kinds(conn, id).await?;
     let shown = filter.kinds(&kinds);
-    let rows = events::list_kinds_before(
-        conn,
-        id,
-        &shown,
-        before.unwrap_or(i64::MAX),
-        ROWS_MAX as i64 + 1,
-    )
-    .await?;
+    let rows =
+        events::list_kinds_before(conn, id, &shown, before.unwrap_or(i64::MAX), ROWS_MAX as i64 + 1).await?;
     Ok(Timeline::of(id, filter, before, &kinds, &rows, now))
 }
 

@@ -121,7 +121,9 @@ async fn empty(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<Vec<String
     let alerts = deliveries::count_alerts_since(conn, now - TimeDelta::hours(24)).await?;
     lines.push(format!("Alerts received in 24 h: {alerts}."));
     if alerts == 0 {
-        lines.push("If alerts should have come, look at the deliveries: a wrong token shows there.".to_owned());
+        lines.push(
+            "If alerts should have come, look at the deliveries: a wrong token shows there.".to_owned(),
+        );
     }
     Ok(lines)
 }

@@ -136,9 +136,9 @@ pub async fn get(
     Query(query): Query<LiveQuery>,
 ) -> Result<Response, WebError> {
     let scope = Scope::read(&query).ok_or_else(|| WebError::not_found("live scope"))?;
-    let place = Arc::clone(&app.streams)
-        .try_acquire_owned()
-        .map_err(|_| WebError::unavailable("Too many live pages are open; this one is not kept up to date."))?;
+    let place = Arc::clone(&app.streams).try_acquire_owned().map_err(|_| {
+        WebError::unavailable("Too many live pages are open; this one is not kept up to date.")
+    })?;
     let (messages, inbox) = mpsc::channel(BACKLOG_MAX);
     let watcher = Watcher {
         app,
@@ -199,11 +199,17 @@ impl Watcher {
                     }
                 }
                 Ok(Found::TooMuch) => {
-                    _ = self.messages.send(Event::default().event("resync").data("{}")).await;
+                    _ = self
+                        .messages
+                        .send(Event::default().event("resync").data("{}"))
+                        .await;
                     return;
                 }
                 Ok(Found::NotThere) => {
-                    _ = self.messages.send(Event::default().event("gone").data("{}")).await;
+                    _ = self
+                        .messages
+                        .send(Event::default().event("gone").data("{}"))
+                        .await;
                     return;
                 }
                 Err(error) => tracing::debug!(%error, "a live page could not look"),

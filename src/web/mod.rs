@@ -26,6 +26,7 @@ pub mod runs;
 pub mod sign_in;
 pub mod system;
 
+pub mod health;
 pub mod hooks;
 pub mod server;
 
@@ -97,7 +98,6 @@ pub fn router(state: AppState) -> Router {
         // A stream goes on for hours, so it stands outside the limit of time.
         .route("/live", get(live::get))
         .layer(csrf)
-        // The webhook intake has its own proof of who sends and its own limits: it joins here, `.merge(hooks::router())`.
         .layer(CatchPanicLayer::custom(error::from_panic))
         .layer(middleware::from_fn_with_state(state.clone(), error::dress))
         .layer(CompressionLayer::new())
@@ -145,9 +145,7 @@ async fn nothing_here(OriginalUri(uri): OriginalUri) -> Response {
     let trimmed = path.trim_end_matches('/');
     // `//host/` would lead to another site.
     if trimmed.len() < path.len() && !trimmed.is_empty() && !trimmed.starts_with("//") {
-        let query = uri
-            .query()
-            .map_or_else(String::new, |query| format!("?{query}"));
+        let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
         return Redirect::permanent(&format!("{trimmed}{query}")).into_response();
     }
     WebError::not_found("page").into_response()

@@ -21,7 +21,8 @@ pub const PASSWORD_CHARS_MIN: usize = 10;
 pub const PASSWORD_BYTES_MAX: usize = 1024;
 
 /// A hash of a password nobody has, checked for names nobody has, so that both answers take the same time.
-const NOBODY: &str = "$argon2id$v=19$m=47104,t=2,p=1$bm9ib2R5LW5vYm9keQ$RO5Dw6kWO4zC4BYXKAdDFGHSHNAvLLTKsUlHMvwvQnM";
+const NOBODY: &str =
+    "$argon2id$v=19$m=47104,t=2,p=1$bm9ib2R5LW5vYm9keQ$RO5Dw6kWO4zC4BYXKAdDFGHSHNAvLLTKsUlHMvwvQnM";
 
 /// Why a password could not be hashed: never the password's fault.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,6 @@
 //! What every handler can reach.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{password::Passwords, throttle::Throttle};
-use crate::{clock::Clock, store::wake::Wake};
+use crate::{catalog::shelf::Faults, clock::Clock, store::wake::Wake};
 
 /// Live streams at once in one process; each holds memory and a connection of the server, none of the pool's.
 pub const LIVE_STREAMS_MAX: usize = 512;
@@ -54,22 +54,8 @@ impl AppState {
 
     /// Whether browsers reach us by https, as far as we were told.
     pub fn is_https(&self) -> bool {
-        self.public_url.as_ref().is_some_and(|url| url.scheme() == "https")
-    }
-}
-
-/// The faults of the catalogue as it was last read; whoever reads it replaces them.
-#[derive(Clone, Debug, Default)]
-pub struct Faults(Arc<RwLock<Vec<String>>>);
-
-impl Faults {
-    /// Says what is wrong now; nothing, when the list is empty.
-    pub fn replace(&self, faults: Vec<String>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = faults;
-    }
-
-    /// What is wrong now.
-    pub fn list(&self) -> Vec<String> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.public_url
+            .as_ref()
+            .is_some_and(|url| url.scheme() == "https")
     }
 }

@@ -31,7 +31,9 @@ pub async fn show(State(app): State<AppState>, Viewer(me): Viewer) -> Result<Htm
         words: "answers".to_owned(),
     }];
     let next = queue::next_due(&mut tx).await?;
-    let overdue = next.map(|due| now - due).filter(|late| *late > TimeDelta::seconds(5));
+    let overdue = next
+        .map(|due| now - due)
+        .filter(|late| *late > TimeDelta::seconds(5));
     let live = format::count(queue::count(&mut tx).await?, "live run", "live runs");
     checks.push(match overdue {
         None => Check {

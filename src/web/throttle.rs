@@ -65,7 +65,11 @@ impl Throttle {
             .entry(key(name, from))
             .or_insert(Failures { count: 0, last: now });
         let forgotten = now - failures.last > TimeDelta::seconds(WAIT_MAX_S);
-        failures.count = if forgotten { 1 } else { failures.count.saturating_add(1) };
+        failures.count = if forgotten {
+            1
+        } else {
+            failures.count.saturating_add(1)
+        };
         failures.last = now;
     }
 

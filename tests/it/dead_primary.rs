@@ -31,7 +31,7 @@ use crate::{
     scratch::Scratch,
     support::{
         database::Database,
-        muster::{Muster, Setup, TOKEN},
+        muster::{Setup, TOKEN},
     },
 };
 

@@ -63,7 +63,10 @@ impl Modify for Schemes {
     ),
     security(("source_bearer" = []), ("source_basic" = []))
 )]
-#[expect(dead_code, reason = "only its description is used; the handler is the intake's")]
+#[expect(
+    dead_code,
+    reason = "only its description is used; the handler is the intake's"
+)]
 fn alertmanager() {}
 
 /// The document before the routes are added.

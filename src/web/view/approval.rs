@@ -178,7 +178,11 @@ impl ApprovalFacts {
                 .iter()
                 .map(|vote| VoteRow {
                     name: said(&vote.name),
-                    verb: if vote.verdict == "approve" { "approved" } else { "rejected" },
+                    verb: if vote.verdict == "approve" {
+                        "approved"
+                    } else {
+                        "rejected"
+                    },
                     reason: said(&vote.reason),
                     at: at(vote.at, now),
                 })
@@ -319,11 +323,7 @@ impl Inbox {
                 (true, true) => &mut mine,
                 (true, false) => &mut others,
             };
-            let targets: Vec<String> = line
-                .targets
-                .iter()
-                .map(|target| text::visible(target))
-                .collect();
+            let targets: Vec<String> = line.targets.iter().map(|target| text::visible(target)).collect();
             place.push(InboxRow {
                 href: format!("/approvals/{}", line.id),
                 severity: line.severity.into(),

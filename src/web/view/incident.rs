@@ -414,11 +414,7 @@ impl Runs {
             .collect();
         Self {
             id,
-            live: record
-                .live_runs
-                .iter()
-                .map(|run| RunView::of(run, now))
-                .collect(),
+            live: record.live_runs.iter().map(|run| RunView::of(run, now)).collect(),
             matches,
             past: record
                 .past_runs
@@ -478,7 +474,10 @@ impl Alerts {
                 .labels
                 .0
                 .iter()
-                .filter(|(name, value)| rest.iter().all(|member| member.labels.0.get(*name) == Some(*value)))
+                .filter(|(name, value)| {
+                    rest.iter()
+                        .all(|member| member.labels.0.get(*name) == Some(*value))
+                })
                 .collect(),
             [] => Vec::new(),
         };
@@ -510,10 +509,14 @@ impl Alerts {
 impl AlertRow {
     fn of(member: &MemberAlert, common: &[(&String, &String)], now: DateTime<Utc>) -> Self {
         let annotation = |name: &str| member.annotations.get(name);
-        let summary = [annotation("summary"), annotation("description"), annotation("message")]
-            .into_iter()
-            .find(|text| !text.is_empty())
-            .unwrap_or_default();
+        let summary = [
+            annotation("summary"),
+            annotation("description"),
+            annotation("message"),
+        ]
+        .into_iter()
+        .find(|text| !text.is_empty())
+        .unwrap_or_default();
         let links = [
             ("Source", member.generator_url.as_str()),
             ("Runbook", annotation("runbook_url")),

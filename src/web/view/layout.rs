@@ -79,7 +79,11 @@ impl Frame {
 
     /// `aria-current` of a link of the navigation.
     pub fn current(&self, place: &str) -> &'static str {
-        if self.place.name() == place { "page" } else { "false" }
+        if self.place.name() == place {
+            "page"
+        } else {
+            "false"
+        }
     }
 
     /// Whether the person may act at all.

@@ -33,7 +33,10 @@ pub fn icon(name: &'static str) -> Icon {
 
 /// Icon, word and tint: a state or a severity.
 #[derive(Clone, Debug, PartialEq, Eq, Template)]
-#[template(ext = "html", source = r#"<span class="badge {{ tint }}">{{ icon }}{{ word }}</span>"#)]
+#[template(
+    ext = "html",
+    source = r#"<span class="badge {{ tint }}">{{ icon }}{{ word }}</span>"#
+)]
 pub struct Badge {
     /// Which colours.
     pub tint: &'static str,
@@ -205,10 +208,7 @@ mod tests {
     fn parts_escape_what_they_hold() {
         let hostile = "<img src=x onerror=alert(1)>\u{202e}";
         let html = said(hostile).to_string();
-        assert_eq!(
-            html,
-            "<bdi>&#60;img src=x onerror=alert(1)&#62;⟨U+202E⟩</bdi>"
-        );
+        assert_eq!(html, "<bdi>&#60;img src=x onerror=alert(1)&#62;⟨U+202E⟩</bdi>");
         let badge = Badge::new("done", "check", "\"><script>").to_string();
         assert!(!badge.contains("<script>"), "{badge}");
     }

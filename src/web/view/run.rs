@@ -289,9 +289,7 @@ impl RunRow {
             badge: result.map_or_else(|| Badge::new("running", "play", "Running"), Badge::from),
             by: said(line.requested_by.as_deref().unwrap_or("Muster")),
             started: ago(line.started_at, now),
-            took: line
-                .finished_at
-                .map(|end| format::length(end - line.started_at)),
+            took: line.finished_at.map(|end| format::length(end - line.started_at)),
             incident: (
                 format!("INC-{}", line.incident),
                 format!("/incidents/{}", line.incident),
@@ -373,11 +371,7 @@ impl StartForm {
                     .from
                     .as_ref()
                     .and_then(|from| from.evaluate(context).ok())
-                    .map(|value| {
-                        value
-                            .as_str()
-                            .map_or_else(|| value.to_string(), str::to_owned)
-                    })
+                    .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
                     .filter(|value| !value.is_empty());
                 let origin = match (&found, &input.from) {
                     (Some(_), Some(from)) => format!("from {}", from.source()),

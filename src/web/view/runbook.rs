@@ -80,9 +80,7 @@ impl LibraryRow {
             number: version.number,
             start: start(runbook.start),
             record: record(past),
-            last: past
-                .and_then(|past| past.last_started_at)
-                .map(|at| ago(at, now)),
+            last: past.and_then(|past| past.last_started_at).map(|at| ago(at, now)),
             steps: format::count(runbook.steps.len() as i64, "step", "steps"),
             owner: runbook.owner.clone(),
         }

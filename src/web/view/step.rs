@@ -126,7 +126,11 @@ fn rules(step: &Step) -> Vec<(&'static str, String)> {
         StepKind::Gate(gate) => {
             rules.push(("decide within", gate.decide_within.to_string()));
             rules.push(("use within", gate.use_within.to_string()));
-            let requester = if gate.requester_may_approve { "may" } else { "may not" };
+            let requester = if gate.requester_may_approve {
+                "may"
+            } else {
+                "may not"
+            };
             rules.push((
                 "requester",
                 format!("{requester} approve what they started themselves"),
@@ -320,9 +324,7 @@ impl StepView {
                 .unwrap_or_default(),
         };
         let took = match (attempts.first(), last) {
-            (Some(first), Some(last)) => last
-                .finished_at
-                .map(|end| format::length(end - first.started_at)),
+            (Some(first), Some(last)) => last.finished_at.map(|end| format::length(end - first.started_at)),
             _ => None,
         };
         Self {
@@ -413,7 +415,10 @@ mod tests {
     #[test]
     fn log_lines_are_lines_and_long_output_keeps_its_end() {
         let short = output(&json!({"ok": true, "lines": ["a", {"line": "b"}]}));
-        assert_eq!(short.text.to_string(), "<bdi>a\n{&#34;line&#34;:&#34;b&#34;}</bdi>");
+        assert_eq!(
+            short.text.to_string(),
+            "<bdi>a\n{&#34;line&#34;:&#34;b&#34;}</bdi>"
+        );
         assert_eq!(short.cut, None);
         let lines: Vec<String> = (0..700).map(|n| n.to_string()).collect();
         let long = output(&json!({"lines": lines}));

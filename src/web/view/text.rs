@@ -105,10 +105,7 @@ mod tests {
 
     #[test]
     fn hidden_characters_are_shown() {
-        assert_eq!(
-            visible("stop \u{202e}prod\u{202c}"),
-            "stop ⟨U+202E⟩prod⟨U+202C⟩"
-        );
+        assert_eq!(visible("stop \u{202e}prod\u{202c}"), "stop ⟨U+202E⟩prod⟨U+202C⟩");
         assert_eq!(visible("a\u{200b}b\u{feff}"), "a⟨U+200B⟩b⟨U+FEFF⟩");
         assert_eq!(visible("\u{1b}[31mred\0\r\n"), "␛[31mred␀␍\n");
         assert_eq!(visible("Grüße, 世界 👩‍🚒"), "Grüße, 世界 👩⟨U+200D⟩🚒");
@@ -155,7 +152,10 @@ mod tests {
         ] {
             assert_eq!(local_path(given), taken, "{given}");
         }
-        assert_eq!(login_address("/approvals/7?a=b"), "/login?next=%2Fapprovals%2F7%3Fa%3Db");
+        assert_eq!(
+            login_address("/approvals/7?a=b"),
+            "/login?next=%2Fapprovals%2F7%3Fa%3Db"
+        );
         assert_eq!(login_address("//evil.example"), "/login");
         assert_eq!(
             path_of("http://host:1/incidents/4?x=1"),
