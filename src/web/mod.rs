@@ -20,6 +20,7 @@ pub mod deliveries;
 pub mod incident;
 pub mod incidents;
 pub mod live;
+pub mod postmortem;
 pub mod respond;
 pub mod runbooks;
 pub mod runs;
@@ -71,6 +72,8 @@ pub fn router(state: AppState) -> Router {
         .route("/incidents/{id}/notes", post(respond::note))
         .route("/incidents/{id}/runs", post(runs::start))
         .route("/incidents/{id}/runs/new", get(runs::new_form))
+        .route("/incidents/{id}/postmortem", get(postmortem::show))
+        .route("/incidents/{id}/postmortem.md", get(postmortem::markdown))
         .route("/runs/{id}", get(runs::show))
         .route("/runs/{id}/stop", post(runs::stop))
         .route("/runs/{id}/steps/{step}/done", post(runs::manual_done))

@@ -13,6 +13,7 @@ pub mod sign_in;
 pub mod incidents;
 
 pub mod incident;
+pub mod postmortem;
 pub mod timeline;
 
 pub mod run;
