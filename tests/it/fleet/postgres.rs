@@ -80,7 +80,7 @@ const ACCESS: &str = "
     host all,replication all 127.0.0.1/32 scram-sha-256
 ";
 
-const POSTGRES: Program = Program {
+pub const POSTGRES: Program = Program {
     names: &["postgres"],
     package: "postgresql",
 };
