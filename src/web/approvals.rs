@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::{
     Form,
-    extract::{Path, State},
+    extract::State,
     response::{Html, Redirect},
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::{
     act::{self, Act, see},
     error::WebError,
+    extract::Path,
     incidents, page, runs as run_page,
     session::Viewer,
     state::AppState,

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::{
-    extract::{Path, Query, State},
+    extract::{Query, State},
     response::Html,
 };
 use chrono::{DateTime, Utc};
@@ -11,6 +11,7 @@ use sqlx::PgConnection;
 
 use super::{
     error::WebError,
+    extract::Path,
     page, runs as run_page,
     session::Viewer,
     state::AppState,

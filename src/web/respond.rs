@@ -1,16 +1,13 @@
 //! What people do to an incident, by form.
 
-use axum::{
-    Form,
-    extract::{Path, State},
-    response::Redirect,
-};
+use axum::{Form, extract::State, response::Redirect};
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
     act::{self, Act, see},
     error::WebError,
+    extract::Path,
     session::Responder,
     state::AppState,
 };

@@ -376,6 +376,8 @@ pub struct MatchCard {
     pub number: i32,
     /// The line that holds, matcher by matcher: the matcher and the value it met.
     pub because: Vec<(Said, Said)>,
+    /// The live run of it, if there is one.
+    pub running: Option<i64>,
     /// What starts it.
     pub form: Option<StartForm>,
 }
@@ -406,6 +408,11 @@ impl Runs {
                             .map(|matcher| (said(&matcher.matcher), said(&matcher.actual)))
                             .collect()
                     }),
+                    running: record
+                        .live_runs
+                        .iter()
+                        .find(|run| run.version.runbook.slug == found.slug)
+                        .map(|run| run.run.id.0),
                     form: version
                         .as_ref()
                         .map(|version| StartForm::of(id, version, &record.context)),
