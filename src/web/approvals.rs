@@ -114,7 +114,7 @@ pub async fn load(
     };
     // Once the gate is open its page shows what became of the steps it let through.
     let outcome = match &run {
-        Some(run) if approval.state == ApprovalState::Approved => {
+        Some(run) if matches!(approval.state, ApprovalState::Approved | ApprovalState::Void) => {
             let view = RunView::of(run, now);
             view.steps
                 .into_iter()
