@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::{
     Form,
-    extract::{Path, State},
+    extract::State,
     response::{Html, Redirect},
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::{
     act::{self, Act, see},
     error::WebError,
+    extract::Path,
     incidents, page, runs as run_page,
     session::Viewer,
     state::AppState,
@@ -113,7 +114,7 @@ pub async fn load(
     };
     // Once the gate is open its page shows what became of the steps it let through.
     let outcome = match &run {
-        Some(run) if approval.state == ApprovalState::Approved => {
+        Some(run) if matches!(approval.state, ApprovalState::Approved | ApprovalState::Void) => {
             let view = RunView::of(run, now);
             view.steps
                 .into_iter()

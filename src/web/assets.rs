@@ -4,13 +4,12 @@
 use std::{collections::BTreeMap, sync::LazyLock};
 
 use axum::{
-    extract::Path,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use rust_embed::RustEmbed;
 
-use super::error::WebError;
+use super::{error::WebError, extract::Path};
 use crate::domain::digest::Digest;
 
 #[derive(RustEmbed)]

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::{
-    extract::{Path, Query, State},
+    extract::{Query, State},
     http::header,
     response::{Html, IntoResponse, Response},
 };
@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::{
     error::WebError,
+    extract::Path,
     page,
     session::{Responder, Viewer},
     state::AppState,

@@ -203,6 +203,11 @@ impl WebError {
         Self::new(Kind::Refused, sentence(&message.into()))
     }
 
+    /// The body is longer than anything we take.
+    pub fn too_large() -> Self {
+        Self::usual(Kind::TooLarge)
+    }
+
     /// Too many tries; says honestly how long to wait.
     pub fn too_many(wait: TimeDelta) -> Self {
         let wait_s = (wait.num_milliseconds() + 999) / 1000;
@@ -424,7 +429,7 @@ async fn keep_form(request: Request) -> Result<(Request, Bytes), WebError> {
     let (parts, body) = request.into_parts();
     let bytes = to_bytes(body, FORM_BYTES_MAX)
         .await
-        .map_err(|_| WebError::usual(Kind::TooLarge))?;
+        .map_err(|_| WebError::too_large())?;
     let request = Request::from_parts(parts, Body::from(bytes.clone()));
     Ok((request, bytes))
 }

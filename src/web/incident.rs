@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::{
-    extract::{Path, Query, State},
+    extract::{Query, State},
     response::Html,
 };
 use chrono::{DateTime, Utc};
@@ -11,6 +11,7 @@ use sqlx::PgConnection;
 
 use super::{
     error::WebError,
+    extract::Path,
     page, runs as run_page,
     session::Viewer,
     state::AppState,
@@ -23,7 +24,10 @@ use super::{
     },
 };
 use crate::{
-    domain::{id::IncidentId, operator::Operator},
+    domain::{
+        id::{IncidentId, RunId},
+        operator::Operator,
+    },
     store::{self, StoreError, alerts, approvals, events, incidents, runbooks, runs},
 };
 
@@ -99,18 +103,25 @@ pub async fn load(conn: &mut PgConnection, id: IncidentId) -> Result<Option<Inci
         let given = votes.iter().filter(|vote| vote.verdict == "approve").count();
         pending.push((approval, given as i64));
     }
-    let (mut live_runs, mut past_runs) = (Vec::new(), Vec::new());
-    for line in runs::list_lines(conn, Some(id), None, RUNS_MAX).await? {
-        match line.finished_at {
-            Some(_) => past_runs.push(line),
-            None => live_runs.extend(run_page::load(conn, line.id).await?),
-        }
+    let mut past_runs = runs::list_lines(conn, Some(id), None, RUNS_MAX).await?;
+    let mut shown: Vec<RunId> = past_runs
+        .iter()
+        .filter(|line| line.finished_at.is_none())
+        .map(|line| line.id)
+        .collect();
+    if shown.is_empty() {
+        shown.extend(past_runs.first().map(|line| line.id));
+    }
+    past_runs.retain(|line| !shown.contains(&line.id));
+    let mut runs = Vec::new();
+    for run in shown {
+        runs.extend(run_page::load(conn, run).await?);
     }
     Ok(Some(IncidentRecord {
         members: alerts::list_members(conn, id, ALERTS_MAX).await?,
         matches,
         approvals: pending,
-        live_runs,
+        runs,
         past_runs,
         context,
         incident,

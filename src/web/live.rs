@@ -235,7 +235,7 @@ impl Watcher {
         let fresh: Vec<Patch> = patches
             .into_iter()
             .filter(|patch| {
-                let digest = Digest::of_bytes(patch.html.as_bytes());
+                let digest = Digest::of_bytes(lasting(&patch.html).as_bytes());
                 matches!(patch.mode, Mode::Prepend) || self.sent.insert(patch.target, digest) != Some(digest)
             })
             .collect();
@@ -437,6 +437,26 @@ impl Watcher {
     }
 }
 
+/// The part without what differs each time it is rendered: operation ids, and distances in time, which the browser
+/// keeps up by itself.
+fn lasting(html: &str) -> String {
+    let mut kept = String::with_capacity(html.len());
+    let mut rest = html;
+    loop {
+        let next = [("name=\"op\" value=\"", '"'), (" data-relative>", '<')]
+            .into_iter()
+            .filter_map(|(mark, end)| Some((rest.find(mark)? + mark.len(), end)))
+            .min();
+        let Some((start, end)) = next else {
+            kept.push_str(rest);
+            return kept;
+        };
+        kept.push_str(&rest[..start]);
+        rest = &rest[start..];
+        rest = rest.find(end).map_or("", |at| &rest[at..]);
+    }
+}
+
 fn morph(target: &'static str, html: String) -> Patch {
     Patch {
         target,
@@ -448,6 +468,20 @@ fn morph(target: &'static str, html: String) -> Patch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_that_only_grew_older_is_not_sent_again() {
+        let part = |op: &str, ago: &str| {
+            format!(
+                "<p><input type=\"hidden\" name=\"op\" value=\"{op}\"> <time data-relative>{ago}</time> x</p>"
+            )
+        };
+        assert_eq!(lasting(&part("1", "now")), lasting(&part("22", "4 s ago")));
+        assert_eq!(
+            lasting(&part("1", "now")),
+            "<p><input type=\"hidden\" name=\"op\" value=\"\"> <time data-relative></time> x</p>"
+        );
+    }
 
     #[test]
     fn only_known_scopes_are_watched() {

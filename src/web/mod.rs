@@ -5,6 +5,7 @@
 
 pub mod act;
 pub mod error;
+pub mod extract;
 pub mod page;
 pub mod password;
 pub mod session;

@@ -2,13 +2,14 @@
 
 use askama::Template;
 use axum::{
-    extract::{Path, State},
+    extract::State,
     http::header,
     response::{Html, IntoResponse, Response},
 };
 
 use super::{
     error::WebError,
+    extract::Path,
     page,
     session::Viewer,
     state::AppState,

@@ -1,16 +1,13 @@
 //! What people do to an incident, by form.
 
-use axum::{
-    Form,
-    extract::{Path, State},
-    response::Redirect,
-};
+use axum::{Form, extract::State, response::Redirect};
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
     act::{self, Act, see},
     error::WebError,
+    extract::Path,
     session::Responder,
     state::AppState,
 };
@@ -190,7 +187,7 @@ async fn unchanged(
     }
     let lines = act::since(conn, id, seen).await?;
     Err(
-        WebError::moved("something happened after your page was made; nothing was done")
+        WebError::moved("something that bears on this happened after your page was made")
             .with_since(lines)
             .with_again(locked.last_seq, again)
             .with_next(format!("/incidents/{id}"), format!("Back to INC-{id}")),

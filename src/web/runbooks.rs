@@ -2,13 +2,14 @@
 
 use askama::Template;
 use axum::{
-    extract::{Path, Query, State},
+    extract::{Query, State},
     response::Html,
 };
 use serde::Deserialize;
 
 use super::{
     error::WebError,
+    extract::Path,
     page,
     session::Viewer,
     state::AppState,

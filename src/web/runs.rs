@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use askama::Template;
 use axum::{
     Form,
-    extract::{Path, Query, State},
+    extract::{Query, State},
     response::{Html, IntoResponse, Redirect, Response},
 };
 use serde::Deserialize;
@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{
     act::{self, Act, see},
     error::WebError,
+    extract::Path,
     page,
     session::{Responder, Viewer},
     state::AppState,

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use askama::Template;
 use axum::{
     Form,
-    extract::{ConnectInfo, Extension, Path, Query, State},
+    extract::{ConnectInfo, Extension, Query, State},
     http::{StatusCode, header},
     response::{Html, IntoResponse, Redirect, Response},
 };
@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::{
     act::see,
     error::WebError,
+    extract::Path,
     password,
     session::{self, SessionToken},
     state::AppState,

@@ -1,16 +1,19 @@
 //! Requests for a decision as JSON.
 
-use axum::{
-    Json,
-    extract::{Path, State},
-};
+use axum::{Json, extract::State};
 
 use super::shapes::{ApprovalBody, ApprovalRow, DecidedBody, DecisionBody, ErrorAnswer};
 use crate::{
     domain::{digest::Digest, id::ApprovalId},
     execute::people,
     store::{self, StoreError, approvals},
-    web::{error::WebError, page, session::Viewer, state::AppState},
+    web::{
+        error::WebError,
+        extract::{Body, Path},
+        page,
+        session::Viewer,
+        state::AppState,
+    },
 };
 
 /// Requests that are pending, the soonest to lapse first; at most 100.
@@ -46,7 +49,7 @@ pub async fn decide(
     State(app): State<AppState>,
     Viewer(me): Viewer,
     Path(id): Path<ApprovalId>,
-    Json(body): Json<DecisionBody>,
+    Body(body): Body<DecisionBody>,
 ) -> Result<Json<DecidedBody>, WebError> {
     let digest = Digest::try_from(body.digest)
         .map_err(|fault| WebError::unreadable(format!("The digest cannot be read: {fault}.")))?;

@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{Path, Query, State},
+    extract::{Query, State},
     http::StatusCode,
 };
 use serde::Deserialize;
@@ -19,6 +19,7 @@ use crate::{
     store::{self, StoreError, alerts, approvals, events, incidents, runs},
     web::{
         error::WebError,
+        extract::{Body, Path},
         session::{Responder, Viewer},
         state::AppState,
     },
@@ -134,7 +135,7 @@ pub async fn resolve(
     State(app): State<AppState>,
     Responder(me): Responder,
     Path(id): Path<IncidentId>,
-    Json(body): Json<ReasonBody>,
+    Body(body): Body<ReasonBody>,
 ) -> Result<Json<IncidentBody>, WebError> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await.map_err(StoreError::from)?;
@@ -150,7 +151,7 @@ pub async fn note(
     State(app): State<AppState>,
     Responder(me): Responder,
     Path(id): Path<IncidentId>,
-    Json(body): Json<NoteBody>,
+    Body(body): Body<NoteBody>,
 ) -> Result<(StatusCode, Json<IncidentBody>), WebError> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await.map_err(StoreError::from)?;

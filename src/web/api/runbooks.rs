@@ -1,14 +1,11 @@
 //! Runbooks as JSON.
 
-use axum::{
-    Json,
-    extract::{Path, State},
-};
+use axum::{Json, extract::State};
 
 use super::shapes::{ErrorAnswer, RunbookBody};
 use crate::{
     store::{self, runbooks, runs},
-    web::{error::WebError, session::Viewer, state::AppState},
+    web::{error::WebError, extract::Path, session::Viewer, state::AppState},
 };
 
 /// The runbooks in use.

@@ -1,15 +1,12 @@
 //! Runs as JSON.
 
-use axum::{
-    Json,
-    extract::{Path, State},
-};
+use axum::{Json, extract::State};
 
 use super::shapes::{ErrorAnswer, RunBody};
 use crate::{
     domain::id::RunId,
     store,
-    web::{error::WebError, runs, session::Viewer, state::AppState},
+    web::{error::WebError, extract::Path, runs, session::Viewer, state::AppState},
 };
 
 /// One run with its steps and attempts.

@@ -138,18 +138,32 @@ pub struct StepRow {
     pub changes: bool,
 }
 
+/// How a request stands, in a badge. A request that enough people approved is void once its run is over: it was used,
+/// not thrown away.
+fn standing(state: ApprovalState, given: i64, needed: u32) -> Badge {
+    match state {
+        ApprovalState::Void if given >= i64::from(needed) => Badge::new("done", "check", "Approved, over"),
+        state => state.into(),
+    }
+}
+
 impl ApprovalFacts {
     /// What is shown of a request.
     pub fn of(record: &ApprovalRecord, now: DateTime<Utc>) -> Self {
         let approval = &record.approval;
         let changing = || approval.bound.steps.iter().filter(|step| step.changes);
         let targets: BTreeSet<&str> = changing().map(|step| step.request.target.as_str()).collect();
+        let given = record
+            .votes
+            .iter()
+            .filter(|vote| vote.verdict == "approve")
+            .count();
         Self {
             incident: approval.incident.0,
             incident_key: key(approval.incident.0),
             incident_title: said(&record.incident_title),
             severity: record.severity.into(),
-            state: approval.state.into(),
+            state: standing(approval.state, given as i64, approval.rule.approvals),
             title: said(&approval.title),
             impact: said(&approval.impact),
             targets: targets.into_iter().map(said).collect(),
@@ -167,11 +181,7 @@ impl ApprovalFacts {
             decide_by: ago(approval.decide_by, now),
             decide_by_clock: at(approval.decide_by, now),
             use_by: approval.use_by.map(|use_by| ago(use_by, now)),
-            given: record
-                .votes
-                .iter()
-                .filter(|vote| vote.verdict == "approve")
-                .count(),
+            given,
             needed: approval.rule.approvals,
             votes: record
                 .votes
@@ -327,7 +337,7 @@ impl Inbox {
             place.push(InboxRow {
                 href: format!("/approvals/{}", line.id),
                 severity: line.severity.into(),
-                state: line.state.into(),
+                state: standing(line.state, line.given, line.rule.approvals),
                 title: said(&line.title),
                 targets: format::listed(&targets),
                 incident: key(line.incident.0),

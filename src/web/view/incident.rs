@@ -46,12 +46,18 @@ pub struct IncidentRecord {
     pub matches: Vec<(Match, Option<Version>)>,
     /// Requests for a decision that are pending.
     pub approvals: Vec<(Approval, i64)>,
-    /// Runs that are going on.
-    pub live_runs: Vec<RunRecord>,
-    /// Runs that are over.
+    /// Runs that are shown step by step: those that are going on, or the newest when none is.
+    pub runs: Vec<RunRecord>,
+    /// The other ones.
     pub past_runs: Vec<RunLine>,
     /// Labels and annotations that inputs are taken from.
     pub context: Value,
+}
+
+impl IncidentRecord {
+    fn live_runs(&self) -> impl Iterator<Item = &RunRecord> {
+        self.runs.iter().filter(|run| run.run.finished_at.is_none())
+    }
 }
 
 /// The page.
@@ -244,8 +250,7 @@ impl Decisions {
             })
             .collect();
         let asks = record
-            .live_runs
-            .iter()
+            .live_runs()
             .filter_map(|run| {
                 let view = RunView::of(run, now);
                 Some(AskCard {
@@ -317,8 +322,10 @@ impl Actions {
             may_resolve: state.is_open(),
             may_close: state == IncidentState::Resolved,
             warnings,
-            blocked: (!record.live_runs.is_empty())
-                .then(|| "A run is still going. Stop it or let it end, then resolve.".to_owned()),
+            blocked: record
+                .live_runs()
+                .next()
+                .map(|_| "A run is still going. Stop it or let it end, then resolve.".to_owned()),
             severities: Severity::ALL
                 .into_iter()
                 .filter(|severity| *severity != incident.severity)
@@ -354,7 +361,7 @@ impl Actions {
 #[template(path = "incident/_runs.html")]
 pub struct Runs {
     id: i64,
-    live: Vec<RunView>,
+    shown: Vec<RunView>,
     matches: Vec<MatchCard>,
     past: Vec<RunRow>,
     may_act: bool,
@@ -376,6 +383,8 @@ pub struct MatchCard {
     pub number: i32,
     /// The line that holds, matcher by matcher: the matcher and the value it met.
     pub because: Vec<(Said, Said)>,
+    /// The live run of it, if there is one.
+    pub running: Option<i64>,
     /// What starts it.
     pub form: Option<StartForm>,
 }
@@ -406,6 +415,10 @@ impl Runs {
                             .map(|matcher| (said(&matcher.matcher), said(&matcher.actual)))
                             .collect()
                     }),
+                    running: record
+                        .live_runs()
+                        .find(|run| run.version.runbook.slug == found.slug)
+                        .map(|run| run.run.id.0),
                     form: version
                         .as_ref()
                         .map(|version| StartForm::of(id, version, &record.context)),
@@ -414,7 +427,7 @@ impl Runs {
             .collect();
         Self {
             id,
-            live: record.live_runs.iter().map(|run| RunView::of(run, now)).collect(),
+            shown: record.runs.iter().map(|run| RunView::of(run, now)).collect(),
             matches,
             past: record
                 .past_runs

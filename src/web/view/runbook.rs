@@ -64,7 +64,12 @@ pub fn start(mode: StartMode) -> &'static str {
 /// How runs went, in words that do not pretend.
 pub fn record(record: Option<&Record>) -> String {
     match record {
-        None | Some(Record { finished: 0, .. }) => "never run".to_owned(),
+        None
+        | Some(Record {
+            last_started_at: None,
+            ..
+        }) => "never run".to_owned(),
+        Some(Record { finished: 0, .. }) => "no run has ended yet".to_owned(),
         Some(record) => format!("{} of {} runs succeeded", record.succeeded, record.finished),
     }
 }

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     domain::{
         run::{RunState, StepState},
-        step::{Act, ActWord, Effect, Phase, Request, Step, StepKind},
+        step::{Act, ActWord, Effect, OnFailure, Phase, Request, Step, StepKind},
     },
     store::attempts::AttemptRow,
 };
@@ -138,7 +138,7 @@ fn rules(step: &Step) -> Vec<(&'static str, String)> {
         }
         StepKind::Manual { .. } | StepKind::Wait { .. } => {}
     }
-    if step.on_failure == crate::domain::step::OnFailure::Continue {
+    if step.on_failure == OnFailure::Continue {
         rules.push(("on failure", "the run goes on".to_owned()));
     }
     rules
@@ -292,6 +292,8 @@ pub struct StepView {
     pub finding: Said,
     /// Whether it failed or nobody knows.
     pub is_trouble: bool,
+    /// Whether it failed and the runbook lets the run go on.
+    pub went_on: bool,
     /// Whether nothing more happens to it.
     pub is_over: bool,
     /// Whether the run stands here.
@@ -341,6 +343,7 @@ impl StepView {
                 state,
                 StepState::Failed { .. } | StepState::Unknown { .. } | StepState::Rejected { .. }
             ),
+            went_on: matches!(state, StepState::Failed { .. }) && step.on_failure == OnFailure::Continue,
             is_over: matches!(
                 state,
                 StepState::Succeeded

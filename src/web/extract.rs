@@ -1,0 +1,42 @@
+//! Extractors whose refusals are ours: an address that names nothing is not found, a body that cannot be read says
+//! where.
+
+use axum::{
+    Json,
+    extract::{FromRequest, FromRequestParts, Request},
+    http::request::Parts,
+};
+use serde::de::DeserializeOwned;
+
+use super::error::WebError;
+
+/// The parameters of an address; one that cannot be read names nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Path<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = WebError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, WebError> {
+        match axum::extract::Path::<T>::from_request_parts(parts, state).await {
+            Ok(path) => Ok(Self(path.0)),
+            Err(_) => Err(WebError::not_found("page")),
+        }
+    }
+}
+
+/// A JSON body; the refusal says where it cannot be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Body<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = WebError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, WebError> {
+        match Json::<T>::from_request(request, state).await {
+            Ok(Json(body)) => Ok(Self(body)),
+            Err(rejection) if rejection.status() == 413 => Err(WebError::too_large()),
+            Err(rejection) => Err(WebError::unreadable(rejection.body_text())),
+        }
+    }
+}
