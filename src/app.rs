@@ -274,7 +274,7 @@ impl Background {
     fn librarian(&self) -> Librarian {
         Librarian {
             folder: self.config.runbooks.clone(),
-            targets: self.config.targets_file(),
+            targets: self.config.targets.clone(),
             shelf: self.shelf.clone(),
             pool: self.pools.background.clone(),
             clock: self.clock.clone(),

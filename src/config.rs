@@ -202,13 +202,6 @@ impl Serve {
         serve.database = database;
         serve
     }
-
-    /// The targets file.
-    pub fn targets_file(&self) -> PathBuf {
-        self.targets
-            .clone()
-            .unwrap_or_else(|| self.runbooks.join("targets.yaml"))
-    }
 }
 
 #[cfg(test)]

@@ -96,15 +96,24 @@ async fn asked_to_stop() {
 }
 
 fn lint(path: &std::path::Path) -> ExitCode {
-    let reading = folder::read(path, &path.join("targets.yaml"));
+    let reading = folder::read(path, None);
     for fault in &reading.faults {
         complain(&fault.to_string());
     }
+    let warnings: Vec<_> = reading
+        .runbooks
+        .iter()
+        .flat_map(|file| &file.parsed.warnings)
+        .collect();
+    for warning in &warnings {
+        complain(&format!("warning: {warning}"));
+    }
     let targets = reading.targets.as_ref().map_or(0, |targets| targets.0.len());
     say(&format!(
-        "{} runbooks, {targets} targets, {} faults",
+        "{} runbooks, {targets} targets, {} faults, {} warnings",
         reading.runbooks.len(),
-        reading.faults.len()
+        reading.faults.len(),
+        warnings.len()
     ));
     if reading.faults.is_empty() {
         ExitCode::SUCCESS

@@ -1,193 +1,285 @@
-//! Reading the runbooks folder and the targets file. One bad file never hides the others.
+//! A folder of runbooks and its targets file, read in one go. One bad file never hides the others.
+//!
+//! Reading blocks; callers on the async side wrap it.
 
 use std::{
     collections::BTreeMap,
-    fmt, io,
+    fs::{self, File},
+    io::Read as _,
     path::{Path, PathBuf},
 };
 
-use super::{FILE_BYTES_MAX, Fault, parse_runbook, parse_targets, runbook::Parsed};
-use crate::domain::{digest::Digest, target::Targets};
+use sha2::{Digest as _, Sha256};
 
-/// Runbooks in one folder.
-const FILES_MAX: usize = 500;
+use super::{
+    FILE_BYTES_MAX, Fault, Parsed, document::Place, findings, parse_runbook, parse_targets, request,
+};
+use crate::domain::{digest::Digest, step::StepKind, target::Targets};
 
-/// A fault and the file it is in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileFault {
-    /// The file.
-    pub file: PathBuf,
-    /// What is wrong and where; without a place when the file cannot be read at all.
-    pub fault: Result<Fault, String>,
-}
+/// The most files of one folder that are read.
+pub const FILES_MAX: usize = 500;
+/// The file of a folder that holds targets and not a runbook.
+pub const TARGETS_FILE: &str = "targets.yaml";
 
-impl fmt::Display for FileFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.fault {
-            Ok(fault) => write!(f, "{}:{fault}", self.file.display()),
-            Err(problem) => write!(f, "{}: {problem}", self.file.display()),
-        }
-    }
-}
-
-/// A runbook and the file it is in.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FileRunbook {
-    /// The file.
-    pub file: PathBuf,
-    /// Its text.
-    pub source: String,
-    /// What it says.
-    pub parsed: Parsed,
-}
-
-/// The folder as it was read once.
-#[derive(Clone, Debug, PartialEq)]
+/// What one reading of a folder gave.
+#[derive(Debug)]
 pub struct Reading {
-    /// Runbooks without a fault, by slug.
-    pub runbooks: BTreeMap<String, FileRunbook>,
-    /// The targets; `None` when the file has a fault, so that those of the last good reading stay.
-    pub targets: Option<Targets>,
+    /// Every file that is a runbook, by file name.
+    pub runbooks: Vec<RunbookFile>,
     /// What is wrong, file by file.
-    pub faults: Vec<FileFault>,
-    /// Names and contents of everything that was read: another digest, another content.
+    pub faults: Vec<Fault>,
+    /// The targets; `None` when their file has a fault, so that what was known before stays in force.
+    pub targets: Option<Targets>,
+    /// Of the names and contents of all files: equal as long as nothing has changed.
     pub digest: Digest,
 }
 
-/// Reads every `.yaml` and `.yml` of a folder but the targets file, and that.
-pub fn read(folder: &Path, targets_file: &Path) -> Reading {
+/// One file that is a runbook.
+#[derive(Debug)]
+pub struct RunbookFile {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Its text.
+    pub source: String,
+    /// What it says. Its warnings name the file, and targets that are not there.
+    pub parsed: Parsed,
+}
+
+/// One file as found, or why it cannot be read.
+struct Found {
+    path: PathBuf,
+    text: Result<String, String>,
+}
+
+/// Reads the runbooks `folder/*.yaml` and the targets: `targets_file`, or else `targets.yaml` in the folder if there
+/// is one.
+pub fn read(folder: &Path, targets_file: Option<&Path>) -> Reading {
+    let found = find(folder, targets_file);
+    let digest = digest_of(&found);
+    let targets_path = targets_path(folder, targets_file);
     let mut reading = Reading {
-        runbooks: BTreeMap::new(),
-        targets: None,
-        faults: Vec::new(),
-        digest: Digest::ZERO,
+        runbooks: Vec::new(),
+        faults: found.faults,
+        targets: Some(Targets::default()),
+        digest,
     };
-    let mut content = Vec::new();
-    for file in list(folder, targets_file, &mut reading.faults) {
-        let Some(source) = load(&file, &mut reading.faults) else {
-            continue;
-        };
-        content.push((file.display().to_string(), source.clone()));
-        match parse_runbook(&source) {
-            Ok(parsed) => add(&mut reading, FileRunbook { file, source, parsed }),
-            Err(faults) => reading.faults.extend(in_file(&file, faults)),
-        }
-    }
-    match targets_file.exists() {
-        false => reading.targets = Some(Targets::default()),
-        true => {
-            if let Some(source) = load(targets_file, &mut reading.faults) {
-                content.push((targets_file.display().to_string(), source.clone()));
-                match parse_targets(&source) {
-                    Ok(targets) => reading.targets = Some(targets),
-                    Err(faults) => reading.faults.extend(in_file(targets_file, faults)),
+    for file in found.files {
+        let name = file.path.display().to_string();
+        let source = match file.text {
+            Ok(source) => source,
+            Err(problem) => {
+                if file.path == targets_path {
+                    reading.targets = None;
                 }
+                reading.faults.push(whole_file(&name, problem));
+                continue;
             }
+        };
+        if file.path == targets_path {
+            reading.targets = parse_targets(&source)
+                .map_err(|faults| reading.faults.extend(in_file(faults, &name)))
+                .ok();
+            continue;
+        }
+        match parse_runbook(&source) {
+            Ok(parsed) => reading.add(file.path, source, parsed),
+            Err(faults) => reading.faults.extend(in_file(faults, &name)),
         }
     }
-    check_targets(&mut reading);
-    reading.digest = Digest::of_json(&serde_json::json!(content));
+    reading.name_missing_targets();
     reading
 }
 
-fn list(folder: &Path, targets_file: &Path, faults: &mut Vec<FileFault>) -> Vec<PathBuf> {
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) => {
-            let problem = format!("the folder cannot be read: {error}; name another with --runbooks");
-            faults.push(FileFault {
-                file: folder.to_owned(),
-                fault: Err(problem),
-            });
-            return Vec::new();
-        }
-    };
-    let mut files: Vec<PathBuf> = entries
-        .filter_map(Result::ok)
-        .map(|entry| entry.path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|ending| ending == "yaml" || ending == "yml")
-        })
-        .filter(|path| path.is_file() && !is_same(path, targets_file) && !path.ends_with("targets.yaml"))
-        .collect();
-    files.sort();
-    if files.len() > FILES_MAX {
-        let problem = format!("holds {} runbooks; the first {FILES_MAX} are read", files.len());
-        faults.push(FileFault {
-            file: folder.to_owned(),
-            fault: Err(problem),
-        });
-        files.truncate(FILES_MAX);
-    }
-    files
+/// What [`Reading::digest`] would be now, without understanding the files: a cheap way to see a change.
+pub fn digest(folder: &Path, targets_file: Option<&Path>) -> Digest {
+    digest_of(&find(folder, targets_file))
 }
 
-fn is_same(a: &Path, b: &Path) -> bool {
-    a == b || matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
-}
-
-fn load(file: &Path, faults: &mut Vec<FileFault>) -> Option<String> {
-    let text = || -> io::Result<String> {
-        if std::fs::metadata(file)?.len() > FILE_BYTES_MAX as u64 {
-            return Err(io::Error::other(format!("longer than {FILE_BYTES_MAX} bytes")));
-        }
-        std::fs::read_to_string(file)
-    };
-    text()
-        .map_err(|error| {
-            faults.push(FileFault {
-                file: file.to_owned(),
-                fault: Err(error.to_string()),
-            })
-        })
-        .ok()
-}
-
-fn in_file(file: &Path, faults: Vec<Fault>) -> impl Iterator<Item = FileFault> {
-    faults.into_iter().map(move |fault| FileFault {
-        file: file.to_owned(),
-        fault: Ok(fault),
-    })
-}
-
-fn add(reading: &mut Reading, runbook: FileRunbook) {
-    let slug = runbook.parsed.runbook.slug.clone();
-    match reading.runbooks.get(&slug) {
-        Some(first) => reading.faults.push(FileFault {
-            fault: Err(format!(
-                "the runbook {slug} is in {} already",
-                first.file.display()
-            )),
-            file: runbook.file,
-        }),
-        None => _ = reading.runbooks.insert(slug, runbook),
-    }
-}
-
-/// A runbook that names a target nobody knows is kept, since other steps may work, and named as a fault.
-fn check_targets(reading: &mut Reading) {
-    let Some(targets) = &reading.targets else { return };
-    for runbook in reading.runbooks.values() {
-        for named in runbook
-            .parsed
-            .targets
+impl Reading {
+    fn add(&mut self, path: PathBuf, source: String, mut parsed: Parsed) {
+        let name = path.display().to_string();
+        let slug = &parsed.runbook.slug;
+        let first = self
+            .runbooks
             .iter()
-            .filter(|named| !targets.0.contains_key(&named.name))
-        {
-            let fault = Fault {
-                line: named.line,
-                column: named.column,
-                path: named.path.clone(),
-                message: format!(
-                    "there is no target \"{}\"; add it to the targets file",
-                    named.name
-                ),
-            };
-            reading.faults.push(FileFault {
-                file: runbook.file.clone(),
-                fault: Ok(fault),
-            });
+            .find(|file| file.parsed.runbook.slug == *slug);
+        if let Some(first) = first {
+            let message = format!("\"{slug}\" is the runbook of {} already", first.path.display());
+            let mut fault = place_in(&source, |path| path.key("runbook"), message);
+            fault.file = Some(name);
+            self.faults.push(fault);
+            return;
+        }
+        parsed.warnings = in_file(parsed.warnings, &name).collect();
+        self.runbooks.push(RunbookFile { path, source, parsed });
+    }
+
+    /// A target named outright must be there and take the action; one named by a template is only known in a run.
+    fn name_missing_targets(&mut self) {
+        let Some(targets) = &self.targets else { return };
+        for file in &mut self.runbooks {
+            let mut problems = Vec::new();
+            for (i, step) in file.parsed.runbook.steps.iter().enumerate() {
+                let StepKind::Act(act) = &step.kind else { continue };
+                let probe = act.verify.as_ref().map(|probe| &probe.request);
+                for (request, below) in [
+                    (Some(&act.request), None),
+                    (probe, Some("verify")),
+                    (act.undo.as_ref(), Some("undo")),
+                ] {
+                    let problem = request.and_then(|request| {
+                        let name = request::literal_target(request)?;
+                        targets.find(name, request.action).err()
+                    });
+                    problems.extend(problem.map(|problem| (i, below, problem)));
+                }
+            }
+            let name = file.path.display().to_string();
+            for (step, below, problem) in problems {
+                let warning = place_in(
+                    &file.source,
+                    |top| {
+                        let path = top.key("steps").index(step);
+                        let path = below.map_or(path.clone(), |key| path.key(key));
+                        path.key("with").key("target")
+                    },
+                    problem,
+                );
+                file.parsed.warnings.push(warning.in_file(&name));
+            }
+            file.parsed
+                .warnings
+                .sort_by_key(|warning| (warning.line, warning.column));
         }
     }
+}
+
+fn place_in(source: &str, way: impl FnOnce(findings::Path) -> findings::Path, message: String) -> Fault {
+    let path = way(findings::Path::default());
+    let place = super::document::read(source)
+        .map(|root| findings::Findings::new(&root).place_of(&path))
+        .unwrap_or(Place { line: 1, column: 1 });
+    Fault::at(place, path.to_string(), message)
+}
+
+fn in_file(faults: Vec<Fault>, name: &str) -> impl Iterator<Item = Fault> {
+    faults.into_iter().map(move |fault| fault.in_file(name))
+}
+
+fn whole_file(name: &str, problem: String) -> Fault {
+    Fault::at(Place { line: 1, column: 1 }, String::new(), problem).in_file(name)
+}
+
+fn targets_path(folder: &Path, targets_file: Option<&Path>) -> PathBuf {
+    targets_file.map_or_else(|| folder.join(TARGETS_FILE), Path::to_owned)
+}
+
+struct Files {
+    files: Vec<Found>,
+    faults: Vec<Fault>,
+}
+
+fn find(folder: &Path, targets_file: Option<&Path>) -> Files {
+    let mut files = Vec::new();
+    let mut faults = Vec::new();
+    let shown = folder.display().to_string();
+    let (mut paths, home) = match list(folder) {
+        Ok(listed) => listed,
+        Err(error) => {
+            faults.push(whole_file(&shown, format!("cannot read the folder: {error}")));
+            (Vec::new(), folder.to_owned())
+        }
+    };
+    paths.sort();
+    if let Some(first) = paths.get(FILES_MAX) {
+        let message = format!(
+            "more than {FILES_MAX} files; {} and what follows is not read",
+            first.display()
+        );
+        faults.push(whole_file(&shown, message));
+        paths.truncate(FILES_MAX);
+    }
+    for path in paths {
+        // With a targets file elsewhere, one that lies here is still no runbook.
+        if targets_file.is_some() && path.file_name().is_some_and(|name| name == TARGETS_FILE) {
+            continue;
+        }
+        let text = inside(&path, &home).and_then(|()| text(&path));
+        files.push(Found { path, text });
+    }
+    if let Some(path) = targets_file {
+        files.retain(|file| file.path != path);
+        files.push(Found {
+            path: path.to_owned(),
+            text: text(path),
+        });
+    }
+    Files { files, faults }
+}
+
+fn list(folder: &Path) -> std::io::Result<(Vec<PathBuf>, PathBuf)> {
+    let home = folder.canonicalize()?;
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let is_yaml = path
+            .extension()
+            .is_some_and(|extension| extension == "yaml" || extension == "yml");
+        let is_hidden = path
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if is_yaml && !is_hidden && !path.is_dir() {
+            paths.push(path);
+        }
+    }
+    Ok((paths, home))
+}
+
+/// A link may lead around inside the folder, as mounted configuration does, but not out of it.
+fn inside(path: &Path, home: &Path) -> Result<(), String> {
+    let real = path
+        .canonicalize()
+        .map_err(|error| format!("cannot read the file: {error}"))?;
+    match real.starts_with(home) {
+        true => Ok(()),
+        false => Err("the link leads out of the folder".to_owned()),
+    }
+}
+
+fn text(path: &Path) -> Result<String, String> {
+    let unreadable = |error: std::io::Error| format!("cannot read the file: {error}");
+    // Asked before opening: to open a pipe is to wait for its writer.
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err("not a plain file".to_owned());
+    }
+    let file = File::open(path).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if bytes.len() > FILE_BYTES_MAX {
+        return Err(format!("the file is longer than {} KiB", FILE_BYTES_MAX / 1024));
+    }
+    String::from_utf8(bytes).map_err(|_| "the file is not UTF-8 text".to_owned())
+}
+
+fn digest_of(files: &Files) -> Digest {
+    let mut all: BTreeMap<&Path, &Result<String, String>> = BTreeMap::new();
+    for file in &files.files {
+        all.insert(&file.path, &file.text);
+    }
+    let mut hasher = Sha256::new();
+    for (path, text) in all {
+        let (mark, text) = match text {
+            Ok(text) => (0u8, text),
+            Err(problem) => (1u8, problem),
+        };
+        let name = path.as_os_str().as_encoded_bytes();
+        for part in [name, text.as_bytes()] {
+            hasher.update((part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        hasher.update([mark]);
+    }
+    Digest(hasher.finalize().into())
 }

@@ -1,48 +1,55 @@
-//! The catalogue: runbooks and targets as people write them, read strictly. Every fault has its line and column.
+//! The catalog: runbooks and targets as people write them, read from YAML into the types the engine runs.
 //!
-//! YAML becomes a tree that remembers places; readers take known keys out of it and collect faults, so one reading
-//! shows them all; what is left over is unknown. Only a file without a fault becomes a runbook.
+//! Everything here is a pure function of texts, but for `folder`, which reads a folder of files, and `shelf`, which
+//! publishes what was read as versions and keeps matching and the engine up with it.
+
+mod document;
+mod fields;
+mod findings;
+mod gate;
+mod inputs;
+mod names;
+mod nearest;
+mod request;
+mod runbook;
+mod scope;
+mod step;
+mod validate;
 
 pub mod folder;
-pub mod runbook;
 pub mod shelf;
 pub mod targets;
+pub mod write;
 
-mod inputs;
-mod reader;
-mod references;
-mod step;
-mod tree;
+use crate::domain::{runbook::Runbook, target::Targets};
 
-use std::fmt;
+pub use document::{DEPTH_MAX, FILE_BYTES_MAX, NODES_MAX};
+pub use findings::Fault;
+pub use inputs::{InputKey, Shape, input_keys};
 
-pub use runbook::parse_runbook;
-pub use targets::parse_targets;
-
-/// The longest file, in bytes.
-pub const FILE_BYTES_MAX: usize = 256 << 10;
-
-/// One thing wrong in a file, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// Line, from 1.
-    pub line: u64,
-    /// Column in characters, from 1.
-    pub column: u64,
-    /// Field path, like `steps[3].with.target`; may be empty.
-    pub path: String,
-    /// What is wrong, and the way out.
-    pub message: String,
+/// A runbook without faults, and what its author should still look at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parsed {
+    /// The runbook.
+    pub runbook: Runbook,
+    /// Legal, but probably not what was meant.
+    pub warnings: Vec<Fault>,
 }
 
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: ", self.line, self.column)?;
-        if !self.path.is_empty() {
-            write!(f, "{}: ", self.path)?;
-        }
-        f.write_str(&self.message)
-    }
+/// Reads one runbook. Every fault that can be told from the others is reported, in the order of the file.
+pub fn parse_runbook(source: &str) -> Result<Parsed, Vec<Fault>> {
+    let root = document::read(source).map_err(|fault| vec![fault])?;
+    let mut findings = findings::Findings::new(&root);
+    let runbook = runbook::read(&root, &mut findings);
+    validate::check(&runbook, &mut findings);
+    findings
+        .finish(runbook)
+        .map(|(runbook, warnings)| Parsed { runbook, warnings })
+}
+
+/// Reads a targets file.
+pub fn parse_targets(source: &str) -> Result<Targets, Vec<Fault>> {
+    targets::parse(source)
 }
 
 #[cfg(test)]

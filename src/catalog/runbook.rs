@@ -1,270 +1,220 @@
-//! A runbook file, read.
+//! The head of a runbook document: everything but its steps.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{
-    Fault,
-    reader::{Faults, Fields},
-    references::{Scope, steps_read},
-    step::{self, ReadStep, literal},
-    tree::{self, Place, Tree},
+    document::{Content, Node},
+    fields::Field,
+    findings::{Findings, Path},
+    nearest, step,
 };
 use crate::domain::{
     id::is_slug,
+    labels::Labels,
     matcher::Matcher,
     runbook::{Budget, Input, Runbook, StartMode},
     span::Span,
-    step::{Effect, StepKind},
-    template::Template,
+    template::{Expression, Template},
 };
 
-const STEPS_MAX: usize = 100;
+/// The most steps of one runbook.
+pub(super) const STEPS_MAX: usize = 100;
 const LINES_MAX: usize = 50;
-const STARTS: [(&str, StartMode); 3] = [
-    ("automatic", StartMode::Automatic),
-    ("suggest", StartMode::Suggest),
-    ("manual", StartMode::Manual),
+const INPUTS_MAX: usize = 50;
+const LOCKS_MAX: usize = 20;
+const SERVICES_MAX: usize = 50;
+const TITLE_CHARS_MAX: usize = 200;
+const BUDGET_PER: std::ops::RangeInclusive<Span> = Span::from_secs(1)..=Span::from_secs(30 * 24 * 3600);
+
+const KEYS: [&str; 11] = [
+    "runbook", "title", "summary", "owner", "services", "match", "start", "budget", "inputs", "locks",
+    "steps",
 ];
 
-/// A target named in plain text, and where: it can be looked for as soon as the targets are read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NamedTarget {
-    /// Its name.
-    pub name: String,
-    /// Line and column of the step that names it.
-    pub line: u64,
-    /// Column.
-    pub column: u64,
-    /// Field path.
-    pub path: String,
-}
-
-/// A runbook that was read without a fault.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Parsed {
-    /// The runbook.
-    pub runbook: Runbook,
-    /// Targets it names in plain text.
-    pub targets: Vec<NamedTarget>,
-}
-
-/// Reads a runbook. Every fault that can be seen at once is returned, in the order of the file.
-pub fn parse_runbook(source: &str) -> Result<Parsed, Vec<Fault>> {
-    let document = tree::parse(source).map_err(|fault| vec![fault])?;
-    let mut faults = Faults::default();
-    let parsed = read(document, &mut faults);
-    faults.0.sort_by_key(|fault| (fault.line, fault.column));
-    match parsed {
-        Some(parsed) if faults.0.is_empty() => Ok(parsed),
-        _ => Err(faults.0),
+/// Reads the whole document. What is wrong is left out of the runbook, so it only counts when nothing was found.
+pub(super) fn read(root: &Node, findings: &mut Findings<'_>) -> Runbook {
+    let mut runbook = Runbook {
+        slug: String::new(),
+        title: String::new(),
+        summary: String::new(),
+        owner: None,
+        services: Vec::new(),
+        triggers: Vec::new(),
+        start: StartMode::Suggest,
+        budget: None,
+        inputs: BTreeMap::new(),
+        locks: Vec::new(),
+        steps: Vec::new(),
+    };
+    if matches!(root.content, Content::Null) {
+        findings.fault(&Path::default(), "the file is empty");
+        return runbook;
     }
+    let Some(fields) = Field::root(root).fields(&KEYS, findings) else {
+        return runbook;
+    };
+    if let Some(field) = fields.need("runbook", findings) {
+        runbook.slug = slug(&field, findings).unwrap_or_default();
+    }
+    if let Some(field) = fields.need("title", findings) {
+        runbook.title = title(&field, findings).unwrap_or_default();
+    }
+    runbook.summary = text(fields.get("summary"), findings).unwrap_or_default();
+    runbook.owner = text(fields.get("owner"), findings);
+    if let Some(field) = fields.get("services") {
+        let items = field.list(SERVICES_MAX, findings);
+        runbook.services = items
+            .iter()
+            .filter_map(|item| item.text(findings).map(str::to_owned))
+            .collect();
+    }
+    if let Some(field) = fields.get("match") {
+        runbook.triggers = triggers(&field, findings);
+    }
+    if let Some(mode) = fields.get("start").and_then(|field| {
+        let modes = [
+            ("automatic", StartMode::Automatic),
+            ("suggest", StartMode::Suggest),
+            ("manual", StartMode::Manual),
+        ];
+        field.choice(&modes, findings)
+    }) {
+        runbook.start = mode;
+    }
+    runbook.budget = fields.get("budget").and_then(|field| budget(&field, findings));
+    if let Some(field) = fields.get("inputs") {
+        runbook.inputs = inputs(&field, findings);
+    }
+    if let Some(field) = fields.get("locks") {
+        let items = field.list(LOCKS_MAX, findings);
+        runbook.locks = items
+            .iter()
+            .filter_map(|item| item.parsed(Template::parse, findings))
+            .collect();
+    }
+    match fields.get("steps") {
+        Some(field) => {
+            let items = field.list(STEPS_MAX, findings);
+            if matches!(&field.node.content, Content::List(items) if items.is_empty()) {
+                findings.fault(&field.path, "at least one step is needed");
+            }
+            runbook.steps = items.iter().map(|item| step::read(item, findings)).collect();
+        }
+        None => findings.fault(&Path::default(), "at least one step is needed, under \"steps\""),
+    }
+    runbook
 }
 
-fn read(document: tree::Node, faults: &mut Faults) -> Option<Parsed> {
-    let mut fields = Fields::open(document, "", faults)?;
-    let slug = required_text(&mut fields, "runbook", faults);
-    if let Some((at, slug)) = &slug
-        && !is_slug(slug)
-    {
-        let message = format!("\"{slug}\" is no name; use lower-case letters, digits and dashes, at most 63");
-        faults.add(*at, "runbook", message);
-    }
-    let title = required_text(&mut fields, "title", faults);
-    let summary = fields.text("summary", faults);
-    let owner = fields.text("owner", faults);
-    let services = fields.texts("services", LINES_MAX, faults);
-    let triggers = triggers(&mut fields, faults);
-    let start = fields
-        .word("start", &STARTS, faults)
-        .map_or(StartMode::Suggest, |(_, start)| start);
-    let budget = budget(&mut fields, faults);
-    let inputs = inputs(&mut fields, faults);
-    let input_names: BTreeSet<String> = inputs.keys().cloned().collect();
-    let locks = locks(&mut fields, &input_names, faults);
-    let steps = steps(&mut fields, &input_names, faults);
-    fields.close(faults);
-    let targets = steps.iter().filter_map(named_target).collect();
-    check_gates(&steps, faults);
-    Some(Parsed {
-        targets,
-        runbook: Runbook {
-            slug: slug?.1,
-            title: title?.1,
-            summary: summary.map_or_else(String::new, |(_, summary)| summary),
-            owner: owner.map(|(_, owner)| owner),
-            services: services.into_iter().map(|(_, service)| service).collect(),
-            triggers,
-            start,
-            budget,
-            inputs,
-            locks,
-            steps: steps.into_iter().map(|read| read.step).collect(),
+/// A name that can stand in an address.
+pub(super) fn slug(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> {
+    field.parsed(
+        |text| match is_slug(text) {
+            true => Ok(text.to_owned()),
+            false => Err(format!(
+                "\"{text}\" is not a name: 1 to 63 lower-case letters, digits and inner dashes"
+            )),
         },
-    })
+        findings,
+    )
 }
 
-fn required_text(fields: &mut Fields, key: &'static str, faults: &mut Faults) -> Option<(Place, String)> {
-    if !fields.has(key) {
-        fields.missing(key, faults);
-    }
-    fields.text(key, faults)
+fn title(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> {
+    field.parsed(
+        |text| match text.chars().count() <= TITLE_CHARS_MAX && !text.trim().contains('\n') {
+            true => Ok(text.trim().to_owned()),
+            false => Err(format!(
+                "a title is one line of at most {TITLE_CHARS_MAX} characters"
+            )),
+        },
+        findings,
+    )
 }
 
-fn triggers(fields: &mut Fields, faults: &mut Faults) -> Vec<Vec<Matcher>> {
-    let mut triggers = Vec::new();
-    for (index, (at, line)) in fields.texts("match", LINES_MAX, faults).into_iter().enumerate() {
-        match Matcher::parse_list(&line) {
-            Ok(matchers) => triggers.push(matchers),
-            Err(error) => faults.add(at, &format!("match[{index}]"), error.to_string()),
+pub(super) fn text(field: Option<Field<'_>>, findings: &mut Findings<'_>) -> Option<String> {
+    field?.text(findings).map(|text| text.trim().to_owned())
+}
+
+fn triggers(field: &Field<'_>, findings: &mut Findings<'_>) -> Vec<Vec<Matcher>> {
+    let mut lines = Vec::new();
+    for item in field.list(LINES_MAX, findings) {
+        let Some(line) = item.parsed(Matcher::parse_list, findings) else {
+            continue;
+        };
+        if line.iter().all(|matcher| matcher.holds(&Labels::default())) {
+            findings.warn(
+                &item.path,
+                "this line also holds for alerts that have none of these labels",
+            );
         }
+        lines.push(line);
     }
-    triggers
+    lines
 }
 
-fn budget(fields: &mut Fields, faults: &mut Faults) -> Option<Budget> {
-    let mut fields = fields
-        .take("budget")
-        .and_then(|node| Fields::open(node, "budget", faults))?;
-    let runs = fields.count("runs", 10_000, faults);
-    let per = fields.span("per", Span::from_secs(1), Span::from_secs(30 * 86_400), faults);
-    for (key, is_there) in [("runs", runs.is_some()), ("per", per.is_some())] {
-        if !is_there {
-            fields.missing(key, faults);
-        }
-    }
-    fields.close(faults);
+fn budget(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Budget> {
+    let fields = field.fields(&["runs", "per"], findings)?;
+    let runs = fields
+        .need("runs", findings)
+        .and_then(|field| field.count(1..=1000, findings));
+    let per = fields
+        .need("per", findings)
+        .and_then(|field| field.span(BUDGET_PER, findings));
     Some(Budget {
         runs: runs?,
         per: per?,
     })
 }
 
-fn inputs(fields: &mut Fields, faults: &mut Faults) -> BTreeMap<String, Input> {
+fn inputs(field: &Field<'_>, findings: &mut Findings<'_>) -> BTreeMap<String, Input> {
     let mut inputs = BTreeMap::new();
-    let Some(mut fields) = fields
-        .take("inputs")
-        .and_then(|node| Fields::open(node, "inputs", faults))
-    else {
+    let Some(fields) = field.entries(findings) else {
         return inputs;
     };
-    for (key, node) in fields.rest() {
-        let path = format!("inputs.{}", key.name);
-        let is_name = key.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-            && key.name.starts_with(|c: char| c.is_ascii_alphabetic());
-        if !is_name {
-            faults.add(
-                key.at,
-                &path,
-                "an input's name has letters, digits and _ and begins with a letter",
-            );
+    for (name, field) in fields.all() {
+        if inputs.len() == INPUTS_MAX {
+            findings.fault(&field.path, format!("at most {INPUTS_MAX} are allowed"));
+            break;
         }
-        let Some(mut input) = Fields::open(node, &path, faults) else {
-            continue;
-        };
-        let from = input.expression("from", faults);
-        if let Some((at, from)) = &from {
-            let foreign = from.references().into_iter().find(|name| {
-                !matches!(
-                    name.split('.').next(),
-                    Some("labels" | "annotations" | "incident")
-                )
-            });
-            if let Some(foreign) = foreign {
-                let message =
-                    format!("reads {foreign}; only labels, annotations and incident are there at the start");
-                faults.add(*at, &input.path_of("from"), message);
-            }
+        if !is_input_name(name) {
+            let message = format!("\"{name}\" is not a name for an input: lower-case letters, digits and _");
+            fields.fault_at_key(name, message, None, findings);
         }
-        let read = Input {
-            from: from.map(|(_, from)| from),
-            required: input.flag("required", faults).unwrap_or(false),
-            default: input.text("default", faults).map(|(_, default)| default),
-        };
-        input.close(faults);
-        inputs.insert(key.name, read);
+        inputs.insert(name.to_owned(), input(&field, findings));
     }
     inputs
 }
 
-fn locks(fields: &mut Fields, inputs: &BTreeSet<String>, faults: &mut Faults) -> Vec<Template> {
-    let scope = Scope {
-        inputs,
-        steps: &BTreeSet::new(),
-        has_result: false,
+/// Names that can follow a dot in an expression.
+fn is_input_name(name: &str) -> bool {
+    name.len() <= 63
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
+fn input(field: &Field<'_>, findings: &mut Findings<'_>) -> Input {
+    let mut input = Input {
+        from: None,
+        required: false,
+        default: None,
     };
-    let mut locks = Vec::new();
-    for (index, (at, lock)) in fields.texts("locks", LINES_MAX, faults).into_iter().enumerate() {
-        let path = format!("locks[{index}]");
-        match Template::parse(&lock) {
-            Ok(template) => {
-                scope.check_template(&template, at, &path, faults);
-                locks.push(template);
-            }
-            Err(error) => faults.add(at, &path, error.to_string()),
+    if let Some(fields) = field.fields(&["from", "required", "default"], findings) {
+        if let Some(from) = fields.get("from") {
+            input.from = from.parsed(Expression::parse, findings);
         }
+        if let Some(required) = fields.get("required") {
+            input.required = required.flag(findings).unwrap_or_default();
+        }
+        input.default = fields
+            .get("default")
+            .and_then(|default| default.text(findings).map(str::to_owned));
     }
-    locks
+    input
 }
 
-fn steps(fields: &mut Fields, inputs: &BTreeSet<String>, faults: &mut Faults) -> Vec<ReadStep> {
-    if !fields.has("steps") {
-        fields.missing("steps", faults);
-    }
-    let mut above: BTreeSet<String> = BTreeSet::new();
-    let mut steps = Vec::new();
-    for (path, node) in fields.list("steps", STEPS_MAX, faults) {
-        let scope = Scope {
-            inputs,
-            steps: &above,
-            has_result: false,
-        };
-        let Some(read) = step::read(node, &path, &scope, faults) else {
-            continue;
-        };
-        if !above.insert(read.step.id.0.clone()) {
-            faults.add(
-                read.at,
-                &path,
-                format!("there is a step \"{}\" above already", read.step.id),
-            );
-        }
-        steps.push(read);
-    }
-    steps
-}
-
-fn named_target(read: &ReadStep) -> Option<NamedTarget> {
-    let Some(Tree::Map(pairs)) = read.with.as_ref().map(|with| &with.value) else {
-        return None;
-    };
-    let (_, node) = pairs.iter().find(|(key, _)| key.name == "target")?;
-    Some(NamedTarget {
-        name: literal(node)?.to_owned(),
-        line: node.at.line,
-        column: node.at.column,
-        path: format!("{}.with.target", read.path),
-    })
-}
-
-/// An approval is bound to what will be sent, so everything below a gate that changes something must be known when
-/// the gate asks: it cannot read what a step below the same gate will find.
-fn check_gates(steps: &[ReadStep], faults: &mut Faults) {
-    let mut under_gate: Option<BTreeSet<String>> = None;
-    for read in steps {
-        if matches!(read.step.kind, StepKind::Gate(_)) {
-            under_gate = Some(BTreeSet::new());
-            continue;
-        }
-        let Some(below) = &mut under_gate else { continue };
-        if let (StepKind::Act(act), true) = (&read.step.kind, read.step.effect() != Effect::Safe) {
-            let text = act.request.with.to_string().replace("\\\"", "\"");
-            for name in steps_read(&text, below) {
-                let message = format!(
-                    "reads what {name} finds, which is not known when the gate above asks; put a gate between them"
-                );
-                faults.add(read.at, &read.path, message);
-            }
-        }
-        below.insert(read.step.id.0.clone());
-    }
+/// What to say of a name that is not known.
+pub(super) fn unknown(noun: &str, name: &str, known: &[&str]) -> (String, Option<String>) {
+    let hint = nearest::hint(name, known.iter().copied());
+    (format!("there is no {noun} \"{name}\""), hint)
 }

@@ -65,8 +65,8 @@ impl Default for Shelf {
 pub struct Librarian {
     /// Folder with runbooks.
     pub folder: PathBuf,
-    /// File with targets.
-    pub targets: PathBuf,
+    /// File with targets, when it is not targets.yaml in the folder.
+    pub targets: Option<PathBuf>,
     /// What is kept up.
     pub shelf: Shelf,
     /// Connections for publishing.
@@ -96,34 +96,52 @@ impl Librarian {
         }
     }
 
-    /// Reads the folder once and publishes what has changed since `seen`; returns what it saw.
+    /// Looks at the folder once, and reads and publishes it when it has changed since `seen`; returns what it saw.
     pub async fn pass(&self, seen: Option<Digest>) -> Result<Digest, StoreError> {
         let (folder, targets) = (self.folder.clone(), self.targets.clone());
-        let reading = tokio::task::spawn_blocking(move || folder::read(&folder, &targets))
+        let look = move || {
+            let targets = targets.as_deref();
+            let has_changed = seen != Some(folder::digest(&folder, targets));
+            has_changed.then(|| folder::read(&folder, targets))
+        };
+        let reading = tokio::task::spawn_blocking(look)
             .await
             .map_err(|error| sqlx::Error::Io(std::io::Error::other(error)))?;
-        let digest = reading.digest;
-        let faults: Vec<String> = reading.faults.iter().map(ToString::to_string).collect();
-        if self.shelf.faults.list() != faults {
-            for fault in &faults {
-                tracing::warn!("{fault}");
+        match (reading, seen) {
+            (Some(reading), _) => {
+                let digest = reading.digest;
+                self.tell(&reading);
+                self.publish(reading).await?;
+                Ok(digest)
             }
-            self.shelf.faults.replace(faults);
+            // Nothing read means that what was seen is still there.
+            (None, seen) => Ok(seen.unwrap_or(Digest::ZERO)),
         }
-        if seen != Some(digest) {
-            self.publish(reading).await?;
+    }
+
+    /// Shows faults and warnings where people look.
+    fn tell(&self, reading: &Reading) {
+        let warnings = reading.runbooks.iter().flat_map(|file| &file.parsed.warnings);
+        let told: Vec<String> = reading
+            .faults
+            .iter()
+            .map(ToString::to_string)
+            .chain(warnings.map(|warning| format!("warning: {warning}")))
+            .collect();
+        for line in &told {
+            tracing::warn!("{line}");
         }
-        Ok(digest)
+        self.shelf.faults.replace(told);
     }
 
     /// A runbook with a fault stays as its last good version says; one whose file is gone is retired.
     async fn publish(&self, reading: Reading) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut tx = self.pool.begin().await?;
-        for runbook in reading.runbooks.values() {
-            let origin = runbook.file.display().to_string();
+        for file in &reading.runbooks {
+            let origin = file.path.display().to_string();
             let version =
-                runbooks::publish(&mut tx, &runbook.parsed.runbook, &runbook.source, &origin, now).await?;
+                runbooks::publish(&mut tx, &file.parsed.runbook, &file.source, &origin, now).await?;
             tracing::info!(
                 runbook = version.runbook.slug,
                 version = version.number,
@@ -131,7 +149,11 @@ impl Librarian {
             );
         }
         if reading.faults.is_empty() {
-            let slugs: Vec<String> = reading.runbooks.keys().cloned().collect();
+            let slugs: Vec<String> = reading
+                .runbooks
+                .iter()
+                .map(|file| file.parsed.runbook.slug.clone())
+                .collect();
             runbooks::retire_all_but(&mut tx, &slugs).await?;
         }
         let versions = runbooks::list_current(&mut tx).await?;

@@ -1,388 +1,337 @@
-//! One step as it is written. What a step does is its key: `check`, `call`, `logs`, `gate`, `manual` or `wait`.
+//! One step of a runbook document. The step's kind is a key: exactly one of `check`, `call`, `logs`, `gate`,
+//! `manual` and `wait`.
+
+use std::ops::RangeInclusive;
 
 use super::{
-    inputs,
-    reader::{Faults, Fields},
-    references::Scope,
-    tree::{Node, Place, Tree},
+    document::Content,
+    fields::{Field, Fields},
+    findings::Findings,
+    gate, request, runbook,
 };
 use crate::domain::{
-    id::{StepId, is_slug},
-    operator::Role,
+    id::StepId,
     span::Span,
     step::{
-        Act, ActWord, ActionKind, Effect, GateRule, OnFailure, Phase, Probe, Request, Retry, Step, StepKind,
-        Until,
+        Act, ActWord, ActionKind, Effect, OnFailure, Phase, Probe, Request, Retry, Step, StepKind, Until,
     },
+    template::{Expression, Template},
 };
 
 const KINDS: [&str; 6] = ["check", "call", "logs", "gate", "manual", "wait"];
-const EFFECTS: [(&str, Effect); 3] = [
-    ("safe", Effect::Safe),
-    ("idempotent", Effect::Idempotent),
-    ("once", Effect::Once),
+/// What any step may have.
+const COMMON: [&str; 4] = ["id", "phase", "title", "doc"];
+/// Every key of any step.
+const KEYS: [&str; 21] = [
+    "id",
+    "phase",
+    "title",
+    "doc",
+    "when",
+    "check",
+    "call",
+    "logs",
+    "gate",
+    "manual",
+    "wait",
+    "with",
+    "expect",
+    "until",
+    "timeout",
+    "retry",
+    "on_failure",
+    "effect",
+    "verify",
+    "undo",
+    "impact",
 ];
-const PHASES: [(&str, Phase); 4] = [
-    ("detect", Phase::Detect),
-    ("isolate", Phase::Isolate),
-    ("restore", Phase::Restore),
-    ("verify", Phase::Verify),
-];
-/// Keys of the format that this version does not carry out. Refused, so that nobody relies on them.
-const LATER: [&str; 4] = ["needs", "for_each", "finally", "notify"];
 
-const SHORTEST: Span = Span::from_millis(100);
 const TIMEOUT: Span = Span::from_secs(30);
-const TIMEOUT_MAX: Span = Span::from_secs(3600);
-const DAY: Span = Span::from_secs(86_400);
-const LONGEST: Span = Span::from_secs(30 * 86_400);
-const ATTEMPTS_MAX: u32 = 20;
-const APPROVALS_MAX: u32 = 10;
+const TIMEOUTS: RangeInclusive<Span> = Span::from_millis(1)..=Span::from_secs(3600);
+const PAUSES: RangeInclusive<Span> = Span::from_millis(1)..=Span::from_secs(24 * 3600);
+const EVERY: RangeInclusive<Span> = Span::from_millis(100)..=Span::from_secs(24 * 3600);
+const WITHIN: RangeInclusive<Span> = Span::from_millis(100)..=Span::from_secs(24 * 3600);
+const WAITS: RangeInclusive<Span> = Span::from_millis(1)..=Span::from_secs(30 * 24 * 3600);
 
-/// A step that was read, with what the runbook's own checks need.
-pub(super) struct ReadStep {
-    pub step: Step,
-    pub at: Place,
-    pub path: String,
-    /// The inputs of its action, for checks across steps.
-    pub with: Option<Node>,
-}
+/// How long a probe keeps asking when its author does not say.
+pub(super) const PROBE_UNTIL: Until = Until {
+    every: Span::from_secs(1),
+    within: Span::from_secs(15),
+};
 
-/// Reads one step. `scope` is what its templates may read.
-pub(super) fn read(node: Node, path: &str, scope: &Scope<'_>, faults: &mut Faults) -> Option<ReadStep> {
-    let mut fields = Fields::open(node, path, faults)?;
-    for key in LATER {
-        if let Some(node) = fields.take(key) {
-            faults.add(
-                node.at,
-                &fields.path_of(key),
-                format!("{key} is not carried out by this version; remove it"),
-            );
-        }
-    }
-    let id = match fields.text("id", faults) {
-        Some((_, id)) if is_slug(&id) => id,
-        Some((at, id)) => {
-            let message = format!("\"{id}\" is no step name; use lower-case letters, digits and dashes");
-            faults.add(at, &fields.path_of("id"), message);
-            id
-        }
-        None => {
-            fields.missing("id", faults);
-            String::new()
-        }
+/// Reads one step. A step that cannot be read leaves a placeholder, so that the others keep their numbers.
+pub(super) fn read(field: &Field<'_>, findings: &mut Findings<'_>) -> Step {
+    let mut step = Step {
+        id: StepId(String::new()),
+        title: None,
+        doc: None,
+        phase: None,
+        when: None,
+        timeout: TIMEOUT,
+        retry: Retry::NEVER,
+        on_failure: OnFailure::Stop,
+        kind: StepKind::Wait {
+            length: Span::from_secs(0),
+        },
     };
-    let title = fields.template("title", faults);
-    if let Some((at, title)) = &title {
-        scope.check_template(title, *at, &fields.path_of("title"), faults);
+    let Some(fields) = field.fields(&KEYS, findings) else {
+        return step;
+    };
+    if let Some(id) = fields.need("id", findings) {
+        step.id = StepId(runbook::slug(&id, findings).unwrap_or_default());
     }
-    let when = fields.expression("when", faults);
-    if let Some((at, when)) = &when {
-        scope.check_expression(when, *at, &fields.path_of("when"), faults);
-    }
-    let doc = fields.text("doc", faults).map(|(_, doc)| doc);
-    let phase = fields.word("phase", &PHASES, faults).map(|(_, phase)| phase);
-    let timeout = fields
-        .span("timeout", SHORTEST, TIMEOUT_MAX, faults)
-        .unwrap_or(TIMEOUT);
-    let retry = retry(&mut fields, faults);
-    let on_failure = on_failure(&mut fields, faults);
-    let with = fields.take("with");
-    let kind = kind(&mut fields, with.as_ref(), scope, faults);
-    if let (Some((at, _)), Some(StepKind::Gate(_) | StepKind::Manual { .. } | StepKind::Wait { .. })) =
-        (&when, &kind)
+    step.title = parsed(fields.get("title"), Template::parse, findings);
+    step.doc = runbook::text(fields.get("doc"), findings);
+    step.phase = fields.get("phase").and_then(|phase| {
+        let phases = [
+            ("detect", Phase::Detect),
+            ("isolate", Phase::Isolate),
+            ("restore", Phase::Restore),
+            ("verify", Phase::Verify),
+        ];
+        phase.choice(&phases, findings)
+    });
+    step.when = parsed(fields.get("when"), Expression::parse, findings);
+    if let Some(timeout) = fields
+        .get("timeout")
+        .and_then(|timeout| timeout.span(TIMEOUTS, findings))
     {
-        faults.add(
-            *at,
-            &fields.path_of("when"),
-            "only check, call and logs steps take when: a gate is never skipped",
-        );
+        step.timeout = timeout;
     }
-    let (at, path) = (fields.at, fields.path.clone());
-    fields.close(faults);
-    let step = Step {
-        id: StepId(id),
-        title: title.map(|(_, title)| title),
-        doc,
-        phase,
-        when: when.map(|(_, when)| when),
-        timeout,
-        retry,
-        on_failure,
-        kind: kind?,
-    };
-    Some(ReadStep { step, at, path, with })
-}
-
-fn on_failure(fields: &mut Fields, faults: &mut Faults) -> OnFailure {
-    let Some((at, text)) = fields.text("on_failure", faults) else {
-        return OnFailure::Stop;
-    };
-    match text.as_str() {
-        "stop" => OnFailure::Stop,
-        "continue" => OnFailure::Continue,
-        _ => {
-            let message = format!("\"{text}\" is not carried out by this version; use stop or continue");
-            faults.add(at, &fields.path_of("on_failure"), message);
-            OnFailure::Stop
-        }
+    if let Some(retry) = fields.get("retry").and_then(|retry| read_retry(&retry, findings)) {
+        step.retry = retry;
     }
-}
-
-fn retry(fields: &mut Fields, faults: &mut Faults) -> Retry {
-    let path = fields.path_of("retry");
-    let Some(mut fields) = fields
-        .take("retry")
-        .and_then(|node| Fields::open(node, &path, faults))
-    else {
-        return Retry::NEVER;
-    };
-    let retry = Retry {
-        attempts: fields.count("attempts", ATTEMPTS_MAX, faults).unwrap_or(3),
-        initial: fields
-            .span("initial", Span::from_millis(1), DAY, faults)
-            .unwrap_or(Retry::NEVER.initial),
-        max: fields
-            .span("max", Span::from_millis(1), DAY, faults)
-            .unwrap_or(Retry::NEVER.max),
-    };
-    fields.close(faults);
-    retry
-}
-
-fn until(fields: &mut Fields, faults: &mut Faults) -> Option<Until> {
-    let path = fields.path_of("until");
-    let mut fields = fields
-        .take("until")
-        .and_then(|node| Fields::open(node, &path, faults))?;
-    let every = fields.span("every", SHORTEST, DAY, faults);
-    let within = fields.span("within", SHORTEST, DAY, faults);
-    for (key, value) in [("every", every), ("within", within)] {
-        if value.is_none() {
-            fields.missing(key, faults);
-        }
+    if let Some(on_failure) = fields.get("on_failure") {
+        step.on_failure = read_on_failure(&on_failure, findings);
     }
-    fields.close(faults);
-    Some(Until {
-        every: every?,
-        within: within?,
-    })
+    if let Some(kind) = kind(field, &fields, findings) {
+        step.kind = kind;
+    }
+    step
 }
 
-fn kind(
-    fields: &mut Fields,
-    with: Option<&Node>,
-    scope: &Scope<'_>,
-    faults: &mut Faults,
-) -> Option<StepKind> {
-    let present: Vec<&str> = KINDS.into_iter().filter(|kind| fields.has(kind)).collect();
-    let kind = match present.as_slice() {
+fn kind(field: &Field<'_>, fields: &Fields<'_>, findings: &mut Findings<'_>) -> Option<StepKind> {
+    let given: Vec<&str> = fields
+        .all()
+        .map(|(key, _)| key)
+        .filter(|key| KINDS.contains(key))
+        .collect();
+    let kind = match given.as_slice() {
         [kind] => *kind,
         [] => {
-            let message = format!("says nothing to do; one of {} is needed", KINDS.join(", "));
-            faults.add(fields.at, &fields.path, message);
-            for key in KINDS {
-                fields.take(key);
-            }
+            findings.fault(
+                &field.path,
+                format!(
+                    "says nothing to do: exactly one of {} is needed",
+                    KINDS.join(", ")
+                ),
+            );
             return None;
         }
-        several => {
-            faults.add(
-                fields.at,
-                &fields.path,
-                format!("a step does one thing, this one {}", several.join(" and ")),
-            );
-            for key in KINDS {
-                fields.take(key);
-            }
+        [_, second, ..] => {
+            let message = format!("one step does one thing, but here are {}", given.join(" and "));
+            fields.fault_at_key(second, message, None, findings);
             return None;
         }
     };
-    match kind {
-        "check" => act(fields, "check", ActWord::Check, with, scope, faults).map(StepKind::Act),
-        "call" => act(fields, "call", ActWord::Call, with, scope, faults).map(StepKind::Act),
-        "logs" => act(fields, "logs", ActWord::Logs, with, scope, faults).map(StepKind::Act),
-        "gate" => gate(fields, scope, faults).map(StepKind::Gate),
-        "manual" => {
-            let (at, instruction) = fields.template("manual", faults)?;
-            scope.check_template(&instruction, at, &fields.path_of("manual"), faults);
-            Some(StepKind::Manual { instruction })
+    let value = fields.get(kind)?;
+    let allowed = fitting(kind);
+    for (key, _) in fields.all() {
+        if KEYS.contains(&key) && key != kind && !COMMON.contains(&key) && !allowed.contains(&key) {
+            let message = match (kind, key) {
+                ("gate", "when") => "a gate is never skipped: what is below it needs its decision".to_owned(),
+                ("gate", "on_failure") => "a gate that is refused ends the run".to_owned(),
+                ("call", "until") => "until would repeat the call; ask with verify.until".to_owned(),
+                _ => format!("a {kind} step has no \"{key}\""),
+            };
+            fields.fault_at_key(key, message, None, findings);
         }
-        _ => fields
-            .span("wait", SHORTEST, LONGEST, faults)
+    }
+    match kind {
+        "gate" => {
+            let impact = parsed(fields.get("impact"), Template::parse, findings);
+            gate::read(&value, impact, findings).map(StepKind::Gate)
+        }
+        "manual" => value
+            .parsed(Template::parse, findings)
+            .map(|instruction| StepKind::Manual { instruction }),
+        "wait" => value
+            .span(WAITS, findings)
             .map(|length| StepKind::Wait { length }),
+        "check" => act(ActWord::Check, &value, fields, findings),
+        "call" => act(ActWord::Call, &value, fields, findings),
+        _ => act(ActWord::Logs, &value, fields, findings),
     }
 }
 
-/// The action behind a word, and its inputs.
-fn request(
-    fields: &mut Fields,
-    word_key: &'static str,
-    word: ActWord,
-    with: Option<&Node>,
-    scope: &Scope<'_>,
-    faults: &mut Faults,
-) -> Option<Request> {
-    let kinds: Vec<(&str, ActionKind)> = ActionKind::ALL
-        .into_iter()
-        .filter(|kind| kind.words().contains(&word))
-        .map(|kind| (kind.name(), kind))
-        .collect();
-    let action = fields.word(word_key, &kinds, faults).map(|(_, action)| action);
-    let path = fields.path_of("with");
-    let Some(with) = with else {
-        fields.missing("with", faults);
-        return None;
-    };
-    scope.check_tree(with, &path, faults);
-    let action = action?;
-    inputs::check(action, with, &path, faults);
-    Some(Request {
-        action,
-        with: with.value.to_json(),
-    })
+/// What a step of this kind may have besides the common keys.
+fn fitting(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "gate" => &["impact"],
+        "manual" => &["when", "on_failure"],
+        "wait" => &["when"],
+        "call" => &[
+            "when",
+            "with",
+            "expect",
+            "timeout",
+            "retry",
+            "on_failure",
+            "effect",
+            "verify",
+            "undo",
+        ],
+        _ => &[
+            "when",
+            "with",
+            "expect",
+            "until",
+            "timeout",
+            "retry",
+            "on_failure",
+        ],
+    }
 }
 
 fn act(
-    fields: &mut Fields,
-    word_key: &'static str,
     word: ActWord,
-    with: Option<&Node>,
-    scope: &Scope<'_>,
-    faults: &mut Faults,
-) -> Option<Act> {
-    let judged = Scope {
-        has_result: true,
-        ..*scope
+    value: &Field<'_>,
+    fields: &Fields<'_>,
+    findings: &mut Findings<'_>,
+) -> Option<StepKind> {
+    let action = request::action(word, value, findings);
+    let request = request::read(word, fields, action, findings);
+    let expect = parsed(fields.get("expect"), Expression::parse, findings);
+    // What does not fit the word has been refused already; what is in it does not matter then.
+    let fitting = |key: &str| {
+        fields
+            .get(key)
+            .filter(|_| fitting(request::word_name(word)).contains(&key))
     };
-    let request = request(fields, word_key, word, with, scope, faults);
-    let expect = fields.expression("expect", faults);
-    if let Some((at, expect)) = &expect {
-        judged.check_expression(expect, *at, &fields.path_of("expect"), faults);
-    }
-    let until = until(fields, faults);
-    let effect = fields.word("effect", &EFFECTS, faults);
-    if let Some((at, Effect::Idempotent | Effect::Once)) = effect
-        && word != ActWord::Call
-    {
-        faults.add(
-            at,
-            &fields.path_of("effect"),
-            format!("a {word_key} step only reads; use call"),
-        );
-    }
-    if let Some((at, Effect::Safe)) = effect
-        && word == ActWord::Call
-    {
-        faults.add(
-            at,
-            &fields.path_of("effect"),
-            "a call that changes nothing is a check; use check",
-        );
-    }
-    let verify = verify(fields, scope, faults);
-    let undo_path = fields.path_of("undo");
-    let undo = fields
-        .take("undo")
-        .and_then(|node| Fields::open(node, &undo_path, faults))
-        .and_then(|mut undo| {
-            let with = undo.take("with");
-            let request = self::request(&mut undo, "call", ActWord::Call, with.as_ref(), scope, faults);
-            undo.close(faults);
-            request
-        });
-    if until.is_some() && word == ActWord::Call {
-        let message = "only a step that reads can be asked again until it holds; use verify for a call";
-        faults.add(fields.at, &fields.path_of("until"), message);
-    }
-    let request = request?;
-    Some(Act {
+    let until = fitting("until").and_then(|until| read_until(&until, findings));
+    let effect = fitting("effect").and_then(|effect| {
+        let effects = [
+            ("safe", Effect::Safe),
+            ("idempotent", Effect::Idempotent),
+            ("once", Effect::Once),
+        ];
+        effect.choice(&effects, findings)
+    });
+    let verify = fitting("verify").and_then(|verify| probe(&verify, findings));
+    let undo = fitting("undo").and_then(|undo| read_undo(&undo, findings));
+    Some(StepKind::Act(Act {
         word,
-        effect: effect.map_or_else(|| request.action.default_effect(word), |(_, effect)| effect),
-        request,
-        expect: expect.map(|(_, expect)| expect),
+        request: request?,
+        expect,
         until,
+        effect: effect.unwrap_or_else(|| action.map_or(Effect::Safe, |kind| kind.default_effect(word))),
         verify,
         undo,
-    })
+    }))
 }
 
-fn verify(fields: &mut Fields, scope: &Scope<'_>, faults: &mut Faults) -> Option<Probe> {
-    let path = fields.path_of("verify");
-    let node = fields.take("verify")?;
-    let mut fields = Fields::open(node, &path, faults)?;
-    let judged = Scope {
-        has_result: true,
-        ..*scope
+fn probe(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Probe> {
+    let fields = field.fields(&["check", "with", "expect", "until"], findings)?;
+    let action = named(ActWord::Check, "check", &fields, findings);
+    let request = request::read(ActWord::Check, &fields, action, findings);
+    let expect = parsed(fields.get("expect"), Expression::parse, findings);
+    let until = match fields.get("until") {
+        Some(until) => read_until(&until, findings),
+        None => Some(PROBE_UNTIL),
     };
-    let with = fields.take("with");
-    let request = request(&mut fields, "check", ActWord::Check, with.as_ref(), scope, faults);
-    let expect = fields.expression("expect", faults);
-    if let Some((at, expect)) = &expect {
-        judged.check_expression(expect, *at, &fields.path_of("expect"), faults);
-    }
-    let until = until(&mut fields, faults).unwrap_or(Until {
-        every: Span::from_secs(1),
-        within: Span::from_secs(15),
-    });
-    fields.close(faults);
     Some(Probe {
         request: request?,
-        expect: expect.map(|(_, expect)| expect),
-        until,
+        expect,
+        until: until?,
     })
 }
 
-fn gate(fields: &mut Fields, scope: &Scope<'_>, faults: &mut Faults) -> Option<GateRule> {
-    let impact = fields.template("impact", faults);
-    if let Some((at, impact)) = &impact {
-        scope.check_template(impact, *at, &fields.path_of("impact"), faults);
-    }
-    let path = fields.path_of("gate");
-    let node = fields.take("gate")?;
-    let mut fields = Fields::open(node, &path, faults)?;
-    let approvals = fields.count("approvals", APPROVALS_MAX, faults).unwrap_or(1);
-    let mut roles = Vec::new();
-    for (at, name) in fields.texts("roles", 4, faults) {
-        match Role::named(&name) {
-            Some(role @ (Role::Approver | Role::Admin | Role::Responder)) => roles.push(role),
-            Some(Role::Viewer) => {
-                faults.add(
-                    at,
-                    &fields.path_of("roles"),
-                    "a viewer only reads and cannot decide",
-                );
-            }
-            None => faults.add(
-                at,
-                &fields.path_of("roles"),
-                format!("there is no role \"{name}\""),
-            ),
-        }
-    }
-    if roles.is_empty() {
-        roles.push(Role::Approver);
-    }
-    let rule = GateRule {
-        approvals,
-        roles,
-        requester_may_approve: fields.flag("requester_may_approve", faults).unwrap_or(false),
-        decide_within: fields
-            .span("decide_within", SHORTEST, LONGEST, faults)
-            .unwrap_or(Span::from_secs(900)),
-        use_within: fields
-            .span("use_within", SHORTEST, DAY, faults)
-            .unwrap_or(Span::from_secs(600)),
-        impact: impact.map(|(_, impact)| impact),
-    };
-    fields.close(faults);
-    Some(rule)
+fn read_undo(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Request> {
+    let fields = field.fields(&["call", "with"], findings)?;
+    let action = named(ActWord::Call, "call", &fields, findings);
+    request::read(ActWord::Call, &fields, action, findings)
 }
 
-/// Whether a value is a text without a template, so that it can be checked now.
-pub(super) fn literal(node: &Node) -> Option<&str> {
-    match &node.value {
-        Tree::Text(text) if !text.contains("{{") => Some(text),
-        _ => None,
+fn named(word: ActWord, key: &str, fields: &Fields<'_>, findings: &mut Findings<'_>) -> Option<ActionKind> {
+    let field = fields.need(key, findings)?;
+    request::action(word, &field, findings)
+}
+
+fn read_retry(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Retry> {
+    let fields = field.fields(&["attempts", "initial", "max"], findings)?;
+    let attempts = match fields.get("attempts") {
+        Some(field) => field.count(1..=20, findings),
+        None => Some(3),
+    };
+    let initial = match fields.get("initial") {
+        Some(field) => field.span(PAUSES, findings),
+        None => Some(Retry::NEVER.initial),
+    };
+    let max = match fields.get("max") {
+        Some(field) => field.span(PAUSES, findings),
+        // A longer first pause is the longest, then.
+        None => initial.map(|initial| initial.max(Retry::NEVER.max)),
+    };
+    let retry = Retry {
+        attempts: attempts?,
+        initial: initial?,
+        max: max?,
+    };
+    if retry.max < retry.initial {
+        findings.fault(
+            &field.path,
+            format!("max {} is shorter than initial {}", retry.max, retry.initial),
+        );
+        return None;
     }
+    Some(retry)
+}
+
+fn read_until(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Until> {
+    let fields = field.fields(&["every", "within"], findings)?;
+    let every = match fields.get("every") {
+        Some(field) => field.span(EVERY, findings),
+        None => Some(PROBE_UNTIL.every),
+    };
+    let within = fields
+        .need("within", findings)
+        .and_then(|field| field.span(WITHIN, findings));
+    let until = Until {
+        every: every?,
+        within: within?,
+    };
+    if until.within < until.every {
+        findings.fault(
+            &field.path,
+            format!("within {} is shorter than every {}", until.within, until.every),
+        );
+        return None;
+    }
+    Some(until)
+}
+
+fn read_on_failure(field: &Field<'_>, findings: &mut Findings<'_>) -> OnFailure {
+    let later = match &field.node.content {
+        Content::Text(text) => *text == "undo" || text.starts_with("goto") || text.starts_with("go to"),
+        Content::Map(_) => true,
+        _ => false,
+    };
+    if later {
+        findings.fault_with_hint(
+            &field.path,
+            "this version of Muster only carries out stop and continue",
+            "a person can undo or go on from the run's page".to_owned(),
+        );
+        return OnFailure::Stop;
+    }
+    let choices = [("stop", OnFailure::Stop), ("continue", OnFailure::Continue)];
+    field.choice(&choices, findings).unwrap_or(OnFailure::Stop)
+}
+
+fn parsed<T, E: ToString>(
+    field: Option<Field<'_>>,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+    findings: &mut Findings<'_>,
+) -> Option<T> {
+    field?.parsed(parse, findings)
 }

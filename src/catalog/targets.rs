@@ -1,14 +1,20 @@
-//! The targets file, read.
+//! The targets file: addresses and references to credentials, kept apart from the runbooks that name them.
+//!
+//! A target's kind is a key, as a step's is. Messages never repeat a URL or a credential, since either may hold a
+//! secret put there by mistake.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::RangeInclusive, path::Path as FilePath};
+
+use url::Url;
 
 use super::{
-    Fault,
-    reader::{Faults, Fields},
-    tree::{self, Node, Tree},
+    Fault, document,
+    document::Content,
+    fields::{Field, Fields},
+    findings::Findings,
+    runbook::{self, slug},
 };
 use crate::domain::{
-    id::is_slug,
     span::Span,
     step::ActionKind,
     target::{
@@ -16,281 +22,286 @@ use crate::domain::{
     },
 };
 
-const TARGETS_MAX: usize = 2000;
-const TLS: [(&str, Tls); 4] = [
-    ("disable", Tls::Disable),
-    ("prefer", Tls::Prefer),
-    ("require", Tls::Require),
-    ("verify-full", Tls::VerifyFull),
-];
+const TARGETS_MAX: usize = 500;
+const PROGRAMS_MAX: usize = 100;
+const TIMEOUT_MAX: Span = Span::from_secs(60);
+const TIMEOUTS: RangeInclusive<Span> = Span::from_millis(1)..=Span::from_secs(3600);
+const POSTGRES_PORT: u16 = 5432;
 
-/// Reads the targets file.
-pub fn parse_targets(source: &str) -> Result<Targets, Vec<Fault>> {
-    let document = tree::parse(source).map_err(|fault| vec![fault])?;
-    let mut faults = Faults::default();
-    let targets = read(document, &mut faults);
-    faults.0.sort_by_key(|fault| (fault.line, fault.column));
-    match faults.0.is_empty() {
-        true => Ok(Targets(targets)),
-        false => Err(faults.0),
-    }
+/// Reads a targets file, with every fault in it.
+pub(super) fn parse(source: &str) -> Result<Targets, Vec<Fault>> {
+    let root = document::read(source).map_err(|fault| vec![fault])?;
+    let mut findings = Findings::new(&root);
+    let targets = read(&root, &mut findings);
+    findings.finish(targets).map(|(targets, _)| targets)
 }
 
-fn read(document: Node, faults: &mut Faults) -> BTreeMap<String, Target> {
-    let mut targets = BTreeMap::new();
-    let Some(mut fields) = Fields::open(document, "", faults) else {
+fn read(root: &document::Node, findings: &mut Findings<'_>) -> Targets {
+    let mut targets = Targets::default();
+    // A file of comments only is a file without targets.
+    if matches!(root.content, Content::Null) {
+        return targets;
+    }
+    let Some(list) = Field::root(root)
+        .fields(&["targets"], findings)
+        .and_then(|fields| fields.need("targets", findings))
+    else {
         return targets;
     };
-    if !fields.has("targets") {
-        fields.missing("targets", faults);
-    }
-    for (path, node) in fields.list("targets", TARGETS_MAX, faults) {
-        let at = node.at;
-        let Some(target) = read_target(node, &path, faults) else {
+    let mut lines: BTreeMap<String, u32> = BTreeMap::new();
+    for item in list.list(TARGETS_MAX, findings) {
+        let known: Vec<&str> = ["name", "environment", "labels", "timeout_max"]
+            .into_iter()
+            .chain(ActionKind::ALL.map(ActionKind::name))
+            .collect();
+        let Some(fields) = item.fields(&known, findings) else {
             continue;
         };
-        if targets.contains_key(&target.name) {
-            faults.add(
-                at,
-                &path,
-                format!("there is a target \"{}\" above already", target.name),
-            );
-        }
-        targets.insert(target.name.clone(), target);
+        let name = fields.need("name", findings).and_then(|field| {
+            let name = slug(&field, findings)?;
+            match lines.get(&name) {
+                Some(line) => findings.fault(&field.path, format!("\"{name}\" is in line {line} already")),
+                None => _ = lines.insert(name.clone(), field.node.place.line),
+            }
+            Some(name)
+        });
+        let target = target(name.unwrap_or_default(), &item, &fields, findings);
+        targets
+            .0
+            .extend(target.map(|target| (target.name.clone(), target)));
     }
-    fields.close(faults);
     targets
 }
 
-fn read_target(node: Node, path: &str, faults: &mut Faults) -> Option<Target> {
-    let mut fields = Fields::open(node, path, faults)?;
-    let name = match fields.text("name", faults) {
-        Some((_, name)) if is_slug(&name) => Some(name),
-        Some((at, name)) => {
-            let message = format!("\"{name}\" is no target name; use lower-case letters, digits and dashes");
-            faults.add(at, &fields.path_of("name"), message);
-            None
-        }
-        None => {
-            fields.missing("name", faults);
-            None
-        }
+fn target(
+    name: String,
+    item: &Field<'_>,
+    fields: &Fields<'_>,
+    findings: &mut Findings<'_>,
+) -> Option<Target> {
+    let timeout_max = match fields.get("timeout_max") {
+        Some(field) => field.span(TIMEOUTS, findings),
+        None => Some(TIMEOUT_MAX),
     };
-    let environment = fields
-        .text("environment", faults)
-        .map(|(_, environment)| environment);
-    let labels_path = fields.path_of("labels");
-    let labels = fields
-        .take("labels")
-        .and_then(|node| Fields::open(node, &labels_path, faults));
-    let labels = labels.map_or_else(BTreeMap::new, |mut labels| {
-        let pairs = labels.rest().into_iter();
-        pairs
-            .map(|(key, node)| {
-                (
-                    key.name,
-                    node.value.to_json().as_str().unwrap_or_default().to_owned(),
-                )
-            })
-            .collect()
-    });
-    let timeout_max = fields
-        .span(
-            "timeout_max",
-            Span::from_millis(100),
-            Span::from_secs(3600),
-            faults,
-        )
-        .unwrap_or(Span::from_secs(300));
-    let kinds: Vec<ActionKind> = ActionKind::ALL
-        .into_iter()
-        .filter(|kind| fields.has(kind.name()))
+    let environment = runbook::text(fields.get("environment"), findings);
+    let labels = match fields.get("labels") {
+        Some(field) => texts(&field, findings),
+        None => BTreeMap::new(),
+    };
+    let kinds: Vec<ActionKind> = fields
+        .all()
+        .filter_map(|(key, _)| ActionKind::named(key))
         .collect();
     let connection = match kinds.as_slice() {
-        [kind] => connection(&mut fields, *kind, faults),
-        _ => {
-            let names: Vec<&str> = ActionKind::ALL.iter().map(|kind| kind.name()).collect();
-            let message = format!("needs one kind of {}", names.join(", "));
-            faults.add(fields.at, path, message);
-            for kind in ActionKind::ALL {
-                fields.take(kind.name());
-            }
+        [kind] => connection(*kind, &fields.get(kind.name())?, findings),
+        [] => {
+            let all = ActionKind::ALL.map(ActionKind::name).join(", ");
+            findings.fault(
+                &item.path,
+                format!("says nothing of how it is reached: exactly one of {all} is needed"),
+            );
+            None
+        }
+        [first, second, ..] => {
+            let message = format!(
+                "one target is reached in one way, but here are {} and {}",
+                first.name(),
+                second.name()
+            );
+            fields.fault_at_key(second.name(), message, None, findings);
             None
         }
     };
-    fields.close(faults);
     Some(Target {
-        name: name?,
+        name,
         environment,
         labels,
-        timeout_max,
+        timeout_max: timeout_max?,
         connection: connection?,
     })
 }
 
-fn connection(fields: &mut Fields, kind: ActionKind, faults: &mut Faults) -> Option<Connection> {
-    let path = fields.path_of(kind.name());
-    let mut fields = fields
-        .take(kind.name())
-        .and_then(|node| Fields::open(node, &path, faults))?;
-    let connection = match kind {
-        ActionKind::Http => http(&mut fields, faults).map(Connection::Http),
-        ActionKind::Prometheus => http(&mut fields, faults).map(Connection::Prometheus),
-        ActionKind::Loki => http(&mut fields, faults).map(Connection::Loki),
-        ActionKind::Elasticsearch => http(&mut fields, faults).map(Connection::Elasticsearch),
-        ActionKind::Tcp => address(&mut fields, false, faults).map(|address| Connection::Tcp { address }),
-        ActionKind::Haproxy => {
-            address(&mut fields, true, faults).map(|address| Connection::Haproxy { address })
-        }
-        ActionKind::Postgres => postgres(&mut fields, faults).map(Connection::Postgres),
-        ActionKind::File => absolute(&mut fields, "path", faults).map(|path| Connection::File { path }),
-        ActionKind::Command => command(&mut fields, faults).map(Connection::Command),
-    };
-    fields.close(faults);
-    connection
+fn connection(kind: ActionKind, field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Connection> {
+    Some(match kind {
+        ActionKind::Http => Connection::Http(web(field, findings)?),
+        ActionKind::Prometheus => Connection::Prometheus(web(field, findings)?),
+        ActionKind::Loki => Connection::Loki(web(field, findings)?),
+        ActionKind::Elasticsearch => Connection::Elasticsearch(web(field, findings)?),
+        ActionKind::Postgres => Connection::Postgres(postgres(field, findings)?),
+        ActionKind::Command => Connection::Command(command(field, findings)?),
+        ActionKind::Tcp => Connection::Tcp {
+            address: only(field, "address", host_and_port, findings)?,
+        },
+        ActionKind::Haproxy => Connection::Haproxy {
+            address: only(
+                field,
+                "address",
+                |text| match text.strip_prefix("unix:") {
+                    Some(path) => absolute(path).map(|path| format!("unix:{path}")),
+                    None => host_and_port(text),
+                },
+                findings,
+            )?,
+        },
+        ActionKind::File => Connection::File {
+            path: only(field, "path", absolute, findings)?,
+        },
+    })
 }
 
-fn secret(fields: &mut Fields, key: &'static str, faults: &mut Faults) -> Option<SecretRef> {
-    let (at, text) = fields.text(key, faults)?;
-    match SecretRef::try_from(text) {
-        Ok(reference) => Some(reference),
-        Err(problem) => {
-            faults.add(at, &fields.path_of(key), problem);
-            None
+fn only(
+    field: &Field<'_>,
+    key: &str,
+    parse: impl FnOnce(&str) -> Result<String, String>,
+    findings: &mut Findings<'_>,
+) -> Option<String> {
+    let fields = field.fields(&[key], findings)?;
+    fields.need(key, findings)?.parsed(parse, findings)
+}
+
+fn web(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<HttpConnection> {
+    let fields = field.fields(&["url", "bearer", "basic", "headers"], findings)?;
+    let url = fields
+        .need("url", findings)
+        .and_then(|url| url.parsed(web_url, findings));
+    let bearer = secret(fields.get("bearer"), findings);
+    let basic = secret(fields.get("basic"), findings);
+    if fields.get("bearer").is_some() && fields.get("basic").is_some() {
+        let message = "a request is signed in one way: bearer or basic".to_owned();
+        fields.fault_at_key("basic", message, None, findings);
+    }
+    let headers = secrets(fields.get("headers"), findings);
+    Some(HttpConnection {
+        url: url?,
+        bearer,
+        basic,
+        headers,
+    })
+}
+
+fn web_url(text: &str) -> Result<Url, &'static str> {
+    let url = Url::parse(text).map_err(|_| "not a URL; write it like https://host:port/path")?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("a URL holds no login or password; use basic: env:NAME with user:password in it");
+    }
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err("expected a URL that begins with http:// or https://");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("the URL of a target has no query and no fragment");
+    }
+    Ok(url)
+}
+
+fn postgres(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<PostgresConnection> {
+    let known = ["host", "port", "user", "database", "password", "tls"];
+    let fields = field.fields(&known, findings)?;
+    let host = fields
+        .need("host", findings)
+        .and_then(|host| host.parsed(postgres_host, findings));
+    let port = match fields.get("port") {
+        Some(port) => port.count(1..=u32::from(u16::MAX), findings),
+        None => Some(u32::from(POSTGRES_PORT)),
+    };
+    let user = fields
+        .need("user", findings)
+        .and_then(|user| user.text(findings).map(str::to_owned));
+    let database = runbook::text(fields.get("database"), findings);
+    let password = secret(fields.get("password"), findings);
+    let tls = match fields.get("tls") {
+        Some(tls) => {
+            let choices = [
+                ("disable", Tls::Disable),
+                ("prefer", Tls::Prefer),
+                ("require", Tls::Require),
+                ("verify-full", Tls::VerifyFull),
+            ];
+            tls.choice(&choices, findings)
         }
+        None => Some(Tls::default()),
+    };
+    Some(PostgresConnection {
+        host: host?,
+        port: port.and_then(|port| u16::try_from(port).ok())?,
+        user: user?,
+        database,
+        password,
+        tls: tls?,
+    })
+}
+
+fn postgres_host(text: &str) -> Result<String, String> {
+    let is_url = text.contains("://") || text.contains('@') || text.contains(char::is_whitespace);
+    match text.contains('/') && !is_url {
+        true => absolute(text),
+        false if is_url => Err("expected a host name, an address or an absolute folder".to_owned()),
+        false => Ok(text.to_owned()),
     }
 }
 
-fn secrets(fields: &mut Fields, key: &'static str, faults: &mut Faults) -> BTreeMap<String, SecretRef> {
-    let path = fields.path_of(key);
-    let Some(mut fields) = fields
-        .take(key)
-        .and_then(|node| Fields::open(node, &path, faults))
-    else {
+fn command(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<CommandConnection> {
+    let fields = field.fields(&["programs", "dir", "env"], findings)?;
+    let mut programs = Vec::new();
+    if let Some(list) = fields.need("programs", findings) {
+        let items = list.list(PROGRAMS_MAX, findings);
+        if matches!(&list.node.content, Content::List(items) if items.is_empty()) {
+            findings.fault(&list.path, "at least one program is needed");
+        }
+        programs = items
+            .iter()
+            .filter_map(|item| item.parsed(absolute, findings))
+            .collect();
+    }
+    let dir = fields.get("dir").and_then(|dir| dir.parsed(absolute, findings));
+    let env = secrets(fields.get("env"), findings);
+    Some(CommandConnection { programs, dir, env })
+}
+
+fn host_and_port(text: &str) -> Result<String, String> {
+    let fault = || "expected host:port".to_owned();
+    let (host, port) = text.rsplit_once(':').ok_or_else(fault)?;
+    let is_host = match host.strip_prefix('[') {
+        Some(inside) => inside.ends_with(']') && inside.len() > 1,
+        None => !host.is_empty() && !host.contains([':', '/', '@']) && !host.contains(char::is_whitespace),
+    };
+    match port.parse::<u16>() {
+        Ok(1..) if is_host => Ok(text.to_owned()),
+        _ => Err(fault()),
+    }
+}
+
+fn absolute(text: &str) -> Result<String, String> {
+    let climbs = || {
+        FilePath::new(text)
+            .components()
+            .any(|part| part.as_os_str() == "..")
+    };
+    match text.starts_with('/') && !text.contains('\0') && !climbs() {
+        true => Ok(text.to_owned()),
+        false => Err("expected an absolute path without ..".to_owned()),
+    }
+}
+
+fn secret(field: Option<Field<'_>>, findings: &mut Findings<'_>) -> Option<SecretRef> {
+    field?.parsed(|text| SecretRef::try_from(text.to_owned()), findings)
+}
+
+fn secrets(field: Option<Field<'_>>, findings: &mut Findings<'_>) -> BTreeMap<String, SecretRef> {
+    let Some(fields) = field.and_then(|field| field.entries(findings)) else {
         return BTreeMap::new();
     };
-    let mut secrets = BTreeMap::new();
-    for (key, node) in fields.rest() {
-        let path = format!("{path}.{}", key.name);
-        let text = match node.value {
-            Tree::Text(text) => text,
-            other => {
-                faults.add(
-                    node.at,
-                    &path,
-                    format!("expected env:NAME or file:/path, found {}", other.kind()),
-                );
-                continue;
-            }
-        };
-        match SecretRef::try_from(text) {
-            Ok(reference) => _ = secrets.insert(key.name, reference),
-            Err(problem) => faults.add(node.at, &path, problem),
-        }
-    }
-    secrets
+    fields
+        .all()
+        .filter_map(|(key, value)| Some((key.to_owned(), secret(Some(value), findings)?)))
+        .collect()
 }
 
-fn http(fields: &mut Fields, faults: &mut Faults) -> Option<HttpConnection> {
-    if !fields.has("url") {
-        fields.missing("url", faults);
-    }
-    let url = match fields.parsed::<url::Url>("url", faults) {
-        Some((at, url)) => {
-            let problem = match (url.scheme(), url.password(), url.cannot_be_a_base()) {
-                (_, Some(_), _) => "holds a password; put it into basic or bearer by reference",
-                ("http" | "https", None, false) => "",
-                _ => "must begin with http:// or https://",
-            };
-            if !problem.is_empty() {
-                faults.add(at, &fields.path_of("url"), problem);
-            }
-            Some(url)
-        }
-        None => None,
+fn texts(field: &Field<'_>, findings: &mut Findings<'_>) -> BTreeMap<String, String> {
+    let Some(fields) = field.entries(findings) else {
+        return BTreeMap::new();
     };
-    let connection = HttpConnection {
-        bearer: secret(fields, "bearer", faults),
-        basic: secret(fields, "basic", faults),
-        headers: secrets(fields, "headers", faults),
-        url: url?,
-    };
-    Some(connection)
-}
-
-fn address(fields: &mut Fields, may_be_socket: bool, faults: &mut Faults) -> Option<String> {
-    let Some((at, address)) = fields.text("address", faults) else {
-        fields.missing("address", faults);
-        return None;
-    };
-    let is_socket = may_be_socket
-        && address
-            .strip_prefix("unix:")
-            .is_some_and(|path| path.starts_with('/'));
-    let port = address
-        .rsplit_once(':')
-        .and_then(|(host, port)| (!host.is_empty()).then_some(port));
-    if !is_socket && port.and_then(|port| port.parse::<u16>().ok()).is_none() {
-        let forms = if may_be_socket {
-            "host:port or unix:/path"
-        } else {
-            "host:port"
-        };
-        faults.add(at, &fields.path_of("address"), format!("expected {forms}"));
-    }
-    Some(address)
-}
-
-fn absolute(fields: &mut Fields, key: &'static str, faults: &mut Faults) -> Option<String> {
-    let Some((at, path)) = fields.text(key, faults) else {
-        fields.missing(key, faults);
-        return None;
-    };
-    if !path.starts_with('/') {
-        faults.add(at, &fields.path_of(key), "must be an absolute path");
-    }
-    Some(path)
-}
-
-fn postgres(fields: &mut Fields, faults: &mut Faults) -> Option<PostgresConnection> {
-    let host = fields.text("host", faults).map(|(_, host)| host);
-    let user = fields.text("user", faults).map(|(_, user)| user);
-    for (key, is_there) in [("host", host.is_some()), ("user", user.is_some())] {
-        if !is_there {
-            fields.missing(key, faults);
-        }
-    }
-    let port = fields
-        .count("port", u32::from(u16::MAX), faults)
-        .and_then(|port| u16::try_from(port).ok());
-    Some(PostgresConnection {
-        port: port.unwrap_or(5432),
-        database: fields.text("database", faults).map(|(_, database)| database),
-        password: secret(fields, "password", faults),
-        tls: fields
-            .word("tls", &TLS, faults)
-            .map_or(Tls::Prefer, |(_, tls)| tls),
-        host: host?,
-        user: user?,
-    })
-}
-
-fn command(fields: &mut Fields, faults: &mut Faults) -> Option<CommandConnection> {
-    let path = fields.path_of("programs");
-    let programs = fields.texts("programs", 100, faults);
-    if programs.is_empty() {
-        fields.missing("programs", faults);
-    }
-    for (at, program) in programs.iter().filter(|(_, program)| !program.starts_with('/')) {
-        faults.add(*at, &path, format!("{program} must be an absolute path"));
-    }
-    Some(CommandConnection {
-        programs: programs.into_iter().map(|(_, program)| program).collect(),
-        dir: if fields.has("dir") {
-            absolute(fields, "dir", faults)
-        } else {
-            None
-        },
-        env: secrets(fields, "env", faults),
-    })
+    fields
+        .all()
+        .filter_map(|(key, value)| Some((key.to_owned(), value.text(findings)?.to_owned())))
+        .collect()
 }

@@ -57,6 +57,13 @@ pub struct MatcherError {
 /// The largest compiled size of one expression, in bytes: bounds memory whatever a person writes.
 const REGEX_BYTES_MAX: usize = 1 << 20;
 
+/// The library draws the expression with a mark below; its last line says what is wrong.
+fn last_line(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let line = text.lines().last().unwrap_or_default();
+    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+}
+
 impl Matcher {
     /// Builds a matcher, compiling its expression anchored at both ends.
     pub fn new(name: &str, op: MatchOp, value: &str) -> Result<Self, String> {
@@ -66,7 +73,9 @@ impl Matcher {
                 regex::RegexBuilder::new(&format!("^(?:{value})$"))
                     .size_limit(REGEX_BYTES_MAX)
                     .build()
-                    .map_err(|error| format!("\"{value}\" is not a regular expression: {error}"))?,
+                    .map_err(|error| {
+                        format!("\"{value}\" is not a regular expression: {}", last_line(&error))
+                    })?,
             ),
         };
         Ok(Self {

@@ -14,6 +14,10 @@ use serde_json::Value;
 pub const SOURCE_BYTES_MAX: usize = 4096;
 /// The longest text one template may make, in bytes.
 pub const RENDERED_BYTES_MAX: usize = 65_536;
+/// The most words and signs of one expression.
+pub const TOKENS_MAX: usize = 250;
+/// How deep brackets of one expression may nest.
+pub const BRACKETS_MAX: usize = 16;
 /// Instructions one evaluation may take; a loop-free expression needs a few dozen.
 const FUEL: u64 = 20_000;
 
@@ -35,6 +39,13 @@ pub struct Template {
 pub struct Expression {
     source: String,
 }
+
+/// The filters of the language, as in `labels.cluster | upper`.
+pub const FILTERS: [&str; 11] = [
+    "abs", "default", "first", "float", "int", "last", "length", "lower", "round", "trim", "upper",
+];
+/// The tests of the language, as in `result is defined`.
+pub const TESTS: [&str; 5] = ["defined", "none", "number", "string", "undefined"];
 
 static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut engine = Environment::empty();
@@ -79,23 +90,47 @@ fn bounded(source: &str) -> Result<(), TemplateError> {
     Ok(())
 }
 
-/// `*` repeats texts and `..` builds ranges without spending fuel, so an expression outside quotes may not hold them.
+/// `*` repeats texts without spending fuel, so an expression may not hold it outside quotes. The parser and compiler
+/// call themselves for each level of an expression, and each token may be a level, so both are bounded as well: a
+/// stack that ends takes the process with it.
 fn refuse_blow_ups(source: &str) -> Result<(), TemplateError> {
     let mut quote = None;
-    let mut previous = ' ';
+    let mut is_escaped = false;
+    let mut in_word = false;
+    let mut tokens = 0;
+    let mut open_brackets: usize = 0;
     for c in source.chars() {
+        let was_word = std::mem::take(&mut in_word);
         match quote {
-            Some(open) if c == open && previous != '\\' => quote = None,
+            Some(_) if is_escaped => is_escaped = false,
+            Some(_) if c == '\\' => is_escaped = true,
+            Some(open) if c == open => quote = None,
             Some(_) => {}
-            None if c == '"' || c == '\'' => quote = Some(c),
             None if c == '*' => {
                 return Err(TemplateError(
                     "the operator * is not part of the language".to_owned(),
                 ));
             }
-            None => {}
+            None if c.is_whitespace() => {}
+            None => {
+                in_word = c.is_alphanumeric() || c == '_';
+                tokens += usize::from(!(in_word && was_word));
+                match c {
+                    '"' | '\'' => quote = Some(c),
+                    '(' | '[' | '{' => open_brackets += 1,
+                    ')' | ']' | '}' => open_brackets = open_brackets.saturating_sub(1),
+                    _ => {}
+                }
+                if open_brackets > BRACKETS_MAX {
+                    return Err(TemplateError(format!("brackets nest deeper than {BRACKETS_MAX}")));
+                }
+            }
         }
-        previous = c;
+    }
+    if tokens > TOKENS_MAX {
+        return Err(TemplateError(format!(
+            "more than {TOKENS_MAX} words and signs in one expression"
+        )));
     }
     Ok(())
 }
@@ -200,8 +235,8 @@ impl Template {
         }
     }
 
-    /// The names all its expressions read.
-    pub fn references(&self) -> BTreeSet<String> {
+    /// Its expressions, in order.
+    pub fn expressions(&self) -> Vec<Expression> {
         parts(&self.source)
             .unwrap_or_default()
             .into_iter()
@@ -209,6 +244,13 @@ impl Template {
                 Part::Expression(source) => Expression::parse(source).ok(),
                 Part::Text(_) => None,
             })
+            .collect()
+    }
+
+    /// The names all its expressions read.
+    pub fn references(&self) -> BTreeSet<String> {
+        self.expressions()
+            .into_iter()
             .flat_map(|expression| expression.references())
             .collect()
     }
@@ -334,9 +376,77 @@ mod tests {
                 "{source}"
             );
         }
-        for source in ["", "a ==", "a b", "'x' * 1000000"] {
+        for source in [
+            "",
+            "a ==",
+            "a b",
+            "'x' * 1000000",
+            r"'\\' * 1000000",
+            r#""\"" * 9"#,
+        ] {
             assert!(Expression::parse(source).is_err(), "{source}");
         }
+    }
+
+    /// Half of what a worker thread has.
+    const SMALL_STACK: usize = 1024 * 1024;
+
+    #[test]
+    fn no_expression_is_too_deep_for_the_stack() {
+        let sources = [
+            ("(", ")"),
+            ("[", "]"),
+            ("{1:", "}"),
+            ("not ", ""),
+            ("-", ""),
+            ("", "+1"),
+            ("", "~1"),
+            ("", ".a"),
+            ("", "[0]"),
+            ("", "|abs"),
+            ("", " is none"),
+            ("", "==1"),
+            ("", " if 1 else 1"),
+        ]
+        .map(|(before, after)| {
+            [BRACKETS_MAX, 50, 80, 120, 240, 2000]
+                .map(|depth| format!("{}a{}", before.repeat(depth), after.repeat(depth)))
+        });
+        let context = json!({"a": 1});
+        let evaluate = move || {
+            for source in sources.as_flattened() {
+                let outcome = Expression::parse(source).map(|expression| expression.evaluate(&context));
+                assert!(outcome.is_err() || source.len() <= SOURCE_BYTES_MAX, "{source}");
+            }
+        };
+        std::thread::Builder::new()
+            .stack_size(SMALL_STACK)
+            .spawn(evaluate)
+            .unwrap()
+            .join()
+            .unwrap();
+    }
+
+    #[test]
+    fn the_listed_filters_and_tests_are_there() {
+        let context = json!({"text": "7", "number": 7, "list": [7]});
+        let holds = |source: String| {
+            Expression::parse(&source)
+                .and_then(|expression| expression.evaluate(&context))
+                .is_ok()
+        };
+        for filter in FILTERS {
+            let values = ["text", "number", "list"];
+            assert!(
+                values.iter().any(|value| holds(format!("{value} | {filter}"))),
+                "{filter}"
+            );
+        }
+        for test in TESTS {
+            assert!(holds(format!("number is {test}")), "{test}");
+        }
+        assert!(!holds("text | replace('7', '8')".to_owned()));
+        assert!(!holds("number is even".to_owned()));
     }
 
     #[test]

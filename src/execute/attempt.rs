@@ -72,6 +72,31 @@ pub(super) fn unusable(step: StepId, attempt: u32, message: String) -> RunFact {
     }
 }
 
+/// Whether a step's condition holds. `false`: it was skipped, or its condition cannot be read; that is recorded.
+pub(super) async fn applies(
+    engine: &Engine,
+    claim: Claim,
+    view: &View,
+    step: &Step,
+    attempt: u32,
+    context: &Value,
+) -> Result<bool, StoreError> {
+    let Some(when) = &step.when else { return Ok(true) };
+    let fact = match when.holds(context) {
+        Ok(true) => return Ok(true),
+        Ok(false) => {
+            let reason = format!("{} does not hold", when.source());
+            RunFact::StepSkipped {
+                step: step.id.clone(),
+                reason,
+            }
+        }
+        Err(error) => unusable(step.id.clone(), attempt, format!("when: {error}")),
+    };
+    record(engine, claim, view, fact, "skipped").await?;
+    Ok(false)
+}
+
 /// Makes one attempt of an acting step, from its condition to its recorded end.
 pub(super) async fn make(
     engine: &Engine,
@@ -87,29 +112,8 @@ pub(super) async fn make(
         return Err(StoreError::corrupt("events", "step", "not an acting step"));
     };
     let context = view.context(claim);
-    match step.when.as_ref().map(|when| when.holds(&context)) {
-        None | Some(Ok(true)) => {}
-        Some(Ok(false)) => {
-            let reason = format!(
-                "{} does not hold",
-                step.when.as_ref().map_or("", |when| when.source())
-            );
-            return record(
-                engine,
-                claim,
-                view,
-                RunFact::StepSkipped {
-                    step: id.clone(),
-                    reason,
-                },
-                "skipped",
-            )
-            .await;
-        }
-        Some(Err(error)) => {
-            let fact = unusable(id.clone(), attempt, format!("when: {error}"));
-            return record(engine, claim, view, fact, "unusable").await;
-        }
+    if !applies(engine, claim, view, step, attempt, &context).await? {
+        return Ok(());
     }
     let aimed = match aim(engine, &act.request, &context) {
         Ok(aimed) => aimed,

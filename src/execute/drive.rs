@@ -229,11 +229,16 @@ async fn interrupted(
 }
 
 async fn ask_manual(engine: &Engine, claim: Claim, view: &View, id: &StepId) -> Result<(), StoreError> {
-    let step = id.clone();
-    let StepKind::Manual { instruction } = &view.step(id)?.kind else {
+    let step = view.step(id)?;
+    let StepKind::Manual { instruction } = &step.kind else {
         return Err(StoreError::corrupt("events", "step", "not a manual step"));
     };
-    let fact = match instruction.render(&view.context(claim)) {
+    let context = view.context(claim);
+    if !attempt::applies(engine, claim, view, step, 1, &context).await? {
+        return Ok(());
+    }
+    let step = id.clone();
+    let fact = match instruction.render(&context) {
         Ok(instruction) => RunFact::ManualAsked { step, instruction },
         Err(error) => attempt::unusable(step, 1, error.to_string()),
     };
@@ -247,9 +252,13 @@ async fn begin_wait(
     id: &StepId,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let StepKind::Wait { length } = &view.step(id)?.kind else {
+    let step = view.step(id)?;
+    let StepKind::Wait { length } = &step.kind else {
         return Err(StoreError::corrupt("events", "step", "not a wait step"));
     };
+    if !attempt::applies(engine, claim, view, step, 1, &view.context(claim)).await? {
+        return Ok(());
+    }
     let until = now + length.as_delta();
     record(
         engine,

@@ -15,7 +15,7 @@ use super::{
     engine::{Engine, Lease},
 };
 use crate::{
-    domain::{id::RunId, span::Span},
+    domain::id::RunId,
     store::{
         StoreError,
         queue::{self, Claim},
@@ -228,6 +228,3 @@ async fn sweep(engine: Arc<Engine>, working: Working) {
         tokio::time::sleep(SWEEP).await;
     }
 }
-
-/// How long a take-over can take at the most, for people who wait for it.
-pub const TAKE_OVER: Span = Span::from_secs(13);

@@ -35,7 +35,7 @@ pub struct PoolSize {
     pub lock_timeout: Duration,
 }
 
-/// The bounds of every pool; fifteen connections a replica unless told otherwise.
+/// The bounds of every pool; twenty connections a replica unless told otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolSizes {
     /// Pages and API.
@@ -58,7 +58,7 @@ impl Default for PoolSizes {
         };
         PoolSizes {
             web: size(6, 3, 5),
-            intake: size(3, 2, 5),
+            intake: size(8, 2, 5),
             engine: size(4, 5, 10),
             background: size(2, 10, 60),
         }

@@ -1,0 +1,209 @@
+//! Folders of files, good and bad ones side by side.
+
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
+
+use crate::catalog::folder::{self, FILES_MAX, Reading};
+
+/// A folder that is gone when the test is over.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str, files: &[(&str, &str)]) -> Self {
+        let path = std::env::temp_dir().join(format!("muster-catalog-{}-{name}", std::process::id()));
+        _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        for (name, text) in files {
+            fs::write(path.join(name), text).unwrap();
+        }
+        Self(path)
+    }
+
+    fn read(&self) -> Reading {
+        folder::read(&self.0, None)
+    }
+
+    fn shown(&self, faults: &[super::Fault]) -> Vec<String> {
+        let folder = format!("{}/", self.0.display());
+        faults
+            .iter()
+            .map(|fault| fault.to_string().replace(&folder, ""))
+            .collect()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn runbook(slug: &str, target: &str) -> String {
+    format!("runbook: {slug}\ntitle: X\nsteps:\n- id: a\n  check: tcp\n  with: {{ target: '{target}' }}\n")
+}
+
+const TARGETS: &str =
+    "targets:\n- { name: near, tcp: { address: 'a:1' } }\n- { name: log, file: { path: /b } }\n";
+
+#[test]
+fn one_bad_file_hides_no_other() {
+    let folder = Folder::new(
+        "bad",
+        &[
+            ("a.yaml", &runbook("a", "near")),
+            ("b.yml", "runbook: b\ntitle: [\n"),
+            ("c.yaml", &runbook("a", "near")),
+            ("d.yaml", &runbook("d", "far")),
+            ("e.yaml", &runbook("e", "log")),
+            ("f.yaml", &runbook("f", "{{ labels.x }}")),
+            (".hidden.yaml", "{"),
+            ("notes.md", "{"),
+            ("targets.yaml", TARGETS),
+        ],
+    );
+    fs::write(folder.0.join("g.yaml"), [0xff, 0xfe]).unwrap();
+    fs::write(folder.0.join("h.yaml"), "#".repeat(super::FILE_BYTES_MAX + 1)).unwrap();
+    fs::create_dir(folder.0.join("i.yaml")).unwrap();
+    let reading = folder.read();
+    let slugs: Vec<&str> = reading
+        .runbooks
+        .iter()
+        .map(|file| file.parsed.runbook.slug.as_str())
+        .collect();
+    assert_eq!(slugs, ["a", "d", "e", "f"]);
+    assert_eq!(
+        folder.shown(&reading.faults),
+        [
+            "b.yml:2:8: unclosed bracket '['",
+            "c.yaml:1:10: runbook: \"a\" is the runbook of a.yaml already",
+            "g.yaml:1:1: the file is not UTF-8 text",
+            "h.yaml:1:1: the file is longer than 256 KiB",
+        ]
+    );
+    let warnings: Vec<String> = reading
+        .runbooks
+        .iter()
+        .flat_map(|file| folder.shown(&file.parsed.warnings))
+        .collect();
+    assert_eq!(
+        warnings,
+        [
+            "d.yaml:6:19: steps[0].with.target: there is no target far; add it to the targets file",
+            "e.yaml:6:19: steps[0].with.target: target log is of kind file, not tcp",
+        ]
+    );
+    assert_eq!(reading.targets.map(|targets| targets.0.len()), Some(2));
+    assert!(reading.runbooks[0].source.starts_with("runbook: a"));
+}
+
+#[test]
+fn bad_targets_take_nothing_away() {
+    let folder = Folder::new(
+        "targets",
+        &[("a.yaml", &runbook("a", "far")), ("targets.yaml", "targets: 1")],
+    );
+    let reading = folder.read();
+    assert!(reading.targets.is_none());
+    assert!(reading.runbooks[0].parsed.warnings.is_empty());
+    assert_eq!(
+        folder.shown(&reading.faults),
+        ["targets.yaml:1:10: targets: expected a list, found a number"]
+    );
+
+    let other = Folder::new("elsewhere", &[("mine.yaml", TARGETS)]);
+    let reading = folder::read(&folder.0, Some(&other.0.join("mine.yaml")));
+    assert_eq!(reading.targets.map(|targets| targets.0.len()), Some(2));
+    assert!(reading.faults.is_empty(), "{:?}", reading.faults);
+    assert!(
+        folder::read(&folder.0, Some(Path::new("/nowhere/targets.yaml")))
+            .targets
+            .is_none()
+    );
+}
+
+#[test]
+fn links_stay_inside_and_pipes_are_not_waited_for() {
+    let folder = Folder::new("links", &[("real.txt", &runbook("a", "near"))]);
+    let outside = Folder::new("outside", &[("secret.yaml", &runbook("b", "near"))]);
+    symlink("real.txt", folder.0.join("a.yaml")).unwrap();
+    symlink(outside.0.join("secret.yaml"), folder.0.join("b.yaml")).unwrap();
+    symlink("nowhere", folder.0.join("c.yaml")).unwrap();
+    nix::unistd::mkfifo(&folder.0.join("d.yaml"), nix::sys::stat::Mode::S_IRUSR).unwrap();
+    let reading = folder.read();
+    assert_eq!(reading.runbooks.len(), 1);
+    assert_eq!(
+        folder.shown(&reading.faults),
+        [
+            "b.yaml:1:1: the link leads out of the folder",
+            "c.yaml:1:1: cannot read the file: No such file or directory (os error 2)",
+            "d.yaml:1:1: not a plain file",
+        ]
+    );
+}
+
+#[test]
+fn a_change_of_a_name_or_a_text_is_seen() {
+    let folder = Folder::new("digest", &[("a.yaml", "x"), ("b.yaml", "")]);
+    let digest = || folder::digest(&folder.0, None);
+    let first = digest();
+    assert_eq!(folder.read().digest, first);
+    fs::write(folder.0.join("notes.md"), "y").unwrap();
+    assert_eq!(digest(), first);
+    fs::write(folder.0.join("a.yaml"), "y").unwrap();
+    let second = digest();
+    assert_ne!(second, first);
+    fs::write(folder.0.join("a.yaml"), "x").unwrap();
+    assert_eq!(digest(), first);
+    fs::rename(folder.0.join("a.yaml"), folder.0.join("c.yaml")).unwrap();
+    assert_ne!(digest(), first);
+}
+
+#[test]
+fn a_folder_has_a_bound() {
+    let folder = Folder::new("many", &[]);
+    for i in 0..FILES_MAX + 2 {
+        fs::write(
+            folder.0.join(format!("r{i:04}.yaml")),
+            runbook(&format!("r{i}"), "{{ labels.x }}"),
+        )
+        .unwrap();
+    }
+    let reading = folder.read();
+    assert_eq!(reading.runbooks.len(), FILES_MAX);
+    let shown = folder.0.display().to_string();
+    assert_eq!(
+        reading.faults[0].to_string(),
+        format!("{shown}:1:1: more than 500 files; {shown}/r0500.yaml and what follows is not read")
+    );
+
+    let none = folder::read(Path::new("/nowhere/at/all"), None);
+    assert_eq!(
+        none.faults[0].to_string(),
+        "/nowhere/at/all:1:1: cannot read the folder: No such file or directory (os error 2)"
+    );
+}
+
+#[test]
+fn the_samples_are_without_fault_and_warning() {
+    let reading = folder::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("runbooks"), None);
+    assert_eq!(reading.faults, []);
+    let slugs: Vec<&str> = reading
+        .runbooks
+        .iter()
+        .map(|file| file.parsed.runbook.slug.as_str())
+        .collect();
+    assert_eq!(
+        slugs,
+        ["disk-filling", "postgres-primary-down", "web-service-down"]
+    );
+    for file in &reading.runbooks {
+        assert_eq!(file.parsed.warnings, []);
+    }
+    let targets = reading.targets.unwrap_or_default();
+    for name in ["primary", "standby", "log", "lb"] {
+        assert!(targets.0.contains_key(&format!("checkout-{name}")), "{name}");
+    }
+}

@@ -1,0 +1,101 @@
+//! What is written is read as what it was.
+
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use super::{document, parse_runbook, with_steps, write};
+
+#[test]
+fn the_samples_come_back_as_they_were() {
+    for source in [
+        include_str!("../../../runbooks/postgres-primary-down.yaml"),
+        include_str!("../../../runbooks/web-service-down.yaml"),
+        include_str!("../../../runbooks/disk-filling.yaml"),
+    ] {
+        let runbook = parse_runbook(source).unwrap().runbook;
+        let written = write::runbook(&runbook);
+        assert_eq!(parse_runbook(&written).unwrap().runbook, runbook, "{written}");
+    }
+}
+
+#[test]
+fn a_step_is_written_in_the_order_people_write_it() {
+    let source = with_steps(
+        "- { id: a, title: Go, call: http, with: { path: /x, target: web, method: POST, body: { n: 1 } }, effect: safe }\n\
+         - { id: b, manual: \"Look.\\nSay yes.\\n\" }\n",
+    );
+    let runbook = parse_runbook(&source).unwrap().runbook;
+    assert_eq!(
+        write::runbook(&runbook),
+        "runbook: x\ntitle: X\nstart: suggest\nsteps:\n- id: a\n  title: Go\n  call: http\n  with:\n    target: web\n    \
+         body:\n      n: 1\n    method: POST\n    path: /x\n  effect: safe\n  timeout: 30s\n- id: b\n  manual: |\n    \
+         Look.\n    Say yes.\n"
+    );
+    assert_eq!(
+        write::value(&json!({"a": ["yes", 1, null]})),
+        "a:\n- yes\n- 1\n- null\n"
+    );
+}
+
+/// Writers and readers of YAML differ in what a plain word means; then a value is written as JSON, which is YAML too.
+#[test]
+fn words_that_others_take_for_something_else_come_back() {
+    for text in [
+        "1_000",
+        "0X1f",
+        "0O17",
+        "0B11",
+        "tRue",
+        "nULL",
+        ".iNf",
+        "1e400",
+        "yes",
+        "null",
+        "a\u{2028}b",
+        "\u{7f}",
+        "\r",
+    ] {
+        for tree in [json!({"k": text}), json!({text: 1}), json!(text)] {
+            let written = write::value(&tree);
+            assert_eq!(
+                document::read(&written).map(|node| node.to_value()),
+                Ok(tree),
+                "{written}"
+            );
+        }
+    }
+    assert_eq!(write::value(&json!(["1_000"])), "[\n  \"1_000\"\n]\n");
+}
+
+fn tree() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        (-1e9..1e9f64).prop_map(Value::from),
+        "\\PC{0,12}".prop_map(Value::from),
+        "(yes|no|on|off|null|~|0x1F|0o17|1_000|1e3|-0|\\.5|007|1:30|<<|=|true|TRUE|y|\\+1|\\.inf)"
+            .prop_map(Value::from),
+        "[ \\t\\n#:,'\"{}\\[\\]&*!|>%@`a-]{0,8}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 40, 6, |inner| {
+        let keys = "([a-z]{1,6}|yes|1|\\PC{1,6})";
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::btree_map(keys, inner, 0..6)
+                .prop_map(|map| Value::Object(map.into_iter().collect::<Map<_, _>>())),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_tree_is_read_as_it_was_written(tree in tree()) {
+        let written = write::value(&tree);
+        let read = document::read(&written).map(|node| node.to_value());
+        prop_assert_eq!(read, Ok(tree), "{}", written);
+    }
+}

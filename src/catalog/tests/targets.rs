@@ -1,0 +1,178 @@
+//! Faults in the targets file.
+
+use super::parse_targets;
+use crate::domain::{
+    span::Span,
+    target::{Connection, SecretRef, Tls},
+};
+
+/// Faults of one target written in flow style in line 2.
+fn faults_of(target: &str) -> Vec<String> {
+    faults(&format!("targets:\n- {{ {target} }}"))
+}
+
+fn faults(source: &str) -> Vec<String> {
+    match parse_targets(source) {
+        Ok(_) => Vec::new(),
+        Err(faults) => faults.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[test]
+fn every_fault_of_a_target_has_its_place() {
+    const SECRET: &str =
+        "a credential is a reference, env:NAME or file:/absolute/path, never the secret itself";
+    for (target, expected) in [
+        (
+            "name: a",
+            "2:3: targets[0]: says nothing of how it is reached: exactly one of http, tcp, postgres, prometheus, haproxy, loki, elasticsearch, file, command is needed",
+        ),
+        (
+            "tcp: { address: 'a:1' }",
+            r#"2:3: targets[0]: the field "name" is missing"#,
+        ),
+        (
+            "name: A, tcp: { address: 'a:1' }",
+            r#"2:11: targets[0].name: "A" is not a name: 1 to 63 lower-case letters, digits and inner dashes"#,
+        ),
+        (
+            "name: a, tcp: { address: 'a:1' }, file: { path: /a }",
+            "2:39: targets[0].file: one target is reached in one way, but here are tcp and file",
+        ),
+        (
+            "name: a, tcp: { address: a }",
+            "2:30: targets[0].tcp.address: expected host:port",
+        ),
+        (
+            "name: a, tcp: { address: 'a:0' }",
+            "2:30: targets[0].tcp.address: expected host:port",
+        ),
+        (
+            "name: a, tcp: { address: 'http://a:1' }",
+            "2:30: targets[0].tcp.address: expected host:port",
+        ),
+        (
+            "name: a, tcp: { adress: 'a:1', address: 'b:1' }",
+            r#"2:21: targets[0].tcp.adress: unknown field "adress"; did you mean "address"?"#,
+        ),
+        (
+            "name: a, haproxy: { address: 'unix:run/x' }",
+            "2:34: targets[0].haproxy.address: expected an absolute path without ..",
+        ),
+        (
+            "name: a, file: { path: log/x }",
+            "2:28: targets[0].file.path: expected an absolute path without ..",
+        ),
+        (
+            "name: a, file: { path: /var/../etc/x }",
+            "2:28: targets[0].file.path: expected an absolute path without ..",
+        ),
+        (
+            "name: a, command: { programs: [] }",
+            "2:35: targets[0].command.programs: at least one program is needed",
+        ),
+        (
+            "name: a, command: { programs: [du] }",
+            "2:36: targets[0].command.programs[0]: expected an absolute path without ..",
+        ),
+        (
+            "name: a, command: { programs: [/bin/du], env: { A: b } }",
+            &format!("2:56: targets[0].command.env.A: {SECRET}"),
+        ),
+        (
+            "name: a, http: { url: 'http://me:hush@a/' }",
+            "2:27: targets[0].http.url: a URL holds no login or password; use basic: env:NAME with user:password in it",
+        ),
+        (
+            "name: a, http: { url: 'ftp://a/' }",
+            "2:27: targets[0].http.url: expected a URL that begins with http:// or https://",
+        ),
+        (
+            "name: a, http: { url: a }",
+            "2:27: targets[0].http.url: not a URL; write it like https://host:port/path",
+        ),
+        (
+            "name: a, http: { url: 'http://a/?token=hush' }",
+            "2:27: targets[0].http.url: the URL of a target has no query and no fragment",
+        ),
+        (
+            "name: a, http: { url: 'http://a', bearer: hush }",
+            &format!("2:47: targets[0].http.bearer: {SECRET}"),
+        ),
+        (
+            "name: a, http: { url: 'http://a', bearer: env:A, basic: env:B }",
+            "2:54: targets[0].http.basic: a request is signed in one way: bearer or basic",
+        ),
+        (
+            "name: a, postgres: { host: 'postgres://me:hush@a', user: b }",
+            "2:32: targets[0].postgres.host: expected a host name, an address or an absolute folder",
+        ),
+        (
+            "name: a, postgres: { host: run/x, user: b }",
+            "2:32: targets[0].postgres.host: expected an absolute path without ..",
+        ),
+        (
+            "name: a, postgres: { host: b }",
+            r#"2:24: targets[0].postgres: the field "user" is missing"#,
+        ),
+        (
+            "name: a, postgres: { host: b, user: c, port: 65536 }",
+            "2:50: targets[0].postgres.port: must be a whole number from 1 to 65535, found 65536",
+        ),
+        (
+            "name: a, postgres: { host: b, user: c, tls: on }",
+            r#"2:49: targets[0].postgres.tls: expected disable, prefer, require, verify-full, found "on""#,
+        ),
+        (
+            "name: a, postgres: { host: b, user: c, password: hush }",
+            &format!("2:54: targets[0].postgres.password: {SECRET}"),
+        ),
+        (
+            "name: a, tcp: { address: 'a:1' }, timeout_max: 2h",
+            "2:52: targets[0].timeout_max: must be from 1ms to 1h, found 2h",
+        ),
+        (
+            "name: a, tcp: { address: 'a:1' }, labels: { b: 1 }",
+            "2:52: targets[0].labels.b: expected a text, found a number; put it in quotes",
+        ),
+        (
+            "name: a, tcp: { address: 'a:1' }, twin: b",
+            r#"2:39: targets[0].twin: this version of Muster does not carry out "twin"; leave it out"#,
+        ),
+    ] {
+        let found = faults_of(target);
+        assert_eq!(found, [expected], "{target}");
+        assert!(!found.concat().contains("hush"), "{found:?}");
+    }
+    assert_eq!(
+        faults("targets:\n- { name: a, tcp: { address: 'a:1' } }\n- { name: a, file: { path: /b } }"),
+        [r#"3:11: targets[1].name: "a" is in line 2 already"#]
+    );
+    assert_eq!(
+        faults("target: []"),
+        [
+            r#"1:1: target: unknown field "target"; did you mean "targets"?"#,
+            r#"1:1: the field "targets" is missing"#,
+        ]
+    );
+}
+
+#[test]
+fn targets_are_read_with_what_is_not_said() {
+    let source = "targets:\n\
+        - { name: db, environment: prod, labels: { a: b }, timeout_max: 5s, postgres: { host: /run/pg, user: c, password: file:/p } }\n\
+        - { name: six, tcp: { address: '[::1]:80' } }\n\
+        - { name: lb, haproxy: { address: unix:/run/x } }\n\
+        - { name: web, http: { url: 'https://a/b', headers: { x-key: env:KEY } } }\n";
+    let targets = parse_targets(source).unwrap();
+    let db = &targets.0["db"];
+    let Connection::Postgres(connection) = &db.connection else {
+        panic!("{db:?}");
+    };
+    assert_eq!((connection.port, connection.tls), (5432, Tls::Prefer));
+    assert_eq!(connection.password, Some(SecretRef::File("/p".to_owned())));
+    assert_eq!(db.timeout_max, Span::from_secs(5));
+    assert_eq!(targets.0["six"].timeout_max, Span::from_secs(60));
+    assert_eq!(targets.0.len(), 4);
+    assert_eq!(parse_targets("# nothing yet\n").unwrap().0.len(), 0);
+}
