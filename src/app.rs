@@ -289,7 +289,7 @@ impl Background {
             let secret = Secret::resolve(&declared.token)
                 .await
                 .map_err(|problem| anyhow::anyhow!("the token of source {}: {problem}", declared.name))?;
-            let id = sources::upsert(&mut conn, &declared.name, None, now).await?;
+            let id = sources::upsert(&mut conn, &declared.name, declared.heartbeat, now).await?;
             sources::insert_token(&mut conn, id, Digest::of_bytes(secret.reveal().as_bytes()), now).await?;
         }
         if operators::none_exists(&mut conn).await? {

@@ -6,7 +6,12 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use url::Url;
 
-use crate::domain::{id::is_slug, operator::Role, span::Span, target::SecretRef};
+use crate::domain::{
+    id::is_slug,
+    operator::Role,
+    span::{Span, SpanError},
+    target::SecretRef,
+};
 
 /// Runs a team's incident runbooks: alerts in, gated steps carried out, a postmortem out.
 #[derive(Debug, Parser)]
@@ -106,7 +111,8 @@ pub struct Serve {
     /// File with targets, when it is not targets.yaml beside the runbooks.
     #[arg(long, env = "MUSTER_TARGETS")]
     pub targets: Option<PathBuf>,
-    /// A sender to make at start, with its token by reference: NAME=env:VAR or NAME=file:/path. May be repeated.
+    /// A sender to make at start, with its token by reference: NAME=env:VAR or NAME=file:/path; NAME:2m=… makes it a
+    /// heartbeat that may be silent for 2 minutes. May be repeated.
     #[arg(long = "source", env = "MUSTER_SOURCES", value_delimiter = ',', value_parser = declared_source)]
     pub sources: Vec<DeclaredSource>,
     /// How long every alert must stay ended before an incident recovers.
@@ -148,6 +154,8 @@ pub struct Demo {
 pub struct DeclaredSource {
     /// Its name in the webhook's address.
     pub name: String,
+    /// Set for a heartbeat: silence for this long raises an incident.
+    pub heartbeat: Option<Span>,
     /// Where its token is.
     pub token: SecretRef,
 }
@@ -167,8 +175,16 @@ fn declared_source(text: &str) -> Result<DeclaredSource, String> {
     let (name, token) = text
         .split_once('=')
         .ok_or("expected NAME=env:VAR or NAME=file:/path")?;
+    let (name, heartbeat) = match name.split_once(':') {
+        Some((name, span)) => (
+            name,
+            Some(span.parse().map_err(|error: SpanError| error.to_string())?),
+        ),
+        None => (name, None),
+    };
     Ok(DeclaredSource {
         name: slug(name)?,
+        heartbeat,
         token: SecretRef::try_from(token.to_owned())?,
     })
 }
@@ -204,11 +220,12 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
-        let cli = Cli::parse_from(["muster", "serve", "--source", "prom=env:TOKEN,other=file:/run/x"]);
+        let cli = Cli::parse_from(["muster", "serve", "--source", "prom=env:TOKEN,dog:2m=file:/run/x"]);
         let Command::Serve(serve) = cli.command else {
             panic!("not serve")
         };
         assert_eq!(serve.sources.len(), 2);
+        assert_eq!(serve.sources[1].heartbeat, Some(Span::from_secs(120)));
         assert_eq!(serve.hold_down, Span::from_secs(60));
         assert!(Cli::try_parse_from(["muster", "serve", "--source", "prom=hunter2"]).is_err());
     }

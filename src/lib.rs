@@ -1,4 +1,49 @@
-//! Muster.
+//! Muster runs a team's incident runbooks: alerts come in, open incidents in Postgres, and are matched to versioned
+//! runbooks, whose steps run idempotently, stop at gates where a person must decide, and leave a timeline that becomes
+//! the postmortem.
+//!
+//! # The way of an alert
+//!
+//! ```text
+//!  sender ──> web::hooks ──> pipeline::receive, one transaction ──────────────────────────> 2xx
+//!               token, cap     intake ─> correlate ─> incident ─> matching ─> execute::start
+//!                              read      which one?   open, join   which        queue the run
+//!                                                     recover      runbook?
+//!  worker ──> claim a due run ──> domain::plan says what is next ──> do that, write what happened ──> …
+//!               lease, fence        pure: facts + time                intent, effect, outcome
+//!  person ──> web ──> incident::respond, execute::people ──> one fact under the run's lock, worker woken
+//! ```
+//!
+//! # The house
+//!
+//! Imports only go down, sibling stages never import each other; `tests/house.rs` holds both.
+//!
+//! ```text
+//! roof      main → app, demo                                                 config, telemetry
+//! web       hooks · incidents · runs · approvals · runbooks · live · api     pages and JSON from the same reads
+//! corridor  pipeline (alert in → run queued) · upkeep (timers)
+//! stages    intake → correlate → incident → matching → execute → timeline    beside them: catalog
+//! doors     store (Postgres, all SQL)             actions (the outside world, the only way out)
+//! ground    domain (nouns, states, pure rules)    clock (the only reader of time)    faults (crash points)
+//! ```
+//!
+//! # What is promised, and what holds it
+//!
+//! - **P1** A 2xx is committed: [`web::hooks`] answers after the commit of [`pipeline::receive`], 5xx otherwise.
+//! - **P2** Any body may come any number of times: unique (source, fingerprint), one open episode an alert, one open
+//!   incident a group, one automatic run a runbook and incident, each by a unique index.
+//! - **P3** An attempt is committed as started before anything is sent: `execute::attempt`.
+//! - **P4** An effect `once` is sent once without a person: a unique index on (run, step, permit) of attempts; a lost
+//!   answer becomes *outcome unknown*, settled by its probe or by a person.
+//! - **P5** A gate is bound to the hash of everything below it: [`domain::approval::Bound`], compared before each
+//!   effect.
+//! - **P6** One run holds a target lock; every write of a worker carries its claim's fence: [`store::queue`].
+//! - **P7** The timeline is append-only, gap-free and hash-chained: [`store::events`].
+//! - **P8** A run is pinned to its version, and versions never change: a trigger refuses.
+//! - **P9** Timers are rows: [`store::queue`] for runs, due columns for incidents, episodes and heartbeats.
+//! - **P11** Outside text is data: templates render once, from values; pages escape; SQL binds; commands take lists.
+//! - **P12** Secrets are references, read at the socket and redacted by value: [`actions`].
+//! - **P13** Bounds are named constants beside what they bound, or settings in [`config`].
 
 pub mod clock;
 pub mod domain;

@@ -24,6 +24,7 @@ use tokio::{
 use super::{Call, answer, inputs::Inputs, invalid, refused};
 use crate::domain::{
     action::{Failure, FailureClass, Outcome},
+    step::ActionKind,
     target::CommandConnection,
 };
 
@@ -46,7 +47,7 @@ struct Ask<'a> {
 
 impl<'a> Ask<'a> {
     fn read(host: &CommandConnection, with: &'a Value) -> Result<Self, Failure> {
-        let inputs = Inputs::read(with, &["program", "args", "stdin"])?;
+        let inputs = Inputs::read(with, ActionKind::Command)?;
         let program = inputs.text("program")?;
         if !program.starts_with('/') {
             return Err(invalid("with.program must be an absolute path"));

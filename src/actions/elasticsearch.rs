@@ -17,6 +17,7 @@ use super::{
 use crate::domain::{
     action::{Failure, Outcome},
     span::Span,
+    step::ActionKind,
     target::HttpConnection,
 };
 
@@ -29,7 +30,7 @@ struct Ask<'a> {
 
 impl<'a> Ask<'a> {
     fn read(with: &'a Value) -> Result<Self, Failure> {
-        let inputs = Inputs::read(with, &["index", "query", "since", "limit"])?;
+        let inputs = Inputs::read(with, ActionKind::Elasticsearch)?;
         let index = inputs.text("index")?;
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-*,".contains(c);
         if !index.chars().all(plain) || index.starts_with(['_', '-', '.']) && !index.starts_with(".ds-") {

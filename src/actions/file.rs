@@ -20,7 +20,10 @@ use super::{
     lines::{self, Line},
     refused,
 };
-use crate::domain::action::{Failure, FailureClass, Outcome};
+use crate::domain::{
+    action::{Failure, FailureClass, Outcome},
+    step::ActionKind,
+};
 
 const BLOCK_BYTES: u64 = 64 * 1024;
 /// How far back a filter looks for its lines.
@@ -35,7 +38,7 @@ struct Ask<'a> {
 
 impl<'a> Ask<'a> {
     fn read(with: &'a Value) -> Result<Self, Failure> {
-        let inputs = Inputs::read(with, &["contains", "limit"])?;
+        let inputs = Inputs::read(with, ActionKind::File)?;
         Ok(Self {
             contains: inputs.text_if_any("contains")?.filter(|text| !text.is_empty()),
             limit: lines::limit(&inputs)?,

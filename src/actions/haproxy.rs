@@ -10,7 +10,10 @@ use tokio::{
 };
 
 use super::{Call, address, inputs::Inputs, invalid, refused};
-use crate::domain::action::{Failure, FailureClass, Outcome};
+use crate::domain::{
+    action::{Failure, FailureClass, Outcome},
+    step::ActionKind,
+};
 
 /// The longest answer; a backend of thousands of servers fits.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
@@ -46,7 +49,7 @@ struct Ask {
 
 impl Ask {
     fn read(with: &Value) -> Result<Self, Failure> {
-        let inputs = Inputs::read(with, &["backend", "enable", "disable", "drain"])?;
+        let inputs = Inputs::read(with, ActionKind::Haproxy)?;
         let backend = inputs.text("backend")?.to_owned();
         name("backend", &backend)?;
         let mut changes: Vec<(String, State)> = Vec::new();

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::domain::{
     action::{Failure, FailureClass, Outcome},
+    step::ActionKind,
     target::HttpConnection,
 };
 
@@ -56,7 +57,7 @@ struct Ask {
 
 impl Ask {
     fn read(web: &HttpConnection, with: &Value) -> Result<Self, Failure> {
-        let inputs = Inputs::read(with, &["method", "path", "query", "headers", "body"])?;
+        let inputs = Inputs::read(with, ActionKind::Http)?;
         let method = method(inputs.text_if_any("method")?.unwrap_or("GET"))?;
         let mut url = client::below(web, inputs.text_if_any("path")?.unwrap_or_default())?;
         let query = inputs.pairs("query")?;

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::invalid;
-use crate::domain::{action::Failure, span::Span};
+use crate::domain::{action::Failure, span::Span, step::ActionKind};
 
 /// The `with` of one request.
 pub(super) struct Inputs<'a> {
@@ -25,8 +25,9 @@ fn scalar(value: &Value) -> Option<String> {
 }
 
 impl<'a> Inputs<'a> {
-    /// Takes `with` if it holds only `known` names.
-    pub(super) fn read(with: &'a Value, known: &[&str]) -> Result<Self, Failure> {
+    /// Takes `with` if it holds only names the action knows.
+    pub(super) fn read(with: &'a Value, action: ActionKind) -> Result<Self, Failure> {
+        let known: Vec<&str> = action.inputs().iter().map(|(name, _)| *name).collect();
         let map = match with {
             Value::Null => None,
             Value::Object(map) => Some(map),
@@ -37,7 +38,7 @@ impl<'a> Inputs<'a> {
             .flat_map(Map::keys)
             .find(|name| !known.contains(&name.as_str()))
         {
-            let offer = match known {
+            let offer = match known.as_slice() {
                 [] => "this action takes no inputs".to_owned(),
                 known => format!("this action takes {}", known.join(", ")),
             };

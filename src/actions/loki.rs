@@ -15,6 +15,7 @@ use super::{
 use crate::domain::{
     action::{Failure, Outcome},
     span::Span,
+    step::ActionKind,
     target::HttpConnection,
 };
 
@@ -26,7 +27,7 @@ struct Ask<'a> {
 
 impl<'a> Ask<'a> {
     fn read(with: &'a Value) -> Result<Self, Failure> {
-        let inputs = Inputs::read(with, &["query", "since", "limit"])?;
+        let inputs = Inputs::read(with, ActionKind::Loki)?;
         Ok(Self {
             query: inputs.text("query")?,
             since: inputs.span("since", Span::from_secs(15 * 60))?,

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::domain::{
     action::{Failure, Outcome},
+    step::ActionKind,
     target::HttpConnection,
 };
 
@@ -18,7 +19,7 @@ use crate::domain::{
 const SAMPLES_MAX: usize = 100;
 
 fn query(with: &Value) -> Result<&str, Failure> {
-    Inputs::read(with, &["query"])?.text("query")
+    Inputs::read(with, ActionKind::Prometheus)?.text("query")
 }
 
 pub(super) fn describe(name: &str, web: &HttpConnection, with: &Value) -> Result<String, Failure> {

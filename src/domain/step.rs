@@ -164,6 +164,38 @@ impl ActionKind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
+    /// The inputs it knows besides `target`, each with whether it is required: the one table that the catalogue
+    /// checks runbooks against and the actions read by.
+    pub fn inputs(self) -> &'static [(&'static str, bool)] {
+        match self {
+            Self::Http => &[
+                ("method", false),
+                ("path", false),
+                ("query", false),
+                ("headers", false),
+                ("body", false),
+            ],
+            Self::Tcp => &[],
+            Self::Postgres => &[("query", true), ("params", false)],
+            Self::Prometheus => &[("query", true)],
+            Self::Haproxy => &[
+                ("backend", true),
+                ("enable", false),
+                ("disable", false),
+                ("drain", false),
+            ],
+            Self::Loki => &[("query", true), ("since", false), ("limit", false)],
+            Self::Elasticsearch => &[
+                ("index", true),
+                ("query", true),
+                ("since", false),
+                ("limit", false),
+            ],
+            Self::File => &[("contains", false), ("limit", false)],
+            Self::Command => &[("program", true), ("args", false), ("stdin", false)],
+        }
+    }
+
     /// The words an author may use it under.
     pub fn words(self) -> &'static [ActWord] {
         match self {

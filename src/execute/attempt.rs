@@ -26,7 +26,7 @@ use crate::{
     },
     store::{
         StoreError,
-        attempts::{self, AttemptEnd, NewAttempt},
+        attempts::{self, AttemptEnd, Conclusion, NewAttempt},
         queue::Claim,
     },
 };
@@ -314,17 +314,12 @@ impl Intent<'_> {
             }
         };
         let mut tx = engine.begin(claim).await?;
-        attempts::finish(
-            &mut tx,
-            claim.run,
-            &self.step.id,
-            attempt,
+        let conclusion = Conclusion {
             end,
-            result.as_ref(),
-            &summary,
-            now,
-        )
-        .await?;
+            result: result.as_ref(),
+            summary: &summary,
+        };
+        attempts::finish(&mut tx, claim.run, &self.step.id, attempt, conclusion, now).await?;
         append(&mut tx, claim, fact, now).await?;
         engine.commit(tx, &format!("outcome/{}", self.step.id)).await
     }
@@ -352,8 +347,12 @@ pub(super) async fn settle(
     let fact = match told {
         Told::Done { summary } => {
             let result = settled_result(&summary);
-            let end = AttemptEnd::Succeeded;
-            attempts::finish(&mut tx, claim.run, id, attempt, end, Some(&result), &summary, now).await?;
+            let conclusion = Conclusion {
+                end: AttemptEnd::Succeeded,
+                result: Some(&result),
+                summary: &summary,
+            };
+            attempts::finish(&mut tx, claim.run, id, attempt, conclusion, now).await?;
             RunFact::StepSucceeded {
                 step: id.clone(),
                 attempt,

@@ -16,7 +16,7 @@ use crate::{
     },
     store::{
         StoreError, approvals,
-        attempts::{self, AttemptEnd},
+        attempts::{self, AttemptEnd, Conclusion},
         events, incidents, locks,
         queue::{self, Claim},
         runs,
@@ -218,17 +218,12 @@ async fn interrupted(
     let Some(mut tx) = engine.begin_unless_moved(claim, view.seen).await? else {
         return Ok(());
     };
-    attempts::finish(
-        &mut tx,
-        claim.run,
-        step,
-        attempt,
+    let conclusion = Conclusion {
         end,
-        None,
-        "cut off by a stop of Muster",
-        now,
-    )
-    .await?;
+        result: None,
+        summary: "cut off by a stop of Muster",
+    };
+    attempts::finish(&mut tx, claim.run, step, attempt, conclusion, now).await?;
     append(&mut tx, claim, fact, now).await?;
     engine.commit(tx, "interrupted").await
 }

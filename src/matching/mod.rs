@@ -50,7 +50,7 @@ pub fn candidates<'a>(shelf: &'a [Version], alerts: &[(AlertId, &Labels)]) -> Ve
         .filter_map(|version| {
             alerts.iter().find_map(|(alert, labels)| {
                 let report = version.runbook.match_labels(labels);
-                report.matched_line.is_some().then(|| Candidate {
+                report.matched_line.is_some().then_some(Candidate {
                     version,
                     alert: *alert,
                     report,

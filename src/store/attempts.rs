@@ -96,15 +96,24 @@ pub async fn insert(
     Ok(())
 }
 
+/// What an attempt led to.
+#[derive(Clone, Copy, Debug)]
+pub struct Conclusion<'a> {
+    /// How it ended.
+    pub end: AttemptEnd,
+    /// What came back, as expressions see it.
+    pub result: Option<&'a Value>,
+    /// The same in one line.
+    pub summary: &'a str,
+}
+
 /// Records how an attempt ended. An attempt that was left in doubt may be settled later.
 pub async fn finish(
     conn: &mut PgConnection,
     run: RunId,
     step: &StepId,
     attempt: u32,
-    end: AttemptEnd,
-    result: Option<&Value>,
-    summary: &str,
+    conclusion: Conclusion<'_>,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     sqlx::query!(
@@ -113,9 +122,9 @@ pub async fn finish(
         run.0,
         step.0,
         attempt as i32,
-        end.name(),
-        result,
-        summary,
+        conclusion.end.name(),
+        conclusion.result,
+        conclusion.summary,
         now
     )
     .execute(conn)

@@ -549,10 +549,7 @@ async fn as_page(app: &AppState, asked: &Asked, form: &Bytes, fault: &WebError, 
 }
 
 fn log(fault: &WebError, asked: &Asked, reference: &str) {
-    let chain = fault
-        .cause
-        .as_deref()
-        .map_or_else(String::new, |cause| describe(cause));
+    let chain = fault.cause.as_deref().map_or_else(String::new, describe);
     let (method, path) = (&asked.method, asked.uri.path());
     match fault.kind {
         Kind::Bug => {

@@ -64,7 +64,18 @@ async fn a_dead_primary_raises_the_alert_and_a_failover_by_hand_clears_it() -> R
     assert_eq!(alert["labels"]["env"], "prod");
     assert_eq!(alert["labels"]["cluster"], "checkout");
 
-    fleet.standby.promote().await?;
+    let held = fleet.standby.hold_promotion().await?;
+    let watched = async {
+        let asked = async || {
+            ensure!(fleet.standby.times_asked("pg_promote")? == 1, "nobody asked");
+            Ok(())
+        };
+        wait::until("the promotion is asked for", Duration::from_secs(10), asked).await?;
+        ensure!(fleet.standby.is_in_recovery().await?, "it was not held");
+        drop(held);
+        Ok(())
+    };
+    tokio::try_join!(fleet.standby.promote(), watched)?;
     watch.reached("the standby is promoted");
     assert!(!fleet.standby.is_in_recovery().await?);
     assert_eq!(fleet.standby.times_asked("pg_promote")?, 1);

@@ -18,6 +18,7 @@ use sqlx::{
 use super::{Call, inputs::Inputs, invalid, refused};
 use crate::domain::{
     action::{Failure, FailureClass, Outcome},
+    step::ActionKind,
     target::{PostgresConnection, Tls},
 };
 
@@ -35,7 +36,7 @@ struct Ask<'a> {
 
 impl<'a> Ask<'a> {
     fn read(with: &'a Value) -> Result<Self, Failure> {
-        let inputs = Inputs::read(with, &["query", "params"])?;
+        let inputs = Inputs::read(with, ActionKind::Postgres)?;
         let ask = Self {
             query: inputs.text("query")?,
             params: inputs.list("params")?,
@@ -142,17 +143,31 @@ async fn run(connection: &mut PgConnection, ask: &Ask<'_>) -> Result<Outcome, Fa
         }
     }
     let row_count = found.max(affected);
+    let summary = match (rows.as_slice(), row_count) {
+        ([Value::Object(row)], 1) => one_row(row),
+        (_, 1) => "1 row".to_owned(),
+        (_, n) => format!("{n} rows"),
+    };
     let mut result = json!({"ok": true, "rows": rows, "row_count": row_count});
     if found > rows.len() as u64 {
         result["truncated"] = Value::Bool(true);
     }
-    Ok(Outcome {
-        result,
-        summary: match row_count {
-            1 => "1 row".to_owned(),
-            n => format!("{n} rows"),
-        },
-    })
+    Ok(Outcome { result, summary })
+}
+
+/// The longest value a summary shows.
+const TOLD_CHARS_MAX: usize = 60;
+
+/// A single row as a person reads it: `standby = true, lag = 0`.
+fn one_row(row: &serde_json::Map<String, Value>) -> String {
+    let pairs = row.iter().take(6).map(|(name, value)| {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        format!(
+            "{name} = {}",
+            text.chars().take(TOLD_CHARS_MAX).collect::<String>()
+        )
+    });
+    pairs.collect::<Vec<_>>().join(", ")
 }
 
 /// A row as an object. A name that comes twice gets a number, so that no value hides another.

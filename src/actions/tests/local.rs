@@ -1,7 +1,9 @@
 //! Programs and files of this machine, and the TCP check.
 
+use std::io::Read;
+
 use serde_json::json;
-use tokio::{fs::File, time::timeout};
+use tokio::{sync::oneshot, time::timeout};
 
 use super::*;
 use crate::domain::target::CommandConnection;
@@ -95,64 +97,82 @@ async fn output_without_end_is_read_and_cut() {
     assert!(outcome.result.to_string().len() <= RESULT_BYTES_MAX);
 }
 
-/// Runs a script whose children hold a pipe open, and waits until the last of them has let go of it.
-async fn until_all_are_gone(script: &str, envelope: &Envelope) -> Result<Outcome, Failure> {
-    let folder = Folder::new();
-    let pipe = folder.path("pipe");
-    nix::unistd::mkfifo(pipe.as_str(), nix::sys::stat::Mode::S_IRWXU).unwrap();
-    let held = tokio::spawn(async move {
-        let mut text = String::new();
-        File::open(pipe)
-            .await
-            .unwrap()
-            .read_to_string(&mut text)
-            .await
-            .unwrap();
-        text
-    });
-    let answer = sh(&script.replace("PIPE", &folder.path("pipe")), envelope).await;
-    let text = timeout(PLENTY.as_duration(), held)
-        .await
-        .expect("somebody is left")
-        .unwrap();
-    assert_eq!(text, "started\n");
-    answer
+/// A pipe that scripts hold open for as long as one of their processes lives.
+struct Pipe {
+    folder: Folder,
+    started: oneshot::Receiver<()>,
+    all_gone: oneshot::Receiver<()>,
+}
+
+impl Pipe {
+    fn new() -> Self {
+        let folder = Folder::new();
+        let path = folder.path("pipe");
+        nix::unistd::mkfifo(path.as_str(), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let (say_started, started) = oneshot::channel();
+        let (say_gone, all_gone) = oneshot::channel();
+        // A thread of its own: a reader that waits in vain must not keep the test from failing.
+        std::thread::spawn(move || {
+            let mut pipe = std::fs::File::open(path).unwrap();
+            pipe.read_exact(&mut [0; 8]).unwrap();
+            let _ = say_started.send(());
+            pipe.read_to_end(&mut Vec::new()).unwrap();
+            let _ = say_gone.send(());
+        });
+        Self {
+            folder,
+            started,
+            all_gone,
+        }
+    }
+
+    /// The script with the pipe's path, saying that it has begun.
+    fn in_script(&self, script: &str) -> String {
+        script.replace(
+            "HOLD",
+            &format!("exec 3>{}; echo started >&3", self.folder.path("pipe")),
+        )
+    }
+
+    async fn until_all_are_gone(self) {
+        let gone = timeout(Span::from_secs(10).as_duration(), self.all_gone).await;
+        gone.expect("somebody is left").unwrap();
+    }
 }
 
 #[tokio::test]
 async fn at_its_time_the_whole_group_is_ended() {
     let short = within(Span::from_millis(500));
     for script in [
-        "exec 3>PIPE; echo started >&3; sleep 600",
-        "exec 3>PIPE; (sh -c 'sleep 600 & sleep 600 & wait' &) ; echo started >&3; sleep 600",
-        "trap '' TERM; exec 3>PIPE; (trap '' TERM; sleep 600) & echo started >&3; while :; do sleep 600; done",
+        "HOLD; sleep 60",
+        "HOLD; (sh -c 'sleep 60 & sleep 60 & wait' &) ; sleep 60",
+        "trap '' TERM; HOLD; (trap '' TERM; sleep 60) & while :; do sleep 60; done",
     ] {
-        let failure = until_all_are_gone(script, &short).await.unwrap_err();
+        let pipe = Pipe::new();
+        let failure = sh(&pipe.in_script(script), &short).await.unwrap_err();
         assert_eq!(failure.class, FailureClass::Lost, "{failure}");
         assert!(failure.message.contains("stopped after 0.5 s"), "{failure}");
+        pipe.until_all_are_gone().await;
     }
 }
 
 #[tokio::test]
 async fn what_a_program_leaves_behind_does_not_hold_it_up() {
-    let script = "exec 3>PIPE; echo started >&3; sleep 600 & echo done; exit 0";
-    let outcome = until_all_are_gone(script, &envelope()).await.unwrap();
+    let pipe = Pipe::new();
+    let script = pipe.in_script("HOLD; sleep 60 & echo done; exit 0");
+    let outcome = sh(&script, &envelope()).await.unwrap();
     assert_eq!(outcome.result["stdout"], "done\n");
+    pipe.until_all_are_gone().await;
 }
 
 #[tokio::test]
 async fn a_dropped_action_leaves_no_program_behind() {
-    let folder = Folder::new();
-    let pipe = folder.path("pipe");
-    nix::unistd::mkfifo(pipe.as_str(), nix::sys::stat::Mode::S_IRWXU).unwrap();
-    let script = format!("exec 3>{pipe}; echo started >&3; sleep 600 & sleep 600");
+    let mut pipe = Pipe::new();
+    let script = pipe.in_script("sleep 60 & HOLD; sleep 60 & sleep 60");
     let action = tokio::spawn(async move { sh(&script, &envelope()).await });
-    let mut held = File::open(&pipe).await.unwrap();
-    let mut text = [0; 8];
-    held.read_exact(&mut text).await.unwrap();
+    (&mut pipe.started).await.unwrap();
     action.abort();
-    let rest = timeout(PLENTY.as_duration(), held.read(&mut text)).await;
-    assert_eq!(rest.expect("somebody is left").unwrap(), 0);
+    pipe.until_all_are_gone().await;
 }
 
 #[tokio::test]

@@ -277,6 +277,11 @@ async fn failures_say_how_far_it_got() {
         told.result["rows"][0],
         json!({"told": "[redacted]", "hex": "\\x[redacted]"})
     );
+    let told = sql(&format!("select '{PASSWORD}'::int"));
+    let told = go(&target(Connection::Postgres(login.clone())), told, &reading())
+        .await
+        .unwrap_err();
+    assert!(told.message.contains("\"[redacted]\""), "{told}");
     login.password = Some(cluster.folder.secret("wrong", "wr0ng-canary"));
     let wrong = go(
         &target(Connection::Postgres(login.clone())),

@@ -1,6 +1,5 @@
 //! Where the machine keeps its Postgres binaries, and which of them to take.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -34,7 +33,7 @@ impl Search {
             .map(PathBuf::from);
         let mut folders = versioned();
         folders.extend(std::env::split_paths(
-            &std::env::var_os("PATH").unwrap_or_else(OsString::new),
+            &std::env::var_os("PATH").unwrap_or_default(),
         ));
         Search { explicit, folders }
     }

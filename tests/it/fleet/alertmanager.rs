@@ -10,7 +10,7 @@ use super::process::{self, Process, Program};
 use super::prometheus::get;
 use super::scratch::Scratch;
 
-const ALERTMANAGER: Program = Program {
+pub const ALERTMANAGER: Program = Program {
     names: &["prometheus-alertmanager", "alertmanager"],
     package: "prometheus-alertmanager",
 };

@@ -16,11 +16,11 @@ use super::process::{self, Process, Program};
 use super::prometheus::get;
 use super::scratch::Scratch;
 
-const CHROMIUM: Program = Program {
+pub const CHROMIUM: Program = Program {
     names: &["chromium", "chromium-browser", "google-chrome"],
     package: "chromium",
 };
-const CHROMEDRIVER: Program = Program {
+pub const CHROMEDRIVER: Program = Program {
     names: &["chromedriver"],
     package: "chromium-driver",
 };

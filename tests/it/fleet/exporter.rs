@@ -12,7 +12,7 @@ use super::process::{self, Process, Program};
 use super::prometheus::get;
 use super::scratch::Scratch;
 
-const EXPORTER: Program = Program {
+pub const EXPORTER: Program = Program {
     names: &["prometheus-postgres-exporter", "postgres_exporter"],
     package: "prometheus-postgres-exporter",
 };

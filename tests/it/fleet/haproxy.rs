@@ -15,7 +15,7 @@ use super::{ports, postgres};
 
 pub const BACKEND: &str = "checkout-db";
 
-const HAPROXY: Program = Program {
+pub const HAPROXY: Program = Program {
     names: &["haproxy"],
     package: "haproxy",
 };
@@ -78,7 +78,7 @@ frontend metrics
             ),
         )?;
         let mut command = process::command(&HAPROXY.find()?, None, Signal::SIGKILL)?;
-        command.arg("-db").arg("-f").arg(&config);
+        command.arg("-db").arg("-f").arg(&config).current_dir(&folder);
         let process = Process::start("haproxy", command, &scratch.log("haproxy"))?;
         let mut haproxy = Haproxy {
             port,

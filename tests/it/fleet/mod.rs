@@ -50,6 +50,16 @@ pub struct Fleet {
 impl Fleet {
     /// Starts everything but Alertmanager, and returns when Prometheus sees that all is well.
     pub async fn start() -> Result<Fleet> {
+        process::all_here(&[
+            &process::SETPRIV,
+            &postgres::POSTGRES,
+            &haproxy::HAPROXY,
+            &exporter::EXPORTER,
+            &prometheus::PROMETHEUS,
+            &alertmanager::ALERTMANAGER,
+            &browser::CHROMIUM,
+            &browser::CHROMEDRIVER,
+        ])?;
         let scratch = Scratch::new()?;
         let primary = Postgres::primary(&scratch).await?;
         let standby = Postgres::standby(&scratch, &primary).await?;

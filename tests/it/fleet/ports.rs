@@ -1,24 +1,32 @@
 //! Free TCP ports on loopback.
 
-use std::net::{Ipv4Addr, TcpListener};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::sync::Mutex;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 
 /// They are taken from below the range the kernel gives to outgoing connections: a server that is killed and started
 /// again on its port must not find that somebody's client got it in between.
 const FIRST: u16 = 20_000;
 const COUNT: u16 = 12_000;
 
-/// A port nothing listens on, never given out twice by this test program.
+/// The UDP ports of the same numbers, held as long as this test program runs: test programs that run side by side see
+/// by them that a port is spoken for, though nothing listens on it yet.
+static CLAIMS: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
+
+/// A port nothing listens on, never given out twice, not by another test program either.
 pub fn free() -> Result<u16> {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Test programs that run side by side start looking in different places.
-    let start = (std::process::id() % u32::from(COUNT)) as u16 / 40 * 40;
-    for _ in 0..COUNT {
-        let step = NEXT.fetch_add(1, Ordering::Relaxed);
-        let port = FIRST + (start + step % COUNT) % COUNT;
+    let mut claims = CLAIMS
+        .lock()
+        .map_err(|_| anyhow!("a test failed while it claimed a port"))?;
+    let start = std::process::id().wrapping_mul(7919); // neighbours start looking far apart
+    for step in 0..u32::from(COUNT) {
+        let port = FIRST + (start.wrapping_add(step) % u32::from(COUNT)) as u16;
+        let Ok(claim) = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)) else {
+            continue;
+        };
         if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            claims.push(claim);
             return Ok(port);
         }
     }

@@ -7,8 +7,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use nix::sys::signal::Signal;
-use nix::unistd::{Uid, User};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, Uid, User};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{Connection, PgConnection};
 
@@ -80,7 +80,7 @@ const ACCESS: &str = "
     host all,replication all 127.0.0.1/32 scram-sha-256
 ";
 
-const POSTGRES: Program = Program {
+pub const POSTGRES: Program = Program {
     names: &["postgres"],
     package: "postgresql",
 };
@@ -191,6 +191,18 @@ impl Postgres {
         Ok(())
     }
 
+    /// Stops the process that replays, so that a promotion is asked for and then hangs until the answer is dropped.
+    /// The node goes on answering as a standby.
+    pub async fn hold_promotion(&self) -> Result<HeldPromotion> {
+        let mut connection = self.connect(&SUPERUSER, "postgres").await?;
+        let startup = "select pid from pg_stat_activity where backend_type = 'startup'";
+        let pid: i32 = sqlx::query_scalar(startup).fetch_one(&mut connection).await?;
+        kill(Pid::from_raw(pid), Signal::SIGSTOP)?;
+        Ok(HeldPromotion {
+            startup: Pid::from_raw(pid),
+        })
+    }
+
     /// How many statements of the login `muster` held `text`, successful or not. The log keeps every one.
     pub fn times_asked(&self, text: &str) -> Result<usize> {
         let log = fs::read_to_string(&self.log)?;
@@ -223,6 +235,17 @@ impl Drop for Postgres {
         if self.data.join("postmaster.pid").exists() {
             forget_shared_memory(shared_memory);
         }
+    }
+}
+
+/// Lets the promotion go on when dropped.
+pub struct HeldPromotion {
+    startup: Pid,
+}
+
+impl Drop for HeldPromotion {
+    fn drop(&mut self) {
+        let _ = kill(self.startup, Signal::SIGCONT);
     }
 }
 

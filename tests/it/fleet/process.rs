@@ -8,7 +8,7 @@ use std::sync::{LazyLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User};
 
@@ -21,7 +21,7 @@ pub struct Program {
 }
 
 /// Lets a process die with its parent, and root become somebody else, without unsafe code in here.
-const SETPRIV: Program = Program {
+pub const SETPRIV: Program = Program {
     names: &["setpriv"],
     package: "util-linux",
 };
@@ -30,7 +30,7 @@ impl Program {
     /// The program's path; the error names the package to install.
     pub fn find(&self) -> Result<PathBuf> {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        // Debian keeps haproxy where a normal user's PATH does not look, and Postgres apart by version, newest last.
+        // Debian keeps haproxy where a normal user's PATH does not look, and Postgres apart by version, of which the newest.
         let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
         folders.extend(["/usr/local/sbin", "/usr/sbin"].map(PathBuf::from));
         let mut versions: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
@@ -46,18 +46,39 @@ impl Program {
             .collect();
         versions.sort();
         folders.extend(versions.into_iter().rev().map(|(_, bin)| bin));
-        let found = self
+        let mut files = self
             .names
             .iter()
             .flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
-        found.into_iter().find(|file| file.is_file()).ok_or_else(|| {
-            anyhow!(
-                "{} is not installed: run .ci/install as root, or apt-get install {}",
-                self.names.join(" or "),
-                self.package
-            )
-        })
+        files.find(|file| file.is_file()).ok_or_else(|| missing(&[self]))
     }
+}
+
+/// Succeeds when every one of these can be found; the error names all the packages to install.
+pub fn all_here(programs: &[&Program]) -> Result<()> {
+    let gone: Vec<&Program> = programs
+        .iter()
+        .copied()
+        .filter(|program| program.find().is_err())
+        .collect();
+    if gone.is_empty() {
+        Ok(())
+    } else {
+        Err(missing(&gone))
+    }
+}
+
+fn missing(programs: &[&Program]) -> Error {
+    let names: Vec<String> = programs
+        .iter()
+        .map(|program| program.names.join(" or "))
+        .collect();
+    let packages: Vec<&str> = programs.iter().map(|program| program.package).collect();
+    anyhow!(
+        "not installed: {}; run .ci/install as root, or apt-get install {}",
+        names.join(", "),
+        packages.join(" ")
+    )
 }
 
 /// The command that runs `program` as `user` (none: as we are) and gets `signal` when this test program ends.

@@ -51,7 +51,7 @@ groups:
             Nodes that take writes: {{ . | first | value }}.{{ end }}
 "#;
 
-const PROMETHEUS: Program = Program {
+pub const PROMETHEUS: Program = Program {
     names: &["prometheus"],
     package: "prometheus",
 };
