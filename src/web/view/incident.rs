@@ -513,10 +513,7 @@ impl Alerts {
                 .collect(),
             truncated,
             is_cut: members.len() as i64 >= ALERTS_MAX,
-            common: common
-                .iter()
-                .map(|(name, value)| label(name, value))
-                .collect(),
+            common: common.iter().map(|(name, value)| label(name, value)).collect(),
         }
     }
 }
