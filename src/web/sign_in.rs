@@ -9,6 +9,7 @@ use axum::{
     http::{StatusCode, header},
     response::{Html, IntoResponse, Redirect, Response},
 };
+use chrono::TimeDelta;
 use serde::Deserialize;
 
 use super::{
@@ -105,7 +106,8 @@ pub async fn login(
     let name = form.name.trim().to_owned();
     let from = address_of(&peer);
     if let Some(wait) = app.throttle.wait(&name, from, app.clock.now()) {
-        let words = format!("Too many tries. Try again in {}.", format::length(wait));
+        let whole = TimeDelta::seconds(wait.num_seconds() + 1);
+        let words = format!("Too many tries. Try again in {}.", format::length(whole));
         let mut answer = login_page(&app, next, name, Some(words))?;
         *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
         answer

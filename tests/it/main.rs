@@ -13,6 +13,7 @@ mod crash;
 mod dead_primary;
 mod embedded;
 mod fleet_works;
+mod pages;
 mod scratch;
 mod server;
 mod store;

@@ -33,7 +33,9 @@ use crate::{
 /// Alerts on the page.
 pub const ALERTS_MAX: i64 = 200;
 /// Firing alerts that are not folded away.
-const ALERTS_OPEN: usize = 20;
+const ALERTS_OPEN: usize = 8;
+/// Characters shown of one label's value; the whole of it is in the delivery.
+const LABEL_CHARS_MAX: usize = 160;
 
 /// Everything known of an incident at one moment.
 #[derive(Clone, Debug)]
@@ -511,12 +513,14 @@ impl Alerts {
                 .collect(),
             truncated,
             is_cut: members.len() as i64 >= ALERTS_MAX,
-            common: common
-                .iter()
-                .map(|(name, value)| (said(name), said(value)))
-                .collect(),
+            common: common.iter().map(|(name, value)| label(name, value)).collect(),
         }
     }
+}
+
+fn label(name: &str, value: &str) -> (Said, Said) {
+    let cut = |text: &str| said(&text::cut(text, LABEL_CHARS_MAX));
+    (cut(name), cut(value))
 }
 
 impl AlertRow {

@@ -5,3 +5,4 @@ pub mod database;
 pub mod intake;
 pub mod ledger;
 pub mod muster;
+pub mod site;
