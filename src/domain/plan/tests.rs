@@ -18,7 +18,7 @@ use crate::domain::{
     template::Template,
 };
 
-const STEPS: [&str; 8] = [
+const STEPS: [&str; 9] = [
     "look",
     "ask",
     "strike",
@@ -27,6 +27,7 @@ const STEPS: [&str; 8] = [
     "ask-again",
     "person",
     "pause",
+    "strike-again",
 ];
 /// More than any schedule needs once people answer.
 const MOVES_MAX: usize = 400;
@@ -79,7 +80,7 @@ fn runbook() -> Runbook {
     let kind = |id: &str| match id {
         "look" => act(Effect::Safe, false),
         "ask" | "ask-again" => gate(),
-        "strike" => act(Effect::Once, true),
+        "strike" | "strike-again" => act(Effect::Once, true),
         "blind" => act(Effect::Once, false),
         "set" => act(Effect::Idempotent, false),
         "person" => StepKind::Manual {
@@ -114,18 +115,7 @@ fn runbook() -> Runbook {
         budget: None,
         inputs: Default::default(),
         locks: Vec::new(),
-        // The second gate lets a step of its own kind through as well.
-        steps: STEPS
-            .into_iter()
-            .chain(["strike-again"])
-            .map(|id| match id {
-                "strike-again" => Step {
-                    kind: act(Effect::Once, true),
-                    ..step(id)
-                },
-                id => step(id),
-            })
-            .collect(),
+        steps: STEPS.into_iter().map(step).collect(),
     }
 }
 
