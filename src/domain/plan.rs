@@ -6,7 +6,7 @@ use super::{
     id::{ApprovalId, StepId},
     run::{RunResult, RunState, StepState},
     runbook::Runbook,
-    step::{Effect, OnFailure, StepKind},
+    step::{Effect, OnFailure, Step, StepKind},
 };
 
 /// The next move of a run.
@@ -56,18 +56,15 @@ pub const INTERRUPTIONS_MAX: u32 = 5;
 
 /// What the run does next. The planner that real runs, recovery and simulations share.
 pub fn next(runbook: &Runbook, run: &RunState, now: DateTime<Utc>) -> Next {
+    // An attempt that may be out there is settled before anything else: before a stop request, and before a gate above
+    // it that has lapsed since.
+    if let Some(settling) = runbook.steps.iter().find_map(|step| settle(step, run)) {
+        return settling;
+    }
     for step in &runbook.steps {
         let id = || step.id.clone();
         let state = run.step(&step.id);
-        // An attempt that may be out there is settled before anything else, a stop request included.
         match state {
-            StepState::Started { attempt, effect, .. } => {
-                return Next::Interrupted {
-                    step: id(),
-                    attempt: *attempt,
-                    effect: *effect,
-                };
-            }
             StepState::Succeeded | StepState::Satisfied | StepState::Skipped => continue,
             StepState::Failed { .. } if step.on_failure == OnFailure::Continue => continue,
             // A gate that is open to its steps is behind us, until it lapses.
@@ -98,14 +95,6 @@ pub fn next(runbook: &Runbook, run: &RunState, now: DateTime<Utc>) -> Next {
             },
             StepState::RetryAt { due, .. } if *due > now => Next::Sleep { until: *due },
             StepState::RetryAt { attempt, permit, .. } => act(runbook, run, &step.id, attempt + 1, *permit),
-            StepState::Unknown {
-                attempt,
-                probed: false,
-                ..
-            } if has_probe(&step.kind) => Next::Settle {
-                step: id(),
-                attempt: *attempt,
-            },
             StepState::Unknown { .. } | StepState::ManualOpen => Next::AwaitPerson,
             StepState::GateOpen { approval, decide_by } if *decide_by <= now => Next::ExpireGate {
                 step: id(),
@@ -136,6 +125,27 @@ pub fn next(runbook: &Runbook, run: &RunState, now: DateTime<Utc>) -> Next {
     }
 }
 
+/// What can be found out about an attempt of this step that may have been sent.
+fn settle(step: &Step, run: &RunState) -> Option<Next> {
+    let id = step.id.clone();
+    match run.step(&step.id) {
+        StepState::Started { attempt, effect, .. } => Some(Next::Interrupted {
+            step: id,
+            attempt: *attempt,
+            effect: *effect,
+        }),
+        StepState::Unknown {
+            attempt,
+            probed: false,
+            ..
+        } if has_probe(&step.kind) => Some(Next::Settle {
+            step: id,
+            attempt: *attempt,
+        }),
+        _ => None,
+    }
+}
+
 fn act(runbook: &Runbook, run: &RunState, id: &StepId, attempt: u32, permit: u32) -> Next {
     let changes = runbook.step(id).is_some_and(|step| step.effect() != Effect::Safe);
     let gate = runbook
@@ -157,8 +167,13 @@ fn has_probe(kind: &StepKind) -> bool {
     matches!(kind, StepKind::Act(act) if act.verify.is_some())
 }
 
-/// Whether a step that changes something still has to start under this gate.
+/// Whether a step that changes something still has to start under this gate. While the outcome of one of them is
+/// unknown none can start, so the gate need not ask again yet.
 fn step_waits_under(runbook: &Runbook, run: &RunState, gate: &StepId) -> bool {
+    let is_in_doubt = |step: &Step| matches!(run.step(&step.id), StepState::Unknown { .. });
+    if runbook.steps_under(gate).any(is_in_doubt) {
+        return false;
+    }
     runbook.steps_under(gate).any(|step| {
         step.effect() != Effect::Safe
             && matches!(
@@ -167,3 +182,6 @@ fn step_waits_under(runbook: &Runbook, run: &RunState, gate: &StepId) -> bool {
             )
     })
 }
+
+#[cfg(test)]
+mod tests;

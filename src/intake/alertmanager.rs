@@ -109,7 +109,8 @@ fn read_alert(value: &Value, place: &str) -> Result<AlertReport, Fault> {
 
 fn fault(place: &str, problem: &str) -> Fault {
     Fault {
-        place: place.to_owned(),
+        // It is kept, and a label's name in it may hold what Postgres refuses.
+        place: shown(place),
         problem: problem.to_owned(),
     }
 }

@@ -269,6 +269,8 @@ async fn authenticate(
     letter: &Letter,
 ) -> Result<Source, Refusal> {
     let mut conn = hooks.pool.acquire().await.map_err(StoreError::from)?;
+    // Postgres takes no U+0000: asked for such a name it would fail, and the sender be told to come again.
+    let name = if name.contains('\0') { "" } else { name };
     let source = match token(headers) {
         Some(token) => sources::find_by_token(&mut conn, name, Digest::of_bytes(&token)).await?,
         None => None,
@@ -319,13 +321,7 @@ async fn read(hooks: &Hooks, body: Body, source: &Source, letter: &Letter) -> Re
     let reading = Limited::new(body, limit).collect();
     let collected = tokio::time::timeout(hooks.limits.body_timeout, reading)
         .await
-        .map_err(|_| {
-            Refusal::new(
-                StatusCode::REQUEST_TIMEOUT,
-                "too_slow",
-                "the body did not arrive in time",
-            )
-        })?;
+        .map_err(|_| Refusal::busy("the body did not arrive in time; send it again"))?;
     match collected {
         Ok(body) => Ok(body.to_bytes().to_vec()),
         Err(error) if error.is::<LengthLimitError>() => {

@@ -8,11 +8,14 @@
 mod fleet;
 mod support;
 
+mod bad_input;
 mod captures;
 mod crash;
 mod dead_primary;
 mod embedded;
+mod faults;
 mod fleet_works;
+mod gates;
 mod pages;
 mod scratch;
 mod server;

@@ -6,7 +6,7 @@ use axum::{
     Router,
     body::Body,
     extract::ConnectInfo,
-    http::{Request, StatusCode},
+    http::{HeaderMap, HeaderValue, Request, StatusCode},
 };
 use chrono::{DateTime, Utc};
 use muster::{
@@ -18,12 +18,42 @@ use muster::{
     web::hooks::{HookLimits, Hooks},
 };
 use serde_json::Value;
+use sqlx::PgPool;
 use tokio::sync::watch;
 use tower::ServiceExt;
 
 use super::database::Database;
 
 pub const TOKEN: &str = "a-token-of-a-test";
+
+/// What a sender got.
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Value,
+}
+
+/// The intake's routes over any pool.
+pub fn routes(pool: PgPool, clock: Clock, limits: HookLimits) -> Router {
+    let (_, shelf) = watch::channel(Some(Arc::default()));
+    Hooks::new(pool, clock, Wake::default(), shelf, Patience::default(), limits).router()
+}
+
+/// Sends a request as Alertmanager would.
+pub async fn send(router: &Router, mut request: Request<Body>) -> Answer {
+    let agent = HeaderValue::from_static("Alertmanager/0.28.1");
+    request.headers_mut().insert("user-agent", agent);
+    let remote = SocketAddr::from(([127, 0, 0, 1], 9093));
+    request.extensions_mut().insert(ConnectInfo(remote));
+    let response = router.clone().oneshot(request).await.unwrap();
+    let (status, headers) = (response.status(), response.headers().clone());
+    let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    Answer {
+        status,
+        headers,
+        body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+    }
+}
 
 /// An intake to post to.
 pub struct Intake {
@@ -45,29 +75,18 @@ impl Intake {
                 .unwrap()
                 .with_timezone(&Utc),
         );
-        let wake = Wake::default();
-        let patience = Patience::default();
-        let (_, shelf) = watch::channel(Some(Arc::default()));
-        let hooks = Hooks::new(
-            database.pools.intake.clone(),
-            clock.clone(),
-            wake.clone(),
-            shelf,
-            patience,
-            limits,
-        );
         let upkeep = Upkeep {
             pool: database.pools.background.clone(),
             clock: clock.clone(),
-            wake,
-            patience,
+            wake: Wake::default(),
+            patience: Patience::default(),
             keep_deliveries: Span::from_secs(3600),
         };
         Self {
+            router: routes(database.pools.intake.clone(), clock.clone(), limits),
             database,
             clock,
             upkeep,
-            router: hooks.router(),
         }
     }
 
@@ -94,14 +113,15 @@ impl Intake {
     pub async fn post_with(&self, source: &str, auth: &str, body: impl Into<Body>) -> (StatusCode, Value) {
         let request = Request::post(format!("/api/v1/sources/{source}/alertmanager"))
             .header("authorization", auth)
-            .header("user-agent", "Alertmanager/0.28.1")
-            .extension(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 9093))))
             .body(body.into())
             .unwrap();
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let status = response.status();
-        let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
-        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+        let answer = self.send(request).await;
+        (answer.status, answer.body)
+    }
+
+    /// Sends any request.
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        send(&self.router, request).await
     }
 
     /// Lets time pass and every timer fire that is due.
