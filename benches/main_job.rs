@@ -159,6 +159,7 @@ fn configure(folder: &Path, target: SocketAddr) -> anyhow::Result<Serve> {
     config.runbooks = runbooks;
     config.targets = None;
     config.sources = vec![DeclaredSource {
+        heartbeat: None,
         name: "bench".to_owned(),
         token: SecretRef::File(token.display().to_string()),
     }];

@@ -52,6 +52,8 @@ create table runs (
     -- The person who started it; null when Muster did.
     requested_by bigint references operators,
     inputs jsonb not null,
+    -- Labels and annotations of the alert it is about, as they were at its start.
+    context jsonb not null,
     started_at timestamptz not null,
     finished_at timestamptz,
     result text check (result in ('succeeded', 'failed', 'rejected', 'stopped')),

@@ -54,6 +54,9 @@ impl Default for Patience {
     }
 }
 
+/// How often a group looks for its incident while others open and end it.
+const LOOKS_MAX: usize = 5;
+
 /// What a delivery led to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
@@ -112,8 +115,7 @@ pub async fn receive(
             alerts.iter().map(|(id, report)| (*id, &report.labels)).collect();
         for version in matching::record(conn, incident, shelf, &labels, is_new, now).await? {
             if version.runbook.start == StartMode::Automatic {
-                let context = incidents::context(conn, incident).await?;
-                start::begin_automatically(conn, incident, version, &context, now).await?;
+                start::begin_automatically(conn, incident, version, now).await?;
             }
         }
     }
@@ -223,7 +225,7 @@ async fn find_home(
         return Ok((incident, false));
     }
     let reports: Vec<&AlertReport> = alerts.iter().map(|(_, report)| *report).collect();
-    loop {
+    for _ in 0..LOOKS_MAX {
         let newest = incidents::lock_newest_by_key(conn, group.key).await?;
         let placement = place(newest.as_ref(), patience.reopen_within, now);
         let reason = placement.reason();
@@ -240,6 +242,48 @@ async fn find_home(
         membership::join(conn, incident, alerts, reason, actor, now).await?;
         return Ok((incident, is_new));
     }
+    Err(StoreError::Contended)
+}
+
+/// Believes re-fires that have lasted, at most `limit`; returns how many. One whose incident is still the group's
+/// comes back there; otherwise it is a new episode and goes wherever the group goes now.
+pub async fn believe_refires(
+    conn: &mut PgConnection,
+    patience: &Patience,
+    limit: i64,
+    now: DateTime<Utc>,
+) -> Result<usize, StoreError> {
+    let due = alerts::claim_due_refires(conn, now, limit).await?;
+    for refire in &due {
+        let group = incidents::group(conn, refire.incident).await?;
+        let newest = incidents::lock_newest_by_key(conn, group.key).await?;
+        let is_still_home = match incidents::lock(conn, refire.incident).await? {
+            Some(incident) if incident.state.is_open() => true,
+            _ => place(newest.as_ref(), patience.reopen_within, now) == Placement::Reopen(refire.incident),
+        };
+        if is_still_home {
+            membership::believe_refire(conn, refire, now).await?;
+            continue;
+        }
+        let report = alerts::as_firing(conn, refire.alert).await?;
+        let group = Group {
+            source: group.source,
+            receiver: &group.receiver,
+            group_key: &group.group_key,
+            key: group.key,
+        };
+        find_home(
+            conn,
+            None,
+            group,
+            &[(refire.alert, &report)],
+            patience,
+            &Actor::Automation,
+            now,
+        )
+        .await?;
+    }
+    Ok(due.len())
 }
 
 /// A report that fires with the start of an ended episode is noted and believed when it lasts; a resolve after it
@@ -343,6 +387,9 @@ async fn note_truncation(
         return Ok(());
     }
     incidents::set_truncated(conn, id, hidden).await?;
+    if incident.recover_due.is_some() {
+        incidents::break_recovery(conn, id, false).await?;
+    }
     let fact = IncidentFact::Truncated { hidden };
     events::append(conn, id, &[NewEvent::automatic(fact, now)], now).await?;
     outcome.incidents.insert(id);

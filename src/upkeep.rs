@@ -19,7 +19,7 @@ use crate::{
         span::Span,
     },
     incident::membership::{self, Group},
-    pipeline::Patience,
+    pipeline::{self, Patience},
     store::{
         StoreError, deliveries, events, heartbeats, heartbeats::Silent, incidents, operators, replicas,
         wake::Wake,
@@ -77,22 +77,42 @@ impl Upkeep {
         }
     }
 
-    /// Does everything that is due now; returns how many things that were.
+    /// Does everything that is due now; returns how many things that were. One kind of timer that fails does not keep
+    /// the others from firing.
     pub async fn pass(&self) -> Result<usize, StoreError> {
+        let (refires, recovered, silent) = (
+            self.believe_refires().await,
+            self.recover().await,
+            self.raise_silences().await,
+        );
+        Ok(refires? + recovered? + silent?)
+    }
+
+    async fn believe_refires(&self) -> Result<usize, StoreError> {
         let now = self.clock.now();
         let mut tx = self.pool.begin().await?;
-        let refires = membership::believe_refires(&mut tx, BATCH, now).await?;
+        let count = pipeline::believe_refires(&mut tx, &self.patience, BATCH, now).await?;
         tx.commit().await?;
+        Ok(count)
+    }
+
+    async fn recover(&self) -> Result<usize, StoreError> {
+        let now = self.clock.now();
         let mut tx = self.pool.begin().await?;
         let recovered = membership::recover_due(&mut tx, self.patience.hold_down, BATCH, now).await?;
         tx.commit().await?;
+        Ok(recovered.len())
+    }
+
+    async fn raise_silences(&self) -> Result<usize, StoreError> {
+        let now = self.clock.now();
         let mut tx = self.pool.begin().await?;
         let silent = heartbeats::claim_silent(&mut tx, now, BATCH).await?;
         for heartbeat in &silent {
             raise_silence(&mut tx, heartbeat, now).await?;
         }
         tx.commit().await?;
-        Ok(refires + recovered.len() + silent.len())
+        Ok(silent.len())
     }
 
     async fn prune(&self) -> Result<(), StoreError> {

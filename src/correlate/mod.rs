@@ -67,11 +67,8 @@ pub async fn survey<'a>(
     }
     let mut sightings: Vec<Sighting<'a>> = Vec::with_capacity(reports.len());
     for (report, known) in reports.iter().zip(known) {
-        let reading = read(
-            known.episode.as_ref().map(|episode| &episode.known),
-            report,
-            received_at,
-        );
+        let known_episode = known.episode.as_ref().map(|episode| &episode.known);
+        let reading = read(known_episode, report, received_at, known.last_received_at);
         sightings.push(Sighting {
             alert: known.id,
             report,

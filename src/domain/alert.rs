@@ -89,8 +89,6 @@ pub struct KnownEpisode {
     pub ends_at: Option<DateTime<Utc>>,
     /// A firing report came for the ended episode and waits to be believed.
     pub refire_pending: bool,
-    /// Arrival of the newest delivery that was applied to it.
-    pub last_received_at: DateTime<Utc>,
 }
 
 /// What one report means for one alert; each is a reason fit for a page and a test.
@@ -121,17 +119,23 @@ pub enum Reading {
     Superseded,
 }
 
-/// Reads one report against the alert's latest episode. `received_at` is the arrival of its delivery.
-pub fn read(known: Option<&KnownEpisode>, report: &AlertReport, received_at: DateTime<Utc>) -> Reading {
+/// Reads one report against the alert's latest episode. `received_at` is the arrival of its delivery,
+/// `last_received_at` that of the newest one applied to the alert.
+pub fn read(
+    known: Option<&KnownEpisode>,
+    report: &AlertReport,
+    received_at: DateTime<Utc>,
+    last_received_at: DateTime<Utc>,
+) -> Reading {
+    if received_at < last_received_at {
+        return Reading::Superseded;
+    }
     let Some(known) = known else {
         return match report.status {
             AlertStatus::Firing => Reading::NewEpisode,
             AlertStatus::Resolved => Reading::UnknownResolve,
         };
     };
-    if received_at < known.last_received_at {
-        return Reading::Superseded;
-    }
     match (report.status, known.ends_at) {
         (AlertStatus::Firing, None) if report.starts_at > known.starts_at => Reading::StartMoved,
         (AlertStatus::Firing, None) => Reading::StillFiring,
@@ -176,7 +180,6 @@ mod tests {
                 starts_at: at(starts),
                 ends_at: ends.map(at),
                 refire_pending,
-                last_received_at: at(50),
             })
         };
         for (known, report, reading) in [
@@ -234,7 +237,7 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                read(known.as_ref(), &report, at(60)),
+                read(known.as_ref(), &report, at(60), at(50)),
                 reading,
                 "{known:?} {report:?}"
             );
@@ -243,6 +246,7 @@ mod tests {
             known(10, None, false).as_ref(),
             &report(Resolved, 10, Some(20)),
             at(40),
+            at(50),
         );
         assert_eq!(late, Reading::Superseded);
     }

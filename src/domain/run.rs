@@ -414,7 +414,7 @@ impl RunState {
                 _ => None,
             })?,
             Fact::StepSkipped { step, .. } => self.go(step, fact, |state| match state {
-                State::Ready { .. } => Some(State::Skipped),
+                State::Ready { .. } | State::RetryAt { .. } => Some(State::Skipped),
                 _ => None,
             })?,
             Fact::GateOpened {

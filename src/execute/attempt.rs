@@ -157,8 +157,10 @@ pub(super) async fn make(
     if !intent.commit(engine, claim, view).await? {
         return Ok(());
     }
-    let judgement = intent.send(engine, claim, &context).await;
-    intent.conclude(engine, claim, judgement).await
+    match intent.send(engine, claim, &context).await {
+        Some(judgement) => intent.conclude(engine, claim, judgement).await,
+        None => Ok(()),
+    }
 }
 
 struct Intent<'a> {
@@ -205,7 +207,8 @@ impl Intent<'_> {
     }
 
     /// Sends it and judges the answer; a step with `until` asks again until it likes the answer or the time is over.
-    async fn send(&self, engine: &Engine, claim: Claim, context: &Value) -> Judgement {
+    /// `None` when a stop of Muster cut the asking short: the attempt stays open, and recovery goes on with it.
+    async fn send(&self, engine: &Engine, claim: Claim, context: &Value) -> Option<Judgement> {
         let envelope = Envelope {
             key: self.key.to_owned(),
             fence: claim.fence,
@@ -214,16 +217,10 @@ impl Intent<'_> {
         };
         let began = Instant::now();
         loop {
-            if !engine.may_begin() {
-                let failure = Failure::new(
-                    FailureClass::NotSent,
-                    "this replica's lease is ending; nothing was sent",
-                );
-                return Judgement::Failed {
-                    result: failure.as_result(),
-                    failure,
-                    may_retry: true,
-                };
+            if !engine.may_begin(claim) {
+                return Some(Judgement::NotBegun {
+                    reason: "Muster is stopping here; nothing was sent",
+                });
             }
             let answer = engine
                 .outside
@@ -231,7 +228,7 @@ impl Intent<'_> {
                 .await;
             let judgement = self
                 .confirm(engine, claim, context, judge(self.act, context, answer))
-                .await;
+                .await?;
             let again = match (&judgement, self.act.until) {
                 (Judgement::Failed { may_retry: true, .. }, Some(until))
                     if self.act.effect == Effect::Safe =>
@@ -242,39 +239,46 @@ impl Intent<'_> {
                 _ => None,
             };
             match again {
-                Some(every) if !engine.stopping.is_cancelled() => {
-                    engine.clock.sleep(every.as_duration()).await
-                }
-                _ => return judgement,
+                Some(_) if engine.stopping.is_cancelled() => return None,
+                Some(every) => engine.clock.sleep(every.as_duration()).await,
+                None => return Some(judgement),
             }
         }
     }
 
     /// An effect with a verify probe is done when the probe says so, not when the target says so.
-    async fn confirm(&self, engine: &Engine, claim: Claim, context: &Value, judged: Judgement) -> Judgement {
+    async fn confirm(
+        &self,
+        engine: &Engine,
+        claim: Claim,
+        context: &Value,
+        judged: Judgement,
+    ) -> Option<Judgement> {
         let (Judgement::Done(outcome), Some(probe)) = (&judged, &self.act.verify) else {
-            return judged;
+            return Some(judged);
         };
         if self.act.effect == Effect::Safe {
-            return judged;
+            return Some(judged);
         }
-        match ask_until_done(engine, claim, &self.step.id, probe, context).await {
-            Told::Done { summary } => Judgement::Done(Outcome {
-                result: outcome.result.clone(),
-                summary: format!("{}; verified: {summary}", outcome.summary),
-            }),
-            Told::NotShown { finding } if self.act.effect == Effect::Once => Judgement::Unknown {
-                reason: format!(
-                    "the target said \"{}\", but the verify probe does not: {finding}",
-                    outcome.summary
-                ),
+        Some(
+            match ask_until_done(engine, claim, &self.step.id, probe, context).await? {
+                Told::Done { summary } => Judgement::Done(Outcome {
+                    result: outcome.result.clone(),
+                    summary: format!("{}; verified: {summary}", outcome.summary),
+                }),
+                Told::NotShown { finding } if self.act.effect == Effect::Once => Judgement::Unknown {
+                    reason: format!(
+                        "the target said \"{}\", but the verify probe does not: {finding}",
+                        outcome.summary
+                    ),
+                },
+                Told::NotShown { finding } => Judgement::Failed {
+                    failure: Failure::new(FailureClass::Lost, format!("not verified: {finding}")),
+                    result: outcome.result.clone(),
+                    may_retry: true,
+                },
             },
-            Told::NotShown { finding } => Judgement::Failed {
-                failure: Failure::new(FailureClass::Lost, format!("not verified: {finding}")),
-                result: outcome.result.clone(),
-                may_retry: true,
-            },
-        }
+        )
     }
 
     async fn conclude(&self, engine: &Engine, claim: Claim, judgement: Judgement) -> Result<(), StoreError> {
@@ -298,6 +302,16 @@ impl Intent<'_> {
                     reason: reason.clone(),
                 };
                 (AttemptEnd::Unknown, None, reason, fact)
+            }
+            Judgement::NotBegun { reason } => {
+                let fact = RunFact::StepFailed {
+                    step,
+                    attempt,
+                    class: FailureClass::NotSent,
+                    message: reason.to_owned(),
+                    retry_at: Some(now),
+                };
+                (AttemptEnd::Failed, None, reason.to_owned(), fact)
             }
             Judgement::Failed {
                 failure,
@@ -343,7 +357,9 @@ pub(super) async fn settle(
     else {
         return Err(StoreError::corrupt("events", "step", "no verify probe"));
     };
-    let told = ask_until_done(engine, claim, id, probe, &view.context(claim)).await;
+    let Some(told) = ask_until_done(engine, claim, id, probe, &view.context(claim)).await else {
+        return Ok(());
+    };
     let now = engine.clock.now();
     let Some(mut tx) = engine.begin_unless_moved(claim, view.seen).await? else {
         return Ok(());
@@ -392,20 +408,23 @@ async fn ask(engine: &Engine, claim: Claim, step: &StepId, probe: &Probe, contex
     told(probe.expect.as_ref(), context, answer)
 }
 
-/// Asks a probe until it says done or its time is over.
+/// Asks a probe until it says done or its time is over; `None` when a stop of Muster cut the asking short.
 async fn ask_until_done(
     engine: &Engine,
     claim: Claim,
     step: &StepId,
     probe: &Probe,
     context: &Value,
-) -> Told {
+) -> Option<Told> {
     let began = Instant::now();
     loop {
         let told = ask(engine, claim, step, probe, context).await;
         let is_over = began.elapsed() + probe.until.every.as_duration() >= probe.until.within.as_duration();
-        if matches!(told, Told::Done { .. }) || is_over || engine.stopping.is_cancelled() {
-            return told;
+        if matches!(told, Told::Done { .. }) || is_over {
+            return Some(told);
+        }
+        if engine.stopping.is_cancelled() {
+            return None;
         }
         engine.clock.sleep(probe.until.every.as_duration()).await;
     }

@@ -30,15 +30,15 @@ const PERSON_POLL: Span = Span::from_secs(3600);
 
 /// Drives the run of a claim. Returns when the run waits, is over, or the process stops.
 pub(super) async fn drive(engine: &Engine, claim: Claim) -> Result<(), StoreError> {
-    if !take_locks(engine, claim).await? {
+    let mut view = View::load(engine, claim).await?;
+    if !take_locks(engine, claim, &view).await? {
         return Ok(());
     }
     loop {
-        let view = View::load(engine, claim).await?;
         let now = engine.clock.now();
         let next = plan::next(&view.version.runbook, &view.state, now);
         tracing::debug!(?next, "planned");
-        if engine.stopping.is_cancelled() || !engine.may_begin() {
+        if !engine.may_begin(claim) {
             let mut tx = engine.begin(claim).await?;
             queue::release(&mut tx, claim, now).await?;
             return engine.commit(tx, "hand-back").await;
@@ -89,6 +89,7 @@ pub(super) async fn drive(engine: &Engine, claim: Claim) -> Result<(), StoreErro
                 }
             }
         }
+        view = View::load(engine, claim).await?;
     }
 }
 
@@ -125,8 +126,7 @@ pub(super) async fn append(
 }
 
 /// Takes the run's locks. `false`: another run holds one, and this one has been let go until later.
-async fn take_locks(engine: &Engine, claim: Claim) -> Result<bool, StoreError> {
-    let view = View::load(engine, claim).await?;
+async fn take_locks(engine: &Engine, claim: Claim, view: &View) -> Result<bool, StoreError> {
     if view.version.runbook.locks.is_empty() || view.state.finished.is_some() {
         return Ok(true);
     }
@@ -137,7 +137,7 @@ async fn take_locks(engine: &Engine, claim: Claim) -> Result<bool, StoreError> {
             Ok(name) => names.push(name),
             Err(error) => {
                 let reason = format!("the lock {} has no name: {error}", lock.source());
-                finish(engine, claim, &view, RunResult::Failed, reason).await?;
+                finish(engine, claim, view, RunResult::Failed, reason).await?;
                 return Ok(false);
             }
         }
@@ -152,7 +152,7 @@ async fn take_locks(engine: &Engine, claim: Claim) -> Result<bool, StoreError> {
     };
     tx.rollback().await?;
     if let Some(reason) = &view.state.stop_requested {
-        finish(engine, claim, &view, RunResult::Stopped, reason.clone()).await?;
+        finish(engine, claim, view, RunResult::Stopped, reason.clone()).await?;
         return Ok(false);
     }
     let awaited = RunFact::LockAwaited {

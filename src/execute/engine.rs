@@ -121,9 +121,15 @@ impl Engine {
         self.lease().replica
     }
 
-    /// Whether the lease holds long enough to begin something.
-    pub fn may_begin(&self) -> bool {
+    /// Whether this process's lease holds long enough to look for work.
+    pub fn may_claim(&self) -> bool {
         Instant::now() + LEASE_MARGIN < self.lease().until
+    }
+
+    /// Whether something may be begun under this claim: the lease it stands on still holds long enough, and the
+    /// process is not stopping. A lease taken anew after a gap does not carry the claims of the old one.
+    pub fn may_begin(&self, claim: Claim) -> bool {
+        self.lease().replica == claim.owner && self.may_claim() && !self.stopping.is_cancelled()
     }
 
     fn lease(&self) -> Lease {

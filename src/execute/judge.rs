@@ -22,6 +22,8 @@ pub(super) enum Judgement {
     },
     /// Nobody knows whether it was done.
     Unknown { reason: String },
+    /// Nothing was sent, for a reason of our own: it costs no attempt.
+    NotBegun { reason: &'static str },
 }
 
 /// Judges the answer to one attempt.
@@ -166,7 +168,7 @@ mod tests {
                 Judgement::Unknown { .. } => "unknown",
                 Judgement::Failed { may_retry: true, .. } => "retry",
                 Judgement::Failed { may_retry: false, .. } => "final",
-                Judgement::Done(_) => "done",
+                Judgement::Done(_) | Judgement::NotBegun { .. } => "other",
             };
             assert_eq!(told, wanted, "{effect:?} {class:?}");
         }

@@ -18,8 +18,15 @@ use crate::{
         run::{RunFact, RunState, StepState, UnknownChoice},
         step::StepKind,
     },
-    execute::start::{StartError, Starter, begin},
-    store::{StoreError, approvals, events, incidents, queue, runbooks, runs},
+    execute::{
+        judge::settled_result,
+        start::{StartError, Starter, begin},
+    },
+    store::{
+        StoreError, approvals,
+        attempts::{self, AttemptEnd, Conclusion},
+        events, incidents, queue, runbooks, runs,
+    },
 };
 
 /// Why an act was not carried out.
@@ -81,18 +88,7 @@ pub async fn start(
             locked.state
         )));
     }
-    let context = incidents::context(conn, incident).await?;
-    match begin(
-        conn,
-        incident,
-        &version,
-        given,
-        &context,
-        Starter::Person(by),
-        now,
-    )
-    .await
-    {
+    match begin(conn, incident, &version, given, Starter::Person(by), now).await {
         Ok(Some(run)) => Ok(run),
         Ok(None) => Err(moved("this run was started already")),
         Err(StartError::Inputs(missing)) => Err(refused(missing.to_string())),
@@ -249,6 +245,15 @@ pub async fn decide_unknown(
             return Err(refused("say how you know"));
         }
         _ => {}
+    }
+    if let (UnknownChoice::MarkDone, StepState::Unknown { attempt, .. }) = (choice, state.step(step)) {
+        // Later steps and gates read a person's word as they read a target's answer.
+        let conclusion = Conclusion {
+            end: AttemptEnd::Succeeded,
+            result: Some(&settled_result(evidence.trim())),
+            summary: evidence.trim(),
+        };
+        attempts::finish(conn, run, step, *attempt, conclusion, now).await?;
     }
     let fact = RunFact::UnknownDecided {
         step: step.clone(),

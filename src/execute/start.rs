@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use sqlx::PgConnection;
 
 use crate::{
@@ -14,7 +13,7 @@ use crate::{
         run::RunFact,
         runbook::{MissingInputs, StartMode},
     },
-    store::{StoreError, events, runbooks::Version, runs},
+    store::{StoreError, events, incidents, runbooks::Version, runs},
 };
 
 /// Who starts a run.
@@ -37,18 +36,18 @@ pub enum StartError {
     Store(#[from] StoreError),
 }
 
-/// Starts a run on a locked incident; `None` when Muster has started this runbook on it before. `context` is the
-/// incident's: labels and annotations.
+/// Starts a run on a locked incident; `None` when Muster has started this runbook on it before. It is about the alert
+/// that the version matched.
 pub async fn begin(
     conn: &mut PgConnection,
     incident: IncidentId,
     version: &Version,
     given: &BTreeMap<String, String>,
-    context: &Value,
     starter: Starter<'_>,
     now: DateTime<Utc>,
 ) -> Result<Option<RunId>, StartError> {
-    let inputs = version.runbook.resolve_inputs(given, context)?;
+    let context = incidents::run_context(conn, incident, version.id).await?;
+    let inputs = version.runbook.resolve_inputs(given, &context)?;
     let (requested_by, actor, mode) = match starter {
         Starter::Person(person) => (Some(person.id), person.actor(), StartMode::Manual),
         Starter::Automation => (None, Actor::Automation, StartMode::Automatic),
@@ -59,6 +58,7 @@ pub async fn begin(
         version: version.id,
         requested_by,
         inputs: &inputs,
+        context: &context,
     };
     let Some(run) = runs::insert(conn, &new, now).await? else {
         return Ok(None);
@@ -85,12 +85,12 @@ pub async fn begin_automatically(
     conn: &mut PgConnection,
     incident: IncidentId,
     version: &Version,
-    context: &Value,
     now: DateTime<Utc>,
 ) -> Result<Option<RunId>, StoreError> {
     let held_back = match version.runbook.budget {
         Some(budget) => {
             let since = now - budget.per.as_delta();
+            runs::lock_budget(conn, version.runbook_id).await?;
             let started = runs::count_automatic_since(conn, version.runbook_id, since).await?;
             (started >= i64::from(budget.runs)).then(|| {
                 format!(
@@ -108,7 +108,6 @@ pub async fn begin_automatically(
             incident,
             version,
             &BTreeMap::new(),
-            context,
             Starter::Automation,
             now,
         )

@@ -31,6 +31,8 @@ pub(super) struct View {
     /// Number of the newest event of the run: what this view has seen.
     pub seen: i64,
     pub last_fact: Option<RunFact>,
+    /// Labels and annotations of the alert the run is about.
+    alert: Value,
     incident: Value,
 }
 
@@ -50,6 +52,7 @@ impl View {
         Ok(Self {
             version,
             inputs: run.inputs,
+            alert: run.context,
             requester: run.requested_by,
             state,
             findings,
@@ -73,8 +76,8 @@ impl View {
             .collect();
         json!({
             "inputs": self.inputs,
-            "labels": self.incident["labels"],
-            "annotations": self.incident["annotations"],
+            "labels": self.alert["labels"],
+            "annotations": self.alert["annotations"],
             "incident": {
                 "id": claim.incident,
                 "title": self.incident["title"],

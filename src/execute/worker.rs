@@ -114,7 +114,7 @@ async fn claim_loop(engine: &Arc<Engine>, working: &Working, tasks: &mut JoinSet
 }
 
 async fn claim(engine: &Engine, limit: usize) -> Result<(Vec<Claim>, Duration), StoreError> {
-    if limit == 0 || !engine.may_begin() {
+    if limit == 0 || !engine.may_claim() {
         return Ok((Vec::new(), POLL));
     }
     let now = engine.clock.now();

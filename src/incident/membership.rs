@@ -244,31 +244,19 @@ pub async fn recover_due(
     Ok(recovered)
 }
 
-/// Believes re-fires that have lasted, at most `limit`: the end was none, and the incident comes back. Returns how
-/// many. An incident that is closed by then stays closed; its alert waits for a new start.
-pub async fn believe_refires(
+/// A re-fire has lasted: the end was none, and the incident comes back if it was over.
+pub async fn believe_refire(
     conn: &mut PgConnection,
-    limit: i64,
+    refire: &DueRefire,
     now: DateTime<Utc>,
-) -> Result<usize, StoreError> {
-    let due = alerts::claim_due_refires(conn, now, limit).await?;
-    for DueRefire {
-        episode,
-        incident,
-        title,
-        ..
-    } in &due
-    {
-        let state = incidents::lock(conn, *incident)
-            .await?
-            .map(|incident| incident.state);
-        match state {
-            Some(state) if state.is_open() || state == IncidentState::Resolved => {
-                alerts::reopen_episode(conn, *episode).await?;
-                come_back(conn, *incident, title, now).await?;
-            }
-            _ => alerts::set_refire_due(conn, &[*episode], None).await?,
-        }
-    }
-    Ok(due.len())
+) -> Result<(), StoreError> {
+    alerts::reopen_episode(conn, refire.episode).await?;
+    come_back(conn, refire.incident, &refire.title, now).await?;
+    let fact = IncidentFact::AlertsFired {
+        count: 1,
+        names: vec![refire.title.clone()],
+        reason: "it kept firing after its end".to_owned(),
+    };
+    events::append(conn, refire.incident, &[NewEvent::automatic(fact, now)], now).await?;
+    Ok(())
 }

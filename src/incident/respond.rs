@@ -80,6 +80,7 @@ pub async fn resolve(
     reason: &str,
     now: DateTime<Utc>,
 ) -> Result<(), RespondError> {
+    lock(conn, id).await?;
     if queue::has_live_run(conn, id).await? {
         return Err(RespondError::Refused {
             message: "a run is still going; stop it or let it end, then resolve".to_owned(),

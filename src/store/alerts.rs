@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 
 use super::StoreError;
 use crate::domain::{
-    alert::{AlertReport, Fingerprint, KnownEpisode},
+    alert::{AlertReport, AlertStatus, Fingerprint, KnownEpisode},
     id::{AlertId, EpisodeId, IncidentId, SourceId},
     incident::IncidentState,
     labels::Labels,
@@ -17,6 +17,8 @@ use crate::domain::{
 pub struct KnownAlert {
     /// Its number.
     pub id: AlertId,
+    /// Arrival of the newest delivery that was applied to it.
+    pub last_received_at: DateTime<Utc>,
     /// Its latest firing period, if it ever fired.
     pub episode: Option<PlacedEpisode>,
 }
@@ -81,6 +83,15 @@ pub async fn lock(
     fingerprints: &[Fingerprint],
 ) -> Result<Vec<KnownAlert>, StoreError> {
     let texts: Vec<String> = fingerprints.iter().map(Fingerprint::to_string).collect();
+    // Two statements: one that waits for a lock reads the locked rows anew, but not those it joins them with.
+    sqlx::query!(
+        "select id from alerts where source_id = $1 and fingerprint = any($2) order by fingerprint
+         for no key update",
+        source.0,
+        &texts,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
     sqlx::query!(
         r#"select a.id, a.last_received_at, e.id as "episode_id?", e.starts_at as "starts_at?", e.ends_at,
                   (e.refire_due is not null) as "refire_pending?", e.incident_id as "incident_id?",
@@ -89,8 +100,7 @@ pub async fn lock(
            left join episodes e on e.id = a.latest_episode_id
            left join incidents i on i.id = e.incident_id
            where a.source_id = $1 and a.fingerprint = any($2)
-           order by a.fingerprint
-           for no key update of a"#,
+           order by a.fingerprint"#,
         source.0,
         &texts,
     )
@@ -105,7 +115,6 @@ pub async fn lock(
                     starts_at,
                     ends_at: row.ends_at,
                     refire_pending: row.refire_pending.unwrap_or_default(),
-                    last_received_at: row.last_received_at,
                 },
                 incident: IncidentId(incident),
                 incident_state: IncidentState::named(&state)
@@ -115,6 +124,7 @@ pub async fn lock(
         };
         Ok(KnownAlert {
             id: AlertId(row.id),
+            last_received_at: row.last_received_at,
             episode,
         })
     })
@@ -161,7 +171,9 @@ pub async fn open_episodes(
     let alerts: Vec<i64> = episodes.iter().map(|episode| episode.alert.0).collect();
     let starts: Vec<DateTime<Utc>> = episodes.iter().map(|episode| episode.starts_at).collect();
     sqlx::query!(
-        "with opened as (
+        "with superseded as (
+             update episodes set refire_due = null where alert_id = any($1) and refire_due is not null),
+         opened as (
              insert into episodes (alert_id, incident_id, starts_at, opened_at, reason)
              select n.alert_id, $2, n.starts_at, $4, $5
              from unnest($1::bigint[], $3::timestamptz[]) as n (alert_id, starts_at)
@@ -257,7 +269,7 @@ pub async fn claim_due_refires(
 ) -> Result<Vec<DueRefire>, StoreError> {
     Ok(sqlx::query!(
         "select a.id as alert_id, e.id as episode_id, e.incident_id, a.title
-         from episodes e join alerts a on a.id = e.alert_id
+         from episodes e join alerts a on a.latest_episode_id = e.id
          where e.refire_due <= $1 order by e.refire_due limit $2
          for no key update of e, a skip locked",
         now,
@@ -273,6 +285,27 @@ pub async fn claim_due_refires(
         title: row.title,
     })
     .collect())
+}
+
+/// An alert as if it were reported firing now, with the start of its latest episode.
+pub async fn as_firing(conn: &mut PgConnection, alert: AlertId) -> Result<AlertReport, StoreError> {
+    let row = sqlx::query!(
+        "select a.fingerprint, a.labels, a.annotations, a.generator_url, e.starts_at
+         from alerts a join episodes e on e.id = a.latest_episode_id where a.id = $1",
+        alert.0
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(AlertReport {
+        fingerprint: Fingerprint::parse(&row.fingerprint)
+            .ok_or_else(|| StoreError::corrupt("alerts", "fingerprint", row.fingerprint))?,
+        status: AlertStatus::Firing,
+        labels: labels(row.labels)?,
+        annotations: labels(row.annotations)?,
+        starts_at: row.starts_at,
+        ends_at: None,
+        generator_url: row.generator_url,
+    })
 }
 
 /// Opens an ended episode again: the end was none.

@@ -185,7 +185,8 @@ pub async fn lock_newest_by_key(
     key: Digest,
 ) -> Result<Option<KeyHolder>, StoreError> {
     sqlx::query!(
-        "select id, state, resolved_at from incidents where correlation_key = $1 order by id desc limit 1
+        "select id, state, resolved_at from incidents where correlation_key = $1
+         order by (state in ('triggered', 'acknowledged', 'mitigated')) desc, id desc limit 1
          for no key update",
         &key.0[..]
     )
@@ -379,19 +380,60 @@ pub async fn find(conn: &mut PgConnection, id: IncidentId) -> Result<Option<Inci
     .transpose()
 }
 
-/// Labels and annotations of the alert that opened an incident: what runbooks take their inputs from.
-pub async fn context(conn: &mut PgConnection, id: IncidentId) -> Result<Value, StoreError> {
-    Ok(
-        sqlx::query_scalar!("select context from incidents where id = $1", id.0)
-            .fetch_one(conn)
-            .await?,
-    )
+/// A sender's group, as an incident keeps it.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// Who sends.
+    pub source: SourceId,
+    /// The sender's receiver, raw.
+    pub receiver: String,
+    /// The sender's group key, raw.
+    pub group_key: String,
+    /// Where later episodes look for an open incident.
+    pub key: Digest,
 }
 
-/// What expressions can read of an incident: labels and annotations of its first alert, title and severity.
+/// The group an incident was opened for.
+pub async fn group(conn: &mut PgConnection, id: IncidentId) -> Result<Group, StoreError> {
+    let row = sqlx::query!(
+        "select source_id, receiver, group_key, correlation_key from incidents where id = $1",
+        id.0
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(Group {
+        source: SourceId(row.source_id),
+        receiver: row.receiver,
+        group_key: row.group_key,
+        key: Digest::from_slice(&row.correlation_key)
+            .ok_or_else(|| StoreError::corrupt("incidents", "correlation_key", "not 32 bytes"))?,
+    })
+}
+
+/// Labels and annotations that a run of a version takes its inputs from: of the alert that the version matched, or of
+/// the one that opened the incident when it matched none.
+pub async fn run_context(
+    conn: &mut PgConnection,
+    id: IncidentId,
+    version: VersionId,
+) -> Result<Value, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"select coalesce(
+               (select jsonb_build_object('labels', a.labels, 'annotations', a.annotations)
+                from matches m join alerts a on a.id = m.alert_id
+                where m.incident_id = i.id and m.version_id = $2), i.context) as "context!"
+           from incidents i where i.id = $1"#,
+        id.0,
+        version.0
+    )
+    .fetch_one(conn)
+    .await?)
+}
+
+/// What expressions can read of an incident: its title and severity.
 pub async fn head(conn: &mut PgConnection, id: IncidentId) -> Result<Value, StoreError> {
     Ok(sqlx::query_scalar!(
-        r#"select context || jsonb_build_object('title', title, 'severity', 'SEV' || severity) as "head!"
+        r#"select jsonb_build_object('title', title, 'severity', 'SEV' || severity) as "head!"
            from incidents where id = $1"#,
         id.0
     )
@@ -518,6 +560,8 @@ pub struct Match {
     pub title: String,
     /// Matcher by matcher.
     pub report: TriggerReport,
+    /// Labels and annotations of the alert it matched: what a run takes its inputs from.
+    pub context: Value,
     /// When.
     pub at: DateTime<Utc>,
 }
@@ -525,8 +569,9 @@ pub struct Match {
 /// The runbooks that matched an incident.
 pub async fn list_matches(conn: &mut PgConnection, incident: IncidentId) -> Result<Vec<Match>, StoreError> {
     sqlx::query!(
-        r#"select m.version_id, b.slug, v.number, v.definition ->> 'title' as "title!", m.report, m.at
-           from matches m join runbook_versions v on v.id = m.version_id join runbooks b on b.id = v.runbook_id
+        r#"select m.version_id, b.slug, v.number, v.definition ->> 'title' as "title!", m.report, m.at,
+                  jsonb_build_object('labels', a.labels, 'annotations', a.annotations) as "context!"
+           from matches m join alerts a on a.id = m.alert_id join runbook_versions v on v.id = m.version_id join runbooks b on b.id = v.runbook_id
            where m.incident_id = $1 order by m.at, b.slug limit 100"#,
         incident.0
     )
@@ -541,6 +586,7 @@ pub async fn list_matches(conn: &mut PgConnection, incident: IncidentId) -> Resu
             title: row.title,
             report: serde_json::from_value(row.report)
                 .map_err(|error| StoreError::corrupt("matches", "report", error))?,
+            context: row.context,
             at: row.at,
         })
     })

@@ -43,6 +43,9 @@ pub enum StoreError {
         /// What it holds, or why it cannot be read.
         detail: String,
     },
+    /// Others were in the way time and again; the whole may be tried again.
+    #[error("others were in the way")]
+    Contended,
     /// The worker's claim on this run is over; nothing of what it wanted to write was written.
     #[error("the claim on run {0} has passed to another worker")]
     Fenced(RunId),
@@ -83,8 +86,12 @@ impl StoreError {
     pub fn is_conflict(&self) -> bool {
         match self {
             Self::Database(sqlx::Error::Database(error)) => {
-                matches!(error.code().as_deref(), Some("40001" | "40P01" | "23505"))
+                matches!(
+                    error.code().as_deref(),
+                    Some("40001" | "40P01" | "23505" | "55P03")
+                )
             }
+            Self::Contended => true,
             _ => false,
         }
     }

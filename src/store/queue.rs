@@ -18,6 +18,8 @@ pub struct Claim {
     pub incident: IncidentId,
     /// The number its writes carry.
     pub fence: i64,
+    /// Whose lease it stands on.
+    pub owner: ReplicaId,
 }
 
 /// Claims up to `limit` runs that are ready or whose timer is due. Runs that another replica is claiming are passed
@@ -46,6 +48,7 @@ pub async fn claim(
         run: RunId(row.run_id),
         incident: IncidentId(row.incident_id),
         fence: row.fence,
+        owner: replica,
     })
     .collect())
 }
@@ -159,7 +162,7 @@ pub async fn strays(
     .fetch_all(conn)
     .await?
     .into_iter()
-    .map(|row| Claim { run: RunId(row.run_id), incident: IncidentId(row.incident_id), fence: row.fence })
+    .map(|row| Claim { run: RunId(row.run_id), incident: IncidentId(row.incident_id), fence: row.fence, owner: replica })
     .collect())
 }
 

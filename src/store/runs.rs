@@ -26,6 +26,8 @@ pub struct NewRun<'a> {
     pub requested_by: Option<OperatorId>,
     /// Its inputs, resolved.
     pub inputs: &'a BTreeMap<String, String>,
+    /// Labels and annotations of the alert it is about.
+    pub context: &'a Value,
 }
 
 /// A run as it is kept.
@@ -41,6 +43,8 @@ pub struct Run {
     pub requested_by: Option<OperatorId>,
     /// Its inputs.
     pub inputs: BTreeMap<String, String>,
+    /// Labels and annotations of the alert it is about.
+    pub context: Value,
     /// When it was started.
     pub started_at: DateTime<Utc>,
     /// When it was over.
@@ -72,8 +76,9 @@ pub async fn insert(
         serde_json::to_value(run.inputs).map_err(|error| StoreError::corrupt("runs", "inputs", error))?;
     let id = sqlx::query_scalar!(
         r#"with started as (
-               insert into runs (incident_id, runbook_id, version_id, mode, requested_by, inputs, started_at)
-               values ($1, $2, $3, $4, $5, $6, $7)
+               insert into runs (incident_id, runbook_id, version_id, mode, requested_by, inputs, context,
+                                 started_at)
+               values ($1, $2, $3, $4, $5, $6, $8, $7)
                on conflict (incident_id, runbook_id) where mode = 'automatic' do nothing
                returning id, incident_id)
            insert into run_queue (run_id, incident_id, state, due) select id, incident_id, 0, $7 from started
@@ -84,11 +89,23 @@ pub async fn insert(
         mode_name(mode),
         run.requested_by.map(|by| by.0),
         inputs,
-        now
+        now,
+        run.context
     )
     .fetch_optional(conn)
     .await?;
     Ok(id.map(RunId))
+}
+
+/// Lets one transaction at a time count and start runs of a runbook by itself.
+pub async fn lock_budget(conn: &mut PgConnection, runbook_id: i64) -> Result<(), StoreError> {
+    sqlx::query!(
+        "select 1 as one from runbooks where id = $1 for no key update",
+        runbook_id
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(())
 }
 
 /// How many runs of a runbook Muster has started by itself since then.
@@ -112,6 +129,7 @@ struct Row {
     version_id: i64,
     requested_by: Option<i64>,
     inputs: Value,
+    context: Value,
     started_at: DateTime<Utc>,
     finished_at: Option<DateTime<Utc>>,
     result: Option<String>,
@@ -128,6 +146,7 @@ impl TryFrom<Row> for Run {
             requested_by: row.requested_by.map(OperatorId),
             inputs: serde_json::from_value(row.inputs)
                 .map_err(|error| StoreError::corrupt("runs", "inputs", error))?,
+            context: row.context,
             started_at: row.started_at,
             finished_at: row.finished_at,
             result: row
@@ -144,7 +163,7 @@ impl TryFrom<Row> for Run {
 pub async fn find(conn: &mut PgConnection, id: RunId) -> Result<Option<Run>, StoreError> {
     sqlx::query_as!(
         Row,
-        "select id, incident_id, version_id, requested_by, inputs, started_at, finished_at, result
+        "select id, incident_id, version_id, requested_by, inputs, context, started_at, finished_at, result
          from runs where id = $1",
         id.0
     )
@@ -162,7 +181,7 @@ pub async fn list_by_incident(
 ) -> Result<Vec<Run>, StoreError> {
     sqlx::query_as!(
         Row,
-        "select id, incident_id, version_id, requested_by, inputs, started_at, finished_at, result
+        "select id, incident_id, version_id, requested_by, inputs, context, started_at, finished_at, result
          from runs where incident_id = $1 order by id desc limit $2",
         incident.0,
         limit

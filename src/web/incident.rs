@@ -91,7 +91,6 @@ pub async fn load(conn: &mut PgConnection, id: IncidentId) -> Result<Option<Inci
     let Some(incident) = incidents::find(conn, id).await? else {
         return Ok(None);
     };
-    let context = incidents::context(conn, id).await?;
     let mut matches = Vec::new();
     for found in incidents::list_matches(conn, id).await? {
         let version = runbooks::find_version(conn, found.version_id).await?;
@@ -123,7 +122,6 @@ pub async fn load(conn: &mut PgConnection, id: IncidentId) -> Result<Option<Inci
         approvals: pending,
         runs,
         past_runs,
-        context,
         incident,
     }))
 }

@@ -106,7 +106,7 @@ pub async fn load(conn: &mut PgConnection, id: RunId) -> Result<Option<RunRecord
         None => None,
     };
     Ok(Some(RunRecord {
-        context: incidents::context(conn, run.incident).await?,
+        context: run.context.clone(),
         attempts: attempts::list(conn, id, ATTEMPTS_MAX).await?,
         version,
         requested_by,
@@ -153,7 +153,7 @@ pub async fn new_form(
         };
         return Ok(Html(page.render()?).into_response());
     };
-    let context = incidents::context(&mut tx, id).await?;
+    let context = incidents::run_context(&mut tx, id, version.id).await?;
     let page = StartPage {
         frame,
         incident: id.0,

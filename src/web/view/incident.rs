@@ -52,8 +52,6 @@ pub struct IncidentRecord {
     pub runs: Vec<RunRecord>,
     /// The other ones.
     pub past_runs: Vec<RunLine>,
-    /// Labels and annotations that inputs are taken from.
-    pub context: Value,
 }
 
 impl IncidentRecord {
@@ -423,7 +421,7 @@ impl Runs {
                         .map(|run| run.run.id.0),
                     form: version
                         .as_ref()
-                        .map(|version| StartForm::of(id, version, &record.context)),
+                        .map(|version| StartForm::of(id, version, &found.context)),
                 }
             })
             .collect();
