@@ -16,7 +16,8 @@ use super::{
     session::Viewer,
     state::AppState,
     view::{
-        incident::{ALERTS_MAX, IncidentPage, IncidentRecord, Sections, key},
+        alerts::ALERTS_MAX,
+        incident::{IncidentPage, IncidentRecord, Sections, key},
         layout::Place,
         parts::hidden,
         text,

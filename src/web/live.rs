@@ -7,7 +7,6 @@
 
 use std::{collections::HashMap, convert::Infallible, sync::Arc, time::Duration};
 
-use askama::Template;
 use axum::{
     extract::{Query, State},
     response::{
@@ -17,7 +16,7 @@ use axum::{
 };
 use chrono::SecondsFormat;
 use futures_util::{Stream, stream};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc},
@@ -25,32 +24,26 @@ use tokio::{
 };
 
 use super::{
-    approvals as approval_pages,
     error::WebError,
-    incident as incident_page, incidents as list_page, page, runs as run_pages,
+    incidents::ListQuery,
     session::{IDLE_MAX, SessionToken, Viewer},
     state::AppState,
-    view::{
-        approval::{ApprovalFacts, Inbox},
-        run::{RunPart, RunView},
-        timeline::{ChipsPart, EventRow, Filter},
-    },
+    view::timeline::Filter,
+    watch::{Found, Mode, Patch},
 };
 use crate::{
     domain::{
         digest::Digest,
         id::{ApprovalId, IncidentId, RunId},
-        operator::{Operator, Role},
+        operator::Operator,
     },
-    store::{self, StoreError, approvals, events, operators, runs},
+    store::operators,
 };
 
 /// The time between two ticks; whatever a wake-up did not tell is found by then.
 const TICK: Duration = Duration::from_secs(10);
 /// The shortest time between two looks of one stream: a burst of changes is one patch.
 const LOOK_PAUSE: Duration = Duration::from_millis(120);
-/// Events that are sent as rows; after more the page is read anew.
-const ROWS_MAX: i64 = 200;
 /// Messages a slow browser may be behind; then its stream waits.
 const BACKLOG_MAX: usize = 32;
 
@@ -70,7 +63,7 @@ pub struct LiveQuery {
 
 /// What a stream watches.
 #[derive(Clone, Debug)]
-enum Scope {
+pub(super) enum Scope {
     Incident {
         id: IncidentId,
         filter: Filter,
@@ -78,7 +71,7 @@ enum Scope {
     },
     Approval(ApprovalId),
     Run(RunId),
-    List(list_page::ListQuery),
+    List(ListQuery),
     Inbox,
 }
 
@@ -94,38 +87,11 @@ impl Scope {
             },
             "approval" => Self::Approval(ApprovalId(number()?)),
             "run" => Self::Run(RunId(number()?)),
-            "incidents" => Self::List(list_page::ListQuery::of(&query.state)),
+            "incidents" => Self::List(ListQuery::of(&query.state)),
             "approvals" => Self::Inbox,
             _ => return None,
         })
     }
-}
-
-/// One part of a page.
-#[derive(Clone, Debug, Serialize)]
-struct Patch {
-    target: &'static str,
-    mode: Mode,
-    html: String,
-}
-
-#[derive(Clone, Copy, Debug, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Mode {
-    /// The part becomes this.
-    Morph,
-    /// These rows come on top.
-    Prepend,
-    /// The part's text becomes this; it is hidden at "0".
-    Count,
-}
-
-/// What a look found.
-enum Found {
-    Nothing,
-    Patches { patches: Vec<Patch>, cursor: String },
-    TooMuch,
-    NotThere,
 }
 
 /// `GET /live`
@@ -166,12 +132,13 @@ fn events_of(inbox: mpsc::Receiver<Event>) -> impl Stream<Item = Result<Event, I
     })
 }
 
-struct Watcher {
-    app: AppState,
-    me: Operator,
+/// One open page.
+pub(super) struct Watcher {
+    pub(super) app: AppState,
+    pub(super) me: Operator,
     token: SessionToken,
-    scope: Scope,
-    cursor: String,
+    pub(super) scope: Scope,
+    pub(super) cursor: String,
     /// Digest of each part as this browser has it, as far as it was sent here.
     sent: HashMap<&'static str, Digest>,
     messages: mpsc::Sender<Event>,
@@ -278,163 +245,6 @@ impl Watcher {
         };
         self.messages.send(event).await.is_ok() && stands
     }
-
-    async fn look(&self) -> Result<Found, WebError> {
-        match &self.scope {
-            Scope::Incident { id, filter, rows } => self.look_at_incident(*id, filter, *rows).await,
-            Scope::Approval(id) => self.look_at_approval(*id).await,
-            Scope::Run(id) => self.look_at_run(*id).await,
-            Scope::List(query) => self.look_at_list(Some(query)).await,
-            Scope::Inbox => self.look_at_list(None).await,
-        }
-    }
-
-    fn seq(&self) -> i64 {
-        self.cursor.parse().unwrap_or(0)
-    }
-
-    /// Whether an incident has an event this browser has not seen: one cheap question a wake-up.
-    async fn has_news(&self, incident: IncidentId) -> Result<bool, WebError> {
-        let mut conn = self.app.db.acquire().await.map_err(StoreError::from)?;
-        let news = events::list_after(&mut conn, incident, self.seq(), 1).await?;
-        Ok(!news.is_empty())
-    }
-
-    async fn look_at_incident(&self, id: IncidentId, filter: &Filter, rows: bool) -> Result<Found, WebError> {
-        if !self.has_news(id).await? {
-            return Ok(Found::Nothing);
-        }
-        let now = self.app.clock.now();
-        let mut tx = store::begin_reading(&self.app.db).await?;
-        let news = events::list_after(&mut tx, id, self.seq(), ROWS_MAX).await?;
-        if news.len() as i64 >= ROWS_MAX {
-            return Ok(Found::TooMuch);
-        }
-        let Some((sections, seq)) = incident_page::sections(&mut tx, id, &self.me, filter, now).await? else {
-            return Ok(Found::NotThere);
-        };
-        let pending = page::pending(&mut tx).await?;
-        drop(tx);
-        let mut patches: Vec<Patch> = sections
-            .rendered()?
-            .into_iter()
-            .map(|(target, html)| morph(target, html))
-            .collect();
-        if rows {
-            let mut html = String::new();
-            for recorded in news.iter().rev().filter(|recorded| filter.shows(&recorded.event)) {
-                html.push_str(&EventRow::of(recorded, now).render()?);
-            }
-            if !html.is_empty() {
-                patches.push(Patch {
-                    target: "events",
-                    mode: Mode::Prepend,
-                    html,
-                });
-            }
-        }
-        let timeline = sections.timeline.timeline;
-        patches.push(morph("chips", ChipsPart { timeline }.render()?));
-        patches.push(self.waiting(&pending));
-        Ok(Found::Patches {
-            patches,
-            cursor: seq.to_string(),
-        })
-    }
-
-    async fn look_at_approval(&self, id: ApprovalId) -> Result<Found, WebError> {
-        let incident = {
-            let mut conn = self.app.db.acquire().await.map_err(StoreError::from)?;
-            approvals::find(&mut conn, id)
-                .await?
-                .map(|approval| approval.incident)
-        };
-        let Some(incident) = incident else {
-            return Ok(Found::NotThere);
-        };
-        if !self.has_news(incident).await? {
-            return Ok(Found::Nothing);
-        }
-        let now = self.app.clock.now();
-        let mut tx = store::begin_reading(&self.app.db).await?;
-        let Some((record, seq)) = approval_pages::load(&mut tx, id, now).await? else {
-            return Ok(Found::NotThere);
-        };
-        let pending = page::pending(&mut tx).await?;
-        drop(tx);
-        let mut patches = vec![
-            morph("facts", ApprovalFacts::of(&record, now).render()?),
-            self.waiting(&pending),
-        ];
-        if super::view::approval::DecisionForm::of(&record, &self.me, seq, now).is_none() {
-            // Nothing can be decided any more: the form goes, even from under a finger.
-            patches.push(morph("decision", String::new()));
-        }
-        Ok(Found::Patches {
-            patches,
-            cursor: seq.to_string(),
-        })
-    }
-
-    async fn look_at_run(&self, id: RunId) -> Result<Found, WebError> {
-        let incident = {
-            let mut conn = self.app.db.acquire().await.map_err(StoreError::from)?;
-            runs::find(&mut conn, id).await?.map(|run| run.incident)
-        };
-        let Some(incident) = incident else {
-            return Ok(Found::NotThere);
-        };
-        if !self.has_news(incident).await? {
-            return Ok(Found::Nothing);
-        }
-        let now = self.app.clock.now();
-        let mut tx = store::begin_reading(&self.app.db).await?;
-        let incident = store::incidents::find(&mut tx, incident).await?;
-        let (Some(record), Some(incident)) = (run_pages::load(&mut tx, id).await?, incident) else {
-            return Ok(Found::NotThere);
-        };
-        let part = RunPart {
-            run: RunView::of(&record, now),
-            may_act: self.me.role >= Role::Responder,
-        };
-        Ok(Found::Patches {
-            patches: vec![morph("run", part.render()?)],
-            cursor: incident.last_seq.to_string(),
-        })
-    }
-
-    async fn look_at_list(&self, query: Option<&list_page::ListQuery>) -> Result<Found, WebError> {
-        let now = self.app.clock.now();
-        let mut conn = self.app.db.acquire().await.map_err(StoreError::from)?;
-        if list_page::cursor(&mut conn).await? == self.cursor {
-            return Ok(Found::Nothing);
-        }
-        drop(conn);
-        let mut tx = store::begin_reading(&self.app.db).await?;
-        let cursor = list_page::cursor(&mut tx).await?;
-        let pending = page::pending(&mut tx).await?;
-        let mut patches = vec![self.waiting(&pending)];
-        match query {
-            Some(query) => {
-                let (needs, list) = list_page::load(&mut tx, &self.me, query, now).await?;
-                patches.push(morph("needs", needs.render()?));
-                patches.push(morph("list", list.render()?));
-            }
-            None => {
-                let lines = approval_pages::lines(&mut tx, now).await?;
-                patches.push(morph("inbox", Inbox::of(&lines, &self.me, now).render()?));
-            }
-        }
-        Ok(Found::Patches { patches, cursor })
-    }
-
-    fn waiting(&self, pending: &[approvals::ApprovalLine]) -> Patch {
-        Patch {
-            target: "waiting",
-            mode: Mode::Count,
-            html: page::waiting(pending, &self.me).to_string(),
-        }
-    }
 }
 
 /// The part without what differs each time it is rendered: operation ids, and distances in time, which the browser
@@ -454,14 +264,6 @@ fn lasting(html: &str) -> String {
         kept.push_str(&rest[..start]);
         rest = &rest[start..];
         rest = rest.find(end).map_or("", |at| &rest[at..]);
-    }
-}
-
-fn morph(target: &'static str, html: String) -> Patch {
-    Patch {
-        target,
-        mode: Mode::Morph,
-        html,
     }
 }
 

@@ -1,9 +1,11 @@
 //! The web room: pages for people, JSON for programs, both from the same reads and the same acts.
 //!
-//! [`router`] is the whole route table. [`error`] alone knows status codes, [`session`] who is asking, [`act`] how a form
-//! becomes a change, [`live`] how an open page stays up to date, [`view`] what is shown.
+//! [`router`] is the whole route table. [`session`] says who is asking, [`act`] how a form becomes a change, [`error`]
+//! is every refusal with its status and [`dress`] makes a page of it, [`live`] keeps an open page up to date, [`view`] is
+//! what is shown.
 
 pub mod act;
+pub mod dress;
 pub mod error;
 pub mod extract;
 pub mod page;
@@ -27,6 +29,7 @@ pub mod runbooks;
 pub mod runs;
 pub mod sign_in;
 pub mod system;
+pub mod watch;
 
 pub mod health;
 pub mod hooks;
@@ -94,7 +97,7 @@ pub fn router(state: AppState) -> Router {
         .merge(pages)
         .nest("/api/v1", api::router())
         .fallback(nothing_here)
-        .layer(DefaultBodyLimit::max(error::FORM_BYTES_MAX))
+        .layer(DefaultBodyLimit::max(dress::FORM_BYTES_MAX))
         .layer(TimeoutLayer::with_status_code(
             StatusCode::SERVICE_UNAVAILABLE,
             ANSWER_MAX,
@@ -102,8 +105,8 @@ pub fn router(state: AppState) -> Router {
         // A stream goes on for hours, so it stands outside the limit of time.
         .route("/live", get(live::get))
         .layer(csrf)
-        .layer(CatchPanicLayer::custom(error::from_panic))
-        .layer(middleware::from_fn_with_state(state.clone(), error::dress))
+        .layer(CatchPanicLayer::custom(dress::from_panic))
+        .layer(middleware::from_fn_with_state(state.clone(), dress::dress))
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn(guard_headers))
         .with_state(state)

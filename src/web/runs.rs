@@ -22,7 +22,8 @@ use super::{
     view::{
         layout::Place,
         parts::said,
-        run::{RunPage, RunPart, RunRecord, RunView, StartForm, StartPage},
+        run::{RunPage, RunPart, RunRecord, RunView},
+        start::{Choice, ChoosePage, StartForm, StartPage},
         text,
     },
 };
@@ -142,14 +143,11 @@ pub async fn new_form(
         .find(|version| version.runbook.slug == query.runbook);
     let frame = page::frame(&app, &mut tx, &me, "Start a runbook", Place::Incidents, now).await?;
     let Some(version) = chosen else {
-        let page = super::view::run::ChoosePage {
+        let page = ChoosePage {
             frame,
             incident: id.0,
             incident_title: said(&incident.title),
-            choices: current
-                .iter()
-                .map(|version| super::view::run::Choice::of(id.0, version))
-                .collect(),
+            choices: current.iter().map(|version| Choice::of(id.0, version)).collect(),
         };
         return Ok(Html(page.render()?).into_response());
     };

@@ -2,7 +2,10 @@
 
 use axum::{Json, extract::State};
 
-use super::shapes::{ApprovalBody, ApprovalRow, DecidedBody, DecisionBody, ErrorAnswer};
+use super::shapes::{
+    ErrorAnswer,
+    approval::{ApprovalBody, ApprovalRow, DecidedBody, DecisionBody},
+};
 use crate::{
     domain::{digest::Digest, id::ApprovalId},
     execute::people,

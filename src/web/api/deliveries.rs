@@ -9,7 +9,7 @@ use utoipa::IntoParams;
 
 use super::{
     PageQuery,
-    shapes::{DeliveryBody, ErrorAnswer, Rows},
+    shapes::{ErrorAnswer, Rows, shelf::DeliveryBody},
 };
 use crate::{
     store::{StoreError, deliveries},

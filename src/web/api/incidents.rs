@@ -11,7 +11,10 @@ use utoipa::IntoParams;
 
 use super::{
     PageQuery,
-    shapes::{ErrorAnswer, EventBody, IncidentBody, IncidentFull, IncidentRow, NoteBody, ReasonBody, Rows},
+    shapes::{
+        ErrorAnswer, Rows,
+        incident::{EventBody, IncidentBody, IncidentFull, IncidentRow, NoteBody, ReasonBody},
+    },
 };
 use crate::{
     domain::id::IncidentId,

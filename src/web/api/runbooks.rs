@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 
-use super::shapes::{ErrorAnswer, RunbookBody};
+use super::shapes::{ErrorAnswer, shelf::RunbookBody};
 use crate::{
     store::{self, runbooks, runs},
     web::{error::WebError, extract::Path, session::Viewer, state::AppState},

@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 
-use super::shapes::{ErrorAnswer, RunBody};
+use super::shapes::{ErrorAnswer, run::RunBody};
 use crate::{
     domain::id::RunId,
     store,

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 
 use askama::{Template, filters::HtmlSafe};
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::Value;
 
 use super::{
+    alerts::Alerts,
     format,
     layout::Frame,
-    parts::{Ago, At, Badge, Hidden, Said, ago, at, hidden, said},
-    run::{Ask, RunRecord, RunRow, RunView, StartForm},
-    text,
+    parts::{Ago, Badge, Hidden, Said, ago, hidden, said},
+    run::{Ask, RunRecord, RunView},
+    runs::Runs,
     timeline::{Moment, Timeline, moment},
 };
 use crate::{
@@ -29,13 +29,6 @@ use crate::{
         runs::RunLine,
     },
 };
-
-/// Alerts on the page.
-pub const ALERTS_MAX: i64 = 200;
-/// Firing alerts that are not folded away.
-const ALERTS_OPEN: usize = 8;
-/// Characters shown of one label's value; the whole of it is in the delivery.
-const LABEL_CHARS_MAX: usize = 160;
 
 /// Everything known of an incident at one moment.
 #[derive(Clone, Debug)]
@@ -55,7 +48,8 @@ pub struct IncidentRecord {
 }
 
 impl IncidentRecord {
-    fn live_runs(&self) -> impl Iterator<Item = &RunRecord> {
+    /// Runs that are going on.
+    pub fn live_runs(&self) -> impl Iterator<Item = &RunRecord> {
         self.runs.iter().filter(|run| run.run.finished_at.is_none())
     }
 }
@@ -352,216 +346,6 @@ impl Actions {
             "close"
         } else {
             ""
-        }
-    }
-}
-
-/// Which runbooks apply, and what runs.
-#[derive(Clone, Debug, Template)]
-#[template(path = "incident/_runs.html")]
-pub struct Runs {
-    id: i64,
-    shown: Vec<RunView>,
-    matches: Vec<MatchCard>,
-    past: Vec<RunRow>,
-    may_act: bool,
-    is_open: bool,
-}
-
-impl HtmlSafe for Runs {}
-
-/// A runbook that matched, and why.
-#[derive(Clone, Debug)]
-pub struct MatchCard {
-    /// Its page.
-    pub href: String,
-    /// What it is called.
-    pub title: Said,
-    /// When to use it and what it does.
-    pub summary: Said,
-    /// Number of the version.
-    pub number: i32,
-    /// The line that holds, matcher by matcher: the matcher and the value it met.
-    pub because: Vec<(Said, Said)>,
-    /// The live run of it, if there is one.
-    pub running: Option<i64>,
-    /// What starts it.
-    pub form: Option<StartForm>,
-}
-
-impl Runs {
-    fn of(record: &IncidentRecord, me: &Operator, now: DateTime<Utc>) -> Self {
-        let id = record.incident.id.0;
-        let matches = record
-            .matches
-            .iter()
-            .map(|(found, version)| {
-                let line = found
-                    .report
-                    .matched_line
-                    .and_then(|line| found.report.lines.get(line));
-                MatchCard {
-                    href: format!("/runbooks/{}", found.slug),
-                    title: said(&found.title),
-                    summary: said(
-                        version
-                            .as_ref()
-                            .map_or("", |version| version.runbook.summary.as_str()),
-                    ),
-                    number: found.number,
-                    because: line.map_or_else(Vec::new, |line| {
-                        line.matchers
-                            .iter()
-                            .map(|matcher| (said(&matcher.matcher), said(&matcher.actual)))
-                            .collect()
-                    }),
-                    running: record
-                        .live_runs()
-                        .find(|run| run.version.runbook.slug == found.slug)
-                        .map(|run| run.run.id.0),
-                    form: version
-                        .as_ref()
-                        .map(|version| StartForm::of(id, version, &found.context)),
-                }
-            })
-            .collect();
-        Self {
-            id,
-            shown: record.runs.iter().map(|run| RunView::of(run, now)).collect(),
-            matches,
-            past: record
-                .past_runs
-                .iter()
-                .map(|line| RunRow::of(line, now))
-                .collect(),
-            may_act: me.role >= Role::Responder,
-            is_open: record.incident.state.is_open(),
-        }
-    }
-}
-
-/// The alerts.
-#[derive(Clone, Debug, Template)]
-#[template(path = "incident/_alerts.html")]
-pub struct Alerts {
-    firing: Vec<AlertRow>,
-    more_firing: Vec<AlertRow>,
-    resolved: Vec<AlertRow>,
-    common: Vec<(Said, Said)>,
-    truncated: i32,
-    is_cut: bool,
-}
-
-impl HtmlSafe for Alerts {}
-
-/// One alert.
-#[derive(Clone, Debug, Template)]
-#[template(path = "incident/_alert.html")]
-pub struct AlertRow {
-    /// Its number.
-    pub id: i64,
-    /// What people call it.
-    pub title: Said,
-    /// How it stands.
-    pub badge: Badge,
-    /// What it says.
-    pub summary: Said,
-    /// Labels that not all alerts here share.
-    pub labels: Vec<(Said, Said)>,
-    /// When it began.
-    pub started: Ago,
-    /// When it ended.
-    pub ended: Option<At>,
-    /// Where to look further: words and address.
-    pub links: Vec<(&'static str, String)>,
-    /// Why it is here.
-    pub reason: Said,
-}
-
-impl HtmlSafe for AlertRow {}
-
-impl Alerts {
-    fn of(members: &[MemberAlert], truncated: i32, now: DateTime<Utc>) -> Self {
-        let common: Vec<(&String, &String)> = match members {
-            [first, rest @ ..] => first
-                .labels
-                .0
-                .iter()
-                .filter(|(name, value)| {
-                    rest.iter()
-                        .all(|member| member.labels.0.get(*name) == Some(*value))
-                })
-                .collect(),
-            [] => Vec::new(),
-        };
-        let row = |member: &MemberAlert| AlertRow::of(member, &common, now);
-        let mut firing: Vec<AlertRow> = members
-            .iter()
-            .filter(|member| member.ends_at.is_none())
-            .map(row)
-            .collect();
-        let more_firing = firing.split_off(firing.len().min(ALERTS_OPEN));
-        Self {
-            firing,
-            more_firing,
-            resolved: members
-                .iter()
-                .filter(|member| member.ends_at.is_some())
-                .map(row)
-                .collect(),
-            truncated,
-            is_cut: members.len() as i64 >= ALERTS_MAX,
-            common: common.iter().map(|(name, value)| label(name, value)).collect(),
-        }
-    }
-}
-
-fn label(name: &str, value: &str) -> (Said, Said) {
-    let cut = |text: &str| said(&text::cut(text, LABEL_CHARS_MAX));
-    (cut(name), cut(value))
-}
-
-impl AlertRow {
-    fn of(member: &MemberAlert, common: &[(&String, &String)], now: DateTime<Utc>) -> Self {
-        let annotation = |name: &str| member.annotations.get(name);
-        let summary = [
-            annotation("summary"),
-            annotation("description"),
-            annotation("message"),
-        ]
-        .into_iter()
-        .find(|text| !text.is_empty())
-        .unwrap_or_default();
-        let links = [
-            ("Source", member.generator_url.as_str()),
-            ("Runbook", annotation("runbook_url")),
-            ("Dashboard", annotation("dashboard_url")),
-        ]
-        .into_iter()
-        .filter_map(|(words, address)| Some((words, text::link(address)?)))
-        .collect();
-        Self {
-            id: member.alert_id,
-            title: said(match member.title.as_str() {
-                "" => "Alert without labels",
-                title => title,
-            }),
-            badge: match member.ends_at {
-                None => Badge::new("sev1", "bell", "Firing"),
-                Some(_) => Badge::new("done", "check", "Resolved"),
-            },
-            summary: said(&text::cut(summary, 500)),
-            labels: member
-                .labels
-                .0
-                .iter()
-                .filter(|pair| *pair.0 != "alertname" && !common.contains(pair))
-                .map(|(name, value)| (said(name), said(value)))
-                .collect(),
-            started: ago(member.starts_at, now),
-            ended: member.ends_at.map(|end| at(end, now)),
-            links,
-            reason: said(&member.reason),
         }
     }
 }

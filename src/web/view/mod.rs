@@ -12,11 +12,14 @@ pub mod sign_in;
 
 pub mod incidents;
 
+pub mod alerts;
 pub mod incident;
 pub mod postmortem;
 pub mod timeline;
 
 pub mod run;
+pub mod runs;
+pub mod start;
 pub mod step;
 
 pub mod approval;

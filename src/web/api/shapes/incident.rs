@@ -1,0 +1,236 @@
+//! An incident, its alerts, its timeline.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::{
+    domain::{
+        event::{Event, Recorded},
+        sentence::{category, sentence},
+    },
+    store::{
+        alerts::MemberAlert,
+        incidents::{Incident, IncidentLine, Match},
+    },
+};
+
+/// An incident.
+#[derive(Serialize, ToSchema)]
+pub struct IncidentBody {
+    /// Its number.
+    pub id: i64,
+    /// `INC-204`
+    pub key: String,
+    /// What people call it; text from outside.
+    pub title: String,
+    /// 1 is the worst, 4 the least.
+    pub severity: i16,
+    /// `triggered`, `acknowledged`, `mitigated`, `resolved`, `closed`, `merged`, `cancelled`
+    pub state: String,
+    /// Who reported it.
+    pub source: String,
+    /// When Muster opened it.
+    pub opened_at: DateTime<Utc>,
+    /// Earliest start of its alerts, by the senders.
+    pub detected_at: DateTime<Utc>,
+    /// When a person took it.
+    pub acknowledged_at: Option<DateTime<Utc>>,
+    /// Who took it.
+    pub acknowledged_by: Option<String>,
+    /// When the harm had stopped.
+    pub mitigated_at: Option<DateTime<Utc>>,
+    /// When it was over.
+    pub resolved_at: Option<DateTime<Utc>>,
+    /// When it was closed.
+    pub closed_at: Option<DateTime<Utc>>,
+    /// The one before it.
+    pub recurrence_of: Option<i64>,
+    /// The newest event's number.
+    pub last_seq: i64,
+}
+
+impl From<Incident> for IncidentBody {
+    fn from(incident: Incident) -> Self {
+        Self {
+            id: incident.id.0,
+            key: format!("INC-{}", incident.id),
+            title: incident.title,
+            severity: incident.severity.number(),
+            state: incident.state.name().to_owned(),
+            source: incident.source,
+            opened_at: incident.opened_at,
+            detected_at: incident.detected_at,
+            acknowledged_at: incident.acknowledged_at,
+            acknowledged_by: incident.acknowledged_by,
+            mitigated_at: incident.mitigated_at,
+            resolved_at: incident.resolved_at,
+            closed_at: incident.closed_at,
+            recurrence_of: incident.recurrence_of,
+            last_seq: incident.last_seq,
+        }
+    }
+}
+
+/// An incident in a list.
+#[derive(Serialize, ToSchema)]
+pub struct IncidentRow {
+    /// The incident.
+    #[serde(flatten)]
+    pub incident: IncidentBody,
+    /// Alerts that fire.
+    pub firing: i64,
+    /// Title of the runbook that runs.
+    pub running: Option<String>,
+    /// Decisions that wait.
+    pub pending_approvals: i64,
+}
+
+impl From<IncidentLine> for IncidentRow {
+    fn from(line: IncidentLine) -> Self {
+        Self {
+            incident: line.incident.into(),
+            firing: line.firing,
+            running: line.running,
+            pending_approvals: line.pending_approvals,
+        }
+    }
+}
+
+/// An incident with what belongs to it.
+#[derive(Serialize, ToSchema)]
+pub struct IncidentFull {
+    /// The incident.
+    #[serde(flatten)]
+    pub incident: IncidentBody,
+    /// Its alerts.
+    pub alerts: Vec<AlertBody>,
+    /// The runbooks that matched, and why.
+    pub matches: Vec<MatchBody>,
+    /// Numbers of its runs, the newest first.
+    pub runs: Vec<i64>,
+    /// Numbers of the decisions that wait.
+    pub pending_approvals: Vec<i64>,
+}
+
+/// An alert of an incident.
+#[derive(Serialize, ToSchema)]
+pub struct AlertBody {
+    /// 16 hex digits.
+    pub fingerprint: String,
+    /// What people call it.
+    pub title: String,
+    /// Its labels; text from outside.
+    pub labels: BTreeMap<String, String>,
+    /// Its annotations; text from outside.
+    pub annotations: BTreeMap<String, String>,
+    /// When it began.
+    pub starts_at: DateTime<Utc>,
+    /// When it ended.
+    pub ends_at: Option<DateTime<Utc>>,
+    /// Why it is in this incident.
+    pub reason: String,
+}
+
+impl From<MemberAlert> for AlertBody {
+    fn from(alert: MemberAlert) -> Self {
+        Self {
+            fingerprint: alert.fingerprint,
+            title: alert.title,
+            labels: alert.labels.0,
+            annotations: alert.annotations.0,
+            starts_at: alert.starts_at,
+            ends_at: alert.ends_at,
+            reason: alert.reason,
+        }
+    }
+}
+
+/// A runbook that matched.
+#[derive(Serialize, ToSchema)]
+pub struct MatchBody {
+    /// The runbook's slug.
+    pub runbook: String,
+    /// The version's number.
+    pub version: i32,
+    /// What it is called.
+    pub title: String,
+    /// Each matcher of each line, the value it met, and whether it holds.
+    #[schema(value_type = Object)]
+    pub report: Value,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+impl From<Match> for MatchBody {
+    fn from(found: Match) -> Self {
+        Self {
+            runbook: found.slug,
+            version: found.number,
+            title: found.title,
+            report: serde_json::to_value(found.report).unwrap_or_default(),
+            at: found.at,
+        }
+    }
+}
+
+/// One event of a timeline.
+#[derive(Serialize, ToSchema)]
+pub struct EventBody {
+    /// Its place: 1, 2, 3 … without gaps.
+    pub seq: i64,
+    /// `decisions`, `steps`, `alerts`, `notes`, `system`
+    pub category: String,
+    /// Who or what caused it.
+    pub actor: String,
+    /// What happened, in one sentence.
+    pub text: String,
+    /// The fact itself, with its `kind`.
+    #[schema(value_type = Object)]
+    pub fact: Value,
+    /// The run it is about.
+    pub run: Option<i64>,
+    /// When it happened.
+    pub occurred_at: DateTime<Utc>,
+    /// When it was written down.
+    pub recorded_at: DateTime<Utc>,
+    /// The chain up to and including it.
+    pub hash: String,
+}
+
+impl From<Recorded> for EventBody {
+    fn from(recorded: Recorded) -> Self {
+        Self {
+            seq: recorded.seq,
+            category: category(&recorded.event).name().to_owned(),
+            actor: recorded.actor.to_string(),
+            text: sentence(&recorded.event),
+            fact: recorded.event.body(),
+            run: match &recorded.event {
+                Event::Run(run, _) => Some(run.0),
+                Event::Incident(_) => None,
+            },
+            occurred_at: recorded.occurred_at,
+            recorded_at: recorded.recorded_at,
+            hash: recorded.hash.to_string(),
+        }
+    }
+}
+
+/// Why an incident is over.
+#[derive(Default, Deserialize, ToSchema)]
+pub struct ReasonBody {
+    /// In words.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// A note.
+#[derive(Deserialize, ToSchema)]
+pub struct NoteBody {
+    /// The text.
+    pub text: String,
+}

@@ -1,0 +1,81 @@
+//! A runbook, and a delivery.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::store::{deliveries::DeliveryRow, runbooks::Version, runs::Record};
+
+/// A runbook.
+#[derive(Serialize, ToSchema)]
+pub struct RunbookBody {
+    /// Its slug.
+    pub slug: String,
+    /// What it is called.
+    pub title: String,
+    /// When to use it and what it does.
+    pub summary: String,
+    /// The version's number.
+    pub version: i32,
+    /// SHA-256 of its source.
+    pub digest: String,
+    /// Runs that have ended.
+    pub finished_runs: i64,
+    /// Those that worked.
+    pub succeeded_runs: i64,
+    /// The source as written; only when one runbook is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+}
+
+impl RunbookBody {
+    /// The version with its record.
+    pub fn of(version: Version, record: Option<&Record>, source: Option<String>) -> Self {
+        Self {
+            slug: version.runbook.slug,
+            title: version.runbook.title,
+            summary: version.runbook.summary,
+            version: version.number,
+            digest: version.digest.to_string(),
+            finished_runs: record.map_or(0, |record| record.finished),
+            succeeded_runs: record.map_or(0, |record| record.succeeded),
+            source,
+        }
+    }
+}
+
+/// A delivery, without its body.
+#[derive(Serialize, ToSchema)]
+pub struct DeliveryBody {
+    /// Its number.
+    pub id: i64,
+    /// The source's name.
+    pub source: Option<String>,
+    /// When it arrived.
+    pub received_at: DateTime<Utc>,
+    /// `applied` or `rejected`
+    pub outcome: String,
+    /// Why it was rejected, and where in the body.
+    pub reason: String,
+    /// Alerts in it.
+    pub alerts: i32,
+    /// How often the same refusal came within its minute.
+    pub repeats: i32,
+    /// Size of the kept body in bytes.
+    pub body_bytes: i32,
+}
+
+impl From<DeliveryRow> for DeliveryBody {
+    fn from(row: DeliveryRow) -> Self {
+        Self {
+            id: row.id,
+            source: row.source,
+            received_at: row.received_at,
+            outcome: row.outcome,
+            reason: row.reason,
+            alerts: row.alerts,
+            repeats: row.repeats,
+            body_bytes: row.body_bytes,
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The runbooks of an incident: which apply and why, what runs, what ran.
+
+use askama::{Template, filters::HtmlSafe};
+use chrono::{DateTime, Utc};
+
+use super::{
+    incident::IncidentRecord,
+    parts::{Said, said},
+    run::{RunRow, RunView},
+    start::StartForm,
+};
+use crate::domain::operator::{Operator, Role};
+
+/// Which runbooks apply, and what runs.
+#[derive(Clone, Debug, Template)]
+#[template(path = "incident/_runs.html")]
+pub struct Runs {
+    id: i64,
+    shown: Vec<RunView>,
+    matches: Vec<MatchCard>,
+    past: Vec<RunRow>,
+    may_act: bool,
+    is_open: bool,
+}
+
+impl HtmlSafe for Runs {}
+
+/// A runbook that matched, and why.
+#[derive(Clone, Debug)]
+pub struct MatchCard {
+    /// Its page.
+    pub href: String,
+    /// What it is called.
+    pub title: Said,
+    /// When to use it and what it does.
+    pub summary: Said,
+    /// Number of the version.
+    pub number: i32,
+    /// The line that holds, matcher by matcher: the matcher and the value it met.
+    pub because: Vec<(Said, Said)>,
+    /// The live run of it, if there is one.
+    pub running: Option<i64>,
+    /// What starts it.
+    pub form: Option<StartForm>,
+}
+
+impl Runs {
+    /// The section.
+    pub fn of(record: &IncidentRecord, me: &Operator, now: DateTime<Utc>) -> Self {
+        let id = record.incident.id.0;
+        let matches = record
+            .matches
+            .iter()
+            .map(|(found, version)| {
+                let line = found
+                    .report
+                    .matched_line
+                    .and_then(|line| found.report.lines.get(line));
+                MatchCard {
+                    href: format!("/runbooks/{}", found.slug),
+                    title: said(&found.title),
+                    summary: said(
+                        version
+                            .as_ref()
+                            .map_or("", |version| version.runbook.summary.as_str()),
+                    ),
+                    number: found.number,
+                    because: line.map_or_else(Vec::new, |line| {
+                        line.matchers
+                            .iter()
+                            .map(|matcher| (said(&matcher.matcher), said(&matcher.actual)))
+                            .collect()
+                    }),
+                    running: record
+                        .live_runs()
+                        .find(|run| run.version.runbook.slug == found.slug)
+                        .map(|run| run.run.id.0),
+                    form: version
+                        .as_ref()
+                        .map(|version| StartForm::of(id, version, &found.context)),
+                }
+            })
+            .collect();
+        Self {
+            id,
+            shown: record.runs.iter().map(|run| RunView::of(run, now)).collect(),
+            matches,
+            past: record
+                .past_runs
+                .iter()
+                .map(|line| RunRow::of(line, now))
+                .collect(),
+            may_act: me.role >= Role::Responder,
+            is_open: record.incident.state.is_open(),
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! What an open page has not seen yet: one look at the database after each wake-up, and the parts that changed.
+
+use askama::Template;
+use serde::Serialize;
+
+use super::{
+    approvals as approval_pages,
+    error::WebError,
+    incident as incident_page, incidents as list_page,
+    live::{Scope, Watcher},
+    page, runs as run_pages,
+    view::{
+        approval::{ApprovalFacts, DecisionForm, Inbox},
+        run::{RunPart, RunView},
+        timeline::{ChipsPart, EventRow, Filter},
+    },
+};
+use crate::{
+    domain::{
+        id::{ApprovalId, IncidentId, RunId},
+        operator::Role,
+    },
+    store::{self, StoreError, approvals, events, runs},
+};
+
+/// Events that are sent as rows; after more the page is read anew.
+const ROWS_MAX: i64 = 200;
+
+/// One part of a page.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Patch {
+    pub(super) target: &'static str,
+    pub(super) mode: Mode,
+    pub(super) html: String,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Mode {
+    /// The part becomes this.
+    Morph,
+    /// These rows come on top.
+    Prepend,
+    /// The part's text becomes this; it is hidden at "0".
+    Count,
+}
+
+/// What a look found.
+pub(super) enum Found {
+    Nothing,
+    Patches { patches: Vec<Patch>, cursor: String },
+    TooMuch,
+    NotThere,
+}
+
+impl Watcher {
+    /// Whether there is news, and which.
+    pub(super) async fn look(&self) -> Result<Found, WebError> {
+        match &self.scope {
+            Scope::Incident { id, filter, rows } => self.look_at_incident(*id, filter, *rows).await,
+            Scope::Approval(id) => self.look_at_approval(*id).await,
+            Scope::Run(id) => self.look_at_run(*id).await,
+            Scope::List(query) => self.look_at_list(Some(query)).await,
+            Scope::Inbox => self.look_at_list(None).await,
+        }
+    }
+
+    fn seq(&self) -> i64 {
+        self.cursor.parse().unwrap_or(0)
+    }
+
+    /// Whether an incident has an event this browser has not seen: one cheap question a wake-up.
+    async fn has_news(&self, incident: IncidentId) -> Result<bool, WebError> {
+        let mut conn = self.app.db.acquire().await.map_err(StoreError::from)?;
+        let news = events::list_after(&mut conn, incident, self.seq(), 1).await?;
+        Ok(!news.is_empty())
+    }
+
+    async fn look_at_incident(&self, id: IncidentId, filter: &Filter, rows: bool) -> Result<Found, WebError> {
+        if !self.has_news(id).await? {
+            return Ok(Found::Nothing);
+        }
+        let now = self.app.clock.now();
+        let mut tx = store::begin_reading(&self.app.db).await?;
+        let news = events::list_after(&mut tx, id, self.seq(), ROWS_MAX).await?;
+        if news.len() as i64 >= ROWS_MAX {
+            return Ok(Found::TooMuch);
+        }
+        let Some((sections, seq)) = incident_page::sections(&mut tx, id, &self.me, filter, now).await? else {
+            return Ok(Found::NotThere);
+        };
+        let pending = page::pending(&mut tx).await?;
+        drop(tx);
+        let mut patches: Vec<Patch> = sections
+            .rendered()?
+            .into_iter()
+            .map(|(target, html)| morph(target, html))
+            .collect();
+        if rows {
+            let mut html = String::new();
+            for recorded in news.iter().rev().filter(|recorded| filter.shows(&recorded.event)) {
+                html.push_str(&EventRow::of(recorded, now).render()?);
+            }
+            if !html.is_empty() {
+                patches.push(Patch {
+                    target: "events",
+                    mode: Mode::Prepend,
+                    html,
+                });
+            }
+        }
+        let timeline = sections.timeline.timeline;
+        patches.push(morph("chips", ChipsPart { timeline }.render()?));
+        patches.push(self.waiting(&pending));
+        Ok(Found::Patches {
+            patches,
+            cursor: seq.to_string(),
+        })
+    }
+
+    async fn look_at_approval(&self, id: ApprovalId) -> Result<Found, WebError> {
+        let incident = {
+            let mut conn = self.app.db.acquire().await.map_err(StoreError::from)?;
+            approvals::find(&mut conn, id)
+                .await?
+                .map(|approval| approval.incident)
+        };
+        let Some(incident) = incident else {
+            return Ok(Found::NotThere);
+        };
+        if !self.has_news(incident).await? {
+            return Ok(Found::Nothing);
+        }
+        let now = self.app.clock.now();
+        let mut tx = store::begin_reading(&self.app.db).await?;
+        let Some((record, seq)) = approval_pages::load(&mut tx, id, now).await? else {
+            return Ok(Found::NotThere);
+        };
+        let pending = page::pending(&mut tx).await?;
+        drop(tx);
+        let mut patches = vec![
+            morph("facts", ApprovalFacts::of(&record, now).render()?),
+            self.waiting(&pending),
+        ];
+        if DecisionForm::of(&record, &self.me, seq, now).is_none() {
+            // Nothing can be decided any more: the form goes, even from under a finger.
+            patches.push(morph("decision", String::new()));
+        }
+        Ok(Found::Patches {
+            patches,
+            cursor: seq.to_string(),
+        })
+    }
+
+    async fn look_at_run(&self, id: RunId) -> Result<Found, WebError> {
+        let incident = {
+            let mut conn = self.app.db.acquire().await.map_err(StoreError::from)?;
+            runs::find(&mut conn, id).await?.map(|run| run.incident)
+        };
+        let Some(incident) = incident else {
+            return Ok(Found::NotThere);
+        };
+        if !self.has_news(incident).await? {
+            return Ok(Found::Nothing);
+        }
+        let now = self.app.clock.now();
+        let mut tx = store::begin_reading(&self.app.db).await?;
+        let incident = store::incidents::find(&mut tx, incident).await?;
+        let (Some(record), Some(incident)) = (run_pages::load(&mut tx, id).await?, incident) else {
+            return Ok(Found::NotThere);
+        };
+        let part = RunPart {
+            run: RunView::of(&record, now),
+            may_act: self.me.role >= Role::Responder,
+        };
+        Ok(Found::Patches {
+            patches: vec![morph("run", part.render()?)],
+            cursor: incident.last_seq.to_string(),
+        })
+    }
+
+    async fn look_at_list(&self, query: Option<&list_page::ListQuery>) -> Result<Found, WebError> {
+        let now = self.app.clock.now();
+        let mut conn = self.app.db.acquire().await.map_err(StoreError::from)?;
+        if list_page::cursor(&mut conn).await? == self.cursor {
+            return Ok(Found::Nothing);
+        }
+        drop(conn);
+        let mut tx = store::begin_reading(&self.app.db).await?;
+        let cursor = list_page::cursor(&mut tx).await?;
+        let pending = page::pending(&mut tx).await?;
+        let mut patches = vec![self.waiting(&pending)];
+        match query {
+            Some(query) => {
+                let (needs, list) = list_page::load(&mut tx, &self.me, query, now).await?;
+                patches.push(morph("needs", needs.render()?));
+                patches.push(morph("list", list.render()?));
+            }
+            None => {
+                let lines = approval_pages::lines(&mut tx, now).await?;
+                patches.push(morph("inbox", Inbox::of(&lines, &self.me, now).render()?));
+            }
+        }
+        Ok(Found::Patches { patches, cursor })
+    }
+
+    fn waiting(&self, pending: &[approvals::ApprovalLine]) -> Patch {
+        Patch {
+            target: "waiting",
+            mode: Mode::Count,
+            html: page::waiting(pending, &self.me).to_string(),
+        }
+    }
+}
+
+fn morph(target: &'static str, html: String) -> Patch {
+    Patch {
+        target,
+        mode: Mode::Morph,
+        html,
+    }
+}
