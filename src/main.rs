@@ -47,7 +47,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo(demo) => {
             let mut options = LogOptions::from_env();
             if std::env::var_os("MUSTER_LOG").is_none() {
-                options.filter = "warn".to_owned();
+                options.filter = "error".to_owned();
             }
             telemetry::init(&options)?;
             demo::run(&demo, asked_to_stop()).await?;

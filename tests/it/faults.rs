@@ -121,7 +121,7 @@ async fn a_runbook_with_a_typo_is_named_by_file_line_and_column_and_the_others_w
         &ledger,
         &[("good.yaml", GOOD), ("typo.yaml", TYPO)],
     );
-    let fault = "typo.yaml:9:5: steps[0]: unknown key \"wiht\"; did you mean \"with\"?";
+    let fault = "typo.yaml:9:5: steps[0].wiht: unknown field \"wiht\"; did you mean \"with\"?";
     let (code, said) = lint(scratch.path());
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains(fault), "{said}");
@@ -134,7 +134,7 @@ async fn a_runbook_with_a_typo_is_named_by_file_line_and_column_and_the_others_w
     // A log may write quotes in its own way; the place is plain text in all of them.
     let logged = setup.logged();
     assert!(
-        logged.contains("typo.yaml:9:5: steps[0]: unknown key"),
+        logged.contains("typo.yaml:9:5: steps[0].wiht: unknown field"),
         "{logged}"
     );
 }
@@ -153,7 +153,8 @@ async fn a_missing_target_fails_the_run_at_its_step_and_the_timeline_names_it() 
     let (database, scratch, ledger) = (Database::new().await, Scratch::new(), Ledger::start().await);
     fill(scratch.path(), &ledger, &[("astray.yaml", ASTRAY)]);
     let (code, said) = lint(scratch.path());
-    assert_eq!(code, Some(1), "{said}");
+    // The other steps may work, so the runbook is kept and the target only named.
+    assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("astray.yaml:12:21: steps[1].with.target"), "{said}");
 
     let setup = Setup::new(database.url(), scratch.path());
