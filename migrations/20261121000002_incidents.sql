@@ -79,6 +79,8 @@ create table episodes (
 -- An alert fires once at a time, whatever arrives on however many connections.
 create unique index episodes_open on episodes (alert_id) where ends_at is null;
 create index episodes_incident on episodes (incident_id, id);
+-- Whether anything in an incident fires is asked with every delivery.
+create index episodes_firing on episodes (incident_id) where ends_at is null;
 create index episodes_refire_due on episodes (refire_due) where refire_due is not null;
 alter table alerts add foreign key (latest_episode_id) references episodes deferrable initially deferred;
 

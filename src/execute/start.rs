@@ -13,7 +13,7 @@ use crate::{
         run::RunFact,
         runbook::{MissingInputs, StartMode},
     },
-    store::{StoreError, events, incidents, runbooks::Version, runs},
+    store::{StoreError, events, matches, runbooks::Version, runs},
 };
 
 /// Who starts a run.
@@ -46,7 +46,7 @@ pub async fn begin(
     starter: Starter<'_>,
     now: DateTime<Utc>,
 ) -> Result<Option<RunId>, StartError> {
-    let context = incidents::run_context(conn, incident, version.id).await?;
+    let context = matches::run_context(conn, incident, version.id).await?;
     let inputs = version.runbook.resolve_inputs(given, &context)?;
     let (requested_by, actor, mode) = match starter {
         Starter::Person(person) => (Some(person.id), person.actor(), StartMode::Manual),

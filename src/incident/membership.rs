@@ -204,10 +204,10 @@ pub async fn consider_recovery(
     if !incident.state.is_open() || incident.recover_due.is_some() || incident.truncated_alerts > 0 {
         return Ok(());
     }
-    let members = alerts::membership(conn, id).await?;
-    if members.firing > 0 {
+    if alerts::any_firing(conn, id).await? {
         return Ok(());
     }
+    let members = alerts::membership(conn, id).await?;
     let until = now + hold_down.as_delta();
     incidents::begin_recovery(conn, id, until, members.last_ended_at).await?;
     events::append(

@@ -11,7 +11,7 @@ use crate::{
         labels::Labels,
         runbook::TriggerReport,
     },
-    store::{StoreError, events, incidents, runbooks::Version},
+    store::{StoreError, events, matches, runbooks::Version},
 };
 
 /// A runbook that applies, with the first alert it applies to.
@@ -75,7 +75,7 @@ pub async fn record<'a>(
     let candidates = candidates(shelf, alerts);
     for candidate in &candidates {
         let version = candidate.version;
-        if incidents::insert_match(
+        if matches::insert(
             conn,
             incident,
             version.id,

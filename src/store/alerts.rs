@@ -330,6 +330,16 @@ pub struct Membership {
     pub last_ended_at: Option<DateTime<Utc>>,
 }
 
+/// Whether any alert of an incident fires; asked with every delivery, so it counts nothing.
+pub async fn any_firing(conn: &mut PgConnection, incident: IncidentId) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"select exists (select from episodes where incident_id = $1 and ends_at is null) as "firing!""#,
+        incident.0
+    )
+    .fetch_one(conn)
+    .await?)
+}
+
 /// Counts the members of an incident.
 pub async fn membership(conn: &mut PgConnection, incident: IncidentId) -> Result<Membership, StoreError> {
     Ok(sqlx::query_as!(

@@ -15,6 +15,7 @@ pub mod events;
 pub mod heartbeats;
 pub mod incidents;
 pub mod locks;
+pub mod matches;
 pub mod operators;
 pub mod queue;
 pub mod replicas;

@@ -29,7 +29,7 @@ use crate::{
         id::{IncidentId, RunId},
         operator::Operator,
     },
-    store::{self, StoreError, alerts, approvals, events, incidents, runbooks, runs},
+    store::{self, StoreError, alerts, approvals, events, incidents, matches, runbooks, runs},
 };
 
 /// Runs shown on the page.
@@ -93,7 +93,7 @@ pub async fn load(conn: &mut PgConnection, id: IncidentId) -> Result<Option<Inci
         return Ok(None);
     };
     let mut matches = Vec::new();
-    for found in incidents::list_matches(conn, id).await? {
+    for found in matches::list(conn, id).await? {
         let version = runbooks::find_version(conn, found.version_id).await?;
         matches.push((found, version));
     }

@@ -34,7 +34,7 @@ use crate::{
         run::{RunState, StepState, UnknownChoice},
     },
     execute::people::{self, PeopleError},
-    store::{self, StoreError, approvals, attempts, events, incidents, operators, runbooks, runs},
+    store::{self, StoreError, approvals, attempts, events, incidents, matches, operators, runbooks, runs},
 };
 
 /// Attempts shown of a run.
@@ -151,7 +151,7 @@ pub async fn new_form(
         };
         return Ok(Html(page.render()?).into_response());
     };
-    let context = incidents::run_context(&mut tx, id, version.id).await?;
+    let context = matches::run_context(&mut tx, id, version.id).await?;
     let page = StartPage {
         frame,
         incident: id.0,

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     domain::id::IncidentId,
     incident::respond,
-    store::{self, StoreError, alerts, approvals, events, incidents, runs},
+    store::{self, StoreError, alerts, approvals, events, incidents, matches, runs},
     web::{
         error::WebError,
         extract::{Body, Path},
@@ -76,7 +76,7 @@ pub async fn get(
         .await?
         .ok_or_else(|| WebError::not_found("incident"))?;
     let alerts = alerts::list_members(&mut tx, id, PARTS_MAX).await?;
-    let matches = incidents::list_matches(&mut tx, id).await?;
+    let matches = matches::list(&mut tx, id).await?;
     let runs = runs::list_lines(&mut tx, Some(id), None, PARTS_MAX).await?;
     let pending = approvals::list_pending(&mut tx, Some(id), PARTS_MAX).await?;
     Ok(Json(IncidentFull {

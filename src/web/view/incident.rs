@@ -22,10 +22,7 @@ use crate::{
         operator::{Operator, Role},
     },
     store::{
-        alerts::MemberAlert,
-        approvals::Approval,
-        incidents::{Incident, Match},
-        runbooks::Version,
+        alerts::MemberAlert, approvals::Approval, incidents::Incident, matches::Match, runbooks::Version,
         runs::RunLine,
     },
 };

@@ -14,7 +14,8 @@ use crate::{
     },
     store::{
         alerts::MemberAlert,
-        incidents::{Incident, IncidentLine, Match},
+        incidents::{Incident, IncidentLine},
+        matches::Match,
     },
 };
 
