@@ -10,6 +10,7 @@ mod support;
 
 mod bad_input;
 mod captures;
+mod correlation;
 mod crash;
 mod dead_primary;
 mod embedded;
