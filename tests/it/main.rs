@@ -13,6 +13,7 @@ mod captures;
 mod correlation;
 mod crash;
 mod dead_primary;
+mod demo;
 mod embedded;
 mod faults;
 mod fleet_works;
