@@ -1,6 +1,6 @@
 //! A runbook: when it applies, how it starts, and its steps in order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -126,6 +126,11 @@ impl Runbook {
         }
     }
 
+    /// Whether any step has an effect that may not be repeated at will.
+    pub fn has_effects(&self) -> bool {
+        self.steps.iter().any(|step| step.effect() != Effect::Safe)
+    }
+
     /// The inputs of a run: what a person gave first, then `from` in `context`, then the default.
     pub fn resolve_inputs(
         &self,
@@ -154,16 +159,6 @@ impl Runbook {
             true => Ok(resolved),
             false => Err(MissingInputs(missing)),
         }
-    }
-
-    /// The names of the targets this runbook acts on, as written (they may hold templates).
-    pub fn target_names(&self) -> BTreeSet<&str> {
-        self.steps.iter().flat_map(Step::target_sources).collect()
-    }
-
-    /// Whether any step has an effect that may not be repeated at will.
-    pub fn has_effects(&self) -> bool {
-        self.steps.iter().any(|step| step.effect() != Effect::Safe)
     }
 }
 

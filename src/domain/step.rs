@@ -302,19 +302,6 @@ impl Step {
             _ => Effect::Safe,
         }
     }
-
-    /// The targets it names, as written: of the action, its probe and its undo.
-    pub fn target_sources(&self) -> impl Iterator<Item = &str> {
-        let requests = match &self.kind {
-            StepKind::Act(act) => [
-                Some(&act.request),
-                act.verify.as_ref().map(|probe| &probe.request),
-                act.undo.as_ref(),
-            ],
-            _ => [None, None, None],
-        };
-        requests.into_iter().flatten().filter_map(Request::target_source)
-    }
 }
 
 impl Request {

@@ -131,28 +131,6 @@ pub async fn list_after(
     .collect()
 }
 
-/// Events before `before`, the newest first, at most `limit`; the first page with `i64::MAX`.
-pub async fn list_before(
-    conn: &mut PgConnection,
-    incident: IncidentId,
-    before: i64,
-    limit: i64,
-) -> Result<Vec<Recorded>, StoreError> {
-    sqlx::query_as!(
-        Row,
-        "select seq, run_id, body, actor, occurred_at, recorded_at, hash from events
-         where incident_id = $1 and seq < $2 order by seq desc limit $3",
-        incident.0,
-        before,
-        limit
-    )
-    .fetch_all(conn)
-    .await?
-    .into_iter()
-    .map(Recorded::try_from)
-    .collect()
-}
-
 /// The facts of a run, in order, and the number of the newest. A run's length is bounded by its runbook's steps and
 /// their attempts.
 pub async fn run_log(

@@ -173,26 +173,6 @@ pub async fn find(conn: &mut PgConnection, id: RunId) -> Result<Option<Run>, Sto
     .transpose()
 }
 
-/// The newest runs of an incident, the newest first, at most `limit`.
-pub async fn list_by_incident(
-    conn: &mut PgConnection,
-    incident: IncidentId,
-    limit: i64,
-) -> Result<Vec<Run>, StoreError> {
-    sqlx::query_as!(
-        Row,
-        "select id, incident_id, version_id, requested_by, inputs, context, started_at, finished_at, result
-         from runs where incident_id = $1 order by id desc limit $2",
-        incident.0,
-        limit
-    )
-    .fetch_all(conn)
-    .await?
-    .into_iter()
-    .map(Run::try_from)
-    .collect()
-}
-
 /// Writes how a run ended.
 pub async fn finish(
     conn: &mut PgConnection,
