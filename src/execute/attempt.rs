@@ -140,7 +140,7 @@ pub(super) async fn make(
         }
         if let Some(gate) = view.version.runbook.gate_over(id) {
             let approved = approved_at.filter(|(approved, _)| *approved == gate.id);
-            if !gate::still_allows(engine, claim, view, &gate.id, approved).await? {
+            if !gate::still_allows(engine, claim, view, &gate.id, approved, (id, &aimed)).await? {
                 return Ok(());
             }
         }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    attempt::{aim, unusable},
+    attempt::{Aimed, aim, unusable},
     drive::{append, record},
     engine::Engine,
     view::View,
@@ -160,6 +160,7 @@ pub(super) async fn still_allows(
     view: &View,
     gate: &StepId,
     approved: Option<(StepId, ApprovalId)>,
+    (step, aimed): (&StepId, &Aimed),
 ) -> Result<bool, StoreError> {
     let Some((_, id)) = approved else {
         // The planner never offers an effect below a gate that is not open; a log that says so is damaged.
@@ -196,7 +197,13 @@ pub(super) async fn still_allows(
         return Ok(false);
     }
     let why = match bound(engine, claim, view, gate) {
-        Ok(now) if now.digest() == approval.digest => return Ok(true),
+        // The targets may have been read anew since the request was rendered: send only what was just compared.
+        Ok(now) if now.digest() == approval.digest => {
+            let bound = now.steps.iter().find(|bound| bound.step == *step);
+            return Ok(bound.is_some_and(|bound| {
+                bound.request == aimed.request && bound.target == aimed.target.digest()
+            }));
+        }
         Ok(now) => difference(&approval.bound, &now),
         Err(problem) => problem,
     };
