@@ -103,7 +103,7 @@ async fn a_dead_primary_raises_the_alert_and_a_failover_by_hand_clears_it() -> R
     let pictures = fleet.scratch.folder("pictures")?;
     for (screen, name, size) in [
         (Screen::Desktop, "desktop", (1280, 900)),
-        (Screen::Phone, "phone", (2 * 390, 2 * 844)),
+        (Screen::Phone, "phone", (2 * 360, 2 * 740)),
     ] {
         browser.screen(screen).await?;
         let file = pictures.join(format!("{name}.png"));

@@ -102,7 +102,7 @@ impl Browser {
     pub async fn screen(&self, screen: Screen) -> Result<()> {
         match screen {
             Screen::Desktop => self.resize(1280, 900, 1, false).await,
-            Screen::Phone => self.resize(390, 844, 2, true).await,
+            Screen::Phone => self.resize(360, 740, 2, true).await,
         }
     }
 
