@@ -125,7 +125,7 @@ impl Reading {
                 for (request, below) in [
                     (Some(&act.request), None),
                     (probe, Some("verify")),
-                    (act.undo.as_ref(), Some("undo")),
+                    (act.undo.as_ref().map(|undo| &undo.request), Some("undo")),
                 ] {
                     let problem = request.and_then(|request| {
                         let name = request::literal_target(request)?;

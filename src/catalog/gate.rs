@@ -17,10 +17,13 @@ pub(super) fn read(
     let mut rule = GateRule {
         approvals: 1,
         roles: vec![Role::Approver],
+        people: Vec::new(),
         requester_may_approve: false,
         decide_within: Span::from_secs(15 * 60),
         use_within: Span::from_secs(10 * 60),
         impact,
+        on_expiry: None,
+        break_glass: true,
     };
     let known = [
         "approvals",

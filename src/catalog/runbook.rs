@@ -45,6 +45,7 @@ pub(super) fn read(root: &Node, findings: &mut Findings<'_>) -> Runbook {
         inputs: BTreeMap::new(),
         locks: Vec::new(),
         steps: Vec::new(),
+        finally: Vec::new(),
     };
     if matches!(root.content, Content::Null) {
         findings.fault(&Path::default(), "the file is empty");

@@ -12,9 +12,7 @@ use super::{
 use crate::domain::{
     id::StepId,
     span::Span,
-    step::{
-        Act, ActWord, ActionKind, Effect, OnFailure, Phase, Probe, Request, Retry, Step, StepKind, Until,
-    },
+    step::{Act, ActWord, ActionKind, Effect, OnFailure, Phase, Probe, Retry, Step, StepKind, Until},
     template::{Expression, Template},
 };
 
@@ -67,6 +65,8 @@ pub(super) fn read(field: &Field<'_>, findings: &mut Findings<'_>) -> Step {
         doc: None,
         phase: None,
         when: None,
+        needs: None,
+        for_each: None,
         timeout: TIMEOUT,
         retry: Retry::NEVER,
         on_failure: OnFailure::Stop,
@@ -154,7 +154,10 @@ fn kind(field: &Field<'_>, fields: &Fields<'_>, findings: &mut Findings<'_>) -> 
         }
         "manual" => value
             .parsed(Template::parse, findings)
-            .map(|instruction| StepKind::Manual { instruction }),
+            .map(|instruction| StepKind::Manual {
+                instruction,
+                within: None,
+            }),
         "wait" => value
             .span(WAITS, findings)
             .map(|length| StepKind::Wait { length }),
@@ -246,10 +249,19 @@ fn probe(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Probe> {
     })
 }
 
-fn read_undo(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Request> {
+fn read_undo(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Box<Act>> {
     let fields = field.fields(&["call", "with"], findings)?;
     let action = named(ActWord::Call, "call", &fields, findings);
-    request::read(ActWord::Call, &fields, action, findings)
+    let request = request::read(ActWord::Call, &fields, action, findings)?;
+    Some(Box::new(Act {
+        word: ActWord::Call,
+        effect: request.action.default_effect(ActWord::Call),
+        request,
+        expect: None,
+        until: None,
+        verify: None,
+        undo: None,
+    }))
 }
 
 fn named(word: ActWord, key: &str, fields: &Fields<'_>, findings: &mut Findings<'_>) -> Option<ActionKind> {
@@ -324,8 +336,11 @@ fn read_on_failure(field: &Field<'_>, findings: &mut Findings<'_>) -> OnFailure 
         );
         return OnFailure::Stop;
     }
-    let choices = [("stop", OnFailure::Stop), ("continue", OnFailure::Continue)];
-    field.choice(&choices, findings).unwrap_or(OnFailure::Stop)
+    let choices = [("stop", false), ("continue", true)];
+    match field.choice(&choices, findings) {
+        Some(true) => OnFailure::Continue,
+        _ => OnFailure::Stop,
+    }
 }
 
 fn parsed<T, E: ToString>(

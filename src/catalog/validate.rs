@@ -92,7 +92,7 @@ fn names_of(step: &Step, path: &Path, scope: &Scope<'_>, findings: &mut Findings
                 scope.judging(&probe.expect, &path.key("expect"), findings);
             }
             if let Some(undo) = &act.undo {
-                scope.tree(&undo.with, &path.key("undo").key("with"), findings);
+                scope.tree(&undo.request.with, &path.key("undo").key("with"), findings);
             }
         }
         StepKind::Gate(rule) => {
@@ -100,7 +100,7 @@ fn names_of(step: &Step, path: &Path, scope: &Scope<'_>, findings: &mut Findings
                 scope.template(impact, &path.key("impact"), findings);
             }
         }
-        StepKind::Manual { instruction } => scope.template(instruction, &path.key("manual"), findings),
+        StepKind::Manual { instruction, .. } => scope.template(instruction, &path.key("manual"), findings),
         StepKind::Wait { .. } => {}
     }
 }
@@ -141,7 +141,10 @@ fn bound_to_the_gate(runbook: &Runbook, at: usize, act: &Act, path: &Path, findi
     let under = &runbook.steps[gate + 1..at];
     let requests: [(Option<&Request>, Path); 2] = [
         (Some(&act.request), path.key("with")),
-        (act.undo.as_ref(), path.key("undo").key("with")),
+        (
+            act.undo.as_ref().map(|undo| &undo.request),
+            path.key("undo").key("with"),
+        ),
     ];
     for (request, path) in requests {
         let Some(request) = request else { continue };

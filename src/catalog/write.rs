@@ -101,7 +101,7 @@ fn step_of(step: &Step) -> Mapping {
             map.put_unless(step.retry == Retry::NEVER, "retry", &step.retry);
         }
         StepKind::Gate(rule) => gate_into(&mut map, rule),
-        StepKind::Manual { instruction } => map.put("manual", instruction),
+        StepKind::Manual { instruction, .. } => map.put("manual", instruction),
         StepKind::Wait { length } => map.put("wait", length),
     }
     map.put_unless(step.on_failure == OnFailure::Stop, "on_failure", &step.on_failure);
@@ -121,9 +121,9 @@ fn act_into(map: &mut Document, act: &Act) {
         verify.put_unless(is_default_until(&probe.until), "until", &probe.until);
         map.put("verify", &verify.0);
     }
-    if let Some(request) = &act.undo {
+    if let Some(undone) = &act.undo {
         let mut undo = Document::default();
-        request_into(&mut undo, ActWord::Call, request);
+        request_into(&mut undo, ActWord::Call, &undone.request);
         map.put("undo", &undo.0);
     }
 }

@@ -136,6 +136,12 @@ pub enum Refusal {
         /// Theirs.
         actual: Role,
     },
+    /// They are not among the people the gate names.
+    #[error("this gate asks for {wanted} by name")]
+    Person {
+        /// People the gate names.
+        wanted: String,
+    },
     /// They started the run and the gate wants a second person.
     #[error("you started this run, and this gate wants somebody else to decide")]
     Requester,
@@ -145,6 +151,14 @@ pub enum Refusal {
 pub fn may_decide(rule: &GateRule, person: &Operator, requester: Option<OperatorId>) -> Result<(), Refusal> {
     if requester == Some(person.id) && !rule.requester_may_approve {
         return Err(Refusal::Requester);
+    }
+    if !rule.people.is_empty() {
+        return match rule.people.contains(&person.name) {
+            true => Ok(()),
+            false => Err(Refusal::Person {
+                wanted: rule.people.join(" or "),
+            }),
+        };
     }
     if person.role != Role::Admin && !rule.roles.contains(&person.role) {
         let wanted: Vec<&str> = rule.roles.iter().map(|role| role.name()).collect();
@@ -166,10 +180,13 @@ mod tests {
         let mut rule = GateRule {
             approvals: 1,
             roles: vec![Role::Approver],
+            people: Vec::new(),
             requester_may_approve: false,
             decide_within: Span::from_secs(900),
             use_within: Span::from_secs(600),
             impact: None,
+            on_expiry: None,
+            break_glass: true,
         };
         let person = |id, role| Operator {
             id: OperatorId(id),

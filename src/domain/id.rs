@@ -42,7 +42,9 @@ numbered! {
     ReplicaId,
 }
 
-/// A step's name inside its runbook: lower-case letters, digits and dashes.
+/// A step's name inside its run. A step of the runbook has lower-case letters, digits and dashes; one item of a
+/// `for_each` step is `drain[3]`, and what takes a step back is `undo:drain[3]`. No author can write these signs, so no
+/// two names meet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct StepId(pub String);
@@ -56,6 +58,37 @@ impl fmt::Display for StepId {
 impl From<&str> for StepId {
     fn from(text: &str) -> Self {
         Self(text.to_owned())
+    }
+}
+
+const UNDO: &str = "undo:";
+
+impl StepId {
+    /// The name of one item of this `for_each` step, counted from 0.
+    pub fn item(&self, index: usize) -> Self {
+        Self(format!("{}[{index}]", self.0))
+    }
+
+    /// The name of what takes this step back, and of the gate that is asked for it.
+    pub fn undo(&self) -> Self {
+        Self(format!("{UNDO}{}", self.0))
+    }
+
+    /// The step this one takes back.
+    pub fn undone(&self) -> Option<Self> {
+        self.0.strip_prefix(UNDO).map(Self::from)
+    }
+
+    /// The step as the runbook names it.
+    pub fn base(&self) -> &str {
+        let name = self.0.strip_prefix(UNDO).unwrap_or(&self.0);
+        name.split_once('[').map_or(name, |(base, _)| base)
+    }
+
+    /// Which item of its `for_each` step it is, from 0.
+    pub fn index(&self) -> Option<usize> {
+        let (_, rest) = self.0.split_once('[')?;
+        rest.strip_suffix(']')?.parse().ok()
     }
 }
 

@@ -28,5 +28,8 @@ pub mod event;
 pub mod sentence;
 
 pub mod run;
+pub mod state;
 
+pub mod attempt;
+pub mod judge;
 pub mod plan;

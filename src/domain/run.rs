@@ -1,17 +1,18 @@
-//! A run of a runbook: the facts recorded of it, and where each step stands after them.
+//! A run of a runbook: the facts recorded of it.
 //!
-//! The log is the state: loading a run is folding its facts through [`RunState::after`]. `StepStarted` is committed
-//! before anything is sent, so a crash leaves it behind as the last word on a step.
+//! The log is the state: loading a run is folding its facts through [`super::state::RunState::after`]. `StepStarted`
+//! is committed before anything is sent, so a crash leaves it behind as the last word on a step.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{
     action::FailureClass,
     digest::Digest,
-    id::{ApprovalId, StepId},
+    id::{ApprovalId, RunId, StepId},
     runbook::StartMode,
     step::Effect,
 };
@@ -21,16 +22,22 @@ use super::{
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the fields repeat the words of the variants")]
 pub enum RunFact {
-    /// The run exists, pinned to one version and its inputs.
+    /// The run exists, pinned to one version and its inputs; it may go on where another one ended.
     RunStarted {
         runbook: String,
         version: i32,
         digest: Digest,
         mode: StartMode,
         inputs: BTreeMap<String, String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        continues: Option<RunId>,
     },
+    /// The run this one continues has done it; it is not done again.
+    StepCarried { step: StepId, from: RunId },
     /// Another run holds a lock this one needs.
     LockAwaited { lock: String, holder: String },
+    /// The items a `for_each` step is carried out over.
+    ItemsListed { step: StepId, items: Vec<Value> },
     /// The probe said that the effect is there already; nothing was sent.
     StepSatisfied { step: StepId, summary: String },
     /// Committed before anything is sent.
@@ -57,6 +64,13 @@ pub enum RunFact {
         message: String,
         retry_at: Option<DateTime<Utc>>,
     },
+    /// Nothing was sent for a reason of Muster's own: it costs no attempt of those the author allows.
+    StepHeld {
+        step: StepId,
+        attempt: u32,
+        reason: String,
+        retry_at: DateTime<Utc>,
+    },
     /// Muster stopped in the middle of an attempt that may be repeated.
     StepInterrupted { step: StepId, attempt: u32 },
     /// It was sent, or may have been, and nobody knows whether it was done.
@@ -67,7 +81,7 @@ pub enum RunFact {
     },
     /// The probe could not tell, or told that it is not done: a person decides.
     ProbeInconclusive { step: StepId, finding: String },
-    /// The step does not apply.
+    /// The step does not apply, was passed over, or a person let it be.
     StepSkipped { step: StepId, reason: String },
     /// A gate asks for a decision.
     GateOpened {
@@ -91,11 +105,30 @@ pub enum RunFact {
         approval: ApprovalId,
         use_by: DateTime<Utc>,
     },
+    /// One person opened it alone, with a reason that will be reviewed.
+    GateBroken {
+        step: StepId,
+        approval: ApprovalId,
+        reason: String,
+        use_by: DateTime<Utc>,
+    },
     /// A person rejected.
     GateRejected {
         step: StepId,
         approval: ApprovalId,
         reason: String,
+    },
+    /// A person took an approval back before anything had started under it; the gate asks again.
+    GateWithdrawn {
+        step: StepId,
+        approval: ApprovalId,
+        reason: String,
+    },
+    /// A person wants something changed first: the run pauses, and the gate asks again afterwards.
+    GateSentBack {
+        step: StepId,
+        approval: ApprovalId,
+        note: String,
     },
     /// A clock of the gate ran out: undecided, or approved and not used. Nothing ran under it since.
     GateExpired {
@@ -110,9 +143,16 @@ pub enum RunFact {
         why: String,
     },
     /// A person is asked to do something.
-    ManualAsked { step: StepId, instruction: String },
+    ManualAsked {
+        step: StepId,
+        instruction: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        due: Option<DateTime<Utc>>,
+    },
     /// A person says it is done.
     ManualDone { step: StepId, note: String },
+    /// Nobody did it in time.
+    ManualOverdue { step: StepId },
     /// A timer runs.
     WaitBegan { step: StepId, until: DateTime<Utc> },
     /// The timer is over.
@@ -123,8 +163,20 @@ pub enum RunFact {
         choice: UnknownChoice,
         evidence: String,
     },
+    /// A person wants nothing new to begin.
+    PauseRequested { reason: String },
+    /// A person lets it go on.
+    PauseEnded,
     /// A person wants the run to stop.
     StopRequested { reason: String },
+    /// A person wants the run to stop and what it did to be taken back.
+    UndoRequested { reason: String },
+    /// The steps are over; with `undo` what was done is taken back now, then the steps of `finally` run.
+    RunEnding {
+        result: RunResult,
+        reason: String,
+        undo: bool,
+    },
     /// The run is over.
     RunFinished { result: RunResult, reason: String },
 }
@@ -149,8 +201,21 @@ pub enum UnknownChoice {
     MarkDone,
     /// It was not done; the step has failed.
     MarkNotDone,
-    /// Send it again with the same key.
+    /// Send it again with the same key: a target that keeps keys does it at most once.
     RetrySameKey,
+    /// Send it again with a new key, as a new effect; its gate asks again.
+    RetryNewKey,
+}
+
+impl UnknownChoice {
+    /// All of them, in the order they are offered.
+    pub const ALL: [Self; 5] = [
+        Self::RunCheck,
+        Self::MarkDone,
+        Self::MarkNotDone,
+        Self::RetrySameKey,
+        Self::RetryNewKey,
+    ];
 }
 
 /// How a run ended.
@@ -186,335 +251,25 @@ impl RunResult {
     }
 }
 
-/// Where one step stands. Only [`RunState::after`] makes the next state.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-#[expect(missing_docs, reason = "the fields repeat the words of the variants")]
-pub enum StepState {
-    /// Not begun; the next attempt has this number.
-    Ready { attempt: u32, permit: u32 },
-    /// Something may have been sent under this fence.
-    Started {
-        attempt: u32,
-        fence: i64,
-        effect: Effect,
-        permit: u32,
-    },
-    /// Failed, to be tried again.
-    RetryAt {
-        attempt: u32,
-        due: DateTime<Utc>,
-        permit: u32,
-    },
-    /// Nobody knows whether it was done. `probed` once the probe could not settle it.
-    Unknown {
-        attempt: u32,
-        reason: String,
-        probed: bool,
-        permit: u32,
-    },
-    /// A gate waits for people.
-    GateOpen {
-        approval: ApprovalId,
-        decide_by: DateTime<Utc>,
-    },
-    /// A gate is open to its steps until then.
-    Approved {
-        approval: ApprovalId,
-        use_by: DateTime<Utc>,
-    },
-    /// A gate was rejected, or nobody decided.
-    Rejected { reason: String },
-    /// A person is asked.
-    ManualOpen,
-    /// A timer runs.
-    Waiting { until: DateTime<Utc> },
-    /// Done.
-    Succeeded,
-    /// Was done already.
-    Satisfied,
-    /// Failed for good.
-    Failed { message: String },
-    /// Does not apply.
-    Skipped,
-}
-
-/// A fact that cannot follow the ones before it: the log is damaged or a rule was broken.
-#[derive(Debug, thiserror::Error)]
-#[error("{fact:?} cannot follow {state:?}")]
-pub struct IllegalMove {
-    /// Where the step stood.
-    pub state: Box<StepState>,
-    /// What was to follow.
-    pub fact: Box<RunFact>,
-}
-
-/// A whole run after its facts.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct RunState {
-    /// Steps that have a fact; all others are ready for their first attempt.
-    pub steps: BTreeMap<StepId, StepState>,
-    /// Attempts cut off by a stop of Muster, by step.
-    pub interruptions: BTreeMap<StepId, u32>,
-    /// When the first attempt of a step began.
-    pub first_started: BTreeMap<StepId, DateTime<Utc>>,
-    /// A person asked to stop.
-    pub stop_requested: Option<String>,
-    /// The run is over.
-    pub finished: Option<RunResult>,
-}
-
-const FRESH: StepState = StepState::Ready {
-    attempt: 1,
-    permit: 0,
-};
-
-impl RunState {
-    /// Folds a whole log, in order.
-    pub fn fold<'a>(
-        facts: impl IntoIterator<Item = (DateTime<Utc>, &'a RunFact)>,
-    ) -> Result<Self, IllegalMove> {
-        facts
-            .into_iter()
-            .try_fold(Self::default(), |state, (at, fact)| state.after(at, fact))
-    }
-
-    /// Where a step stands.
-    pub fn step(&self, id: &StepId) -> &StepState {
-        self.steps.get(id).unwrap_or(&FRESH)
-    }
-
-    /// Folds one recorded fact in: the whole transition table of runs and steps.
-    pub fn after(mut self, at: DateTime<Utc>, fact: &RunFact) -> Result<Self, IllegalMove> {
-        use RunFact as Fact;
-        use StepState as State;
-        match fact {
-            Fact::RunStarted { .. } | Fact::LockAwaited { .. } | Fact::GateApproval { .. } => {}
-            Fact::StopRequested { reason } => self.stop_requested = Some(reason.clone()),
-            Fact::RunFinished { result, .. } => self.finished = Some(*result),
-            Fact::StepSatisfied { step, .. } => self.go(step, fact, |state| match state {
-                State::Ready { .. } | State::RetryAt { .. } => Some(State::Satisfied),
-                _ => None,
-            })?,
-            Fact::StepStarted {
-                step,
-                attempt,
-                fence,
-                effect,
-                ..
-            } => {
-                self.first_started.entry(step.clone()).or_insert(at);
-                self.go(step, fact, |state| match state {
-                    State::Ready {
-                        attempt: next,
-                        permit,
-                    } if *attempt == next => Some(State::Started {
-                        attempt: next,
-                        fence: *fence,
-                        effect: *effect,
-                        permit,
-                    }),
-                    State::RetryAt {
-                        attempt: last,
-                        permit,
-                        ..
-                    } if *attempt == last + 1 => Some(State::Started {
-                        attempt: *attempt,
-                        fence: *fence,
-                        effect: *effect,
-                        permit,
-                    }),
-                    _ => None,
-                })?;
-            }
-            Fact::StepSucceeded { step, .. } => self.go(step, fact, |state| match state {
-                State::Started { .. } | State::Unknown { .. } => Some(State::Succeeded),
-                _ => None,
-            })?,
-            Fact::StepFailed {
-                step,
-                attempt,
-                message,
-                retry_at,
-                ..
-            } => self.go(step, fact, |state| match state {
-                State::Started { permit, .. }
-                | State::Ready { permit, .. }
-                | State::RetryAt { permit, .. } => Some(match retry_at {
-                    Some(due) => State::RetryAt {
-                        attempt: *attempt,
-                        due: *due,
-                        permit,
-                    },
-                    None => State::Failed {
-                        message: message.clone(),
-                    },
-                }),
-                _ => None,
-            })?,
-            Fact::StepInterrupted { step, attempt } => {
-                *self.interruptions.entry(step.clone()).or_default() += 1;
-                self.go(step, fact, |state| match state {
-                    State::Started { permit, .. } => Some(State::Ready {
-                        attempt: attempt + 1,
-                        permit,
-                    }),
-                    _ => None,
-                })?;
-            }
-            Fact::OutcomeUnknown {
-                step,
-                attempt,
-                reason,
-            } => self.go(step, fact, |state| match state {
-                State::Started { permit, .. } => Some(State::Unknown {
-                    attempt: *attempt,
-                    reason: reason.clone(),
-                    probed: false,
-                    permit,
-                }),
-                _ => None,
-            })?,
-            Fact::ProbeInconclusive { step, finding } => self.go(step, fact, |state| match state {
-                State::Unknown { attempt, permit, .. } => Some(State::Unknown {
-                    attempt,
-                    reason: finding.clone(),
-                    probed: true,
-                    permit,
-                }),
-                _ => None,
-            })?,
-            Fact::UnknownDecided {
-                step,
-                choice,
-                evidence,
-            } => self.go(step, fact, |state| match (state, choice) {
-                (
-                    State::Unknown {
-                        attempt,
-                        reason,
-                        permit,
-                        ..
-                    },
-                    UnknownChoice::RunCheck,
-                ) => Some(State::Unknown {
-                    attempt,
-                    reason,
-                    probed: false,
-                    permit,
-                }),
-                (State::Unknown { .. }, UnknownChoice::MarkDone) => Some(State::Succeeded),
-                (State::Unknown { .. }, UnknownChoice::MarkNotDone) => Some(State::Failed {
-                    message: format!("marked as not done: {evidence}"),
-                }),
-                (State::Unknown { attempt, permit, .. }, UnknownChoice::RetrySameKey) => Some(State::Ready {
-                    attempt: attempt + 1,
-                    permit: permit + 1,
-                }),
-                _ => None,
-            })?,
-            Fact::StepSkipped { step, .. } => self.go(step, fact, |state| match state {
-                State::Ready { .. } | State::RetryAt { .. } => Some(State::Skipped),
-                _ => None,
-            })?,
-            Fact::GateOpened {
-                step,
-                approval,
-                decide_by,
-                ..
-            } => self.go(step, fact, |state| match state {
-                State::Ready { .. } => Some(State::GateOpen {
-                    approval: *approval,
-                    decide_by: *decide_by,
-                }),
-                _ => None,
-            })?,
-            Fact::GateApproved {
-                step,
-                approval,
-                use_by,
-            } => self.go(step, fact, |state| match state {
-                State::GateOpen { .. } => Some(State::Approved {
-                    approval: *approval,
-                    use_by: *use_by,
-                }),
-                _ => None,
-            })?,
-            Fact::GateRejected { step, reason, .. } => self.go(step, fact, |state| match state {
-                State::GateOpen { .. } => Some(State::Rejected {
-                    reason: reason.clone(),
-                }),
-                _ => None,
-            })?,
-            Fact::GateExpired { step, unused, .. } => self.go(step, fact, |state| match (state, unused) {
-                (State::GateOpen { .. }, false) => Some(State::Rejected {
-                    reason: "nobody decided in time".to_owned(),
-                }),
-                (State::Approved { .. }, true) => Some(FRESH),
-                _ => None,
-            })?,
-            Fact::GateVoided { step, .. } => self.go(step, fact, |state| match state {
-                State::GateOpen { .. } | State::Approved { .. } => Some(FRESH),
-                _ => None,
-            })?,
-            Fact::ManualAsked { step, .. } => self.go(step, fact, |state| match state {
-                State::Ready { .. } => Some(State::ManualOpen),
-                _ => None,
-            })?,
-            Fact::ManualDone { step, .. } => self.go(step, fact, |state| match state {
-                State::ManualOpen => Some(State::Succeeded),
-                _ => None,
-            })?,
-            Fact::WaitBegan { step, until } => self.go(step, fact, |state| match state {
-                State::Ready { .. } => Some(State::Waiting { until: *until }),
-                _ => None,
-            })?,
-            Fact::WaitOver { step } => self.go(step, fact, |state| match state {
-                State::Waiting { .. } => Some(State::Succeeded),
-                _ => None,
-            })?,
-        }
-        Ok(self)
-    }
-
-    fn go(
-        &mut self,
-        step: &StepId,
-        fact: &RunFact,
-        rule: impl FnOnce(StepState) -> Option<StepState>,
-    ) -> Result<(), IllegalMove> {
-        let state = self.step(step).clone();
-        if self.finished.is_some() {
-            return Err(IllegalMove {
-                state: Box::new(state),
-                fact: Box::new(fact.clone()),
-            });
-        }
-        match rule(state.clone()) {
-            Some(next) => {
-                self.steps.insert(step.clone(), next);
-                Ok(())
-            }
-            None => Err(IllegalMove {
-                state: Box::new(state),
-                fact: Box::new(fact.clone()),
-            }),
-        }
-    }
-}
-
 impl RunFact {
     /// The step a fact is about.
     pub fn step(&self) -> Option<&StepId> {
         match self {
             Self::RunStarted { .. }
             | Self::LockAwaited { .. }
+            | Self::PauseRequested { .. }
+            | Self::PauseEnded
             | Self::StopRequested { .. }
+            | Self::UndoRequested { .. }
+            | Self::RunEnding { .. }
             | Self::RunFinished { .. } => None,
-            Self::StepSatisfied { step, .. }
+            Self::StepCarried { step, .. }
+            | Self::ItemsListed { step, .. }
+            | Self::StepSatisfied { step, .. }
             | Self::StepStarted { step, .. }
             | Self::StepSucceeded { step, .. }
             | Self::StepFailed { step, .. }
+            | Self::StepHeld { step, .. }
             | Self::StepInterrupted { step, .. }
             | Self::OutcomeUnknown { step, .. }
             | Self::ProbeInconclusive { step, .. }
@@ -522,11 +277,15 @@ impl RunFact {
             | Self::GateOpened { step, .. }
             | Self::GateApproval { step, .. }
             | Self::GateApproved { step, .. }
+            | Self::GateBroken { step, .. }
             | Self::GateRejected { step, .. }
+            | Self::GateWithdrawn { step, .. }
+            | Self::GateSentBack { step, .. }
             | Self::GateExpired { step, .. }
             | Self::GateVoided { step, .. }
             | Self::ManualAsked { step, .. }
             | Self::ManualDone { step, .. }
+            | Self::ManualOverdue { step }
             | Self::WaitBegan { step, .. }
             | Self::WaitOver { step }
             | Self::UnknownDecided { step, .. } => Some(step),

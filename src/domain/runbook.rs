@@ -9,7 +9,7 @@ use super::{
     labels::Labels,
     matcher::Matcher,
     span::Span,
-    step::{Effect, Step, StepKind},
+    step::{Act, Effect, Step, StepKind},
     template::{Expression, Template},
 };
 
@@ -38,6 +38,18 @@ pub struct Runbook {
     pub locks: Vec<Template>,
     /// The steps, in the order they run.
     pub steps: Vec<Step>,
+    /// Steps that run at the end whatever came before; none of them is a gate.
+    #[serde(default)]
+    pub finally: Vec<Step>,
+}
+
+/// A step of a run, found by its name.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'a> {
+    /// The step as the runbook has it.
+    pub step: &'a Step,
+    /// What it does to a target: the step's own act, or the one that takes it back.
+    pub act: Option<&'a Act>,
 }
 
 /// What happens when a runbook matches an incident.
@@ -78,14 +90,37 @@ pub struct Input {
 pub struct MissingInputs(pub Vec<String>);
 
 impl Runbook {
-    /// The step of that name.
+    /// The step of that name; items and undos are found by the step they belong to.
     pub fn step(&self, id: &StepId) -> Option<&Step> {
-        self.steps.iter().find(|step| step.id == *id)
+        let base = id.base();
+        self.steps
+            .iter()
+            .chain(&self.finally)
+            .find(|step| step.id.0 == base)
     }
 
-    /// The gate a step runs under: the nearest gate above it, if any.
+    /// The step of that name with what it does.
+    pub fn find(&self, id: &StepId) -> Option<Found<'_>> {
+        let step = self.step(id)?;
+        let own = match &step.kind {
+            StepKind::Act(act) => Some(act),
+            _ => None,
+        };
+        let act = match id.undone() {
+            None => own,
+            Some(_) => own.and_then(|act| act.undo.as_deref()),
+        };
+        Some(Found { step, act })
+    }
+
+    /// Every step in the order of the file, those of `finally` last.
+    pub fn all_steps(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().chain(&self.finally)
+    }
+
+    /// The gate a step runs under: the nearest gate above it, if any. Steps of `finally` run under none.
     pub fn gate_over(&self, id: &StepId) -> Option<&Step> {
-        let at = self.steps.iter().position(|step| step.id == *id)?;
+        let at = self.steps.iter().position(|step| step.id.0 == id.base())?;
         self.steps[..at]
             .iter()
             .rev()
@@ -97,7 +132,7 @@ impl Runbook {
         let start = self
             .steps
             .iter()
-            .position(|step| step.id == *gate)
+            .position(|step| step.id.0 == gate.base())
             .map_or(self.steps.len(), |at| at + 1);
         self.steps[start..]
             .iter()
@@ -128,7 +163,7 @@ impl Runbook {
 
     /// Whether any step has an effect that may not be repeated at will.
     pub fn has_effects(&self) -> bool {
-        self.steps.iter().any(|step| step.effect() != Effect::Safe)
+        self.all_steps().any(|step| step.effect() != Effect::Safe)
     }
 
     /// The inputs of a run: what a person gave first, then `from` in `context`, then the default.

@@ -67,10 +67,16 @@ pub fn category(event: &Event) -> Category {
         Event::Run(_, fact) => match fact {
             RunFact::GateApproval { .. }
             | RunFact::GateApproved { .. }
+            | RunFact::GateBroken { .. }
             | RunFact::GateRejected { .. }
+            | RunFact::GateWithdrawn { .. }
+            | RunFact::GateSentBack { .. }
             | RunFact::ManualDone { .. }
             | RunFact::UnknownDecided { .. }
-            | RunFact::StopRequested { .. } => Category::Decision,
+            | RunFact::PauseRequested { .. }
+            | RunFact::PauseEnded
+            | RunFact::StopRequested { .. }
+            | RunFact::UndoRequested { .. } => Category::Decision,
             _ => Category::Step,
         },
     }
@@ -155,12 +161,25 @@ fn of_run(fact: &RunFact) -> String {
         Fact::RunStarted {
             runbook,
             version,
+            continues: Some(run),
+            ..
+        } => format!("Went on with {runbook} v{version} where run {run} ended"),
+        Fact::RunStarted {
+            runbook,
+            version,
             mode,
             ..
         } => match mode {
             StartMode::Automatic => format!("Started {runbook} v{version} by itself"),
             StartMode::Suggest | StartMode::Manual => format!("Started {runbook} v{version}"),
         },
+        Fact::StepCarried { step, from } => format!("{step}: done by run {from} already"),
+        Fact::ItemsListed { step, items } => match items.len() {
+            0 => format!("{step}: nothing to do, the list is empty"),
+            1 => format!("{step}: one item"),
+            count => format!("{step}: {count} items"),
+        },
+        Fact::StepHeld { step, reason, .. } => format!("{step}: {reason}"),
         Fact::LockAwaited { lock, holder } => format!("Waits for the lock {lock}, held by {holder}"),
         Fact::StepSatisfied { step, summary } => {
             format!("{step}: done already{}; nothing sent", because(summary))
@@ -225,6 +244,21 @@ fn of_run(fact: &RunFact) -> String {
             format!("{step}: approved, {given} of {needed}{}", because(reason))
         }
         Fact::GateApproved { step, .. } => format!("{step}: open"),
+        Fact::GateBroken { step, reason, .. } => {
+            format!(
+                "{step}: opened alone by breaking the glass{}; to be reviewed",
+                because(reason)
+            )
+        }
+        Fact::GateWithdrawn { step, reason, .. } => {
+            format!(
+                "{step}: the approval was taken back{}; it asks again",
+                because(reason)
+            )
+        }
+        Fact::GateSentBack { step, note, .. } => {
+            format!("{step}: sent back{}; the run pauses", because(note))
+        }
         Fact::GateRejected { step, reason, .. } => format!("{step}: rejected{}", because(reason)),
         Fact::GateExpired {
             step, unused: false, ..
@@ -235,7 +269,10 @@ fn of_run(fact: &RunFact) -> String {
             format!("{step}: the approval lapsed before every step had started; it asks again")
         }
         Fact::GateVoided { step, why, .. } => format!("{step}: the approval is void: {why}"),
-        Fact::ManualAsked { step, instruction } => format!("{step}: asks a person: {instruction}"),
+        Fact::ManualOverdue { step } => format!("{step}: nobody did it in time"),
+        Fact::ManualAsked {
+            step, instruction, ..
+        } => format!("{step}: asks a person: {instruction}"),
         Fact::ManualDone { step, note } => format!("{step}: done by hand{}", because(note)),
         Fact::WaitBegan { step, .. } => format!("{step}: waits"),
         Fact::WaitOver { step } => format!("{step}: waited"),
@@ -249,9 +286,24 @@ fn of_run(fact: &RunFact) -> String {
                 UnknownChoice::MarkDone => "it was done",
                 UnknownChoice::MarkNotDone => "it was not done",
                 UnknownChoice::RetrySameKey => "send it again with the same key",
+                UnknownChoice::RetryNewKey => "send it again with a new key",
             };
             format!("{step}: decided: {choice}{}", because(evidence))
         }
+        Fact::PauseRequested { reason } => format!("Paused the run{}", because(reason)),
+        Fact::PauseEnded => "Let the run go on".to_owned(),
+        Fact::UndoRequested { reason } => {
+            format!(
+                "Asked the run to stop and to take back what it did{}",
+                because(reason)
+            )
+        }
+        Fact::RunEnding {
+            undo: true, reason, ..
+        } => format!("Takes back what was done{}", because(reason)),
+        Fact::RunEnding {
+            undo: false, reason, ..
+        } => format!("Runs its last steps{}", because(reason)),
         Fact::StopRequested { reason } => format!("Asked the run to stop{}", because(reason)),
         Fact::RunFinished { result, reason } => {
             let word = match result {

@@ -22,6 +22,13 @@ pub struct Step {
     pub phase: Option<Phase>,
     /// Skipped unless this holds.
     pub when: Option<Expression>,
+    /// The steps it waits for. `None`: every step above it, so steps without it run in order and join what ran side by
+    /// side. An effect below a gate waits for that gate whatever stands here.
+    #[serde(default)]
+    pub needs: Option<Vec<StepId>>,
+    /// Done once for every item of a list.
+    #[serde(default)]
+    pub for_each: Option<ForEach>,
     /// How long one attempt may take.
     pub timeout: Span,
     /// How often and how far apart attempts are made.
@@ -58,6 +65,9 @@ pub enum StepKind {
     Manual {
         /// What to do.
         instruction: Template,
+        /// The step has failed when nobody did it in this time.
+        #[serde(default)]
+        within: Option<Span>,
     },
     /// `wait`: a timer.
     Wait {
@@ -81,8 +91,9 @@ pub struct Act {
     pub effect: Effect,
     /// The read-only probe that tells whether the effect is there.
     pub verify: Option<Probe>,
-    /// What would take the effect back; shown to people at the gate.
-    pub undo: Option<Request>,
+    /// What takes the effect back: an act of its own, under the same gate rule.
+    #[serde(default)]
+    pub undo: Option<Box<Act>>,
 }
 
 /// The author's word for an action.
@@ -267,14 +278,36 @@ impl Retry {
     };
 }
 
+/// A list a step is carried out over, one item after the other or a few at a time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ForEach {
+    /// Gives the list; its items are read as `item`, their numbers from 0 as `index`.
+    pub items: Expression,
+    /// More items than this are a fault of the step, and nothing is sent.
+    pub max: u32,
+    /// Items worked on at once.
+    pub at_once: u32,
+}
+
+/// Items of a `for_each` when the author names no bound.
+pub const ITEMS_MAX_DEFAULT: u32 = 100;
+/// The highest bound an author may name.
+pub const ITEMS_MAX: u32 = 1000;
+/// Bytes of all items together, as JSON.
+pub const ITEMS_BYTES_MAX: usize = 64 * 1024;
+
 /// What follows a failure that is final.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnFailure {
     /// The run ends as failed.
     Stop,
     /// The next step runs.
     Continue,
+    /// What was done is taken back in reverse order, then the run ends as failed.
+    Undo,
+    /// The run goes on at a later step; those between are passed over.
+    GoTo(StepId),
 }
 
 /// What a gate asks for.
@@ -284,6 +317,9 @@ pub struct GateRule {
     pub approvals: u32,
     /// Roles that may decide; an admin always may.
     pub roles: Vec<super::operator::Role>,
+    /// When people are named, only they may decide, whatever their role.
+    #[serde(default)]
+    pub people: Vec<String>,
     /// Whether the person who started the run may approve.
     pub requester_may_approve: bool,
     /// How long a decision may take.
@@ -292,6 +328,16 @@ pub struct GateRule {
     pub use_within: Span,
     /// What the people affected will notice.
     pub impact: Option<Template>,
+    /// Where the run goes on when nobody decided in time; `None`: it ends.
+    #[serde(default)]
+    pub on_expiry: Option<StepId>,
+    /// Whether a responder may open it alone with a typed reason, which wakes a review.
+    #[serde(default = "yes")]
+    pub break_glass: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Step {

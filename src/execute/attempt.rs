@@ -8,16 +8,16 @@ use super::{
     drive::{append, record},
     engine::Engine,
     gate,
-    judge::{Judgement, Told, judge, settled_result, told},
-    key::idempotency_key,
     view::View,
 };
 use crate::{
     actions,
     domain::{
         action::{Envelope, Failure, FailureClass, Outcome, Rendered},
+        attempt::{AttemptEnd, idempotency_key},
         backoff,
         id::{ApprovalId, StepId},
+        judge::{Judgement, Told, judge, settled_result, told},
         run::{RunFact, Settled},
         span::Span,
         step::{Act, Effect, Probe, Request, Step, StepKind},
@@ -26,7 +26,7 @@ use crate::{
     },
     store::{
         StoreError,
-        attempts::{self, AttemptEnd, Conclusion, NewAttempt},
+        attempts::{self, Conclusion, NewAttempt},
         queue::Claim,
     },
 };
@@ -145,7 +145,7 @@ pub(super) async fn make(
             }
         }
     }
-    let key = idempotency_key(engine.installation, claim.run, id, &aimed.request.target);
+    let key = idempotency_key(engine.installation, claim.run, id, &aimed.request.target, 0);
     let intent = Intent {
         step,
         act,
@@ -219,7 +219,7 @@ impl Intent<'_> {
         loop {
             if !engine.may_begin(claim) {
                 return Some(Judgement::NotBegun {
-                    reason: "Muster is stopping here; nothing was sent",
+                    reason: "Muster is stopping here; nothing was sent".to_owned(),
                 });
             }
             let answer = engine
@@ -308,10 +308,10 @@ impl Intent<'_> {
                     step,
                     attempt,
                     class: FailureClass::NotSent,
-                    message: reason.to_owned(),
+                    message: reason.clone(),
                     retry_at: Some(now),
                 };
-                (AttemptEnd::Failed, None, reason.to_owned(), fact)
+                (AttemptEnd::Failed, None, reason.clone(), fact)
             }
             Judgement::Failed {
                 failure,
@@ -396,7 +396,7 @@ async fn ask(engine: &Engine, claim: Claim, step: &StepId, probe: &Probe, contex
         Err(problem) => return Told::NotShown { finding: problem },
     };
     let envelope = Envelope {
-        key: idempotency_key(engine.installation, claim.run, step, &aimed.request.target),
+        key: idempotency_key(engine.installation, claim.run, step, &aimed.request.target, 0),
         fence: claim.fence,
         timeout: PROBE_TIMEOUT,
         read_only: true,

@@ -6,17 +6,19 @@ use sqlx::PgConnection;
 use super::{attempt, engine::Engine, gate, view::View};
 use crate::{
     domain::{
+        attempt::AttemptEnd,
         event::{IncidentFact, NewEvent},
         id::StepId,
         incident::IncidentMove,
-        plan::{self, INTERRUPTIONS_MAX, Next},
-        run::{RunFact, RunResult, StepState},
+        plan::{self, INTERRUPTIONS_MAX, Move},
+        run::{RunFact, RunResult},
         span::Span,
+        state::StepState,
         step::{Effect, Phase, StepKind},
     },
     store::{
         StoreError, approvals,
-        attempts::{self, AttemptEnd, Conclusion},
+        attempts::{self, Conclusion},
         events, incidents, locks,
         queue::{self, Claim},
         runs,
@@ -36,7 +38,8 @@ pub(super) async fn drive(engine: &Engine, claim: Claim) -> Result<(), StoreErro
     }
     loop {
         let now = engine.clock.now();
-        let next = plan::next(&view.version.runbook, &view.state, now);
+        let plan = plan::next(&view.version.runbook, &view.state, &Default::default(), now);
+        let next = plan.moves.into_iter().next();
         tracing::debug!(?next, "planned");
         if !engine.may_begin(claim) {
             let mut tx = engine.begin(claim).await?;
@@ -44,46 +47,38 @@ pub(super) async fn drive(engine: &Engine, claim: Claim) -> Result<(), StoreErro
             return engine.commit(tx, "hand-back").await;
         }
         match next {
-            Next::Act {
-                step,
-                attempt,
-                permit,
-                gate,
-            } => {
-                attempt::make(engine, claim, &view, &step, attempt, permit, gate).await?;
+            Some(Move::Act { step, next, gate }) => {
+                attempt::make(engine, claim, &view, &step, next.attempt, next.permit, gate).await?;
             }
-            Next::Interrupted {
-                step,
-                attempt,
-                effect,
-            } => {
-                interrupted(engine, claim, &view, &step, attempt, effect).await?;
+            Some(Move::Interrupted { step, made, effect }) => {
+                interrupted(engine, claim, &view, &step, made.attempt, effect).await?;
             }
-            Next::Settle { step, attempt } => attempt::settle(engine, claim, &view, &step, attempt).await?,
-            Next::OpenGate { step } => gate::open(engine, claim, &view, &step).await?,
-            Next::ExpireGate {
+            Some(Move::Settle { step, made }) => {
+                attempt::settle(engine, claim, &view, &step, made.attempt).await?
+            }
+            Some(Move::OpenGate { step }) => gate::open(engine, claim, &view, &step).await?,
+            Some(Move::ExpireGate {
                 step,
                 approval,
                 unused,
-            } => {
+            }) => {
                 gate::expire(engine, claim, &view, &step, approval, unused).await?;
             }
-            Next::AskManual { step } => ask_manual(engine, claim, &view, &step).await?,
-            Next::BeginWait { step } => begin_wait(engine, claim, &view, &step, now).await?,
-            Next::EndWait { step } => {
+            Some(Move::AskManual { step }) => ask_manual(engine, claim, &view, &step).await?,
+            Some(Move::BeginWait { step }) => begin_wait(engine, claim, &view, &step, now).await?,
+            Some(Move::EndWait { step }) => {
                 record(engine, claim, &view, RunFact::WaitOver { step }, "wait-over").await?;
             }
-            Next::Sleep { until } => {
+            None | Some(_) if !matches!(next, Some(Move::Finish { .. })) => {
+                let until = plan.due.unwrap_or(now + PERSON_POLL.as_delta());
                 if let_go(engine, claim, &view, until).await? {
                     return Ok(());
                 }
             }
-            Next::AwaitPerson => {
-                if let_go(engine, claim, &view, now + PERSON_POLL.as_delta()).await? {
-                    return Ok(());
-                }
-            }
-            Next::Finish { result, reason } => {
+            None | Some(_) => {
+                let Some(Move::Finish { result, reason }) = next else {
+                    continue;
+                };
                 if finish(engine, claim, &view, result, reason).await? {
                     return Ok(());
                 }
@@ -230,7 +225,7 @@ async fn interrupted(
 
 async fn ask_manual(engine: &Engine, claim: Claim, view: &View, id: &StepId) -> Result<(), StoreError> {
     let step = view.step(id)?;
-    let StepKind::Manual { instruction } = &step.kind else {
+    let StepKind::Manual { instruction, .. } = &step.kind else {
         return Err(StoreError::corrupt("events", "step", "not a manual step"));
     };
     let context = view.context(claim);
@@ -239,7 +234,11 @@ async fn ask_manual(engine: &Engine, claim: Claim, view: &View, id: &StepId) -> 
     }
     let step = id.clone();
     let fact = match instruction.render(&context) {
-        Ok(instruction) => RunFact::ManualAsked { step, instruction },
+        Ok(instruction) => RunFact::ManualAsked {
+            step,
+            instruction,
+            due: None,
+        },
         Err(error) => attempt::unusable(step, 1, error.to_string()),
     };
     record(engine, claim, view, fact, "manual-asked").await

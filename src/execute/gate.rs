@@ -38,7 +38,7 @@ fn bound(engine: &Engine, claim: Claim, view: &View, gate: &StepId) -> Result<Bo
         let aimed = aim(engine, &act.request, &context).map_err(at)?;
         let undo = match &act.undo {
             Some(undo) => {
-                let aimed = aim(engine, undo, &context).map_err(at)?;
+                let aimed = aim(engine, &undo.request, &context).map_err(at)?;
                 Some(actions::describe(&aimed.target, &aimed.request))
             }
             None => None,

@@ -13,6 +13,4 @@ pub mod worker;
 mod attempt;
 mod drive;
 mod gate;
-mod judge;
-mod key;
 mod view;

@@ -11,20 +11,20 @@ use sqlx::PgConnection;
 use crate::{
     domain::{
         approval::{ApprovalState, Refusal, Verdict, may_decide},
+        attempt::AttemptEnd,
         digest::Digest,
         event::{Event, NewEvent},
         id::{ApprovalId, IncidentId, RunId, StepId, VersionId},
+        judge::settled_result,
         operator::Operator,
-        run::{RunFact, RunState, StepState, UnknownChoice},
+        run::{RunFact, UnknownChoice},
+        state::{RunState, StepState},
         step::StepKind,
     },
-    execute::{
-        judge::settled_result,
-        start::{StartError, Starter, begin},
-    },
+    execute::start::{StartError, Starter, begin},
     store::{
         StoreError, approvals,
-        attempts::{self, AttemptEnd, Conclusion},
+        attempts::{self, Conclusion},
         events, incidents, queue, runbooks, runs,
     },
 };
@@ -200,7 +200,7 @@ pub async fn manual_done(
 ) -> Result<(), PeopleError> {
     let (incident, state) = lock(conn, run).await?;
     match state.step(step) {
-        StepState::ManualOpen => {}
+        StepState::ManualOpen { .. } => {}
         StepState::Succeeded => return Err(moved("this step is done already")),
         _ => return Err(moved("this step does not wait for a person")),
     }
@@ -246,14 +246,14 @@ pub async fn decide_unknown(
         }
         _ => {}
     }
-    if let (UnknownChoice::MarkDone, StepState::Unknown { attempt, .. }) = (choice, state.step(step)) {
+    if let (UnknownChoice::MarkDone, StepState::Unknown { made, .. }) = (choice, state.step(step)) {
         // Later steps and gates read a person's word as they read a target's answer.
         let conclusion = Conclusion {
             end: AttemptEnd::Succeeded,
             result: Some(&settled_result(evidence.trim())),
             summary: evidence.trim(),
         };
-        attempts::finish(conn, run, step, *attempt, conclusion, now).await?;
+        attempts::finish(conn, run, step, made.attempt, conclusion, now).await?;
     }
     let fact = RunFact::UnknownDecided {
         step: step.clone(),

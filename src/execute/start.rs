@@ -69,6 +69,7 @@ pub async fn begin(
         digest: version.digest,
         mode,
         inputs,
+        continues: None,
     };
     events::append(
         conn,

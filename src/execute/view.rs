@@ -8,7 +8,8 @@ use super::engine::Engine;
 use crate::{
     domain::{
         id::{OperatorId, StepId},
-        run::{RunFact, RunState},
+        run::RunFact,
+        state::RunState,
         step::Step,
     },
     store::{
@@ -103,13 +104,4 @@ impl View {
             .and_then(|title| title.render(context).ok())
             .unwrap_or_else(|| step.id.0.replace('-', " "))
     }
-}
-
-/// The context with the answer under judgement in it.
-pub(super) fn with_result(context: &Value, result: &Value) -> Value {
-    let mut context = context.clone();
-    if let Value::Object(names) = &mut context {
-        names.insert("result".to_owned(), result.clone());
-    }
-    context
 }

@@ -9,6 +9,7 @@ use sqlx::PgConnection;
 use super::StoreError;
 use crate::domain::{
     action::Rendered,
+    attempt::AttemptEnd,
     id::{RunId, StepId},
     step::Effect,
 };
@@ -34,30 +35,6 @@ pub struct NewAttempt<'a> {
     pub request: &'a Rendered,
     /// The same, for people.
     pub command: &'a str,
-}
-
-/// How an attempt ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AttemptEnd {
-    /// It worked.
-    Succeeded,
-    /// It failed, and nothing is in doubt.
-    Failed,
-    /// Muster stopped in the middle; it may be repeated.
-    Interrupted,
-    /// Nobody knows.
-    Unknown,
-}
-
-impl AttemptEnd {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Interrupted => "interrupted",
-            Self::Unknown => "unknown",
-        }
-    }
 }
 
 fn effect_name(effect: Effect) -> &'static str {

@@ -31,7 +31,8 @@ use crate::{
     domain::{
         id::{IncidentId, RunId, StepId, VersionId},
         operator::Role,
-        run::{RunState, StepState, UnknownChoice},
+        run::UnknownChoice,
+        state::{RunState, StepState},
     },
     execute::people::{self, PeopleError},
     store::{self, StoreError, approvals, attempts, events, incidents, matches, operators, runbooks, runs},

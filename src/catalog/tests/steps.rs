@@ -445,7 +445,7 @@ fn what_is_not_said_has_a_value() {
     );
     let step = &runbook.steps[1];
     assert_eq!(
-        (step.timeout, step.retry, step.on_failure),
+        (step.timeout, step.retry, step.on_failure.clone()),
         (Span::from_secs(30), Retry::NEVER, OnFailure::Stop)
     );
     let StepKind::Act(check) = &runbook.steps[2].kind else {

@@ -15,7 +15,8 @@ use super::{
 use crate::{
     domain::{
         id::StepId,
-        run::{RunFact, RunResult, RunState, StepState},
+        run::{RunFact, RunResult},
+        state::{RunState, StepState},
         step::StepKind,
     },
     store::{
@@ -196,7 +197,7 @@ fn live_badge(record: &RunRecord) -> Badge {
         Badge::new("unknown", "question", "Outcome unknown")
     } else if states().any(|state| matches!(state, StepState::GateOpen { .. })) {
         Badge::new("gate", "lock", "Waits at a gate")
-    } else if states().any(|state| matches!(state, StepState::ManualOpen)) {
+    } else if states().any(|state| matches!(state, StepState::ManualOpen { .. })) {
         Badge::new("gate", "person", "Waits for a person")
     } else {
         Badge::new("running", "play", "Running")
@@ -223,11 +224,12 @@ fn asks(record: &RunRecord) -> Option<Ask> {
         .steps
         .iter()
         .find_map(|step| match record.state.step(&step.id) {
-            StepState::ManualOpen => {
+            StepState::ManualOpen { .. } => {
                 let asked = record.facts.iter().rev().find_map(|(_, fact)| match fact {
                     RunFact::ManualAsked {
                         step: asked,
                         instruction,
+                        ..
                     } if *asked == step.id => Some(instruction.clone()),
                     _ => None,
                 });

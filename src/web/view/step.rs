@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     domain::{
-        run::{RunState, StepState},
+        state::{RunState, StepState},
         step::{Act, ActWord, Effect, OnFailure, Phase, Request, Step, StepKind},
     },
     store::attempts::AttemptRow,
@@ -94,7 +94,7 @@ fn written(kind: &StepKind) -> String {
                 .map_or_else(String::new, |impact| format!(". {}", impact.source()));
             format!("{who} by {}{impact}", format::listed(&roles))
         }
-        StepKind::Manual { instruction } => instruction.source().to_owned(),
+        StepKind::Manual { instruction, .. } => instruction.source().to_owned(),
         StepKind::Wait { length } => format!("{length}"),
     }
 }
@@ -181,7 +181,7 @@ fn act_rules(step: &Step, act: &Act, rules: &mut Vec<(&'static str, String)>) {
         rules.push(("verify probe", text));
     }
     if let Some(undo) = &act.undo {
-        rules.push(("undo", request(undo).replace('\n', "; ")));
+        rules.push(("undo", request(&undo.request).replace('\n', "; ")));
     }
 }
 
@@ -320,7 +320,7 @@ impl StepView {
         let (badge, due) = standing(state, run, last.copied(), now);
         let finding = match state {
             StepState::Failed { message } => message.clone(),
-            StepState::Rejected { reason } | StepState::Unknown { reason, .. } => reason.clone(),
+            StepState::Rejected { reason, .. } | StepState::Unknown { reason, .. } => reason.clone(),
             _ => last
                 .and_then(|attempt| attempt.summary.clone())
                 .unwrap_or_default(),
@@ -379,8 +379,11 @@ fn standing(
         StepState::Ready { .. } if run.finished.is_some() => {
             (Badge::new("quiet", "barred", "Not reached"), None)
         }
-        StepState::Ready { attempt: 1, .. } => (Badge::new("quiet", "circle-open", "Not started"), None),
+        StepState::Ready { next } if next.attempt == 1 => {
+            (Badge::new("quiet", "circle-open", "Not started"), None)
+        }
         StepState::Ready { .. } => (Badge::new("running", "clock", "Will be sent again"), None),
+        StepState::Listed { .. } => (Badge::new("running", "clock", "Item by item"), None),
         StepState::Started { .. } => {
             let since = last.map(|attempt| ago(attempt.started_at, now));
             (Badge::new("running", "play", "Running"), since)
@@ -397,7 +400,7 @@ fn standing(
         ),
         StepState::Approved { .. } => (Badge::new("done", "check", "Approved"), None),
         StepState::Rejected { .. } => (Badge::new("sev1", "cross", "Not approved"), None),
-        StepState::ManualOpen => (Badge::new("gate", "person", "Waits for a person"), None),
+        StepState::ManualOpen { .. } => (Badge::new("gate", "person", "Waits for a person"), None),
         StepState::Waiting { until } => (
             Badge::new("running", "clock", "Waits until"),
             Some(ago(*until, now)),

@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::view::with_result;
-use crate::domain::{
+use super::{
     action::{Failure, FailureClass, Outcome},
     step::{Act, ActWord, Effect},
     template::Expression,
@@ -11,23 +10,32 @@ use crate::domain::{
 
 /// What one attempt led to.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Judgement {
+pub enum Judgement {
     /// It worked.
     Done(Outcome),
-    /// It failed and nothing is in doubt; `may_retry` by effect and error class.
+    /// It failed and nothing is in doubt.
     Failed {
+        /// How.
         failure: Failure,
+        /// What expressions see of it.
         result: Value,
+        /// Whether another attempt may follow, by effect and error class.
         may_retry: bool,
     },
     /// Nobody knows whether it was done.
-    Unknown { reason: String },
+    Unknown {
+        /// What is known.
+        reason: String,
+    },
     /// Nothing was sent, for a reason of our own: it costs no attempt.
-    NotBegun { reason: &'static str },
+    NotBegun {
+        /// Which.
+        reason: String,
+    },
 }
 
 /// Judges the answer to one attempt.
-pub(super) fn judge(act: &Act, context: &Value, answer: Result<Outcome, Failure>) -> Judgement {
+pub fn judge(act: &Act, context: &Value, answer: Result<Outcome, Failure>) -> Judgement {
     let outcome = match answer {
         Ok(outcome) => outcome,
         // A check whose target is down has found something out; only one that cannot be asked has failed.
@@ -64,11 +72,7 @@ pub(super) fn judge(act: &Act, context: &Value, answer: Result<Outcome, Failure>
 }
 
 /// Whether an answer is the expected one: `result.ok` when the author says nothing.
-pub(super) fn expectation(
-    expect: Option<&Expression>,
-    context: &Value,
-    result: &Value,
-) -> Result<(), String> {
+pub fn expectation(expect: Option<&Expression>, context: &Value, result: &Value) -> Result<(), String> {
     let Some(expect) = expect else {
         return match result.get("ok") {
             Some(Value::Bool(true)) => Ok(()),
@@ -84,15 +88,21 @@ pub(super) fn expectation(
 
 /// What a probe's answer tells.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Told {
+pub enum Told {
     /// The effect is there.
-    Done { summary: String },
+    Done {
+        /// What the probe saw.
+        summary: String,
+    },
     /// It is not, or it cannot be told.
-    NotShown { finding: String },
+    NotShown {
+        /// What the probe saw.
+        finding: String,
+    },
 }
 
 /// Reads a probe's answer.
-pub(super) fn told(expect: Option<&Expression>, context: &Value, answer: Result<Outcome, Failure>) -> Told {
+pub fn told(expect: Option<&Expression>, context: &Value, answer: Result<Outcome, Failure>) -> Told {
     match answer {
         Ok(outcome) => match expectation(expect, context, &outcome.result) {
             Ok(()) => Told::Done {
@@ -114,8 +124,17 @@ pub(super) fn told(expect: Option<&Expression>, context: &Value, answer: Result<
     }
 }
 
+/// The context with the answer under judgement in it.
+pub fn with_result(context: &Value, result: &Value) -> Value {
+    let mut context = context.clone();
+    if let Value::Object(names) = &mut context {
+        names.insert("result".to_owned(), result.clone());
+    }
+    context
+}
+
 /// A person's or the verify probe's word, in the shape later steps read.
-pub(super) fn settled_result(summary: &str) -> Value {
+pub fn settled_result(summary: &str) -> Value {
     json!({"ok": true, "settled": summary})
 }
 
