@@ -18,6 +18,7 @@ use crate::{
     domain::digest::Digest,
     execute::{
         engine::{Engine, EngineLimits},
+        standing::Standing,
         worker,
     },
     pipeline::Patience,
@@ -307,10 +308,12 @@ impl Background {
         let limits = EngineLimits {
             runs_at_once: self.config.runs_at_once,
             drain: self.config.drain.as_duration(),
+            lock_wait: self.config.lock_wait,
         };
         Ok(Engine::new(
             self.pools.engine.clone(),
-            Outside::new(Bounds::default()),
+            Arc::new(Outside::new(Bounds::default())),
+            Standing,
             self.clock.clone(),
             self.wake.clone(),
             self.shelf.targets.subscribe(),

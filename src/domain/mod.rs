@@ -13,6 +13,7 @@ pub mod incident;
 
 pub mod template;
 
+pub mod difference;
 pub mod runbook;
 pub mod step;
 pub mod target;
@@ -31,5 +32,6 @@ pub mod run;
 pub mod state;
 
 pub mod attempt;
+pub mod context;
 pub mod judge;
 pub mod plan;

@@ -7,10 +7,18 @@
 
 pub mod engine;
 pub mod people;
+pub mod standing;
 pub mod start;
 pub mod worker;
 
+pub mod aim;
+
 mod attempt;
+mod closing;
+mod draft;
 mod drive;
 mod gate;
+mod locks;
+mod requests;
 mod view;
+mod writer;

@@ -59,6 +59,7 @@ pub async fn begin(
         requested_by,
         inputs: &inputs,
         context: &context,
+        continues: None,
     };
     let Some(run) = runs::insert(conn, &new, now).await? else {
         return Ok(None);

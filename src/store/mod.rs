@@ -19,9 +19,11 @@ pub mod matches;
 pub mod operators;
 pub mod queue;
 pub mod replicas;
+pub mod reviews;
 pub mod runbooks;
 pub mod runs;
 pub mod sources;
+pub mod turns;
 pub mod wake;
 
 use sqlx::{PgPool, Postgres, Transaction};
