@@ -180,7 +180,13 @@ impl Standing {
             // This process has moved one meanwhile and knows better; the next look takes the others.
             false => kept.snapshot.breakers.clone(),
         };
-        kept.snapshot = Arc::new(Snapshot { pause, breakers });
+        let seen = Snapshot { pause, breakers };
+        if *kept.snapshot != seen {
+            kept.snapshot = Arc::new(seen);
+            drop(kept);
+            // Whoever was woken by the change itself may have looked at the snapshot before it.
+            self.wake.changed();
+        }
         Ok(())
     }
 

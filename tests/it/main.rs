@@ -21,4 +21,5 @@ mod gates;
 mod pages;
 mod scratch;
 mod server;
+mod standing;
 mod store;
