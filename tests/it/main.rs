@@ -22,4 +22,5 @@ mod pages;
 mod scratch;
 mod server;
 mod standing;
+mod standing_pages;
 mod store;
