@@ -21,6 +21,10 @@ pub mod target;
 pub mod action;
 pub mod backoff;
 
+pub mod breaker;
+pub mod freeze;
+pub mod pause;
+
 pub mod operator;
 
 pub mod approval;

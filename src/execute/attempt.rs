@@ -95,6 +95,7 @@ impl Sending {
                 .world
                 .perform(&self.aimed.target, &self.aimed.request, &envelope)
                 .await;
+            self.report(engine, answer.as_ref().err()).await;
             let judgement = self
                 .confirm(engine, judge(&self.act, &self.context, answer))
                 .await?;
@@ -111,6 +112,15 @@ impl Sending {
                 Some(every) => engine.clock.sleep(every.as_duration()).await,
                 None => return Some(judgement),
             }
+        }
+    }
+
+    /// Tells the target's circuit whether it could be reached.
+    async fn report(&self, engine: &Engine, failure: Option<&Failure>) {
+        let failure = failure.map(|failure| (failure.class, failure.message.as_str()));
+        let (target, now) = (&self.aimed.target.name, engine.clock.now());
+        if let Err(error) = engine.standing.report(&engine.pool, target, failure, now).await {
+            tracing::debug!(%error, target, "the circuit did not hear of this answer");
         }
     }
 

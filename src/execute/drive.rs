@@ -19,11 +19,13 @@ use super::{
     engine::Engine,
     gate::{self, Ruling},
     locks, requests,
+    standing::AdmitError,
     view::View,
 };
 use crate::{
     actions,
     domain::{
+        action::FailureClass,
         attempt::{self, conclude, idempotency_key, unusable},
         id::{ApprovalId, StepId},
         judge::Told,
@@ -370,23 +372,12 @@ impl Driver {
                 }
             }
         }
-        if let Err(held) = self
-            .engine
-            .standing
-            .admit(&self.engine.pool, &aimed.target.name, now)
-            .await
+        // What only reads is always asked: its answer is evidence, and closes the circuit when the target is back.
+        if act.effect != Effect::Safe
+            && let Some(reason) = self.held_by_circuit(&aimed.target.name, now).await?
         {
-            let class = crate::domain::action::FailureClass::NotSent;
-            let fact = attempt::failed(
-                id.clone(),
-                next,
-                &step.retry,
-                class,
-                held.reason,
-                true,
-                now,
-                jitter(),
-            );
+            let class = FailureClass::NotSent;
+            let fact = attempt::failed(id.clone(), next, &step.retry, class, reason, true, now, jitter());
             draft.fact(&mut self.view, fact, now)?;
             return Ok(Made::Moved);
         }
@@ -425,6 +416,15 @@ impl Driver {
             context: self.view.context(id),
             give_up: act.until.map(|until| began + until.within.as_delta()),
             cut: self.cut.clone(),
+        }
+    }
+
+    /// Why nothing may be sent to a target now. While one try is let through, the others are refused.
+    async fn held_by_circuit(&self, target: &str, now: DateTime<Utc>) -> Result<Option<String>, StoreError> {
+        match self.engine.standing.admit(&self.engine.pool, target, now).await {
+            Ok(()) => Ok(None),
+            Err(AdmitError::Held(held)) => Ok(Some(held.to_string())),
+            Err(AdmitError::Store(error)) => Err(error),
         }
     }
 

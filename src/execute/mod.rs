@@ -5,6 +5,7 @@
 //! write first passes the fence of its claim. An effect goes out only after its attempt is committed as started, so a
 //! crash leaves a run that says what may have happened.
 
+pub mod control;
 pub mod engine;
 pub mod people;
 pub mod standing;

@@ -89,3 +89,43 @@ pub async fn free(conn: &mut PgConnection, run: RunId, now: DateTime<Utc>) -> Re
     .await?;
     Ok(())
 }
+
+/// A lock that is held, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldLock {
+    /// The lock.
+    pub lock: String,
+    /// The run that holds it.
+    pub run: RunId,
+    /// What that run carries out.
+    pub runbook: String,
+    /// That run's incident.
+    pub incident: IncidentId,
+    /// What that is called.
+    pub incident_title: String,
+    /// Since when.
+    pub since: DateTime<Utc>,
+}
+
+/// Locks that are held, the longest held first, at most `limit`.
+pub async fn list(conn: &mut PgConnection, limit: i64) -> Result<Vec<HeldLock>, StoreError> {
+    Ok(sqlx::query!(
+        r#"select l.name, l.run_id, b.slug, r.incident_id, i.title as incident_title, l.acquired_at
+           from target_locks l join runs r on r.id = l.run_id join runbooks b on b.id = r.runbook_id
+           join incidents i on i.id = r.incident_id
+           order by l.acquired_at, l.name limit $1"#,
+        limit
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| HeldLock {
+        lock: row.name,
+        run: RunId(row.run_id),
+        runbook: row.slug,
+        incident: IncidentId(row.incident_id),
+        incident_title: row.incident_title,
+        since: row.acquired_at,
+    })
+    .collect())
+}
