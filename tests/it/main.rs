@@ -22,5 +22,4 @@ mod pages;
 mod scratch;
 mod server;
 mod standing;
-mod standing_pages;
 mod store;
