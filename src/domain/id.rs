@@ -40,6 +40,8 @@ numbered! {
     OperatorId,
     /// One process start of Muster; never reused.
     ReplicaId,
+    /// The record of a process start: what it found.
+    BootId,
 }
 
 /// A step's name inside its runbook: lower-case letters, digits and dashes.

@@ -27,6 +27,8 @@ pub mod approval;
 pub mod event;
 pub mod sentence;
 
+pub mod boot;
+
 pub mod run;
 
 pub mod plan;
