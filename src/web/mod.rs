@@ -19,6 +19,7 @@ pub mod view;
 pub mod api;
 pub mod approvals;
 pub mod assets;
+pub mod boots;
 pub mod deliveries;
 pub mod incident;
 pub mod incidents;
@@ -90,6 +91,8 @@ pub fn router(state: AppState) -> Router {
         .route("/deliveries", get(deliveries::list))
         .route("/deliveries/{id}/body", get(deliveries::body))
         .route("/system", get(system::show))
+        .route("/system/boots", get(boots::list))
+        .route("/system/boots/{id}", get(boots::show))
         .route("/static/{file}", get(assets::get));
 
     let csrf = csrf(&state);

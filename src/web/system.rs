@@ -84,6 +84,7 @@ pub async fn show(State(app): State<AppState>, Viewer(me): Viewer) -> Result<Htm
     let page = SystemPage {
         frame,
         checks,
+        boot: super::boots::newest(&mut tx, now).await?,
         version: env!("CARGO_PKG_VERSION"),
     };
     Ok(Html(page.render()?))

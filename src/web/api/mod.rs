@@ -4,6 +4,7 @@
 pub mod shapes;
 
 pub mod approvals;
+pub mod boots;
 pub mod deliveries;
 pub mod document;
 pub mod incidents;
@@ -58,6 +59,8 @@ fn parts() -> (Router<AppState>, utoipa::openapi::OpenApi) {
         .routes(routes!(runbooks::list))
         .routes(routes!(runbooks::get))
         .routes(routes!(deliveries::list))
+        .routes(routes!(boots::list))
+        .routes(routes!(boots::get))
         .split_for_parts()
 }
 
@@ -82,6 +85,8 @@ mod tests {
                 "/api/v1/approvals",
                 "/api/v1/approvals/{id}",
                 "/api/v1/approvals/{id}/decision",
+                "/api/v1/boots",
+                "/api/v1/boots/{id}",
                 "/api/v1/deliveries",
                 "/api/v1/incidents",
                 "/api/v1/incidents/{id}",

@@ -26,5 +26,6 @@ pub mod approval;
 
 pub mod runbook;
 
+pub mod boot;
 pub mod delivery;
 pub mod system;

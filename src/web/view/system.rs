@@ -12,6 +12,8 @@ pub struct SystemPage {
     pub frame: Frame,
     /// What was looked at.
     pub checks: Vec<Check>,
+    /// The newest start.
+    pub boot: Option<super::boot::Newest>,
     /// Version of the program.
     pub version: &'static str,
 }
