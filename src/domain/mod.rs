@@ -28,6 +28,7 @@ pub mod event;
 pub mod sentence;
 
 pub mod boot;
+pub mod overdue;
 
 pub mod run;
 

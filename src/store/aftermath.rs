@@ -9,10 +9,10 @@ use sqlx::PgConnection;
 use super::StoreError;
 use crate::domain::{
     approval::ApprovalState,
-    boot::{Part, Report, Silence},
     event::Event,
     id::{ApprovalId, IncidentId, RunId, SourceId, StepId},
     incident::IncidentState,
+    overdue::{Part, Report, Silence},
     run::RunResult,
 };
 

@@ -9,10 +9,11 @@ use sqlx::PgConnection;
 
 use super::{StoreError, events, overdue, replicas::LEASE};
 use crate::domain::{
-    boot::{Boot, Company, Found, LastHeard, OUTAGE_MIN, Report},
+    boot::{Boot, Company, Found, LastHeard, OUTAGE_MIN},
     event::{IncidentFact, NewEvent},
     id::{BootId, IncidentId, ReplicaId},
     operator::Actor,
+    overdue::Report,
 };
 
 /// Boots that are kept.

@@ -6,8 +6,8 @@ use sqlx::PgConnection;
 
 use super::StoreError;
 use crate::domain::{
-    boot::{CutOff, ITEMS_MAX, Lapsed, LateIncident, LateRun, Part, Report, Silence, Taken, Timer},
     id::{ApprovalId, IncidentId, ReplicaId, RunId, SourceId, StepId},
+    overdue::{CutOff, ITEMS_MAX, Lapsed, LateIncident, LateRun, Part, Report, Silence, Taken, Timer},
     step::Effect,
 };
 

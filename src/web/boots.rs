@@ -16,7 +16,8 @@ use super::{
     session::Viewer,
     state::AppState,
     view::{
-        boot::{AwayBanner, BootPage, BootsPage, Newest, ROWS_MAX},
+        boot::BootPage,
+        boots::{AwayBanner, BootsPage, Newest, ROWS_MAX},
         layout::Place,
     },
 };

@@ -4,7 +4,7 @@ use askama::{Template, filters::HtmlSafe};
 use chrono::{DateTime, Utc};
 
 use super::{
-    boot::AwayBanner,
+    boots::AwayBanner,
     format,
     incident::key,
     layout::Frame,

@@ -27,5 +27,6 @@ pub mod approval;
 pub mod runbook;
 
 pub mod boot;
+pub mod boots;
 pub mod delivery;
 pub mod system;

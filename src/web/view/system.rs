@@ -13,7 +13,7 @@ pub struct SystemPage {
     /// What was looked at.
     pub checks: Vec<Check>,
     /// The newest start.
-    pub boot: Option<super::boot::Newest>,
+    pub boot: Option<super::boots::Newest>,
     /// Version of the program.
     pub version: &'static str,
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
-    domain::boot::{Boot, CutOff},
+    domain::{boot::Boot, overdue::CutOff},
     store::aftermath::Aftermath,
 };
 
