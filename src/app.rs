@@ -4,7 +4,7 @@
 use std::{net::SocketAddr, str::FromStr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
@@ -107,6 +107,7 @@ impl App {
         clock: Clock,
         metrics: Option<PrometheusHandle>,
     ) -> anyhow::Result<Self> {
+        let born = clock.now();
         let database = OpenDatabase::open(&config.database).await?;
         let pools = Pools::new(&database.options, &PoolSizes::default());
         let wake = Wake::default();
@@ -160,6 +161,7 @@ impl App {
             config,
             address,
             engine_stop: engine_stop.clone(),
+            born,
         };
         let background = tokio::spawn(background.run());
         tracing::info!(%address, "listening");
@@ -225,6 +227,8 @@ struct Background {
     config: Serve,
     address: SocketAddr,
     engine_stop: CancellationToken,
+    /// When this process began.
+    born: DateTime<Utc>,
 }
 
 impl Background {
@@ -288,7 +292,7 @@ impl Background {
         let mut tx = conn.begin().await?;
         let found = boots::look(&mut tx).await?;
         let lease = worker::register(&mut tx).await?;
-        let boot = boots::insert(&mut tx, lease.replica, &found, self.clock.now()).await?;
+        let boot = boots::insert(&mut tx, lease.replica, &found, self.born, self.clock.now()).await?;
         tx.commit().await?;
         match boot.is_outage() {
             true => tracing::warn!(

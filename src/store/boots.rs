@@ -63,11 +63,13 @@ pub async fn look(conn: &mut PgConnection) -> Result<Found, StoreError> {
     })
 }
 
-/// Writes down a start: what it found, what is overdue at `now`, and which incidents are to be told of an outage.
+/// Writes down a start of a process that began at `born`: what it found, what is overdue at `now`, and which incidents
+/// are to be told of an outage.
 pub async fn insert(
     conn: &mut PgConnection,
     replica: ReplicaId,
     found: &Found,
+    born: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Result<Boot, StoreError> {
     let company = found.company();
@@ -77,9 +79,7 @@ pub async fn insert(
     };
     let report = match company {
         Company::Beside => Report::default(),
-        Company::Alone | Company::Unsettled => {
-            overdue::report(conn, &found.rivals, last_alive_at.unwrap_or(now), now).await?
-        }
+        Company::Alone | Company::Unsettled => overdue::report(conn, &found.rivals, born, now).await?,
     };
     let rivals: Vec<i64> = found.rivals.iter().map(|replica| replica.0).collect();
     let mut boot = Boot {

@@ -13,12 +13,12 @@ use crate::domain::{
 
 const LIMIT: i64 = ITEMS_MAX as i64;
 
-/// Everything that is overdue at `now` when nobody has worked since `since`. A run that `gone` or a replica without a
-/// lease is said to hold has no worker.
+/// Everything that is overdue at `now` for a process that began at `born`. A run that one of `gone` or a replica without
+/// a lease is said to hold has no worker.
 pub async fn report(
     conn: &mut PgConnection,
     gone: &[ReplicaId],
-    since: DateTime<Utc>,
+    born: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Result<Report, StoreError> {
     let gone: Vec<i64> = gone.iter().map(|replica| replica.0).collect();
@@ -29,7 +29,7 @@ pub async fn report(
         taken: taken(conn, &gone).await?,
         approvals: approvals(conn, now).await?,
         heartbeats: heartbeats(conn, now).await?,
-        timers: timers(conn, since, now).await?,
+        timers: timers(conn, born, now).await?,
         recoveries: recoveries(conn, now).await?,
         refires: refires(conn, now).await?,
     })
@@ -172,11 +172,11 @@ async fn heartbeats(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<Part<
     ))
 }
 
-/// Runs that are due. Which timer it was tells the newest fact that set this very time. A run that was made since
-/// nobody worked came in while this process started: it is not late.
+/// Runs that are due. Which timer it was tells the newest fact that set this very time. A run that is younger than this
+/// process came in while it started: it is not late.
 async fn timers(
     conn: &mut PgConnection,
-    since: DateTime<Utc>,
+    born: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Result<Part<LateRun>, StoreError> {
     let rows = sqlx::query!(
@@ -188,10 +188,10 @@ async fn timers(
                where q.state = 2 and e.run_id = q.run_id and e.kind in ('step_failed', 'wait_began', 'gate_opened')
                  and coalesce(e.body ->> 'retry_at', e.body ->> 'until', e.body ->> 'decide_by')::timestamptz = q.due
                order by e.seq desc limit 1) f on true
-           where q.state in (0, 2) and q.due <= $1 and r.started_at <= $2
+           where q.state in (0, 2) and q.due <= $1 and r.started_at < $2
            order by q.due, q.run_id limit $3"#,
         now,
-        since,
+        born,
         LIMIT
     )
     .fetch_all(conn)
