@@ -405,7 +405,7 @@ async fn two_replicas_that_start_at_once_make_one_outage() {
     let found = boots::look(&mut tx).await.unwrap();
     let second = tokio::spawn({
         let pool = bench.site.intake.database.pools.engine.clone();
-        async move { start(&mut *pool.acquire().await.unwrap(), now).await }
+        async move { start(&mut pool.acquire().await.unwrap(), now).await }
     });
     // The second stands at the lock before the first has registered.
     wait::until("the second waits", MINUTE, async || {
