@@ -9,6 +9,7 @@ mod fleet;
 mod support;
 
 mod bad_input;
+mod boots;
 mod captures;
 mod correlation;
 mod crash;
