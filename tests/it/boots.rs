@@ -566,6 +566,7 @@ async fn everything_that_is_overdue_is_counted_with_how_late_it_is() {
     let asked = RunFact::ManualAsked {
         step: "strike".into(),
         instruction: "look".to_owned(),
+        due: None,
     };
     let looked = bench.run(incident, vec![asked], at(90)).await;
     bench.run(incident, vec![until(at(9000))], at(9000)).await;
@@ -874,10 +875,19 @@ async fn what_is_counted_is_not_handled_before() {
     bench.all_die_for(AWAY).await;
     let boot = bench.start().await;
     let mut conn = bench.site.conn().await;
-    let claims = queue::claim(&mut conn, boot.replica, bench.now(), 10)
-        .await
-        .unwrap();
-    assert_eq!(claims.iter().map(|claim| claim.run).collect::<Vec<_>>(), [run]);
+    let claims = queue::claim(
+        &mut conn,
+        boot.replica,
+        bench.now(),
+        chrono::DateTime::default(),
+        10,
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        claims.iter().map(|claim| claim.claim.run).collect::<Vec<_>>(),
+        [run]
+    );
     assert_eq!(
         bench.find(boot.id).await.report.timers.count,
         1,
