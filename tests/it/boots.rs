@@ -333,7 +333,8 @@ async fn a_clean_stop_and_a_start_are_as_far_apart_as_nobody_was_there() {
     replicas::end(&mut *bench.site.conn().await, first.replica)
         .await
         .unwrap();
-    let age = "update replicas set stopped_at = clock_timestamp() - $1, last_seen_at = last_seen_at - $1";
+    let age =
+        "update replicas set stopped_at = clock_timestamp() - $1, last_seen_at = clock_timestamp() - 2 * $1";
     bench.age(age, AWAY).await;
     let boot = bench.start().await;
     assert_eq!((boot.company, boot.clean_stop), (Company::Alone, true));
@@ -1015,10 +1016,22 @@ async fn a_killed_process_says_after_its_start_how_long_it_was_away_and_what_exp
     let setup = Setup::new(database.url(), scratch.path());
     // Dies right after the commit that opens the gate, so nobody decides.
     let mut muster = setup.start(Some("after:gate-opened/ask"));
-    muster
-        .stores(&json!({"receiver": "r", "groupKey": "g", "alerts": [{
-            "status": "firing", "labels": {"alertname": "Broken"}, "startsAt": "2026-11-21T02:00:00Z"}]}))
-        .await;
+    for (name, end) in [
+        ("Ends", "0001-01-01T00:00:00Z"),
+        ("Ends", "2026-11-21T02:30:00Z"),
+        ("Broken", "0001-01-01T00:00:00Z"),
+    ] {
+        let status = if end.starts_with('0') {
+            "firing"
+        } else {
+            "resolved"
+        };
+        let alert = json!({"status": status, "labels": {"alertname": name}, "startsAt": "2026-11-21T02:00:00Z",
+                           "endsAt": end});
+        muster
+            .stores(&json!({"receiver": "r", "groupKey": name, "alerts": [alert]}))
+            .await;
+    }
     wait::until("it dies at the gate", MINUTE, async || {
         anyhow::ensure!(muster.ended().is_some(), "{}", setup.logged());
         Ok(())
@@ -1030,6 +1043,7 @@ async fn a_killed_process_says_after_its_start_how_long_it_was_away_and_what_exp
         "update replicas set lease_until = lease_until - interval '5 min', last_seen_at = last_seen_at - interval '5 min'",
         "update run_queue set due = due - interval '2 s'",
         "update approvals set decide_by = decide_by - interval '2 s'",
+        "update incidents set recover_due = now() - interval '2 s' where recover_due is not null",
     ] {
         sqlx::query(sql).execute(&mut *conn).await.unwrap();
     }
@@ -1057,6 +1071,8 @@ async fn a_killed_process_says_after_its_start_how_long_it_was_away_and_what_exp
             "{text}\n{}",
             setup.logged()
         );
+        let recovered = "select count(*) from events where kind = 'recovered'";
+        anyhow::ensure!(database.count(recovered).await == 1);
         Ok(text)
     })
     .await
@@ -1070,18 +1086,15 @@ async fn a_killed_process_says_after_its_start_how_long_it_was_away_and_what_exp
     ] {
         assert!(page.contains(words), "{words}: {page}");
     }
-    let timeline = events::list_after(&mut conn, IncidentId(1), 0, 100)
-        .await
-        .unwrap();
-    assert_eq!(first_broken_link(IncidentId(1), &timeline), None);
-    let place = |wanted: &dyn Fn(&Event) -> bool| {
-        timeline
-            .iter()
-            .position(|recorded| wanted(&recorded.event))
-            .unwrap()
-    };
-    let down = place(&|event| matches!(event, Event::Incident(IncidentFact::MusterWasDown { .. })));
-    let expired = place(&|event| matches!(event, Event::Run(_, RunFact::GateExpired { .. })));
-    assert!(down < expired, "the reason stands before what follows from it");
+    // What follows from the outage stands after it: of a run, and of a timer that belongs to none.
+    for (incident, follows) in [(1, "recovered"), (2, "gate_expired")] {
+        let incident = IncidentId(incident);
+        let timeline = events::list_after(&mut conn, incident, 0, 100).await.unwrap();
+        assert_eq!(first_broken_link(incident, &timeline), None);
+        let kinds: Vec<String> = timeline.iter().map(|recorded| recorded.event.kind()).collect();
+        let place = |kind: &str| kinds.iter().position(|found| found == kind);
+        assert!(place("muster_was_down").is_some(), "{kinds:?}");
+        assert!(place("muster_was_down") < place(follows), "{kinds:?}");
+    }
     assert_eq!(ledger.entries(), []);
 }
