@@ -748,7 +748,7 @@ async fn the_page_shows_where_things_stand_now() {
         .await;
     let page = bench.page(&path).await;
     assert!(
-        page.contains("Outcome unknown") && page.contains("1 waits for a person"),
+        page.contains("Outcome unknown") && page.contains("1 step needs you"),
         "{page}"
     );
     assert_eq!(
@@ -766,7 +766,7 @@ async fn the_page_shows_where_things_stand_now() {
         .await;
     let page = bench.page(&path).await;
     assert!(
-        page.contains("I looked") && page.contains("None of them waits for a person now"),
+        page.contains("I looked") && page.contains("Nothing now."),
         "{page}"
     );
     assert_eq!(
