@@ -177,7 +177,7 @@ fn kind(
         }
     };
     if list == List::Finally && word(kind).is_none() {
-        let message = format!("finally holds check, call and logs only, no {kind}: it ends by itself");
+        let message = format!("finally ends by itself, so it holds check, call and logs only, no {kind}");
         let hint = Some("put it at the end of steps".to_owned());
         fields.fault_at_key(kind, message, hint, findings);
         return None;
@@ -305,9 +305,7 @@ fn read_for_each(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<ForEa
             let message = format!("expected an expression that gives a list, found {}", other.noun());
             let hint = match other {
                 Content::List(_) => "a list that is written out goes in quotes: '[\"a\", \"b\"]'",
-                _ => {
-                    "write it like labels.hosts | split(\",\") or { in: labels.hosts | split(\",\"), max: 50 }"
-                }
+                _ => "write it like labels.hosts | split(\",\")",
             };
             findings.fault_with_hint(&field.path, message, hint.to_owned());
             None
@@ -317,51 +315,44 @@ fn read_for_each(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<ForEa
 
 fn read_on_failure(field: &Field<'_>, list: List, findings: &mut Findings<'_>) -> OnFailure {
     let is_finally = list == List::Finally;
-    let text = match &field.node.content {
+    let instead = || "write stop or continue".to_owned();
+    let (written, hint) = match &field.node.content {
+        Content::Text(text) => match text.as_str() {
+            "stop" => return OnFailure::Stop,
+            "continue" => return OnFailure::Continue,
+            "undo" if is_finally => {
+                let message = "nothing is taken back any more when finally runs";
+                findings.fault_with_hint(&field.path, message, instead());
+                return OnFailure::Stop;
+            }
+            "undo" => return OnFailure::Undo,
+            text => (format!("\"{text}\""), on_failure_hint(text)),
+        },
         Content::Map(_) if is_finally => {
             let message = "finally has no go to: its steps run one after the other, whatever becomes of each";
-            findings.fault_with_hint(&field.path, message, "write stop or continue".to_owned());
+            findings.fault_with_hint(&field.path, message, instead());
             return OnFailure::Stop;
         }
-        Content::Map(_) => {
-            return read_go_to(field, findings).map_or(OnFailure::Stop, OnFailure::GoTo);
-        }
-        _ => match field.text(findings) {
-            Some(text) => text,
-            None => return OnFailure::Stop,
-        },
+        Content::Map(_) => return read_go_to(field, findings).map_or(OnFailure::Stop, OnFailure::GoTo),
+        other => (other.noun().to_owned(), None),
     };
-    match text {
-        "stop" => return OnFailure::Stop,
-        "continue" => return OnFailure::Continue,
-        "undo" if is_finally => {
-            let message = "nothing is taken back any more when finally runs";
-            findings.fault_with_hint(&field.path, message, "write stop or continue".to_owned());
-        }
-        "undo" => return OnFailure::Undo,
-        _ => {
-            let words = ["stop", "continue", "undo"];
-            let words = if is_finally { &words[..2] } else { &words };
-            let or_further = if is_finally {
-                ""
-            } else {
-                ", { go_to: id of a later step }"
-            };
-            let hint = match nearest::nearest(text, words.iter().copied()) {
-                Some(word) => Some(format!("did you mean \"{word}\"?")),
-                None if ["goto", "go_to", "go to"]
-                    .iter()
-                    .any(|word| text.starts_with(word)) =>
-                {
-                    Some("write on_failure: { go_to: id }".to_owned())
-                }
-                None => None,
-            };
-            let message = format!("expected {}{or_further}, found \"{text}\"", words.join(", "));
-            findings.fault_with_hint(&field.path, message, hint);
-        }
-    }
+    let words = match list {
+        List::Steps => "stop, continue, undo or { go_to: id of a later step }",
+        List::Finally => "stop or continue",
+    };
+    findings.fault_with_hint(&field.path, format!("expected {words}, found {written}"), hint);
     OnFailure::Stop
+}
+
+fn on_failure_hint(text: &str) -> Option<String> {
+    if ["goto", "go_to", "go to"]
+        .iter()
+        .any(|word| text.starts_with(word))
+    {
+        return Some("write on_failure: { go_to: id }".to_owned());
+    }
+    let word = nearest::nearest(text, ["stop", "continue", "undo"])?;
+    Some(format!("did you mean \"{word}\"?"))
 }
 
 /// `{ go_to: id }`; whether there is such a step is seen later.

@@ -1,8 +1,10 @@
 //! Whole documents through the whole reader: what is refused, with which words, and at which line and column.
 
 mod bounds;
+mod flow;
 mod folder;
 mod head;
+mod items;
 mod round_trip;
 mod steps;
 mod targets;
