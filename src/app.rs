@@ -18,6 +18,7 @@ use crate::{
     domain::digest::Digest,
     execute::{
         engine::{Engine, EngineLimits},
+        standing::Standing,
         worker,
     },
     pipeline::Patience,
@@ -154,6 +155,7 @@ impl App {
             pools: pools.clone(),
             clock,
             wake,
+            standing: state.standing.clone(),
             shelf: shelf.clone(),
             patience,
             config,
@@ -219,6 +221,7 @@ struct Background {
     pools: Pools,
     clock: Clock,
     wake: Wake,
+    standing: Standing,
     shelf: Shelf,
     patience: Patience,
     config: Serve,
@@ -259,6 +262,10 @@ impl Background {
                 .run(self.pools.background.clone(), loops.clone()),
         );
         let librarian = tokio::spawn(self.librarian().run(loops.clone()));
+        // On the engine's connections: what keeps the timers busy must not keep a pause from being seen.
+        let standing = self.standing.clone();
+        let standing =
+            tokio::spawn(standing.run(self.pools.engine.clone(), self.clock.clone(), loops.clone()));
         let stopping = engine.stopping.clone();
         let worker = tokio::spawn(worker::run(engine));
         self.is_ready.send_replace(true);
@@ -268,7 +275,7 @@ impl Background {
             tracing::error!(%error, "the worker broke off");
         }
         loops.cancel();
-        let _ = tokio::join!(upkeep, wake, librarian);
+        let _ = tokio::join!(upkeep, wake, librarian, standing);
     }
 
     fn librarian(&self) -> Librarian {
@@ -302,15 +309,19 @@ impl Background {
             tracing::warn!("nobody can sign in yet: open {base}/setup and enter the one-time code {code}");
         }
         self.librarian().pass(None).await?;
+        // Before anything is begun: a pause outlives the process that took it.
+        self.standing.refresh(&mut conn).await?;
         let installation = operators::installation(&mut conn).await?;
         let lease = worker::register(&mut conn).await?;
         let limits = EngineLimits {
             runs_at_once: self.config.runs_at_once,
             drain: self.config.drain.as_duration(),
+            lock_wait: self.config.lock_wait,
         };
         Ok(Engine::new(
             self.pools.engine.clone(),
-            Outside::new(Bounds::default()),
+            Arc::new(Outside::new(Bounds::default())),
+            self.standing.clone(),
             self.clock.clone(),
             self.wake.clone(),
             self.shelf.targets.subscribe(),

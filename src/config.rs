@@ -131,8 +131,11 @@ pub struct Serve {
     #[arg(long, env = "MUSTER_KEEP_DELIVERIES", default_value = "14d")]
     pub keep_deliveries: Span,
     /// Runs worked on at once.
-    #[arg(long, env = "MUSTER_RUNS_AT_ONCE", default_value_t = 16)]
+    #[arg(long, env = "MUSTER_RUNS_AT_ONCE", default_value_t = 256)]
     pub runs_at_once: usize,
+    /// How long a run waits in line for a lock before it fails.
+    #[arg(long, env = "MUSTER_LOCK_WAIT", default_value = "1h")]
+    pub lock_wait: Span,
     /// How long a stopping server waits for attempts that are out.
     #[arg(long, env = "MUSTER_DRAIN", default_value = "20s")]
     pub drain: Span,

@@ -13,17 +13,20 @@ pub enum Side {
     After,
 }
 
-/// Counts commits; one per engine.
-#[derive(Debug, Default)]
+/// Counts commits; clones count together.
+#[derive(Clone, Debug, Default)]
 pub struct CrashPoints {
     #[cfg(debug_assertions)]
-    commits: std::sync::atomic::AtomicU64,
+    commits: std::sync::Arc<std::sync::atomic::AtomicU64>,
 }
 
 impl CrashPoints {
-    /// Kills the process when this is the commit that was asked for.
+    /// Whether this build holds any.
+    pub const ARE_BUILT_IN: bool = cfg!(debug_assertions);
+
+    /// Kills the process when this is the commit that was asked for; `names` say what is written in it.
     #[cfg(debug_assertions)]
-    pub fn pass(&self, side: Side, name: &str) {
+    pub fn pass(&self, side: Side, names: &[String]) {
         use std::sync::atomic::Ordering;
 
         let number = match side {
@@ -37,13 +40,14 @@ impl CrashPoints {
             Side::Before => "before",
             Side::After => "after",
         };
-        if wanted == format!("{side}:{number}") || wanted == format!("{side}:{name}") {
-            eprintln!("crash point {side}:{number} ({name})");
+        let is_wanted = |name: &String| wanted == format!("{side}:{name}");
+        if wanted == format!("{side}:{number}") || names.iter().any(is_wanted) {
+            eprintln!("crash point {side}:{number} ({})", names.join(", "));
             let _ = nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGKILL);
         }
     }
 
     /// Does nothing in a release build.
     #[cfg(not(debug_assertions))]
-    pub fn pass(&self, _side: Side, _name: &str) {}
+    pub fn pass(&self, _side: Side, _names: &[String]) {}
 }

@@ -230,6 +230,7 @@ function stop() {
 function connect() {
   stop();
   if (!address || state === "gone" || document.hidden) return;
+  address.searchParams.set("paused", $("paused")?.childElementCount ? "yes" : "no");
   const source = (stream = new EventSource(address));
   const on = (name, act) => source.addEventListener(name, (event) => {
     if (source !== stream) return;

@@ -37,6 +37,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::BoxFuture;
 use tokio::time::{Instant, timeout_at};
 
 pub use answer::RESULT_BYTES_MAX;
@@ -65,6 +66,28 @@ impl Default for Bounds {
         Self {
             connect: Span::from_secs(5),
         }
+    }
+}
+
+/// Whatever carries a request out: the real outside, a drill's twins, a fixture's canned answers.
+pub trait World: Send + Sync {
+    /// Carries one rendered request to its target and answers within the envelope's time.
+    fn perform<'a>(
+        &'a self,
+        target: &'a Target,
+        request: &'a Rendered,
+        envelope: &'a Envelope,
+    ) -> BoxFuture<'a, Result<Outcome, Failure>>;
+}
+
+impl World for Outside {
+    fn perform<'a>(
+        &'a self,
+        target: &'a Target,
+        request: &'a Rendered,
+        envelope: &'a Envelope,
+    ) -> BoxFuture<'a, Result<Outcome, Failure>> {
+        Box::pin(Outside::perform(self, target, request, envelope))
     }
 }
 

@@ -97,6 +97,10 @@ pub enum ApprovalState {
     Expired,
     /// What it was bound to changed, or its run ended.
     Void,
+    /// It was taken back before anything started under it.
+    Withdrawn,
+    /// It was sent back with a note.
+    Returned,
 }
 
 impl ApprovalState {
@@ -108,6 +112,8 @@ impl ApprovalState {
             Self::Rejected => "rejected",
             Self::Expired => "expired",
             Self::Void => "void",
+            Self::Withdrawn => "withdrawn",
+            Self::Returned => "returned",
         }
     }
 
@@ -119,6 +125,8 @@ impl ApprovalState {
             Self::Rejected,
             Self::Expired,
             Self::Void,
+            Self::Withdrawn,
+            Self::Returned,
         ]
         .into_iter()
         .find(|state| state.name() == name)

@@ -38,6 +38,8 @@ numbered! {
     ApprovalId,
     /// One person who can sign in.
     OperatorId,
+    /// One time in which nothing starts by itself on certain alerts.
+    FreezeId,
     /// One process start of Muster; never reused.
     ReplicaId,
 }

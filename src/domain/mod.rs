@@ -13,12 +13,17 @@ pub mod incident;
 
 pub mod template;
 
+pub mod difference;
 pub mod runbook;
 pub mod step;
 pub mod target;
 
 pub mod action;
 pub mod backoff;
+
+pub mod breaker;
+pub mod freeze;
+pub mod pause;
 
 pub mod operator;
 
@@ -31,5 +36,6 @@ pub mod run;
 pub mod state;
 
 pub mod attempt;
+pub mod context;
 pub mod judge;
 pub mod plan;

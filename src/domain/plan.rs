@@ -89,6 +89,20 @@ impl Plan {
         }
     }
 
+    /// Leaves only what goes on while nothing new may begin: clocks of people run on.
+    pub fn hold(&mut self) {
+        self.moves.retain(|one| {
+            matches!(
+                one,
+                Move::ExpireGate { .. }
+                    | Move::ManualOverdue { .. }
+                    | Move::Interrupted { .. }
+                    | Move::Settle { .. }
+                    | Move::Finish { .. }
+            )
+        });
+    }
+
     fn at(&mut self, due: DateTime<Utc>) {
         self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
     }
@@ -184,8 +198,7 @@ impl Planner<'_> {
             return self.over(RunResult::Succeeded, String::new(), false);
         }
         if self.run.paused.is_some() {
-            plan.moves
-                .retain(|one| matches!(one, Move::ExpireGate { .. } | Move::ManualOverdue { .. }));
+            plan.hold();
             return plan;
         }
         if plan.moves.is_empty() && plan.due.is_none() && !waits_for_somebody {

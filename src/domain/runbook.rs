@@ -1,6 +1,6 @@
 //! A runbook: when it applies, how it starts, and its steps in order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -137,6 +137,27 @@ impl Runbook {
         self.steps[start..]
             .iter()
             .take_while(|step| !matches!(step.kind, StepKind::Gate(_)))
+    }
+
+    /// The steps that are surely behind when this one begins: everything above it, or what it needs and what that needs.
+    pub fn before(&self, id: &StepId) -> BTreeSet<StepId> {
+        let mut before = BTreeSet::new();
+        let mut open = vec![id.clone()];
+        while let Some(id) = open.pop() {
+            let Some(at) = self.steps.iter().position(|step| step.id == id) else {
+                continue;
+            };
+            let direct = match &self.steps[at].needs {
+                Some(needs) => needs.clone(),
+                None => self.steps[..at].iter().map(|step| step.id.clone()).collect(),
+            };
+            for need in direct {
+                if before.insert(need.clone()) {
+                    open.push(need);
+                }
+            }
+        }
+        before
     }
 
     /// Which line of the trigger holds for these labels, and why each line does or does not.

@@ -238,6 +238,17 @@ pub enum Effect {
     Once,
 }
 
+impl Effect {
+    /// Its name in files and in the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Safe => "safe",
+            Self::Idempotent => "idempotent",
+            Self::Once => "once",
+        }
+    }
+}
+
 /// A read-only probe that tells whether an effect is there.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Probe {

@@ -1,342 +1,655 @@
 //! One claimed run, driven until it has to wait, is over, or its claim is.
+//!
+//! The worker keeps the run's state in memory. In each turn it takes in what came back, asks the planner what is next,
+//! and writes the outcomes together with the attempts that follow from them; only then are these sent. A write that a
+//! person's act has overtaken is dropped, except for outcomes: the run is read anew and planned anew.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::PgConnection;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
-use super::{attempt, engine::Engine, gate, view::View};
+use super::{
+    aim::aim,
+    attempt::{Back, Question, Sending, jitter},
+    closing,
+    draft::Draft,
+    engine::Engine,
+    gate::{self, Ruling},
+    locks, requests,
+    standing::AdmitError,
+    view::View,
+};
 use crate::{
+    actions,
     domain::{
-        attempt::AttemptEnd,
-        event::{IncidentFact, NewEvent},
-        id::StepId,
-        incident::IncidentMove,
-        plan::{self, INTERRUPTIONS_MAX, Move},
+        action::FailureClass,
+        attempt::{self, conclude, idempotency_key, unusable},
+        id::{ApprovalId, StepId},
+        judge::Told,
+        plan::{self, Move, Plan},
         run::{RunFact, RunResult},
         span::Span,
-        state::StepState,
-        step::{Effect, Phase, StepKind},
+        state::{StepState, Try},
+        step::{Act, Effect, Step, StepKind},
+        template::TemplateError,
     },
     store::{
         StoreError, approvals,
-        attempts::{self, Conclusion},
-        events, incidents, locks,
-        queue::{self, Claim},
-        runs,
+        attempts::NewAttempt,
+        queue,
+        turns::{Then, Verdict},
     },
 };
 
-/// How often a run that waits for a lock looks again.
-const LOCK_POLL: Span = Span::from_secs(2);
 /// A run that waits for a person without a deadline is looked at this often, in case a wake-up was lost.
 const PERSON_POLL: Span = Span::from_secs(3600);
+/// While automation is paused as a whole, its runs look this often.
+const PAUSED_POLL: Span = Span::from_secs(30);
+/// How often a worker that waits for an answer looks whether a person has acted.
+const ACTS_POLL: Duration = Duration::from_secs(1);
+/// The pause before a failed write is looked into, while the lease lasts.
+const WRITE_AGAIN: Duration = Duration::from_millis(200);
+
+/// Whether the worker is through with a run for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flow {
+    /// It was let go or is over.
+    Through,
+    /// There may be more to do at once.
+    Again,
+    /// Something is on its way.
+    Listen,
+}
+
+pub(super) struct Driver {
+    pub engine: Arc<Engine>,
+    pub view: View,
+    /// Steps that something is on its way for.
+    busy: BTreeSet<StepId>,
+    out: JoinSet<Back>,
+    /// What came back and is not written yet.
+    landed: Vec<Back>,
+    /// Effects that their probe has just said are not there.
+    absent: BTreeSet<StepId>,
+    /// Cuts off what changes nothing once nobody wants it.
+    cut: CancellationToken,
+}
+
+/// A move that takes a transaction of its own.
+enum Special {
+    OpenGate(StepId),
+    CloseGate { approval: ApprovalId, fact: RunFact },
+    Finish(RunResult, String),
+}
 
 /// Drives the run of a claim. Returns when the run waits, is over, or the process stops.
-pub(super) async fn drive(engine: &Engine, claim: Claim) -> Result<(), StoreError> {
-    let mut view = View::load(engine, claim).await?;
-    if !take_locks(engine, claim, &view).await? {
+pub(super) async fn drive(engine: Arc<Engine>, view: View) -> Result<(), StoreError> {
+    let mut driver = Driver {
+        engine,
+        view,
+        busy: BTreeSet::new(),
+        out: JoinSet::new(),
+        landed: Vec::new(),
+        absent: BTreeSet::new(),
+        cut: CancellationToken::new(),
+    };
+    if locks::take(&mut driver).await? == Flow::Through {
         return Ok(());
     }
     loop {
-        let now = engine.clock.now();
-        let plan = plan::next(&view.version.runbook, &view.state, &Default::default(), now);
-        let next = plan.moves.into_iter().next();
-        tracing::debug!(?next, "planned");
-        if !engine.may_begin(claim) {
-            let mut tx = engine.begin(claim).await?;
-            queue::release(&mut tx, claim, now).await?;
-            return engine.commit(tx, "hand-back").await;
+        match driver.turn().await? {
+            Flow::Through => return Ok(()),
+            Flow::Again => {}
+            Flow::Listen => driver.listen().await?,
         }
-        match next {
-            Some(Move::Act { step, next, gate }) => {
-                attempt::make(engine, claim, &view, &step, next.attempt, next.permit, gate).await?;
+    }
+}
+
+impl Driver {
+    /// Takes in what came back, plans, and writes.
+    async fn turn(&mut self) -> Result<Flow, StoreError> {
+        let now = self.engine.clock.now();
+        let mut draft = Draft::default();
+        self.take_in(&mut draft, now)?;
+        let may_begin = self.engine.may_begin(self.view.claim);
+        let mut special = None;
+        let plan = loop {
+            let plan = match may_begin {
+                true => self.plan(now),
+                false => Plan::default(),
+            };
+            let mut has_moved = false;
+            for one in &plan.moves {
+                match self.make(one, &mut draft, now).await? {
+                    Made::Moved => has_moved = true,
+                    Made::Special(found) => special = special.or(Some(found)),
+                }
             }
-            Some(Move::Interrupted { step, made, effect }) => {
-                interrupted(engine, claim, &view, &step, made.attempt, effect).await?;
+            if !has_moved {
+                break plan;
             }
-            Some(Move::Settle { step, made }) => {
-                attempt::settle(engine, claim, &view, &step, made.attempt).await?
+        };
+        if let Some(special) = special {
+            return match draft.is_empty() {
+                true => self.special(special, now).await,
+                false => self.write(draft, Then::Hold).await,
+            };
+        }
+        if !self.out.is_empty() || !draft.sends.is_empty() {
+            return match draft.is_empty() {
+                true => Ok(Flow::Listen),
+                false => self.write(draft, Then::Hold).await,
+            };
+        }
+        let until = match (may_begin, self.is_held()) {
+            (false, _) => now,
+            (true, true) => now + PAUSED_POLL.as_delta(),
+            (true, false) => plan.due.unwrap_or(now + PERSON_POLL.as_delta()),
+        };
+        let then = match draft.finish.take() {
+            Some(result) => Then::Finish(result),
+            None => Then::LetGo(until),
+        };
+        self.write(draft, then).await
+    }
+
+    fn plan(&self, now: DateTime<Utc>) -> Plan {
+        let mut plan = plan::next(&self.view.version.runbook, &self.view.state, &self.busy, now);
+        if self.is_held() {
+            plan.hold();
+        }
+        plan
+    }
+
+    /// Whether all automation is paused.
+    fn is_held(&self) -> bool {
+        self.engine.standing.pause().is_some()
+    }
+
+    /// Drafts what came back. After a reload, what is recorded already is passed over.
+    fn take_in(&mut self, draft: &mut Draft, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let landed = std::mem::take(&mut self.landed);
+        for back in &landed {
+            let (step, conclusion) = match back {
+                Back::Answered {
+                    step,
+                    made,
+                    judgement,
+                } => {
+                    self.busy.remove(step);
+                    if !matches!(self.view.state.step(step), StepState::Started { made: now, .. } if now == made)
+                    {
+                        continue;
+                    }
+                    let retry = self.view.find(step)?.step.retry;
+                    (
+                        step,
+                        conclude(step, *made, &retry, judgement.clone(), now, jitter()),
+                    )
+                }
+                Back::Settled { step, made, told } => {
+                    self.busy.remove(step);
+                    if !matches!(self.view.state.step(step), StepState::Unknown { made: now, probed: false, .. } if now == made)
+                    {
+                        continue;
+                    }
+                    (step, attempt::settled(step, *made, told.clone()))
+                }
+                Back::Asked { step, told } => {
+                    self.busy.remove(step);
+                    let is_next = matches!(
+                        self.view.state.step(step),
+                        StepState::Ready { .. } | StepState::RetryAt { .. }
+                    );
+                    match told {
+                        Told::Done { summary } if is_next => {
+                            let fact = RunFact::StepSatisfied {
+                                step: step.clone(),
+                                summary: summary.clone(),
+                            };
+                            draft.fact(&mut self.view, fact, now)?;
+                        }
+                        _ => _ = self.absent.insert(step.clone()),
+                    }
+                    continue;
+                }
+                Back::Cut { step } => {
+                    self.busy.remove(step);
+                    continue;
+                }
+            };
+            draft.conclude(&mut self.view, step, conclusion, now)?;
+        }
+        draft.landed = landed;
+        Ok(())
+    }
+
+    /// Drafts one move, or sets something on its way.
+    async fn make(&mut self, one: &Move, draft: &mut Draft, now: DateTime<Utc>) -> Result<Made, StoreError> {
+        let fact = match one {
+            Move::Act { step, next, gate } => {
+                return self.act(step, *next, gate.clone(), draft, now).await;
             }
-            Some(Move::OpenGate { step }) => gate::open(engine, claim, &view, &step).await?,
-            Some(Move::ExpireGate {
+            Move::Interrupted { step, made, effect } => {
+                let cut_off = self
+                    .view
+                    .state
+                    .interruptions
+                    .get(step)
+                    .copied()
+                    .unwrap_or_default();
+                let conclusion = attempt::interrupted(step, *made, *effect, cut_off);
+                draft.conclude(&mut self.view, step, conclusion, now)?;
+                return Ok(Made::Moved);
+            }
+            Move::Settle { step, made } => {
+                self.settle(step, *made)?;
+                return Ok(Made::Moved);
+            }
+            Move::OpenGate { step } => return Ok(Made::Special(Special::OpenGate(step.clone()))),
+            Move::ExpireGate {
                 step,
                 approval,
                 unused,
-            }) => {
-                gate::expire(engine, claim, &view, &step, approval, unused).await?;
+            } => {
+                return Ok(Made::Special(Special::CloseGate {
+                    approval: *approval,
+                    fact: RunFact::GateExpired {
+                        step: step.clone(),
+                        approval: *approval,
+                        unused: *unused,
+                    },
+                }));
             }
-            Some(Move::AskManual { step }) => ask_manual(engine, claim, &view, &step).await?,
-            Some(Move::BeginWait { step }) => begin_wait(engine, claim, &view, &step, now).await?,
-            Some(Move::EndWait { step }) => {
-                record(engine, claim, &view, RunFact::WaitOver { step }, "wait-over").await?;
-            }
-            None | Some(_) if !matches!(next, Some(Move::Finish { .. })) => {
-                let until = plan.due.unwrap_or(now + PERSON_POLL.as_delta());
-                if let_go(engine, claim, &view, until).await? {
-                    return Ok(());
+            Move::Finish { result, reason } if closing::is_plain(&self.view, *result) => {
+                draft.finish = Some(*result);
+                RunFact::RunFinished {
+                    result: *result,
+                    reason: reason.clone(),
                 }
             }
-            None | Some(_) => {
-                let Some(Move::Finish { result, reason }) = next else {
-                    continue;
-                };
-                if finish(engine, claim, &view, result, reason).await? {
-                    return Ok(());
-                }
+            Move::Finish { result, reason } => {
+                return Ok(Made::Special(Special::Finish(*result, reason.clone())));
             }
-        }
-        view = View::load(engine, claim).await?;
-    }
-}
-
-/// Writes one fact of the run, unless a person was faster; the caller plans anew either way.
-pub(super) async fn record(
-    engine: &Engine,
-    claim: Claim,
-    view: &View,
-    fact: RunFact,
-    name: &str,
-) -> Result<(), StoreError> {
-    let Some(mut tx) = engine.begin_unless_moved(claim, view.seen).await? else {
-        return Ok(());
-    };
-    append(&mut tx, claim, fact, engine.clock.now()).await?;
-    engine.commit(tx, name).await
-}
-
-/// Appends one fact of the run in a write of its claim.
-pub(super) async fn append(
-    conn: &mut PgConnection,
-    claim: Claim,
-    fact: RunFact,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    events::append(
-        conn,
-        claim.incident,
-        &[NewEvent::of_run(claim.run, fact, now)],
-        now,
-    )
-    .await?;
-    Ok(())
-}
-
-/// Takes the run's locks. `false`: another run holds one, and this one has been let go until later.
-async fn take_locks(engine: &Engine, claim: Claim, view: &View) -> Result<bool, StoreError> {
-    if view.version.runbook.locks.is_empty() || view.state.finished.is_some() {
-        return Ok(true);
-    }
-    let context = view.context(claim);
-    let mut names = Vec::new();
-    for lock in &view.version.runbook.locks {
-        match lock.render(&context) {
-            Ok(name) => names.push(name),
-            Err(error) => {
-                let reason = format!("the lock {} has no name: {error}", lock.source());
-                finish(engine, claim, view, RunResult::Failed, reason).await?;
-                return Ok(false);
-            }
-        }
-    }
-    names.sort_unstable();
-    names.dedup();
-    let now = engine.clock.now();
-    let mut tx = engine.begin(claim).await?;
-    let Some(holder) = locks::take_all(&mut tx, claim.run, &names, now).await? else {
-        engine.commit(tx, "locks").await?;
-        return Ok(true);
-    };
-    tx.rollback().await?;
-    if let Some(reason) = &view.state.stop_requested {
-        finish(engine, claim, view, RunResult::Stopped, reason.clone()).await?;
-        return Ok(false);
-    }
-    let awaited = RunFact::LockAwaited {
-        lock: holder.lock,
-        holder: format!("run {} of INC-{}", holder.run, holder.incident),
-    };
-    let mut tx = engine.begin(claim).await?;
-    if view.last_fact.as_ref() != Some(&awaited) {
-        append(&mut tx, claim, awaited, now).await?;
-    }
-    queue::release(&mut tx, claim, now + LOCK_POLL.as_delta()).await?;
-    engine.commit(tx, "lock-awaited").await?;
-    Ok(false)
-}
-
-/// Lets the run go until `until`; `false` when a person acted meanwhile, so there is something to do.
-async fn let_go(
-    engine: &Engine,
-    claim: Claim,
-    view: &View,
-    until: DateTime<Utc>,
-) -> Result<bool, StoreError> {
-    let Some(mut tx) = engine.begin_unless_moved(claim, view.seen).await? else {
-        return Ok(false);
-    };
-    queue::release(&mut tx, claim, until).await?;
-    engine.commit(tx, "let-go").await?;
-    Ok(true)
-}
-
-/// An attempt began and nothing says how it ended: its worker is gone. An effect that may not be repeated, or a step
-/// that has cut its worker off too often, is left to its probe and then to a person.
-async fn interrupted(
-    engine: &Engine,
-    claim: Claim,
-    view: &View,
-    step: &StepId,
-    attempt: u32,
-    effect: Effect,
-) -> Result<(), StoreError> {
-    let now = engine.clock.now();
-    let cut_off = view.state.interruptions.get(step).copied().unwrap_or_default();
-    let (fact, end) = match effect == Effect::Once || cut_off >= INTERRUPTIONS_MAX {
-        true => {
-            let reason = "Muster stopped after the attempt began and before its answer was stored".to_owned();
-            (
-                RunFact::OutcomeUnknown {
-                    step: step.clone(),
-                    attempt,
-                    reason,
-                },
-                AttemptEnd::Unknown,
-            )
-        }
-        false => (
-            RunFact::StepInterrupted {
+            Move::ListItems { step } => self.list_items(step)?,
+            Move::Refuse { step, next, reason } => unusable(step.clone(), *next, reason.clone()),
+            Move::PassOver { step, reason } => RunFact::StepSkipped {
                 step: step.clone(),
-                attempt,
+                reason: reason.clone(),
             },
-            AttemptEnd::Interrupted,
-        ),
-    };
-    let Some(mut tx) = engine.begin_unless_moved(claim, view.seen).await? else {
-        return Ok(());
-    };
-    let conclusion = Conclusion {
-        end,
-        result: None,
-        summary: "cut off by a stop of Muster",
-    };
-    attempts::finish(&mut tx, claim.run, step, attempt, conclusion, now).await?;
-    append(&mut tx, claim, fact, now).await?;
-    engine.commit(tx, "interrupted").await
-}
-
-async fn ask_manual(engine: &Engine, claim: Claim, view: &View, id: &StepId) -> Result<(), StoreError> {
-    let step = view.step(id)?;
-    let StepKind::Manual { instruction, .. } = &step.kind else {
-        return Err(StoreError::corrupt("events", "step", "not a manual step"));
-    };
-    let context = view.context(claim);
-    if !attempt::applies(engine, claim, view, step, 1, &context).await? {
-        return Ok(());
+            Move::AskManual { step } => self.ask_manual(step, now)?,
+            Move::ManualOverdue { step } => RunFact::ManualOverdue { step: step.clone() },
+            Move::BeginWait { step } => self.begin_wait(step, now)?,
+            Move::EndWait { step } => RunFact::WaitOver { step: step.clone() },
+            Move::End { result, reason, undo } => RunFact::RunEnding {
+                result: *result,
+                reason: reason.clone(),
+                undo: *undo,
+            },
+        };
+        draft.fact(&mut self.view, fact, now)?;
+        Ok(Made::Moved)
     }
-    let step = id.clone();
-    let fact = match instruction.render(&context) {
-        Ok(instruction) => RunFact::ManualAsked {
-            step,
-            instruction,
-            due: None,
-        },
-        Err(error) => attempt::unusable(step, 1, error.to_string()),
-    };
-    record(engine, claim, view, fact, "manual-asked").await
-}
 
-async fn begin_wait(
-    engine: &Engine,
-    claim: Claim,
-    view: &View,
-    id: &StepId,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    let step = view.step(id)?;
-    let StepKind::Wait { length } = &step.kind else {
-        return Err(StoreError::corrupt("events", "step", "not a wait step"));
-    };
-    if !attempt::applies(engine, claim, view, step, 1, &view.context(claim)).await? {
-        return Ok(());
+    /// The fact that a step does not apply, or that nobody can say whether it does.
+    fn not_applying(&self, id: &StepId, step: &Step, next: Try) -> Option<RunFact> {
+        let when = step.when.as_ref()?;
+        match when.holds(&self.view.context(id)) {
+            Ok(true) => None,
+            Ok(false) => Some(RunFact::StepSkipped {
+                step: id.clone(),
+                reason: format!("{} does not hold", when.source()),
+            }),
+            Err(error) => Some(unusable(id.clone(), next, format!("when: {error}"))),
+        }
     }
-    let until = now + length.as_delta();
-    record(
-        engine,
-        claim,
-        view,
-        RunFact::WaitBegan {
+
+    /// Makes one attempt of an acting step, up to what is sent once the turn is written.
+    async fn act(
+        &mut self,
+        id: &StepId,
+        next: Try,
+        gate: Option<(StepId, ApprovalId)>,
+        draft: &mut Draft,
+        now: DateTime<Utc>,
+    ) -> Result<Made, StoreError> {
+        let version = self.view.version.clone();
+        let found = version.runbook.find(id);
+        let Some((step, act)) = found.and_then(|found| Some((found.step, found.act?))) else {
+            return Err(StoreError::corrupt("events", "step", id));
+        };
+        let is_plain = id.undone().is_none() && id.index().is_none();
+        if is_plain && let Some(fact) = self.not_applying(id, step, next) {
+            draft.fact(&mut self.view, fact, now)?;
+            return Ok(Made::Moved);
+        }
+        let context = self.view.context(id);
+        let targets = Arc::clone(&self.engine.targets.borrow());
+        let aimed = match aim(&targets, &act.request, &context) {
+            Ok(aimed) => aimed,
+            Err(problem) => {
+                draft.fact(&mut self.view, unusable(id.clone(), next, problem), now)?;
+                return Ok(Made::Moved);
+            }
+        };
+        if act.effect != Effect::Safe {
+            if let Some(probe) = &act.verify
+                && !self.absent.contains(id)
+            {
+                let question = Question {
+                    claim: self.view.claim,
+                    step: id.clone(),
+                    probe: probe.clone(),
+                    context,
+                };
+                self.set_out(id, question.before(self.engine.clone()));
+                return Ok(Made::Moved);
+            }
+            if let Some((gate, approval)) = gate {
+                let kept = self.approval(approval).await?;
+                let use_by = match self.view.state.step(&gate) {
+                    StepState::Approved { use_by, .. } => *use_by,
+                    _ => now,
+                };
+                let fact = match gate::rule(&targets, &self.view, &gate, &kept, use_by, (id, &aimed), now) {
+                    Ruling::Allowed => None,
+                    Ruling::Lapsed => Some(RunFact::GateExpired {
+                        step: gate,
+                        approval,
+                        unused: true,
+                    }),
+                    Ruling::Changed(why) => Some(RunFact::GateVoided {
+                        step: gate,
+                        approval,
+                        why,
+                    }),
+                };
+                if let Some(fact) = fact {
+                    return Ok(Made::Special(Special::CloseGate { approval, fact }));
+                }
+            }
+        }
+        // What only reads is always asked: its answer is evidence, and closes the circuit when the target is back.
+        if act.effect != Effect::Safe
+            && let Some(reason) = self.held_by_circuit(&aimed.target.name, now).await?
+        {
+            let class = FailureClass::NotSent;
+            let fact = attempt::failed(id.clone(), next, &step.retry, class, reason, true, now, jitter());
+            draft.fact(&mut self.view, fact, now)?;
+            return Ok(Made::Moved);
+        }
+        self.absent.remove(id);
+        let sending = self.sending(id, step, act, next, aimed, now);
+        draft.begin(&mut self.view, sending, now)?;
+        self.busy.insert(id.clone());
+        Ok(Made::Moved)
+    }
+
+    fn sending(
+        &self,
+        id: &StepId,
+        step: &Step,
+        act: &Act,
+        made: Try,
+        aimed: super::aim::Aimed,
+        now: DateTime<Utc>,
+    ) -> Sending {
+        let claim = self.view.claim;
+        let began = self.view.state.first_started.get(id).copied().unwrap_or(now);
+        Sending {
+            claim,
             step: id.clone(),
-            until,
-        },
-        "wait-began",
-    )
-    .await
-}
-
-/// Ends the run: its last fact, its locks, whatever it still asked. A run whose last phase proved that the service is
-/// back marks the incident as mitigated. `false` when a person acted meanwhile.
-async fn finish(
-    engine: &Engine,
-    claim: Claim,
-    view: &View,
-    result: RunResult,
-    reason: String,
-) -> Result<bool, StoreError> {
-    let now = engine.clock.now();
-    let Some(mut tx) = engine.begin_unless_moved(claim, view.seen).await? else {
-        return Ok(false);
-    };
-    append(&mut tx, claim, RunFact::RunFinished { result, reason }, now).await?;
-    runs::finish(&mut tx, claim.run, result, now).await?;
-    approvals::void_all(&mut tx, claim.run, now).await?;
-    locks::free(&mut tx, claim.run).await?;
-    queue::delete(&mut tx, claim).await?;
-    if result == RunResult::Succeeded && has_verified(view) {
-        mitigate(&mut tx, claim, view, now).await?;
+            act: act.clone(),
+            key: idempotency_key(
+                self.engine.installation,
+                claim.run,
+                id,
+                &aimed.request.target,
+                made.generation,
+            ),
+            aimed,
+            made,
+            timeout: step.timeout,
+            context: self.view.context(id),
+            give_up: act.until.map(|until| began + until.within.as_delta()),
+            cut: self.cut.clone(),
+        }
     }
-    engine.commit(tx, "finish").await?;
-    Ok(true)
-}
 
-fn has_verified(view: &View) -> bool {
-    let mut proofs = view
-        .version
-        .runbook
-        .steps
-        .iter()
-        .filter(|step| step.phase == Some(Phase::Verify))
-        .peekable();
-    proofs.peek().is_some()
-        && proofs.all(|step| {
-            matches!(
-                view.state.step(&step.id),
-                StepState::Succeeded | StepState::Satisfied
-            )
+    /// Why nothing may be sent to a target now. While one try is let through, the others are refused.
+    async fn held_by_circuit(&self, target: &str, now: DateTime<Utc>) -> Result<Option<String>, StoreError> {
+        match self.engine.standing.admit(&self.engine.pool, target, now).await {
+            Ok(()) => Ok(None),
+            Err(AdmitError::Held(held)) => Ok(Some(held.to_string())),
+            Err(AdmitError::Store(error)) => Err(error),
+        }
+    }
+
+    /// An approval, read once: what it is bound to never changes.
+    async fn approval(&mut self, id: ApprovalId) -> Result<Arc<approvals::Approval>, StoreError> {
+        if let Some(kept) = self.view.approvals.get(&id) {
+            return Ok(kept.clone());
+        }
+        let mut conn = self.engine.pool.acquire().await?;
+        let found = approvals::find(&mut conn, id)
+            .await?
+            .map(Arc::new)
+            .ok_or_else(|| StoreError::corrupt("approvals", "id", id))?;
+        self.view.approvals.insert(id, found.clone());
+        Ok(found)
+    }
+
+    fn settle(&mut self, id: &StepId, made: Try) -> Result<(), StoreError> {
+        let version = self.view.version.clone();
+        let act = version.runbook.find(id).and_then(|found| found.act);
+        let Some(probe) = act.and_then(|act| act.verify.as_ref()) else {
+            return Err(StoreError::corrupt("events", "step", "no verify probe"));
+        };
+        let question = Question {
+            claim: self.view.claim,
+            step: id.clone(),
+            probe: probe.clone(),
+            context: self.view.context(id),
+        };
+        self.set_out(id, question.settle(self.engine.clone(), made));
+        Ok(())
+    }
+
+    fn set_out(&mut self, id: &StepId, coming: impl Future<Output = Back> + Send + 'static) {
+        self.busy.insert(id.clone());
+        self.out.spawn(coming.in_current_span());
+    }
+
+    fn list_items(&self, id: &StepId) -> Result<RunFact, StoreError> {
+        let step = self.view.find(id)?.step;
+        if let Some(fact) = self.not_applying(id, step, Try::FIRST) {
+            return Ok(fact);
+        }
+        let context = self.view.context(id);
+        let listed = step.for_each.as_ref().map_or(Ok(Vec::new()), |each| {
+            let list = each
+                .items
+                .evaluate(&context)
+                .map_err(|error: TemplateError| format!("for_each: {error}"))?;
+            plan::items(list, each.max)
+        });
+        Ok(match listed {
+            Ok(items) => RunFact::ItemsListed {
+                step: id.clone(),
+                items,
+            },
+            Err(problem) => unusable(id.clone(), Try::FIRST, problem),
         })
+    }
+
+    fn ask_manual(&self, id: &StepId, now: DateTime<Utc>) -> Result<RunFact, StoreError> {
+        let step = self.view.find(id)?.step;
+        let StepKind::Manual { instruction, within } = &step.kind else {
+            return Err(StoreError::corrupt("events", "step", "not a manual step"));
+        };
+        if let Some(fact) = self.not_applying(id, step, Try::FIRST) {
+            return Ok(fact);
+        }
+        Ok(match instruction.render(&self.view.context(id)) {
+            Ok(instruction) => RunFact::ManualAsked {
+                step: id.clone(),
+                instruction,
+                due: within.map(|within| now + within.as_delta()),
+            },
+            Err(error) => unusable(id.clone(), Try::FIRST, error.to_string()),
+        })
+    }
+
+    fn begin_wait(&self, id: &StepId, now: DateTime<Utc>) -> Result<RunFact, StoreError> {
+        let step = self.view.find(id)?.step;
+        let StepKind::Wait { length } = &step.kind else {
+            return Err(StoreError::corrupt("events", "step", "not a wait step"));
+        };
+        Ok(self
+            .not_applying(id, step, Try::FIRST)
+            .unwrap_or_else(|| RunFact::WaitBegan {
+                step: id.clone(),
+                until: now + length.as_delta(),
+            }))
+    }
+
+    async fn special(&mut self, special: Special, now: DateTime<Utc>) -> Result<Flow, StoreError> {
+        match special {
+            Special::OpenGate(step) => requests::open(self, &step, now).await,
+            Special::CloseGate { approval, fact } => requests::close(self, approval, fact, now).await,
+            Special::Finish(result, reason) => closing::finish(self, result, reason, now).await,
+        }
+    }
+
+    /// Writes a turn; what it begins is sent once it is committed.
+    pub(super) async fn write(&mut self, mut draft: Draft, then: Then) -> Result<Flow, StoreError> {
+        let sends = std::mem::take(&mut draft.sends);
+        let landed = std::mem::take(&mut draft.landed);
+        let turn = draft.turn(&self.view, then);
+        match self.engine.writer.write(turn).await {
+            Ok(Verdict::Written) => {
+                for sending in sends {
+                    self.out
+                        .spawn(sending.send(self.engine.clone()).in_current_span());
+                }
+                Ok(match then {
+                    Then::Hold => Flow::Again,
+                    Then::LetGo(_) | Then::Finish(_) => Flow::Through,
+                })
+            }
+            Ok(Verdict::Fenced) => Err(StoreError::Fenced(self.view.claim.run)),
+            Ok(Verdict::Moved) => {
+                self.take_back(sends, landed);
+                self.reload().await?;
+                Ok(Flow::Again)
+            }
+            Err(error) if error.is_unavailable() || error.is_conflict() => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a write failed; looking what is stored"
+                );
+                self.take_back(sends, landed);
+                self.look_again(error).await?;
+                Ok(Flow::Again)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Nothing of the turn is in the world; what came back still has to be written.
+    fn take_back(&mut self, sends: Vec<Sending>, landed: Vec<Back>) {
+        for sending in sends {
+            self.busy.remove(&sending.step);
+        }
+        self.landed = landed;
+    }
+
+    /// Reads the run until the database answers or the lease is nearly over: an outcome that is known here must not
+    /// become unknown because a write failed once.
+    async fn look_again(&mut self, error: StoreError) -> Result<(), StoreError> {
+        loop {
+            tokio::time::sleep(WRITE_AGAIN).await;
+            if !self.engine.holds(self.view.claim) {
+                return Err(error);
+            }
+            match self.reload().await {
+                Err(again) if again.is_unavailable() => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// Reads the run anew: a person acted.
+    pub(super) async fn reload(&mut self) -> Result<(), StoreError> {
+        self.view.reload(&self.engine).await?;
+        if self.view.state.stop_requested.is_some() {
+            self.cut.cancel();
+        }
+        Ok(())
+    }
+
+    /// Waits for something to come back, and looks now and then whether a person has acted.
+    async fn listen(&mut self) -> Result<(), StoreError> {
+        loop {
+            tokio::select! {
+                back = self.out.join_next() => {
+                    let Some(back) = back else { return Ok(()) };
+                    self.landed.push(arrived(back)?);
+                    while let Some(back) = self.out.try_join_next() {
+                        self.landed.push(arrived(back)?);
+                    }
+                    return Ok(());
+                }
+                () = tokio::time::sleep(ACTS_POLL) => {
+                    let mut conn = match self.engine.pool.acquire().await {
+                        Ok(conn) => conn,
+                        // Whoever acted is found by the next write.
+                        Err(_) => continue,
+                    };
+                    match queue::acts(&mut conn, self.view.claim).await {
+                        Ok(acts) if acts != self.view.acts => {
+                            drop(conn);
+                            return self.reload().await;
+                        }
+                        Err(StoreError::Fenced(run)) => return Err(StoreError::Fenced(run)),
+                        Ok(_) | Err(_) => {}
+                    }
+                }
+            }
+        }
+    }
 }
 
-async fn mitigate(
-    conn: &mut PgConnection,
-    claim: Claim,
-    view: &View,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    let Some(incident) = incidents::lock(conn, claim.incident).await? else {
-        return Ok(());
-    };
-    let Some(state) = incident.state.after(IncidentMove::Mitigate) else {
-        return Ok(());
-    };
-    incidents::set_state(conn, claim.incident, state, None, now).await?;
-    let reason = format!(
-        "{} v{} verified it",
-        view.version.runbook.slug, view.version.number
-    );
-    let fact = IncidentFact::Mitigated { reason };
-    events::append(conn, claim.incident, &[NewEvent::automatic(fact, now)], now).await?;
-    Ok(())
+/// What became of one move.
+enum Made {
+    /// It is drafted, or something is on its way: plan again.
+    Moved,
+    /// It takes a transaction of its own.
+    Special(Special),
+}
+
+/// A task that broke off leaves its attempt open; recovery says what that means.
+fn arrived(back: Result<Back, tokio::task::JoinError>) -> Result<Back, StoreError> {
+    back.map_err(|error| StoreError::corrupt("attempts", "state", format!("an attempt broke off: {error}")))
 }
 
 /// When a run whose worker failed unexpectedly is looked at again.
 pub(super) fn after_fault(now: DateTime<Utc>) -> DateTime<Utc> {
     now + TimeDelta::seconds(5)
+}
+
+/// What is kept of an attempt before it is sent.
+pub(super) fn record(sending: &Sending) -> NewAttempt {
+    NewAttempt {
+        step: sending.step.clone(),
+        number: sending.made.attempt,
+        effect: sending.act.effect,
+        permit: sending.made.permit,
+        key: sending.key.clone(),
+        request: sending.aimed.request.clone(),
+        command: actions::describe(&sending.aimed.target, &sending.aimed.request),
+    }
 }

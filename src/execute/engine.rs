@@ -11,17 +11,19 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::{standing::Standing, writer::Writer};
 use crate::{
-    actions::Outside,
+    actions::World,
     clock::Clock,
     domain::{
         id::{IncidentId, ReplicaId, VersionId},
+        span::Span,
         target::Targets,
     },
     faults::{CrashPoints, Side},
     store::{
-        StoreError, events,
-        queue::{self, Claim},
+        StoreError,
+        queue::Claim,
         runbooks::{self, Version},
         wake::Wake,
     },
@@ -37,13 +39,16 @@ pub struct EngineLimits {
     pub runs_at_once: usize,
     /// How long a stopping process waits for attempts that are out.
     pub drain: Duration,
+    /// How long a run waits in line for a lock before it fails.
+    pub lock_wait: Span,
 }
 
 impl Default for EngineLimits {
     fn default() -> Self {
         Self {
-            runs_at_once: 16,
+            runs_at_once: 256,
             drain: Duration::from_secs(20),
+            lock_wait: Span::from_secs(3600),
         }
     }
 }
@@ -53,7 +58,7 @@ pub struct Engine {
     /// Connections for runs and steps.
     pub pool: PgPool,
     /// The outside world.
-    pub outside: Outside,
+    pub world: Arc<dyn World>,
     /// The time.
     pub clock: Clock,
     /// Tells others that something changed.
@@ -68,6 +73,10 @@ pub struct Engine {
     pub stopping: CancellationToken,
     /// The lease this process holds.
     pub lease: Mutex<Lease>,
+    /// Pauses and breakers that stand over every run.
+    pub standing: Standing,
+    /// Takes what workers write.
+    pub(super) writer: Writer,
     /// Named places to crash at, in debug builds.
     pub crash_points: CrashPoints,
     versions: Mutex<HashMap<VersionId, Arc<Version>>>,
@@ -93,7 +102,8 @@ impl Engine {
     )]
     pub fn new(
         pool: PgPool,
-        outside: Outside,
+        world: Arc<dyn World>,
+        standing: Standing,
         clock: Clock,
         wake: Wake,
         targets: watch::Receiver<Arc<Targets>>,
@@ -101,9 +111,12 @@ impl Engine {
         limits: EngineLimits,
         lease: Lease,
     ) -> Self {
+        let crash_points = CrashPoints::default();
         Self {
-            pool,
-            outside,
+            pool: pool.clone(),
+            writer: Writer::start(&pool, &clock, &wake, &crash_points),
+            standing,
+            world,
             clock,
             wake,
             targets,
@@ -111,7 +124,7 @@ impl Engine {
             limits,
             stopping: CancellationToken::new(),
             lease: Mutex::new(lease),
-            crash_points: CrashPoints::default(),
+            crash_points,
             versions: Mutex::default(),
         }
     }
@@ -129,7 +142,7 @@ impl Engine {
     /// Whether something may be begun under this claim: the lease it stands on still holds long enough, and the
     /// process is not stopping. A lease taken anew after a gap does not carry the claims of the old one.
     pub fn may_begin(&self, claim: Claim) -> bool {
-        self.lease().replica == claim.owner && self.may_claim() && !self.stopping.is_cancelled()
+        self.holds(claim) && !self.stopping.is_cancelled()
     }
 
     fn lease(&self) -> Lease {
@@ -164,29 +177,17 @@ impl Engine {
         Ok(version)
     }
 
-    /// Begins a write of a claim's worker: the fence is checked and the run's row locked until the commit.
-    pub async fn begin(&self, claim: Claim) -> Result<Transaction<'static, Postgres>, StoreError> {
-        let mut tx = self.pool.begin().await?;
-        queue::hold(&mut tx, claim).await?;
-        Ok(tx)
-    }
-
-    /// Like [`Engine::begin`], but `None` when the run's log has grown since `seen`: a person was faster, so the plan
-    /// must be made anew.
-    pub async fn begin_unless_moved(
-        &self,
-        claim: Claim,
-        seen: i64,
-    ) -> Result<Option<Transaction<'static, Postgres>>, StoreError> {
-        let mut tx = self.begin(claim).await?;
-        Ok((events::last_run_seq(&mut tx, claim.run).await? == seen).then_some(tx))
+    /// Whether the lease a claim stands on still holds, stopping or not.
+    pub fn holds(&self, claim: Claim) -> bool {
+        self.lease().replica == claim.owner && self.may_claim()
     }
 
     /// Commits, and tells whoever listens. `name` says which write it is, for the crash points.
     pub async fn commit(&self, tx: Transaction<'static, Postgres>, name: &str) -> Result<(), StoreError> {
-        self.crash_points.pass(Side::Before, name);
+        let names = [name.to_owned()];
+        self.crash_points.pass(Side::Before, &names);
         tx.commit().await?;
-        self.crash_points.pass(Side::After, name);
+        self.crash_points.pass(Side::After, &names);
         self.wake.changed();
         Ok(())
     }

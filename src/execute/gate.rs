@@ -1,65 +1,74 @@
 //! Gates: what an approval is asked for, and whether one that was given still covers what is about to be sent.
 
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{
-    attempt::{Aimed, aim, unusable},
-    drive::{append, record},
-    engine::Engine,
+    aim::{Aimed, aim},
     view::View,
 };
 use crate::{
     actions,
     domain::{
-        approval::{ApprovalState, Bound, BoundStep, Evidence},
-        id::{ApprovalId, StepId},
-        run::RunFact,
-        step::{Effect, StepKind},
+        approval::{Bound, BoundStep, Evidence},
+        context::with_item,
+        id::StepId,
+        plan,
+        state::StepState,
+        step::{Act, Effect, Step, StepKind},
+        target::Targets,
     },
-    store::{
-        StoreError,
-        approvals::{self, NewApproval},
-        queue::Claim,
-    },
+    store::approvals::Approval,
 };
 
+/// What a gate says to an effect below it.
+pub(super) enum Ruling {
+    /// The approval covers exactly this.
+    Allowed,
+    /// The approval has lapsed unused.
+    Lapsed,
+    /// What would be done is not what was approved, and why.
+    Changed(String),
+}
+
 /// Everything a decision at this gate is about, as of now.
-fn bound(engine: &Engine, claim: Claim, view: &View, gate: &StepId) -> Result<Bound, String> {
-    let context = view.context(claim);
+pub(super) fn bound(targets: &Targets, view: &View, gate: &StepId) -> Result<Bound, String> {
     let runbook = &view.version.runbook;
     let mut steps = Vec::new();
-    for step in runbook.steps_under(gate) {
-        let StepKind::Act(act) = &step.kind else { continue };
-        // A check may read what the steps above it will find; only what changes something must be known now.
-        if act.effect == Effect::Safe {
-            continue;
-        }
-        let at = |problem: String| format!("{}: {problem}", step.id);
-        let aimed = aim(engine, &act.request, &context).map_err(at)?;
-        let undo = match &act.undo {
-            Some(undo) => {
-                let aimed = aim(engine, &undo.request, &context).map_err(at)?;
-                Some(actions::describe(&aimed.target, &aimed.request))
+    match gate.undone() {
+        Some(gate) => {
+            let under: BTreeSet<&str> = runbook
+                .steps_under(&gate)
+                .map(|step| step.id.0.as_str())
+                .collect();
+            let done = view.state.done.iter().rev();
+            for id in done.filter(|id| id.undone().is_none() && under.contains(id.base())) {
+                steps.extend(undone(targets, view, id)?);
             }
-            None => None,
-        };
-        steps.push(BoundStep {
-            step: step.id.clone(),
-            title: view.title(step, &context),
-            command: actions::describe(&aimed.target, &aimed.request),
-            target: aimed.target.digest(),
-            request: aimed.request,
-            undo,
-            changes: true,
-        });
+        }
+        None => {
+            for step in runbook.steps_under(gate) {
+                // A check may read what the steps above it will find; only what changes something must be known now.
+                if let StepKind::Act(act) = &step.kind
+                    && act.effect != Effect::Safe
+                {
+                    to_be_done(targets, view, step, act, &mut steps)?;
+                }
+            }
+        }
     }
-    let above = runbook.steps.iter().take_while(|step| step.id != *gate);
-    let evidence = above
+    let before = runbook.before(&StepId::from(gate.base()));
+    let evidence = runbook
+        .steps
+        .iter()
+        .filter(|step| before.contains(&step.id))
         .filter_map(|step| {
             let found = view.findings.get(&step.id)?;
             Some(Evidence {
                 step: step.id.clone(),
-                title: view.title(step, &context),
+                title: view.title(step, &view.context(&step.id)),
                 summary: found.summary.clone(),
                 at: found.at,
             })
@@ -73,174 +82,111 @@ fn bound(engine: &Engine, claim: Claim, view: &View, gate: &StepId) -> Result<Bo
     })
 }
 
-/// Asks people.
-pub(super) async fn open(engine: &Engine, claim: Claim, view: &View, id: &StepId) -> Result<(), StoreError> {
-    let step = view.step(id)?;
-    let StepKind::Gate(rule) = &step.kind else {
-        return Err(StoreError::corrupt("events", "step", "not a gate"));
-    };
-    let context: Value = view.context(claim);
-    let impact = rule
-        .impact
-        .as_ref()
-        .map_or(Ok(String::new()), |impact| impact.render(&context));
-    let (bound, impact) = match (bound(engine, claim, view, id), impact) {
-        (Ok(bound), Ok(impact)) => (bound, impact),
-        (Err(problem), _) => {
-            return record(engine, claim, view, unusable(id.clone(), 1, problem), "unusable").await;
-        }
-        (_, Err(error)) => {
-            return record(
-                engine,
-                claim,
-                view,
-                unusable(id.clone(), 1, error.to_string()),
-                "unusable",
-            )
-            .await;
-        }
-    };
-    let now = engine.clock.now();
-    let decide_by = now + rule.decide_within.as_delta();
-    let title = view.title(step, &context);
-    let new = NewApproval {
-        run: claim.run,
-        incident: claim.incident,
-        step: id,
-        title: &title,
-        impact: &impact,
-        bound: &bound,
-        rule,
-        requester: view.requester,
-        decide_by,
-    };
-    let Some(mut tx) = engine.begin_unless_moved(claim, view.seen).await? else {
+/// One step below a gate, or all its items.
+fn to_be_done(
+    targets: &Targets,
+    view: &View,
+    step: &Step,
+    act: &Act,
+    steps: &mut Vec<BoundStep>,
+) -> Result<(), String> {
+    let Some(each) = &step.for_each else {
+        steps.push(one(
+            targets,
+            view,
+            step,
+            act,
+            step.id.clone(),
+            &view.context(&step.id),
+        )?);
         return Ok(());
     };
-    let approval = approvals::insert(&mut tx, &new, now).await?;
-    let fact = RunFact::GateOpened {
-        step: id.clone(),
-        approval,
-        digest: bound.digest(),
-        decide_by,
-        needed: rule.approvals,
+    let context = view.context(&step.id);
+    let items = match view.state.step(&step.id) {
+        StepState::Listed { items } => items.clone(),
+        _ => {
+            let list = each
+                .items
+                .evaluate(&context)
+                .map_err(|error| format!("{}: for_each: {error}", step.id))?;
+            plan::items(list, each.max).map_err(|problem| format!("{}: {problem}", step.id))?
+        }
     };
-    append(&mut tx, claim, fact, now).await?;
-    engine.commit(tx, &format!("gate-opened/{id}")).await
+    for (index, item) in items.iter().enumerate() {
+        let context = with_item(&context, item, index);
+        steps.push(one(targets, view, step, act, step.id.item(index), &context)?);
+    }
+    Ok(())
 }
 
-/// A clock of the gate ran out.
-pub(super) async fn expire(
-    engine: &Engine,
-    claim: Claim,
+fn one(
+    targets: &Targets,
     view: &View,
-    id: &StepId,
-    approval: ApprovalId,
-    unused: bool,
-) -> Result<(), StoreError> {
-    let fact = RunFact::GateExpired {
-        step: id.clone(),
-        approval,
-        unused,
+    step: &Step,
+    act: &Act,
+    id: StepId,
+    context: &Value,
+) -> Result<BoundStep, String> {
+    let at = |problem: String| format!("{id}: {problem}");
+    let aimed = aim(targets, &act.request, context).map_err(at)?;
+    let undo = match &act.undo {
+        Some(undo) => {
+            let aimed = aim(targets, &undo.request, context).map_err(at)?;
+            Some(actions::describe(&aimed.target, &aimed.request))
+        }
+        None => None,
     };
-    let from = if unused {
-        ApprovalState::Approved
-    } else {
-        ApprovalState::Pending
-    };
-    close(engine, claim, view, approval, from, ApprovalState::Expired, fact).await
+    Ok(BoundStep {
+        title: view.title(step, context),
+        command: actions::describe(&aimed.target, &aimed.request),
+        target: aimed.target.digest(),
+        request: aimed.request,
+        undo,
+        changes: act.effect != Effect::Safe,
+        step: id,
+    })
 }
 
-/// Whether the approval of a gate still covers what its steps would do now, looked at just before one starts: the
-/// same hash, approved, unexpired. If not, it is voided, and the gate asks again. The worker's write that follows
-/// repeats none of this: it fails when the run's log has moved since.
-pub(super) async fn still_allows(
-    engine: &Engine,
-    claim: Claim,
+/// What takes one done step back, if anything does.
+fn undone(targets: &Targets, view: &View, id: &StepId) -> Result<Option<BoundStep>, String> {
+    let undo = id.undo();
+    let Some(found) = view.version.runbook.find(&undo) else {
+        return Ok(None);
+    };
+    let Some(act) = found.act else { return Ok(None) };
+    let context = view.context(id);
+    let mut bound = one(targets, view, found.step, act, undo, &context)?;
+    bound.title = format!("Take back: {}", bound.title);
+    Ok(Some(bound))
+}
+
+/// Whether the approval of a gate still covers what this step would do now, looked at just before it starts: the same
+/// hash, and in time. The worker's write that follows fails when a person has acted since.
+pub(super) fn rule(
+    targets: &Targets,
     view: &View,
     gate: &StepId,
-    approved: Option<(StepId, ApprovalId)>,
+    approval: &Approval,
+    use_by: DateTime<Utc>,
     (step, aimed): (&StepId, &Aimed),
-) -> Result<bool, StoreError> {
-    let Some((_, id)) = approved else {
-        // The planner never offers an effect below a gate that is not open; a log that says so is damaged.
-        return Err(StoreError::corrupt(
-            "events",
-            "step",
-            format!("{gate} is not approved"),
-        ));
-    };
-    let approval = {
-        let mut conn = engine.pool.acquire().await?;
-        approvals::find(&mut conn, id)
-            .await?
-            .ok_or_else(|| StoreError::corrupt("approvals", "id", id))?
-    };
-    if approval.state != ApprovalState::Approved
-        || approval.use_by.is_none_or(|use_by| use_by <= engine.clock.now())
-    {
-        let fact = RunFact::GateExpired {
-            step: gate.clone(),
-            approval: id,
-            unused: true,
-        };
-        close(
-            engine,
-            claim,
-            view,
-            id,
-            ApprovalState::Approved,
-            ApprovalState::Expired,
-            fact,
-        )
-        .await?;
-        return Ok(false);
+    now: DateTime<Utc>,
+) -> Ruling {
+    if use_by <= now {
+        return Ruling::Lapsed;
     }
-    let why = match bound(engine, claim, view, gate) {
-        // The targets may have been read anew since the request was rendered: send only what was just compared.
-        Ok(now) if now.digest() == approval.digest => {
-            let bound = now.steps.iter().find(|bound| bound.step == *step);
-            return Ok(bound.is_some_and(|bound| {
-                bound.request == aimed.request && bound.target == aimed.target.digest()
-            }));
+    match bound(targets, view, gate) {
+        Ok(bound) if bound.digest() == approval.digest => {
+            let same = bound.steps.iter().any(|bound| {
+                bound.step == *step && bound.request == aimed.request && bound.target == aimed.target.digest()
+            });
+            match same {
+                true => Ruling::Allowed,
+                false => Ruling::Changed(format!("{step} is not among what was approved")),
+            }
         }
-        Ok(now) => difference(&approval.bound, &now),
-        Err(problem) => problem,
-    };
-    let fact = RunFact::GateVoided {
-        step: gate.clone(),
-        approval: id,
-        why,
-    };
-    close(
-        engine,
-        claim,
-        view,
-        id,
-        ApprovalState::Approved,
-        ApprovalState::Void,
-        fact,
-    )
-    .await?;
-    Ok(false)
-}
-
-async fn close(
-    engine: &Engine,
-    claim: Claim,
-    view: &View,
-    id: ApprovalId,
-    from: ApprovalState,
-    to: ApprovalState,
-    fact: RunFact,
-) -> Result<(), StoreError> {
-    let now = engine.clock.now();
-    let Some(mut tx) = engine.begin_unless_moved(claim, view.seen).await? else {
-        return Ok(());
-    };
-    approvals::set_state(&mut tx, id, from, to, None, now).await?;
-    append(&mut tx, claim, fact, now).await?;
-    engine.commit(tx, "gate-closed").await
+        Ok(now) => Ruling::Changed(difference(&approval.bound, &now)),
+        Err(problem) => Ruling::Changed(problem),
+    }
 }
 
 /// What a person would notice first.
@@ -253,5 +199,12 @@ fn difference(approved: &Bound, now: &Bound) -> String {
             return format!("{} would now do something else: {}", after.step, after.command);
         }
     }
-    "the evidence has changed since".to_owned()
+    match approved.steps.len() == now.steps.len() {
+        true => "the evidence has changed since".to_owned(),
+        false => format!(
+            "{} actions were approved, and now there are {}",
+            approved.steps.len(),
+            now.steps.len()
+        ),
+    }
 }

@@ -5,12 +5,21 @@
 //! write first passes the fence of its claim. An effect goes out only after its attempt is committed as started, so a
 //! crash leaves a run that says what may have happened.
 
+pub mod control;
 pub mod engine;
 pub mod people;
+pub mod standing;
 pub mod start;
 pub mod worker;
 
+pub mod aim;
+
 mod attempt;
+mod closing;
+mod draft;
 mod drive;
 mod gate;
+mod locks;
+mod requests;
 mod view;
+mod writer;

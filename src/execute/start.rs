@@ -8,12 +8,14 @@ use sqlx::PgConnection;
 use crate::{
     domain::{
         event::{Event, IncidentFact, NewEvent},
+        freeze::{self, Freeze},
         id::{IncidentId, RunId},
+        labels::Labels,
         operator::{Actor, Operator},
         run::RunFact,
         runbook::{MissingInputs, StartMode},
     },
-    store::{StoreError, events, matches, runbooks::Version, runs},
+    store::{StoreError, events, freezes, matches, pauses, runbooks::Version, runs},
 };
 
 /// Who starts a run.
@@ -59,6 +61,7 @@ pub async fn begin(
         requested_by,
         inputs: &inputs,
         context: &context,
+        continues: None,
     };
     let Some(run) = runs::insert(conn, &new, now).await? else {
         return Ok(None);
@@ -81,27 +84,18 @@ pub async fn begin(
     Ok(Some(run))
 }
 
-/// Starts a run by itself, or writes down why it is only suggested: an input is missing or the budget is spent.
+/// Starts a run by itself, or writes down why it is only suggested: all automation is paused, a freeze holds for its
+/// alert, the budget is spent, or an input is missing.
 pub async fn begin_automatically(
     conn: &mut PgConnection,
     incident: IncidentId,
     version: &Version,
     now: DateTime<Utc>,
 ) -> Result<Option<RunId>, StoreError> {
-    let held_back = match version.runbook.budget {
-        Some(budget) => {
-            let since = now - budget.per.as_delta();
-            runs::lock_budget(conn, version.runbook_id).await?;
-            let started = runs::count_automatic_since(conn, version.runbook_id, since).await?;
-            (started >= i64::from(budget.runs)).then(|| {
-                format!(
-                    "it started {started} times in {}, and its budget is {}",
-                    budget.per, budget.runs
-                )
-            })
-        }
-        None => None,
-    };
+    let mut held_back = held_by_people(conn, incident, version, now).await?;
+    if held_back.is_none() {
+        held_back = over_budget(conn, version, now).await?;
+    }
     let reason = match held_back {
         Some(reason) => reason,
         None => match begin(
@@ -125,4 +119,45 @@ pub async fn begin_automatically(
     };
     events::append(conn, incident, &[NewEvent::automatic(fact, now)], now).await?;
     Ok(None)
+}
+
+/// The pause or the freeze that stands against a start. Read here and not from a replica's snapshot, which is a moment
+/// old.
+async fn held_by_people(
+    conn: &mut PgConnection,
+    incident: IncidentId,
+    version: &Version,
+    now: DateTime<Utc>,
+) -> Result<Option<String>, StoreError> {
+    if let Some(pause) = pauses::find(conn).await? {
+        return Ok(Some(pause.why()));
+    }
+    let freezes = freezes::list(conn, now).await?;
+    if freezes.is_empty() {
+        return Ok(None);
+    }
+    let mut context = matches::run_context(conn, incident, version.id).await?;
+    let labels: Labels = serde_json::from_value(context["labels"].take())
+        .map_err(|error| StoreError::corrupt("alerts", "labels", error))?;
+    Ok(freeze::holding(&freezes, &labels, now).map(Freeze::why))
+}
+
+/// The budget of a runbook that is spent.
+async fn over_budget(
+    conn: &mut PgConnection,
+    version: &Version,
+    now: DateTime<Utc>,
+) -> Result<Option<String>, StoreError> {
+    let Some(budget) = version.runbook.budget else {
+        return Ok(None);
+    };
+    let since = now - budget.per.as_delta();
+    runs::lock_budget(conn, version.runbook_id).await?;
+    let started = runs::count_automatic_since(conn, version.runbook_id, since).await?;
+    Ok((started >= i64::from(budget.runs)).then(|| {
+        format!(
+            "it started {started} times in {}, and its budget is {}",
+            budget.per, budget.runs
+        )
+    }))
 }

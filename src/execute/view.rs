@@ -1,99 +1,164 @@
 //! A run as its worker sees it: what it is pinned to, where every step stands, what earlier steps found.
+//!
+//! Read once at the claim, then kept up to date by the worker's own writes; read anew only when a person acted.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
-use serde_json::{Value, json};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::PgConnection;
 
 use super::engine::Engine;
 use crate::{
     domain::{
-        id::{OperatorId, StepId},
+        context::{Finding, Setting, learn, learn_all, with_item},
+        id::{ApprovalId, OperatorId, RunId, StepId},
         run::RunFact,
-        state::RunState,
+        runbook::Found,
+        state::{IllegalMove, RunState, StepState},
         step::Step,
     },
     store::{
         StoreError,
-        attempts::{self, Finding},
-        events, incidents,
-        queue::Claim,
+        approvals::Approval,
+        attempts, events,
+        queue::{self, Claim, Claimed},
         runbooks::Version,
-        runs,
     },
 };
 
 /// What a worker plans from.
 pub(super) struct View {
+    pub claim: Claim,
+    /// Acts of people this view has seen.
+    pub acts: i64,
     pub version: Arc<Version>,
-    pub inputs: BTreeMap<String, String>,
     pub requester: Option<OperatorId>,
     pub state: RunState,
     pub findings: BTreeMap<StepId, Finding>,
-    /// Number of the newest event of the run: what this view has seen.
-    pub seen: i64,
+    /// The newest fact, to tell a wait that was told already.
     pub last_fact: Option<RunFact>,
-    /// Labels and annotations of the alert the run is about.
-    alert: Value,
-    incident: Value,
+    /// Approvals that were read; what they are bound to never changes.
+    pub approvals: HashMap<ApprovalId, Arc<Approval>>,
+    context: Arc<Value>,
+    bare: Value,
 }
 
 impl View {
-    /// Reads everything anew: a person may have acted since.
-    pub async fn load(engine: &Engine, claim: Claim) -> Result<Self, StoreError> {
+    /// Reads the logs of claimed runs, all together.
+    pub async fn load(engine: &Engine, claimed: Vec<Claimed>) -> Result<Vec<Self>, StoreError> {
         let mut conn = engine.pool.acquire().await?;
-        let run = runs::find(&mut conn, claim.run)
-            .await?
-            .ok_or_else(|| StoreError::corrupt("run_queue", "run_id", claim.run))?;
-        let version = engine.version(&mut conn, run.version).await?;
-        let (seen, facts) = events::run_log(&mut conn, claim.run).await?;
-        let state = RunState::fold(facts.iter().map(|(at, fact)| (*at, fact)))
+        let runs: Vec<RunId> = claimed.iter().map(|run| run.claim.run).collect();
+        let mut logs = events::run_logs(&mut conn, &runs).await?;
+        let mut views = Vec::with_capacity(claimed.len());
+        for run in claimed {
+            let log = logs.remove(&run.claim.run).unwrap_or_default();
+            let version = engine.version(&mut conn, run.version).await?;
+            let setting = Setting {
+                inputs: &run.inputs,
+                alert: &run.context,
+                run: run.claim.run,
+                incident: run.claim.incident,
+                title: &run.title,
+                severity: run.severity,
+            };
+            let mut view = Self {
+                claim: run.claim,
+                acts: run.acts,
+                version,
+                requester: run.requested_by,
+                state: RunState::default(),
+                findings: BTreeMap::new(),
+                last_fact: None,
+                approvals: HashMap::new(),
+                context: Arc::default(),
+                bare: setting.context(),
+            };
+            view.read(&mut conn, log).await?;
+            views.push(view);
+        }
+        Ok(views)
+    }
+
+    /// Reads everything anew: a person acted, or nobody knows whether the last write was stored.
+    pub async fn reload(&mut self, engine: &Engine) -> Result<(), StoreError> {
+        let mut conn = engine.pool.acquire().await?;
+        // Acts first: an act between the two reads is then found by the next write.
+        self.acts = queue::acts(&mut conn, self.claim).await?;
+        let log = events::run_log(&mut conn, self.claim.run).await?;
+        self.read(&mut conn, log).await
+    }
+
+    async fn read(
+        &mut self,
+        conn: &mut PgConnection,
+        log: Vec<(DateTime<Utc>, RunFact)>,
+    ) -> Result<(), StoreError> {
+        self.state = RunState::fold(log.iter().map(|(at, fact)| (*at, fact)))
             .map_err(|error| StoreError::corrupt("events", "body", error))?;
-        let findings = attempts::findings(&mut conn, claim.run).await?;
-        let incident = incidents::head(&mut conn, claim.incident).await?;
-        Ok(Self {
-            version,
-            inputs: run.inputs,
-            alert: run.context,
-            requester: run.requested_by,
-            state,
-            findings,
-            seen,
-            last_fact: facts.into_iter().next_back().map(|(_, fact)| fact),
-            incident,
-        })
+        let carried = log.iter().filter_map(|(_, fact)| match fact {
+            RunFact::StepCarried { step, from } => Some((*from, step.clone())),
+            _ => None,
+        });
+        let mut wanted: HashMap<RunId, Vec<StepId>> = HashMap::new();
+        for (from, step) in carried {
+            wanted.entry(from).or_default().push(step);
+        }
+        // A run that has sent nothing has found nothing.
+        if !self.state.first_started.is_empty() {
+            wanted.entry(self.claim.run).or_default();
+        }
+        self.findings.clear();
+        if !wanted.is_empty() {
+            let runs: Vec<RunId> = wanted.keys().copied().collect();
+            for ((run, step), found) in attempts::findings(conn, &runs).await? {
+                if run == self.claim.run || wanted.get(&run).is_some_and(|steps| steps.contains(&step)) {
+                    self.findings.insert(step, found);
+                }
+            }
+        }
+        let mut context = self.bare.clone();
+        learn_all(&mut context, &self.findings);
+        self.context = Arc::new(context);
+        self.last_fact = log.into_iter().next_back().map(|(_, fact)| fact);
+        Ok(())
     }
 
-    /// What expressions can read: the run's inputs, the incident, and what earlier steps found.
-    pub fn context(&self, claim: Claim) -> Value {
-        let steps: serde_json::Map<String, Value> = self
-            .findings
-            .iter()
-            .map(|(step, found)| {
-                (
-                    step.0.clone(),
-                    json!({"result": found.result, "summary": found.summary}),
-                )
-            })
-            .collect();
-        json!({
-            "inputs": self.inputs,
-            "labels": self.alert["labels"],
-            "annotations": self.alert["annotations"],
-            "incident": {
-                "id": claim.incident,
-                "title": self.incident["title"],
-                "severity": self.incident["severity"],
+    /// Folds in a fact that is about to be written.
+    pub fn apply(&mut self, at: DateTime<Utc>, fact: &RunFact) -> Result<(), IllegalMove> {
+        self.state.apply(at, fact)?;
+        self.last_fact = Some(fact.clone());
+        Ok(())
+    }
+
+    /// Takes in what a step found.
+    pub fn learn(&mut self, step: &StepId, found: Finding) {
+        learn(Arc::make_mut(&mut self.context), step, &found);
+        self.findings.insert(step.clone(), found);
+    }
+
+    /// What expressions of this step can read.
+    pub fn context(&self, step: &StepId) -> Arc<Value> {
+        let Some(index) = step.index() else {
+            return self.context.clone();
+        };
+        match self.state.step(&StepId::from(step.base())) {
+            StepState::Listed { items } => match items.get(index) {
+                Some(item) => Arc::new(with_item(&self.context, item, index)),
+                None => self.context.clone(),
             },
-            "run": {"id": claim.run},
-            "steps": steps,
-        })
+            _ => self.context.clone(),
+        }
     }
 
-    /// The step of that name in the pinned version.
-    pub fn step(&self, id: &StepId) -> Result<&Step, StoreError> {
+    /// The step of that name in the pinned version, and what it does.
+    pub fn find(&self, id: &StepId) -> Result<Found<'_>, StoreError> {
         self.version
             .runbook
-            .step(id)
+            .find(id)
             .ok_or_else(|| StoreError::corrupt("events", "step", id))
     }
 

@@ -7,12 +7,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{sync::Semaphore, task::JoinSet};
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::{
+    sync::{Notify, Semaphore},
+    task::JoinSet,
+};
 use tracing::Instrument;
 
 use super::{
     drive::{self, drive},
     engine::{Engine, Lease},
+    view::View,
 };
 use crate::{
     domain::id::RunId,
@@ -31,6 +36,14 @@ const RENEW: Duration = Duration::from_secs(3);
 const SWEEP: Duration = Duration::from_secs(2);
 /// Runs taken back in one sweep.
 const SWEEP_MAX: i64 = 500;
+
+/// Runs claimed by one statement.
+const CLAIM_MAX: usize = 64;
+/// Every so many claims look through the whole queue.
+const CLAIMS_PER_FULL_PASS: u32 = 20;
+/// How far before the last claimed run the next claim begins to look: later than any transaction that queues a run
+/// takes to commit.
+const MARK_BEHIND: TimeDelta = TimeDelta::seconds(2);
 
 type Working = Arc<Mutex<HashMap<RunId, i64>>>;
 
@@ -74,23 +87,25 @@ pub async fn run(engine: Arc<Engine>) {
 
 async fn claim_loop(engine: &Arc<Engine>, working: &Working, tasks: &mut JoinSet<()>) {
     let permits = Arc::new(Semaphore::new(engine.limits.runs_at_once));
-    let mut changes = engine.wake.subscribe();
+    let freed = Arc::new(Notify::new());
+    let mut changes = engine.wake.subscribe_queue();
+    let mut mark = Mark::default();
     while !engine.stopping.is_cancelled() {
         changes.mark_unchanged();
         while tasks.try_join_next().is_some() {}
-        let wait = match claim(engine, permits.available_permits()).await {
-            Ok((claims, next_due)) => {
-                for claim in claims {
+        let wait = match claim(engine, &mut mark, permits.available_permits()).await {
+            Ok((views, next_due)) => {
+                for view in views {
                     let Ok(permit) = permits.clone().try_acquire_owned() else {
                         break;
                     };
-                    let (engine, working) = (engine.clone(), working.clone());
-                    let span = Engine::span(claim, claim.incident);
+                    let (engine, working, freed) = (engine.clone(), working.clone(), freed.clone());
+                    let span = Engine::span(view.claim, view.claim.incident);
                     tasks.spawn(
                         async move {
-                            work(&engine, &working, claim).await;
+                            work(&engine, &working, view).await;
                             drop(permit);
-                            engine.wake.changed();
+                            freed.notify_one();
                         }
                         .instrument(span),
                     );
@@ -108,31 +123,61 @@ async fn claim_loop(engine: &Arc<Engine>, working: &Working, tasks: &mut JoinSet
         tokio::select! {
             () = engine.stopping.cancelled() => {}
             _ = changes.changed() => {}
+            () = freed.notified(), if permits.available_permits() <= engine.limits.runs_at_once / 2 => {}
             () = engine.clock.sleep(wait) => {}
         }
     }
 }
 
-async fn claim(engine: &Engine, limit: usize) -> Result<(Vec<Claim>, Duration), StoreError> {
+/// Where the next claim begins to look: a little before the last one's runs, so that it steps over the index entries
+/// they have left. Now and then, and whenever nothing was found, everything is looked through.
+#[derive(Default)]
+struct Mark {
+    due: DateTime<Utc>,
+    claims: u32,
+}
+
+async fn claim(
+    engine: &Arc<Engine>,
+    mark: &mut Mark,
+    limit: usize,
+) -> Result<(Vec<View>, Duration), StoreError> {
     if limit == 0 || !engine.may_claim() {
         return Ok((Vec::new(), POLL));
     }
     let now = engine.clock.now();
+    let limit = limit.min(CLAIM_MAX) as i64;
     let mut conn = engine.pool.acquire().await?;
-    let claims = queue::claim(&mut conn, engine.replica(), now, limit as i64).await?;
-    let next_due = queue::next_due(&mut conn).await?;
-    let wait = next_due.and_then(|due| (due - now).to_std().ok()).unwrap_or(POLL);
-    Ok((claims, wait.clamp(Duration::from_millis(1), POLL)))
+    mark.claims = (mark.claims + 1) % CLAIMS_PER_FULL_PASS;
+    if mark.claims == 0 {
+        mark.due = DateTime::default();
+    }
+    let claimed = queue::claim(&mut conn, engine.replica(), now, mark.due, limit).await?;
+    if claimed.is_empty() {
+        let began = std::mem::take(&mut mark.due);
+        if began > DateTime::<Utc>::default() {
+            return Ok((Vec::new(), Duration::ZERO));
+        }
+        let next_due = queue::next_due(&mut conn).await?;
+        let wait = next_due.and_then(|due| (due - now).to_std().ok()).unwrap_or(POLL);
+        return Ok((Vec::new(), wait.clamp(Duration::from_millis(1), POLL)));
+    }
+    drop(conn);
+    if let Some(newest) = claimed.iter().map(|run| run.due).max() {
+        mark.due = newest - MARK_BEHIND;
+    }
+    Ok((View::load(engine, claimed).await?, Duration::ZERO))
 }
 
 /// Drives one claim; whatever goes wrong, the run is let go or found again.
-async fn work(engine: &Arc<Engine>, working: &Working, claim: Claim) {
+async fn work(engine: &Arc<Engine>, working: &Working, view: View) {
+    let claim = view.claim;
     if let Ok(mut runs) = working.lock() {
         runs.insert(claim.run, claim.fence);
     }
     // A task of its own, so that a panic ends one run's turn and not the worker's.
     let driver = engine.clone();
-    let outcome = tokio::spawn(async move { drive(&driver, claim).await }.in_current_span()).await;
+    let outcome = tokio::spawn(async move { drive(driver, view).await }.in_current_span()).await;
     match outcome {
         Ok(Ok(())) => {}
         Ok(Err(StoreError::Fenced(_))) => {
@@ -207,11 +252,12 @@ async fn sweep(engine: Arc<Engine>, working: Working) {
             .map(|runs| runs.keys().copied().collect())
             .unwrap_or_default();
         let swept = async {
+            let now = engine.clock.now();
             let mut conn = engine.pool.acquire().await?;
-            let mut count = queue::take_back_expired(&mut conn, SWEEP_MAX).await?;
+            let mut count = queue::take_back_expired(&mut conn, now, SWEEP_MAX).await?;
             let strays = queue::strays(&mut conn, engine.replica(), &busy).await?;
             for claim in strays.iter().filter(|claim| suspects.contains(claim)) {
-                queue::give_back(&mut conn, *claim).await?;
+                queue::give_back(&mut conn, *claim, now).await?;
                 count += 1;
             }
             suspects = strays;

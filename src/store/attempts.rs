@@ -10,98 +10,61 @@ use super::StoreError;
 use crate::domain::{
     action::Rendered,
     attempt::AttemptEnd,
+    context::Finding,
     id::{RunId, StepId},
     step::Effect,
 };
 
-/// An attempt about to be made.
+/// An attempt about to be made. The database refuses a second sending of an effect `once` under one permit.
 #[derive(Clone, Debug)]
-pub struct NewAttempt<'a> {
-    /// Of which run.
-    pub run: RunId,
+pub struct NewAttempt {
     /// Of which step.
-    pub step: &'a StepId,
+    pub step: StepId,
     /// Its number, from 1.
-    pub attempt: u32,
+    pub number: u32,
     /// Whether it may be repeated.
     pub effect: Effect,
     /// How often a person has allowed another sending.
     pub permit: u32,
     /// The same for every attempt of the step.
-    pub key: &'a str,
-    /// The claim it is made under.
-    pub fence: i64,
+    pub key: String,
     /// What is sent.
-    pub request: &'a Rendered,
+    pub request: Rendered,
     /// The same, for people.
-    pub command: &'a str,
+    pub command: String,
 }
 
-fn effect_name(effect: Effect) -> &'static str {
-    match effect {
-        Effect::Safe => "safe",
-        Effect::Idempotent => "idempotent",
-        Effect::Once => "once",
-    }
-}
-
-/// Records an attempt as started. The database refuses a second sending of an effect `once`.
-pub async fn insert(
-    conn: &mut PgConnection,
-    attempt: &NewAttempt<'_>,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    let request = serde_json::to_value(attempt.request)
-        .map_err(|error| StoreError::corrupt("attempts", "request", error))?;
-    sqlx::query!(
-        "insert into attempts (run_id, step, attempt, effect, permit, idempotency_key, fence, request, command,
-                               state, started_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'started', $10)",
-        attempt.run.0,
-        attempt.step.0,
-        attempt.attempt as i32,
-        effect_name(attempt.effect),
-        attempt.permit as i32,
-        attempt.key,
-        attempt.fence,
-        request,
-        attempt.command,
-        now
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// What an attempt led to.
-#[derive(Clone, Copy, Debug)]
-pub struct Conclusion<'a> {
-    /// How it ended.
+/// How an attempt ended.
+#[derive(Clone, Debug)]
+pub struct EndedAttempt {
+    /// Of which step.
+    pub step: StepId,
+    /// Its number.
+    pub attempt: u32,
+    /// How.
     pub end: AttemptEnd,
     /// What came back, as expressions see it.
-    pub result: Option<&'a Value>,
+    pub result: Option<Value>,
     /// The same in one line.
-    pub summary: &'a str,
+    pub summary: String,
 }
 
 /// Records how an attempt ended. An attempt that was left in doubt may be settled later.
 pub async fn finish(
     conn: &mut PgConnection,
     run: RunId,
-    step: &StepId,
-    attempt: u32,
-    conclusion: Conclusion<'_>,
+    ended: &EndedAttempt,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "update attempts set state = $4, result = coalesce($5, result), summary = $6, finished_at = $7
          where run_id = $1 and step = $2 and attempt = $3 and state in ('started', 'unknown')",
         run.0,
-        step.0,
-        attempt as i32,
-        conclusion.end.name(),
-        conclusion.result,
-        conclusion.summary,
+        ended.step.0,
+        ended.attempt as i32,
+        ended.end.name(),
+        ended.result,
+        ended.summary,
         now
     )
     .execute(conn)
@@ -109,38 +72,29 @@ pub async fn finish(
     Ok(())
 }
 
-/// What a finished step left for the steps after it and for the gate.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Finding {
-    /// Its result, as expressions see it.
-    pub result: Value,
-    /// One line for people.
-    pub summary: String,
-    /// When the answer was in.
-    pub at: DateTime<Utc>,
-}
-
-/// The result of the newest finished attempt of each step of a run. Results are capped when they are made.
-pub async fn findings(conn: &mut PgConnection, run: RunId) -> Result<BTreeMap<StepId, Finding>, StoreError> {
+/// The result of the newest finished attempt of each step of these runs. Results are capped when they are made.
+pub async fn findings(
+    conn: &mut PgConnection,
+    runs: &[RunId],
+) -> Result<BTreeMap<(RunId, StepId), Finding>, StoreError> {
+    let runs: Vec<i64> = runs.iter().map(|run| run.0).collect();
     Ok(sqlx::query!(
-        r#"select distinct on (step) step, result as "result!", coalesce(summary, '') as "summary!",
+        r#"select distinct on (run_id, step) run_id, step, result as "result!", coalesce(summary, '') as "summary!",
                   finished_at as "finished_at!"
-           from attempts where run_id = $1 and result is not null and finished_at is not null
-           order by step, attempt desc"#,
-        run.0
+           from attempts where run_id = any($1) and result is not null and finished_at is not null
+           order by run_id, step, attempt desc"#,
+        &runs
     )
     .fetch_all(conn)
     .await?
     .into_iter()
     .map(|row| {
-        (
-            StepId(row.step),
-            Finding {
-                result: row.result,
-                summary: row.summary,
-                at: row.finished_at,
-            },
-        )
+        let found = Finding {
+            result: row.result,
+            summary: row.summary,
+            at: row.finished_at,
+        };
+        ((RunId(row.run_id), StepId(row.step)), found)
     })
     .collect())
 }

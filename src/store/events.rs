@@ -1,5 +1,7 @@
 //! The timeline: appending to it under the incident's lock, and reading it.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -131,38 +133,33 @@ pub async fn list_after(
     .collect()
 }
 
-/// The facts of a run, in order, and the number of the newest. A run's length is bounded by its runbook's steps and
-/// their attempts.
+/// The facts of a run, in order. A run's length is bounded by its runbook's steps and their attempts.
 pub async fn run_log(
     conn: &mut PgConnection,
     run: RunId,
-) -> Result<(i64, Vec<(DateTime<Utc>, RunFact)>), StoreError> {
-    let mut last = 0;
-    let facts = sqlx::query!(
-        "select seq, recorded_at, body from events where run_id = $1 order by seq",
-        run.0
+) -> Result<Vec<(DateTime<Utc>, RunFact)>, StoreError> {
+    Ok(run_logs(conn, &[run]).await?.remove(&run).unwrap_or_default())
+}
+
+/// The facts of several runs, each in order.
+pub async fn run_logs(
+    conn: &mut PgConnection,
+    runs: &[RunId],
+) -> Result<HashMap<RunId, Vec<(DateTime<Utc>, RunFact)>>, StoreError> {
+    let ids: Vec<i64> = runs.iter().map(|run| run.0).collect();
+    let mut logs: HashMap<RunId, Vec<(DateTime<Utc>, RunFact)>> = HashMap::new();
+    for row in sqlx::query!(
+        r#"select run_id as "run_id!", recorded_at, body from events where run_id = any($1) order by run_id, seq"#,
+        &ids
     )
     .fetch_all(conn)
     .await?
-    .into_iter()
-    .map(|row| {
-        last = row.seq;
+    {
         let fact =
             serde_json::from_value(row.body).map_err(|error| StoreError::corrupt("events", "body", error))?;
-        Ok((row.recorded_at, fact))
-    })
-    .collect::<Result<_, StoreError>>()?;
-    Ok((last, facts))
-}
-
-/// The number of the newest event of a run.
-pub async fn last_run_seq(conn: &mut PgConnection, run: RunId) -> Result<i64, StoreError> {
-    Ok(sqlx::query_scalar!(
-        r#"select coalesce(max(seq), 0) as "seq!" from events where run_id = $1"#,
-        run.0
-    )
-    .fetch_one(conn)
-    .await?)
+        logs.entry(RunId(row.run_id)).or_default().push((row.recorded_at, fact));
+    }
+    Ok(logs)
 }
 
 /// One kind of event in a timeline.

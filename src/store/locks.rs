@@ -1,4 +1,4 @@
-//! Target locks: one run holds a named thing outside from its start to its end.
+//! Target locks: one run holds a named thing outside from its start to its end; others wait in line.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -35,26 +35,97 @@ pub async fn take_all(
     )
     .execute(&mut *conn)
     .await?;
-    Ok(sqlx::query!(
+    let holder = sqlx::query!(
         "select l.name, l.run_id, r.incident_id from target_locks l join runs r on r.id = l.run_id
          where l.name = any($2) and l.run_id <> $1 order by l.name limit 1",
         run.0,
         names
     )
-    .fetch_optional(conn)
+    .fetch_optional(&mut *conn)
     .await?
     .map(|row| Holder {
         lock: row.name,
         run: RunId(row.run_id),
         incident: IncidentId(row.incident_id),
-    }))
+    });
+    if holder.is_none() {
+        sqlx::query!("delete from lock_waits where run_id = $1", run.0)
+            .execute(conn)
+            .await?;
+    }
+    Ok(holder)
 }
 
-/// Frees every lock of a run; returns whether there were any.
-pub async fn free(conn: &mut PgConnection, run: RunId) -> Result<bool, StoreError> {
-    Ok(sqlx::query!("delete from target_locks where run_id = $1", run.0)
-        .execute(conn)
-        .await?
-        .rows_affected()
-        > 0)
+/// Puts a run in line for a lock; its place stays the one it took first.
+pub async fn wait_for(
+    conn: &mut PgConnection,
+    run: RunId,
+    lock: &str,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into lock_waits (run_id, name, since) values ($1, $2, $3) on conflict do nothing",
+        run.0,
+        lock,
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Frees every lock of a run and makes those due that wait for one of them.
+pub async fn free(conn: &mut PgConnection, run: RunId, now: DateTime<Utc>) -> Result<(), StoreError> {
+    sqlx::query!(
+        "with freed as (delete from target_locks where run_id = $1 returning name),
+              left_line as (delete from lock_waits where run_id = $1)
+         update run_queue q set state = 0, due = least(q.due, $2)
+         from lock_waits w join freed f on f.name = w.name
+         where q.run_id = w.run_id and w.run_id <> $1 and q.state = 2",
+        run.0,
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A lock that is held, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldLock {
+    /// The lock.
+    pub lock: String,
+    /// The run that holds it.
+    pub run: RunId,
+    /// What that run carries out.
+    pub runbook: String,
+    /// That run's incident.
+    pub incident: IncidentId,
+    /// What that is called.
+    pub incident_title: String,
+    /// Since when.
+    pub since: DateTime<Utc>,
+}
+
+/// Locks that are held, the longest held first, at most `limit`.
+pub async fn list(conn: &mut PgConnection, limit: i64) -> Result<Vec<HeldLock>, StoreError> {
+    Ok(sqlx::query!(
+        r#"select l.name, l.run_id, b.slug, r.incident_id, i.title as incident_title, l.acquired_at
+           from target_locks l join runs r on r.id = l.run_id join runbooks b on b.id = r.runbook_id
+           join incidents i on i.id = r.incident_id
+           order by l.acquired_at, l.name limit $1"#,
+        limit
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| HeldLock {
+        lock: row.name,
+        run: RunId(row.run_id),
+        runbook: row.slug,
+        incident: IncidentId(row.incident_id),
+        incident_title: row.incident_title,
+        since: row.acquired_at,
+    })
+    .collect())
 }

@@ -7,21 +7,27 @@ pub mod embedded;
 pub mod migrate;
 pub mod pool;
 
+pub mod acts;
 pub mod alerts;
 pub mod approvals;
 pub mod attempts;
+pub mod breakers;
 pub mod deliveries;
 pub mod events;
+pub mod freezes;
 pub mod heartbeats;
 pub mod incidents;
 pub mod locks;
 pub mod matches;
 pub mod operators;
+pub mod pauses;
 pub mod queue;
 pub mod replicas;
+pub mod reviews;
 pub mod runbooks;
 pub mod runs;
 pub mod sources;
+pub mod turns;
 pub mod wake;
 
 use sqlx::{PgPool, Postgres, Transaction};

@@ -1,13 +1,15 @@
 //! The queue of live runs: claim, let go, wake, take over.
 //!
-//! A claim gives a rising number, the fence; every write of a worker first passes [`hold`] with it, so a worker whose
-//! lease has passed to another writes nothing.
+//! A claim gives a rising number, the fence; every write of a worker names it, so a worker whose lease has passed to
+//! another writes nothing. Every act of a person raises `acts`; a worker's write names the number it has seen as well,
+//! so it never overtakes what a person did.
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use sqlx::PgConnection;
 
 use super::StoreError;
-use crate::domain::id::{IncidentId, ReplicaId, RunId};
+use crate::domain::id::{IncidentId, OperatorId, ReplicaId, RunId, VersionId};
 
 /// A run this replica may work on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,33 +24,83 @@ pub struct Claim {
     pub owner: ReplicaId,
 }
 
-/// Claims up to `limit` runs that are ready or whose timer is due. Runs that another replica is claiming are passed
-/// over: losing is normal.
+/// A claimed run with what does not change while it lives.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// The claim.
+    pub claim: Claim,
+    /// Acts of people so far.
+    pub acts: i64,
+    /// When it was due.
+    pub due: DateTime<Utc>,
+    /// The version it is pinned to.
+    pub version: VersionId,
+    /// The person who started it.
+    pub requested_by: Option<OperatorId>,
+    /// Its inputs.
+    pub inputs: Value,
+    /// Labels and annotations of the alert it is about.
+    pub context: Value,
+    /// Title of its incident.
+    pub title: String,
+    /// Severity of its incident, 1 to 4.
+    pub severity: i16,
+}
+
+/// Whether a worker may write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// It may; the row is locked until the commit.
+    Held,
+    /// A person acted since: plan anew.
+    Moved,
+}
+
+/// Claims up to `limit` runs that are ready or whose timer is due, the longest due first, of those due after `mark`.
+/// Runs that another replica is claiming are passed over: losing is normal.
+///
+/// The mark steps over the dead index entries that claimed runs leave behind while some old snapshot is held open.
 pub async fn claim(
     conn: &mut PgConnection,
     replica: ReplicaId,
     now: DateTime<Utc>,
+    mark: DateTime<Utc>,
     limit: i64,
-) -> Result<Vec<Claim>, StoreError> {
+) -> Result<Vec<Claimed>, StoreError> {
     Ok(sqlx::query!(
         "with due as (
-             select run_id from run_queue where state in (0, 2) and due <= $2
-             order by due, run_id limit $3 for no key update skip locked)
-         update run_queue q set state = 1, owner = $1, fence = q.fence + 1
-         from due where q.run_id = due.run_id
-         returning q.run_id, q.incident_id, q.fence",
+             select run_id from run_queue where state in (0, 2) and due <= $2 and due > $4
+             order by due, run_id limit $3 for no key update skip locked),
+         mine as (
+             update run_queue q set state = 1, owner = $1, fence = q.fence + 1
+             from due where q.run_id = due.run_id
+             returning q.run_id, q.incident_id, q.fence, q.acts, q.due)
+         select m.run_id, m.incident_id, m.fence, m.acts, m.due, r.version_id, r.requested_by, r.inputs, r.context,
+                i.title, i.severity
+         from mine m join runs r on r.id = m.run_id join incidents i on i.id = m.incident_id",
         replica.0,
         now,
-        limit
+        limit,
+        mark
     )
     .fetch_all(conn)
     .await?
     .into_iter()
-    .map(|row| Claim {
-        run: RunId(row.run_id),
-        incident: IncidentId(row.incident_id),
-        fence: row.fence,
-        owner: replica,
+    .map(|row| Claimed {
+        claim: Claim {
+            run: RunId(row.run_id),
+            incident: IncidentId(row.incident_id),
+            fence: row.fence,
+            owner: replica,
+        },
+        acts: row.acts,
+        due: row.due,
+        version: VersionId(row.version_id),
+        requested_by: row.requested_by.map(OperatorId),
+        inputs: row.inputs,
+        context: row.context,
+        title: row.title,
+        severity: row.severity,
     })
     .collect())
 }
@@ -62,16 +114,28 @@ pub async fn next_due(conn: &mut PgConnection) -> Result<Option<DateTime<Utc>>, 
     )
 }
 
-/// Locks the run's row for a write of this claim's worker, or says that the claim is over.
-pub async fn hold(conn: &mut PgConnection, claim: Claim) -> Result<(), StoreError> {
-    sqlx::query_scalar!(
-        r#"select 1 as "held!" from run_queue where run_id = $1 and fence = $2 and state = 1 for no key update"#,
+/// Locks the run's row for a write of this claim's worker that has seen `acts`, or says why it may not write.
+pub async fn hold(conn: &mut PgConnection, claim: Claim, acts: i64) -> Result<Hold, StoreError> {
+    let found = sqlx::query_scalar!(
+        "select acts from run_queue where run_id = $1 and fence = $2 and state = 1 for no key update",
         claim.run.0,
         claim.fence
     )
     .fetch_optional(conn)
     .await?
-    .map(|_| ())
+    .ok_or(StoreError::Fenced(claim.run))?;
+    Ok(if found == acts { Hold::Held } else { Hold::Moved })
+}
+
+/// Acts of people on the run of a claim so far, without locking anything.
+pub async fn acts(conn: &mut PgConnection, claim: Claim) -> Result<i64, StoreError> {
+    sqlx::query_scalar!(
+        "select acts from run_queue where run_id = $1 and fence = $2 and state = 1",
+        claim.run.0,
+        claim.fence
+    )
+    .fetch_optional(conn)
+    .await?
     .ok_or(StoreError::Fenced(claim.run))
 }
 
@@ -102,11 +166,12 @@ pub async fn release(conn: &mut PgConnection, claim: Claim, due: DateTime<Utc>) 
     }
 }
 
-/// Makes a waiting run due now, because somebody decided. One that a worker holds looks again by itself: the worker
-/// plans anew before it lets go.
+/// Counts a person's act, and makes a waiting run due now. One that a worker holds finds the act before its next write.
 pub async fn wake(conn: &mut PgConnection, run: RunId, now: DateTime<Utc>) -> Result<(), StoreError> {
     sqlx::query!(
-        "update run_queue set state = 0, due = least(due, $2) where run_id = $1 and state <> 1",
+        "update run_queue set acts = acts + 1, state = case state when 2 then 0 else state end,
+                              due = case state when 1 then due else least(due, $2) end
+         where run_id = $1",
         run.0,
         now
     )
@@ -132,15 +197,20 @@ pub async fn delete(conn: &mut PgConnection, claim: Claim) -> Result<(), StoreEr
 
 /// Takes runs back from replicas whose lease ended, at most `limit`. The fence rises here already, so nothing of the
 /// old worker lands between this and the next claim. By the database's clock alone.
-pub async fn take_back_expired(conn: &mut PgConnection, limit: i64) -> Result<u64, StoreError> {
+pub async fn take_back_expired(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<u64, StoreError> {
     Ok(sqlx::query!(
         "with gone as (
              select q.run_id from run_queue q join replicas p on p.id = q.owner
              where q.state = 1 and p.lease_until < now() - interval '1 second'
              limit $1 for no key update of q skip locked)
-         update run_queue q set state = 0, owner = null, fence = q.fence + 1
+         update run_queue q set state = 0, owner = null, fence = q.fence + 1, due = $2
          from gone where q.run_id = gone.run_id",
-        limit
+        limit,
+        now
     )
     .execute(conn)
     .await?
@@ -167,12 +237,13 @@ pub async fn strays(
 }
 
 /// Gives a claim back whose worker ended without letting go.
-pub async fn give_back(conn: &mut PgConnection, claim: Claim) -> Result<(), StoreError> {
+pub async fn give_back(conn: &mut PgConnection, claim: Claim, now: DateTime<Utc>) -> Result<(), StoreError> {
     sqlx::query!(
-        "update run_queue set state = 0, owner = null, fence = fence + 1
+        "update run_queue set state = 0, owner = null, fence = fence + 1, due = $3
          where run_id = $1 and fence = $2 and state = 1",
         claim.run.0,
-        claim.fence
+        claim.fence,
+        now
     )
     .execute(conn)
     .await?;

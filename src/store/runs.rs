@@ -28,6 +28,8 @@ pub struct NewRun<'a> {
     pub inputs: &'a BTreeMap<String, String>,
     /// Labels and annotations of the alert it is about.
     pub context: &'a Value,
+    /// The run it goes on from.
+    pub continues: Option<RunId>,
 }
 
 /// A run as it is kept.
@@ -51,6 +53,8 @@ pub struct Run {
     pub finished_at: Option<DateTime<Utc>>,
     /// How it ended.
     pub result: Option<RunResult>,
+    /// The run it goes on from.
+    pub continues: Option<RunId>,
 }
 
 fn mode_name(mode: StartMode) -> &'static str {
@@ -61,7 +65,8 @@ fn mode_name(mode: StartMode) -> &'static str {
     }
 }
 
-/// Starts a run and queues it; `None` when this incident has started this runbook by itself before.
+/// Starts a run and queues it; `None` when this incident has started this runbook by itself before, or another run
+/// goes on from there already.
 pub async fn insert(
     conn: &mut PgConnection,
     run: &NewRun<'_>,
@@ -77,9 +82,9 @@ pub async fn insert(
     let id = sqlx::query_scalar!(
         r#"with started as (
                insert into runs (incident_id, runbook_id, version_id, mode, requested_by, inputs, context,
-                                 started_at)
-               values ($1, $2, $3, $4, $5, $6, $8, $7)
-               on conflict (incident_id, runbook_id) where mode = 'automatic' do nothing
+                                 started_at, continues)
+               values ($1, $2, $3, $4, $5, $6, $8, $7, $9)
+               on conflict do nothing
                returning id, incident_id)
            insert into run_queue (run_id, incident_id, state, due) select id, incident_id, 0, $7 from started
            returning run_id"#,
@@ -90,7 +95,8 @@ pub async fn insert(
         run.requested_by.map(|by| by.0),
         inputs,
         now,
-        run.context
+        run.context,
+        run.continues.map(|run| run.0)
     )
     .fetch_optional(conn)
     .await?;
@@ -133,6 +139,7 @@ struct Row {
     started_at: DateTime<Utc>,
     finished_at: Option<DateTime<Utc>>,
     result: Option<String>,
+    continues: Option<i64>,
 }
 
 impl TryFrom<Row> for Run {
@@ -155,6 +162,7 @@ impl TryFrom<Row> for Run {
                     RunResult::named(&text).ok_or_else(|| StoreError::corrupt("runs", "result", text))
                 })
                 .transpose()?,
+            continues: row.continues.map(RunId),
         })
     }
 }
@@ -163,7 +171,8 @@ impl TryFrom<Row> for Run {
 pub async fn find(conn: &mut PgConnection, id: RunId) -> Result<Option<Run>, StoreError> {
     sqlx::query_as!(
         Row,
-        "select id, incident_id, version_id, requested_by, inputs, context, started_at, finished_at, result
+        "select id, incident_id, version_id, requested_by, inputs, context, started_at, finished_at, result,
+                continues
          from runs where id = $1",
         id.0
     )

@@ -16,6 +16,7 @@ const RECONNECT: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct Wake {
     changes: watch::Sender<u64>,
+    queue: watch::Sender<u64>,
     outgoing: Arc<Notify>,
 }
 
@@ -23,16 +24,34 @@ impl Default for Wake {
     fn default() -> Self {
         Self {
             changes: watch::Sender::new(0),
+            queue: watch::Sender::new(0),
             outgoing: Arc::default(),
         }
     }
 }
 
 impl Wake {
-    /// Says that something was committed: wakes this process now, the others within a few milliseconds.
+    /// Says that something was committed that may have made a run due: wakes this process now, the others within a few
+    /// milliseconds.
     pub fn changed(&self) {
+        self.queue.send_modify(|count| *count += 1);
+        self.told();
+    }
+
+    /// Says that something was committed that people may be looking at; no run is due because of it here.
+    pub fn told(&self) {
         self.changes.send_modify(|count| *count += 1);
         self.outgoing.notify_one();
+    }
+
+    /// Hears that runs may be due. Subscribe first, then look in the database.
+    pub fn subscribe_queue(&self) -> watch::Receiver<u64> {
+        self.queue.subscribe()
+    }
+
+    fn heard(&self) {
+        self.queue.send_modify(|count| *count += 1);
+        self.changes.send_modify(|count| *count += 1);
     }
 
     /// Hears of changes. Subscribe first, then look in the database.
@@ -76,9 +95,9 @@ impl Wake {
         listener.listen(CHANNEL).await?;
         loop {
             // Whatever happened before the connection stood is found by looking once now.
-            self.changes.send_modify(|count| *count += 1);
+            self.heard();
             while listener.try_recv().await?.is_some() {
-                self.changes.send_modify(|count| *count += 1);
+                self.heard();
             }
         }
     }

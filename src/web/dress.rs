@@ -22,6 +22,7 @@ use super::{
     view::{
         error::{Again, ErrorPage, KeptField},
         layout::Frame,
+        standing::PausedPart,
         text,
     },
 };
@@ -30,12 +31,13 @@ use super::{
 pub const FORM_BYTES_MAX: usize = 64 * 1024;
 
 /// Fields whose text is shown again when a form was not accepted, because a person typed it.
-const KEPT_FIELDS: [(&str, &str); 5] = [
+const KEPT_FIELDS: [(&str, &str); 6] = [
     ("text", "Your note"),
     ("reason", "Your reason"),
     ("note", "Your note"),
     ("evidence", "How you know"),
     ("phrase", "Your phrase"),
+    ("matchers", "Your matchers"),
 ];
 
 /// Turns a panic into the answer of a bug.
@@ -230,8 +232,11 @@ async fn as_page(app: &AppState, asked: &Asked, form: &Bytes, fault: &WebError, 
             .filter(|referer| referer != asked.uri.path())
             .map(|referer| (referer, "Back to where you were".to_owned())),
     });
+    let mut frame = Frame::bare(fault.kind.title(), operator.as_ref(), now);
+    // As this replica saw it last: the page of a fault asks the database for as little as it can.
+    frame.paused = app.standing.pause().map(|pause| PausedPart::of(&pause, now));
     let page = ErrorPage {
-        frame: Frame::bare(fault.kind.title(), operator.as_ref(), now),
+        frame,
         message: fault.message.clone(),
         since: fault.since.clone(),
         kept,

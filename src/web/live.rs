@@ -59,6 +59,9 @@ pub struct LiveQuery {
     state: String,
     #[serde(default)]
     rows: String,
+    /// `yes` when the page says that automation is paused.
+    #[serde(default)]
+    paused: String,
 }
 
 /// What a stream watches.
@@ -112,6 +115,7 @@ pub async fn get(
         token,
         scope,
         cursor: query.after,
+        shows_pause: query.paused == "yes",
         sent: HashMap::new(),
         messages,
         _place: place,
@@ -139,6 +143,8 @@ pub(super) struct Watcher {
     token: SessionToken,
     pub(super) scope: Scope,
     pub(super) cursor: String,
+    /// Whether the banner of a pause stands on the page, or did.
+    pub(super) shows_pause: bool,
     /// Digest of each part as this browser has it, as far as it was sent here.
     sent: HashMap<&'static str, Digest>,
     messages: mpsc::Sender<Event>,
@@ -294,6 +300,7 @@ mod tests {
                 show: String::new(),
                 state: String::new(),
                 rows: String::new(),
+                paused: String::new(),
             })
         };
         for good in ["incident:204", "approval:7", "run:3", "incidents", "approvals"] {

@@ -28,6 +28,7 @@ pub mod respond;
 pub mod runbooks;
 pub mod runs;
 pub mod sign_in;
+pub mod standing;
 pub mod system;
 pub mod watch;
 
@@ -90,6 +91,11 @@ pub fn router(state: AppState) -> Router {
         .route("/deliveries", get(deliveries::list))
         .route("/deliveries/{id}/body", get(deliveries::body))
         .route("/system", get(system::show))
+        .route("/system/pause", post(standing::pause))
+        .route("/system/resume", post(standing::resume))
+        .route("/system/circuits/{target}/close", post(standing::close_breaker))
+        .route("/system/freezes", post(standing::freeze))
+        .route("/system/freezes/{id}/end", post(standing::end_freeze))
         .route("/static/{file}", get(assets::get));
 
     let csrf = csrf(&state);

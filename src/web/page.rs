@@ -6,17 +6,20 @@ use sqlx::PgConnection;
 use super::{
     error::WebError,
     state::AppState,
-    view::layout::{Frame, Place},
+    view::{
+        layout::{Frame, Place},
+        standing::PausedPart,
+    },
 };
 use crate::{
     domain::{approval::may_decide, operator::Operator},
-    store::{StoreError, approvals, approvals::ApprovalLine},
+    store::{StoreError, approvals, approvals::ApprovalLine, pauses},
 };
 
 /// Pending requests that are looked at for the number in the navigation.
 const WAITING_MAX: i64 = 100;
 
-/// The frame of a page, with the number of decisions that wait for this person.
+/// The frame of a page, with the number of decisions that wait for this person and the pause of all automation.
 pub async fn frame(
     app: &AppState,
     conn: &mut PgConnection,
@@ -29,6 +32,7 @@ pub async fn frame(
     let mut frame = Frame::bare(title, Some(me), now);
     frame.place = place;
     frame.waiting = waiting(&pending, me);
+    frame.paused = pauses::find(conn).await?.map(|pause| PausedPart::of(&pause, now));
     frame.faults = app.faults.list();
     Ok(frame)
 }

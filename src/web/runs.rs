@@ -85,7 +85,7 @@ pub async fn load(conn: &mut PgConnection, id: RunId) -> Result<Option<RunRecord
     let version = runbooks::find_version(conn, run.version)
         .await?
         .ok_or_else(|| StoreError::corrupt("runs", "version_id", run.version))?;
-    let (_, facts) = events::run_log(conn, id).await?;
+    let facts = events::run_log(conn, id).await?;
     let state = RunState::fold(facts.iter().map(|(at, fact)| (*at, fact)))
         .map_err(|error| StoreError::corrupt("events", "body", error))?;
     let mut promised = BTreeMap::new();

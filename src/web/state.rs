@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{password::Passwords, throttle::Throttle};
-use crate::{catalog::shelf::Faults, clock::Clock, store::wake::Wake};
+use crate::{catalog::shelf::Faults, clock::Clock, execute::standing::Standing, store::wake::Wake};
 
 /// Live streams at once in one process; each holds memory and a connection of the server, none of the pool's.
 pub const LIVE_STREAMS_MAX: usize = 512;
@@ -22,6 +22,8 @@ pub struct AppState {
     pub clock: Clock,
     /// Tells workers and open pages that something changed.
     pub wake: Wake,
+    /// What stands over every run, as this replica saw it last.
+    pub standing: Standing,
     /// Hashes and checks passwords, a few at a time.
     pub passwords: Passwords,
     /// Slows down guessing.
@@ -42,6 +44,7 @@ impl AppState {
         Self {
             db,
             clock,
+            standing: Standing::new(wake.clone()),
             wake,
             passwords: Passwords::default(),
             throttle: Throttle::default(),

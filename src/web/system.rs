@@ -8,6 +8,7 @@ use super::{
     error::WebError,
     page,
     session::Viewer,
+    standing,
     state::AppState,
     view::{
         format,
@@ -84,6 +85,7 @@ pub async fn show(State(app): State<AppState>, Viewer(me): Viewer) -> Result<Htm
     let page = SystemPage {
         frame,
         checks,
+        standing: standing::part(&mut tx, &me, now).await?,
         version: env!("CARGO_PKG_VERSION"),
     };
     Ok(Html(page.render()?))

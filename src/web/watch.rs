@@ -12,6 +12,7 @@ use super::{
     view::{
         approval::{ApprovalFacts, DecisionForm, Inbox},
         run::{RunPart, RunView},
+        standing::PausedPart,
         timeline::{ChipsPart, EventRow, Filter},
     },
 };
@@ -55,14 +56,41 @@ pub(super) enum Found {
 
 impl Watcher {
     /// Whether there is news, and which.
-    pub(super) async fn look(&self) -> Result<Found, WebError> {
-        match &self.scope {
+    pub(super) async fn look(&mut self) -> Result<Found, WebError> {
+        let found = match &self.scope {
             Scope::Incident { id, filter, rows } => self.look_at_incident(*id, filter, *rows).await,
             Scope::Approval(id) => self.look_at_approval(*id).await,
             Scope::Run(id) => self.look_at_run(*id).await,
             Scope::List(query) => self.look_at_list(Some(query)).await,
             Scope::Inbox => self.look_at_list(None).await,
+        }?;
+        self.with_banner(found)
+    }
+
+    /// Adds the banner of a pause, or takes it away: it stands on every page, whatever else is new there.
+    fn with_banner(&mut self, found: Found) -> Result<Found, WebError> {
+        let pause = self.app.standing.pause();
+        if pause.is_none() && !self.shows_pause {
+            return Ok(found);
         }
+        self.shows_pause = true;
+        let now = self.app.clock.now();
+        let html = match &pause {
+            Some(pause) => PausedPart::of(pause, now).render()?,
+            None => String::new(),
+        };
+        let banner = morph("paused", html);
+        Ok(match found {
+            Found::Nothing => Found::Patches {
+                patches: vec![banner],
+                cursor: self.cursor.clone(),
+            },
+            Found::Patches { mut patches, cursor } => {
+                patches.insert(0, banner);
+                Found::Patches { patches, cursor }
+            }
+            other => other,
+        })
     }
 
     fn seq(&self) -> i64 {

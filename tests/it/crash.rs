@@ -10,7 +10,8 @@ use muster::{
         event::{Event, first_broken_link},
         id::{IncidentId, RunId},
         operator::{Operator, Role},
-        run::{RunFact, RunState, StepState, UnknownChoice},
+        run::{RunFact, UnknownChoice},
+        state::{RunState, StepState},
     },
     execute::people,
     store::{approvals, events, operators},
@@ -134,7 +135,7 @@ async fn answer(conn: &mut PgConnection, ana: &Operator, allowed: &mut BTreeSet<
         .await
         .unwrap();
     for run in live.into_iter().map(RunId) {
-        let (_, facts) = events::run_log(conn, run).await.unwrap();
+        let facts = events::run_log(conn, run).await.unwrap();
         let state = RunState::fold(facts.iter().map(|(at, fact)| (*at, fact))).unwrap();
         for (step, state) in &state.steps {
             if matches!(state, StepState::Unknown { .. })

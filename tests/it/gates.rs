@@ -15,6 +15,7 @@ use muster::{
     execute::{
         engine::{Engine, EngineLimits},
         people::{self, PeopleError},
+        standing::Standing,
         worker,
     },
     store::{
@@ -93,7 +94,8 @@ impl Bench {
         let targets = watch::Sender::new(targets(&ledger));
         let engine = Arc::new(Engine::new(
             intake.database.pools.engine.clone(),
-            Outside::new(Bounds::default()),
+            Arc::new(Outside::new(Bounds::default())),
+            Standing::new(Wake::default()),
             intake.clock.clone(),
             Wake::default(),
             targets.subscribe(),
@@ -134,7 +136,7 @@ impl Bench {
     }
 
     async fn facts(&self) -> Vec<RunFact> {
-        let (_, facts) = events::run_log(&mut *self.conn().await, self.run).await.unwrap();
+        let facts = events::run_log(&mut *self.conn().await, self.run).await.unwrap();
         facts.into_iter().map(|(_, fact)| fact).collect()
     }
 

@@ -21,4 +21,6 @@ mod gates;
 mod pages;
 mod scratch;
 mod server;
+mod standing;
+mod standing_pages;
 mod store;

@@ -72,8 +72,7 @@ impl Planner<'_> {
 
     fn unless_paused(&self, mut plan: Plan) -> Plan {
         if self.run.paused.is_some() {
-            plan.moves
-                .retain(|one| matches!(one, Move::ExpireGate { .. } | Move::ManualOverdue { .. }));
+            plan.hold();
         }
         plan
     }

@@ -9,6 +9,7 @@ pub mod document;
 pub mod incidents;
 pub mod runbooks;
 pub mod runs;
+pub mod standing;
 
 use axum::{Json, Router, routing::get};
 use serde::Deserialize;
@@ -58,6 +59,14 @@ fn parts() -> (Router<AppState>, utoipa::openapi::OpenApi) {
         .routes(routes!(runbooks::list))
         .routes(routes!(runbooks::get))
         .routes(routes!(deliveries::list))
+        .routes(routes!(standing::paused, standing::pause))
+        .routes(routes!(standing::resume))
+        .routes(routes!(standing::breakers))
+        .routes(routes!(standing::close_breaker))
+        .routes(routes!(standing::freezes, standing::freeze))
+        .routes(routes!(standing::end_freeze))
+        .routes(routes!(standing::locks))
+        .routes(routes!(standing::acts))
         .split_for_parts()
 }
 
@@ -79,16 +88,24 @@ mod tests {
         assert_eq!(
             paths,
             [
+                "/api/v1/acts",
                 "/api/v1/approvals",
                 "/api/v1/approvals/{id}",
                 "/api/v1/approvals/{id}/decision",
+                "/api/v1/circuits",
+                "/api/v1/circuits/{target}/close",
                 "/api/v1/deliveries",
+                "/api/v1/freezes",
+                "/api/v1/freezes/{id}/end",
                 "/api/v1/incidents",
                 "/api/v1/incidents/{id}",
                 "/api/v1/incidents/{id}/acknowledge",
                 "/api/v1/incidents/{id}/notes",
                 "/api/v1/incidents/{id}/resolve",
                 "/api/v1/incidents/{id}/timeline",
+                "/api/v1/locks",
+                "/api/v1/pause",
+                "/api/v1/resume",
                 "/api/v1/runbooks",
                 "/api/v1/runbooks/{slug}",
                 "/api/v1/runs/{id}",

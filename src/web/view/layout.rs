@@ -2,7 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
-use super::parts::{At, Icon, at, icon};
+use super::{
+    parts::{At, Icon, at, icon},
+    standing::PausedPart,
+};
 use crate::{
     domain::operator::{Operator, Role},
     web::assets,
@@ -49,6 +52,8 @@ pub struct Frame {
     pub operator: Option<Operator>,
     /// Decisions that wait for this person.
     pub waiting: usize,
+    /// That all automation is paused.
+    pub paused: Option<PausedPart>,
     /// What is wrong with Muster, one line each.
     pub faults: Vec<String>,
     /// When the page was made.
@@ -65,6 +70,7 @@ impl Frame {
             place: Place::Elsewhere,
             operator: operator.cloned(),
             waiting: 0,
+            paused: None,
             faults: Vec::new(),
             made: at(now, now),
             live: None,

@@ -27,4 +27,5 @@ pub mod approval;
 pub mod runbook;
 
 pub mod delivery;
+pub mod standing;
 pub mod system;

@@ -105,6 +105,8 @@ impl From<ApprovalState> for Badge {
             ApprovalState::Rejected => Self::new("sev1", "cross", "Rejected"),
             ApprovalState::Expired => Self::new("quiet", "clock", "Expired"),
             ApprovalState::Void => Self::new("quiet", "barred", "Void"),
+            ApprovalState::Withdrawn => Self::new("quiet", "bent", "Taken back"),
+            ApprovalState::Returned => Self::new("quiet", "bent", "Sent back"),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{layout::Frame, parts::Badge};
+use super::{layout::Frame, parts::Badge, standing::StandingPart};
 
 /// The page.
 #[derive(Clone, Debug, Template)]
@@ -12,6 +12,8 @@ pub struct SystemPage {
     pub frame: Frame,
     /// What was looked at.
     pub checks: Vec<Check>,
+    /// What stands over every run.
+    pub standing: StandingPart,
     /// Version of the program.
     pub version: &'static str,
 }

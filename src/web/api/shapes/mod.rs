@@ -5,6 +5,7 @@ pub mod approval;
 pub mod incident;
 pub mod run;
 pub mod shelf;
+pub mod standing;
 
 use serde::Serialize;
 use utoipa::ToSchema;

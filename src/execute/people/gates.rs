@@ -1,0 +1,326 @@
+//! What people say at gates. An approval can be taken back until something has started under it.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use super::{PeopleError, lock, moved, record, refused};
+use crate::{
+    domain::{
+        approval::{ApprovalState, Refusal, Verdict, may_decide},
+        digest::Digest,
+        id::{ApprovalId, StepId},
+        operator::{Operator, Role},
+        run::RunFact,
+        runbook::Runbook,
+        state::{RunState, StepState},
+        step::Effect,
+    },
+    store::{
+        StoreError,
+        approvals::{self, Approval},
+        reviews, runbooks, runs,
+    },
+};
+
+/// The shortest reason for breaking the glass, in characters: a key pressed by chance is no reason.
+pub const BREAK_REASON_MIN: usize = 10;
+
+/// A person approves or rejects. `digest` is the hash of what they saw; when it is not the one the gate holds now,
+/// nothing is decided.
+pub async fn decide(
+    conn: &mut PgConnection,
+    id: ApprovalId,
+    digest: Digest,
+    verdict: Verdict,
+    reason: &str,
+    by: &Operator,
+    now: DateTime<Utc>,
+) -> Result<ApprovalState, PeopleError> {
+    let (approval, _) = locked(conn, id).await?;
+    still_asked(conn, &approval, digest, now).await?;
+    may_decide(&approval.rule, by, approval.requester)?;
+    let reason = reason.trim();
+    if verdict == Verdict::Reject && reason.is_empty() {
+        return Err(refused("say in a few words why you reject"));
+    }
+    if !approvals::insert_vote(conn, id, by.id, verdict, reason, now).await? {
+        return Err(moved("you have decided here already"));
+    }
+    let given = approvals::votes(conn, id)
+        .await?
+        .iter()
+        .filter(|vote| vote.verdict == "approve")
+        .count() as u32;
+    let needed = approval.rule.approvals;
+    let step = approval.step.clone();
+    let reason = reason.to_owned();
+    let mut facts = Vec::new();
+    let state = match verdict {
+        Verdict::Reject => {
+            facts.push(RunFact::GateRejected {
+                step,
+                approval: id,
+                reason,
+            });
+            ApprovalState::Rejected
+        }
+        Verdict::Approve => {
+            facts.push(RunFact::GateApproval {
+                step: step.clone(),
+                approval: id,
+                reason,
+                given,
+                needed,
+            });
+            match given >= needed {
+                true => {
+                    let use_by = now + approval.rule.use_within.as_delta();
+                    facts.push(RunFact::GateApproved {
+                        step,
+                        approval: id,
+                        use_by,
+                    });
+                    ApprovalState::Approved
+                }
+                false => ApprovalState::Pending,
+            }
+        }
+    };
+    if state != ApprovalState::Pending {
+        let use_by = (state == ApprovalState::Approved).then(|| now + approval.rule.use_within.as_delta());
+        approvals::set_state(conn, id, ApprovalState::Pending, state, use_by, now).await?;
+    }
+    record(conn, approval.incident, approval.run, facts, by, now).await?;
+    Ok(state)
+}
+
+/// Locks the run of a request and reads both anew.
+async fn locked(conn: &mut PgConnection, id: ApprovalId) -> Result<(Approval, RunState), PeopleError> {
+    let found = approvals::find(conn, id)
+        .await?
+        .ok_or(PeopleError::NotFound("approval"))?;
+    let (_, state) = lock(conn, found.run).await?;
+    // Read again under the lock: whoever held it before may have decided.
+    let approval = approvals::find(conn, id)
+        .await?
+        .ok_or(PeopleError::NotFound("approval"))?;
+    Ok((approval, state))
+}
+
+/// What became of a request that does not wait any more, in words; who settled it, if a person did.
+async fn settled_by(conn: &mut PgConnection, approval: &Approval) -> Result<PeopleError, StoreError> {
+    let last = approvals::votes(conn, approval.id).await?.pop();
+    let who = last.map_or_else(String::new, |vote| format!(" by {}", vote.name));
+    Ok(moved(format!(
+        "this request is {}{who}; nothing was decided",
+        approval.state.name()
+    )))
+}
+
+/// Checks that a request still waits and is the one the person saw.
+async fn still_asked(
+    conn: &mut PgConnection,
+    approval: &Approval,
+    digest: Digest,
+    now: DateTime<Utc>,
+) -> Result<(), PeopleError> {
+    if approval.state != ApprovalState::Pending {
+        return Err(settled_by(conn, approval).await?);
+    }
+    if approval.decide_by <= now {
+        return Err(moved("the time to decide is over; nothing was decided"));
+    }
+    if approval.digest != digest {
+        return Err(moved(
+            "what would be done has changed since you looked; nothing was decided",
+        ));
+    }
+    Ok(())
+}
+
+/// A person wants something changed before they decide: the run pauses with their note, and once it goes on the gate
+/// asks again with what is true then.
+pub async fn send_back(
+    conn: &mut PgConnection,
+    id: ApprovalId,
+    digest: Digest,
+    note: &str,
+    by: &Operator,
+    now: DateTime<Utc>,
+) -> Result<(), PeopleError> {
+    let (approval, _) = locked(conn, id).await?;
+    still_asked(conn, &approval, digest, now).await?;
+    may_decide(&approval.rule, by, approval.requester)?;
+    let note = note.trim();
+    if note.is_empty() {
+        return Err(refused("say what has to change"));
+    }
+    approvals::set_state(
+        conn,
+        id,
+        ApprovalState::Pending,
+        ApprovalState::Returned,
+        None,
+        now,
+    )
+    .await?;
+    let fact = RunFact::GateSentBack {
+        step: approval.step.clone(),
+        approval: id,
+        note: note.to_owned(),
+    };
+    record(conn, approval.incident, approval.run, vec![fact], by, now).await
+}
+
+/// A person takes an approval back, or the approvals given so far. Possible until something has started under it; then
+/// the run can only be stopped. The gate asks again.
+pub async fn withdraw(
+    conn: &mut PgConnection,
+    id: ApprovalId,
+    reason: &str,
+    by: &Operator,
+    now: DateTime<Utc>,
+) -> Result<(), PeopleError> {
+    let (approval, state) = locked(conn, id).await?;
+    if !matches!(approval.state, ApprovalState::Pending | ApprovalState::Approved) {
+        return Err(settled_by(conn, &approval).await?);
+    }
+    let votes = approvals::votes(conn, id).await?;
+    let has_voted = votes.iter().any(|vote| vote.name == by.name);
+    if !has_voted && approval.requester != Some(by.id) {
+        may_decide(&approval.rule, by, approval.requester)?;
+    }
+    if approval.state == ApprovalState::Pending && votes.is_empty() {
+        return Err(refused(
+            "nobody has approved it yet; reject it or send it back instead",
+        ));
+    }
+    if let Some(step) = started_under(conn, &approval, &state).await? {
+        return Err(moved(format!(
+            "{step} has started under it already; stop the run instead"
+        )));
+    }
+    approvals::set_state(conn, id, approval.state, ApprovalState::Withdrawn, None, now).await?;
+    let fact = RunFact::GateWithdrawn {
+        step: approval.step.clone(),
+        approval: id,
+        reason: reason.trim().to_owned(),
+    };
+    record(conn, approval.incident, approval.run, vec![fact], by, now).await
+}
+
+/// The first step that was started under this approval, if any.
+async fn started_under(
+    conn: &mut PgConnection,
+    approval: &Approval,
+    state: &RunState,
+) -> Result<Option<StepId>, PeopleError> {
+    if approval.state != ApprovalState::Approved {
+        return Ok(None);
+    }
+    let kept = runs::find(conn, approval.run)
+        .await?
+        .ok_or(PeopleError::NotFound("run"))?;
+    let version = runbooks::find_version(conn, kept.version)
+        .await?
+        .ok_or(PeopleError::NotFound("runbook version"))?;
+    let log = crate::store::events::run_log(conn, approval.run).await?;
+    let since = log.iter().position(|(_, fact)| {
+        matches!(fact, RunFact::GateApproved { approval: given, .. } | RunFact::GateBroken { approval: given, .. }
+                 if *given == approval.id)
+    });
+    let under = |step: &StepId| is_under(&version.runbook, &approval.step, step);
+    let started = log
+        .iter()
+        .skip(since.unwrap_or(0))
+        .find_map(|(_, fact)| match fact {
+            RunFact::StepStarted { step, effect, .. } if *effect != Effect::Safe && under(step) => {
+                Some(step.clone())
+            }
+            _ => None,
+        });
+    debug_assert!(matches!(state.step(&approval.step), StepState::Approved { .. }));
+    Ok(started)
+}
+
+/// Whether a step, or the undo of one, stands under this gate, or under the gate as it is asked before an undo.
+fn is_under(runbook: &Runbook, gate: &StepId, step: &StepId) -> bool {
+    gate.undone().is_some() == step.undone().is_some()
+        && runbook
+            .gate_over(step)
+            .is_some_and(|over| over.id.0 == gate.base())
+}
+
+/// A person opens a gate alone, with a reason that stays: it goes into the timeline, and a review is opened that
+/// somebody else must close.
+pub async fn break_glass(
+    conn: &mut PgConnection,
+    id: ApprovalId,
+    digest: Digest,
+    reason: &str,
+    by: &Operator,
+    now: DateTime<Utc>,
+) -> Result<(), PeopleError> {
+    let (approval, _) = locked(conn, id).await?;
+    still_asked(conn, &approval, digest, now).await?;
+    if !approval.rule.break_glass {
+        return Err(refused(
+            "this gate cannot be opened alone: its runbook says break_glass: false",
+        ));
+    }
+    if by.role < Role::Responder {
+        return Err(PeopleError::Forbidden(Refusal::Role {
+            wanted: "responder, approver or admin".to_owned(),
+            actual: by.role,
+        }));
+    }
+    let reason = reason.trim();
+    if reason.chars().count() < BREAK_REASON_MIN {
+        return Err(refused(format!(
+            "say why this cannot wait for somebody else, in at least {BREAK_REASON_MIN} characters"
+        )));
+    }
+    let use_by = now + approval.rule.use_within.as_delta();
+    let to = ApprovalState::Approved;
+    approvals::set_state(conn, id, ApprovalState::Pending, to, Some(use_by), now).await?;
+    reviews::insert(conn, id, approval.incident, by.id, reason, now).await?;
+    let fact = RunFact::GateBroken {
+        step: approval.step.clone(),
+        approval: id,
+        reason: reason.to_owned(),
+        use_by,
+    };
+    record(conn, approval.incident, approval.run, vec![fact], by, now).await
+}
+
+/// A second person says what they found when they looked at a broken glass.
+pub async fn close_review(
+    conn: &mut PgConnection,
+    id: i64,
+    finding: &str,
+    by: &Operator,
+    now: DateTime<Utc>,
+) -> Result<(), PeopleError> {
+    let review = reviews::lock(conn, id)
+        .await?
+        .ok_or(PeopleError::NotFound("review"))?;
+    if let Some(name) = review.closed_by_name {
+        return Err(moved(format!("{name} has closed this review already")));
+    }
+    if review.opened_by == by.id.0 {
+        return Err(refused(
+            "somebody else has to look at it: you opened this gate alone",
+        ));
+    }
+    if by.role < Role::Approver {
+        return Err(PeopleError::Forbidden(Refusal::Role {
+            wanted: "approver or admin".to_owned(),
+            actual: by.role,
+        }));
+    }
+    let finding = finding.trim();
+    if finding.is_empty() {
+        return Err(refused("say what you found"));
+    }
+    Ok(reviews::close(conn, id, by.id, finding, now).await?)
+}

@@ -1,0 +1,95 @@
+//! What people do to a run: start it, decide at its gates, do its manual steps, settle what nobody knows, pause it,
+//! stop it, go on where it ended.
+//!
+//! Each act locks the run's queue row first and raises its count of acts, so that it and the worker's writes come one
+//! after the other: the worker's plan from before is refused, and the loser of a race is told what is true now.
+
+mod gates;
+mod runs;
+mod steps;
+
+pub use gates::{break_glass, close_review, decide, send_back, withdraw};
+pub use runs::{Resumption, go_on, pause, resume, start, stop, undo};
+pub use steps::{decide_unknown, manual_done, skip};
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use crate::{
+    domain::{
+        approval::Refusal,
+        event::{Event, NewEvent},
+        id::{IncidentId, RunId},
+        operator::Operator,
+        run::RunFact,
+        state::RunState,
+    },
+    store::{StoreError, events, queue, runs as rows},
+};
+
+/// Why an act was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum PeopleError {
+    /// There is no such thing.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// Somebody or something was faster; nothing was done.
+    #[error("{message}")]
+    Moved {
+        /// What is true now.
+        message: String,
+    },
+    /// A rule does not allow it.
+    #[error("{message}")]
+    Refused {
+        /// Which, and the way out.
+        message: String,
+    },
+    /// This person may not.
+    #[error(transparent)]
+    Forbidden(#[from] Refusal),
+    /// The database did not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn moved(message: impl Into<String>) -> PeopleError {
+    PeopleError::Moved {
+        message: message.into(),
+    }
+}
+
+fn refused(message: impl Into<String>) -> PeopleError {
+    PeopleError::Refused {
+        message: message.into(),
+    }
+}
+
+/// Locks a live run and folds its facts.
+async fn lock(conn: &mut PgConnection, run: RunId) -> Result<(IncidentId, RunState), PeopleError> {
+    let kept = rows::find(conn, run).await?.ok_or(PeopleError::NotFound("run"))?;
+    if !queue::lock_for_person(conn, run).await? {
+        return Err(moved("the run is over"));
+    }
+    let facts = events::run_log(conn, run).await?;
+    let state = RunState::fold(facts.iter().map(|(at, fact)| (*at, fact)))
+        .map_err(|error| StoreError::corrupt("events", "body", error))?;
+    Ok((kept.incident, state))
+}
+
+async fn record(
+    conn: &mut PgConnection,
+    incident: IncidentId,
+    run: RunId,
+    facts: Vec<RunFact>,
+    by: &Operator,
+    now: DateTime<Utc>,
+) -> Result<(), PeopleError> {
+    let facts: Vec<NewEvent> = facts
+        .into_iter()
+        .map(|fact| NewEvent::by(by.actor(), Event::Run(run, fact), now))
+        .collect();
+    events::append(conn, incident, &facts, now).await?;
+    queue::wake(conn, run, now).await?;
+    Ok(())
+}

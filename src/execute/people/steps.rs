@@ -1,0 +1,172 @@
+//! What people do to single steps: what is asked of them, what nobody knows, what need not be done.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use super::{PeopleError, lock, moved, record, refused};
+use crate::{
+    domain::{
+        approval::ApprovalState,
+        attempt::AttemptEnd,
+        id::{RunId, StepId},
+        judge::settled_result,
+        operator::Operator,
+        run::{RunFact, UnknownChoice},
+        state::StepState,
+        step::StepKind,
+    },
+    store::{
+        approvals,
+        attempts::{self, EndedAttempt},
+        runbooks, runs,
+    },
+};
+
+/// A person says that a manual step is done.
+pub async fn manual_done(
+    conn: &mut PgConnection,
+    run: RunId,
+    step: &StepId,
+    note: &str,
+    by: &Operator,
+    now: DateTime<Utc>,
+) -> Result<(), PeopleError> {
+    let (incident, state) = lock(conn, run).await?;
+    match state.step(step) {
+        StepState::ManualOpen { .. } => {}
+        StepState::Succeeded => return Err(moved("this step is done already")),
+        _ => return Err(moved("this step does not wait for a person")),
+    }
+    let fact = RunFact::ManualDone {
+        step: step.clone(),
+        note: note.trim().to_owned(),
+    };
+    record(conn, incident, run, vec![fact], by, now).await
+}
+
+/// A person decides about a step whose outcome nobody knows.
+pub async fn decide_unknown(
+    conn: &mut PgConnection,
+    run: RunId,
+    step: &StepId,
+    choice: UnknownChoice,
+    evidence: &str,
+    by: &Operator,
+    now: DateTime<Utc>,
+) -> Result<(), PeopleError> {
+    let (incident, state) = lock(conn, run).await?;
+    if !matches!(state.step(step), StepState::Unknown { .. }) {
+        return Err(moved(
+            "the outcome of this step is not unknown any more; nothing was decided",
+        ));
+    }
+    let kept = runs::find(conn, run).await?.ok_or(PeopleError::NotFound("run"))?;
+    let version = runbooks::find_version(conn, kept.version)
+        .await?
+        .ok_or(PeopleError::NotFound("runbook version"))?;
+    let has_probe = version
+        .runbook
+        .find(step)
+        .is_some_and(|found| found.act.is_some_and(|act| act.verify.is_some()));
+    match choice {
+        UnknownChoice::RunCheck if !has_probe => {
+            return Err(refused(
+                "this step has no verify probe to run; look at the target yourself",
+            ));
+        }
+        UnknownChoice::MarkDone | UnknownChoice::MarkNotDone | UnknownChoice::RetryNewKey
+            if evidence.trim().is_empty() =>
+        {
+            return Err(refused("say how you know"));
+        }
+        _ => {}
+    }
+    if let (UnknownChoice::MarkDone, StepState::Unknown { made, .. }) = (choice, state.step(step)) {
+        // Later steps and gates read a person's word as they read a target's answer.
+        let ended = EndedAttempt {
+            step: step.clone(),
+            attempt: made.attempt,
+            end: AttemptEnd::Succeeded,
+            result: Some(settled_result(evidence.trim())),
+            summary: evidence.trim().to_owned(),
+        };
+        attempts::finish(conn, run, &ended, now).await?;
+    }
+    let mut facts = Vec::new();
+    if choice == UnknownChoice::RetryNewKey
+        && let Some(gate) = version.runbook.gate_over(step)
+    {
+        let gate = match step.undone() {
+            Some(_) => gate.id.undo(),
+            None => gate.id.clone(),
+        };
+        // A new key is a new effect, and nobody has approved that one.
+        if let StepState::Approved { approval, .. } = state.step(&gate) {
+            let (from, to) = (ApprovalState::Approved, ApprovalState::Void);
+            approvals::set_state(conn, *approval, from, to, None, now).await?;
+            facts.push(RunFact::GateVoided {
+                step: gate,
+                approval: *approval,
+                why: format!("{step} is to be sent again with a new key"),
+            });
+        }
+    }
+    let fact = RunFact::UnknownDecided {
+        step: step.clone(),
+        choice,
+        evidence: evidence.trim().to_owned(),
+    };
+    facts.push(fact);
+    record(conn, incident, run, facts, by, now).await
+}
+
+/// A person lets a step be, with a reason. What is out there cannot be skipped, nor can a gate.
+pub async fn skip(
+    conn: &mut PgConnection,
+    run: RunId,
+    step: &StepId,
+    reason: &str,
+    by: &Operator,
+    now: DateTime<Utc>,
+) -> Result<(), PeopleError> {
+    let (incident, state) = lock(conn, run).await?;
+    let kept = runs::find(conn, run).await?.ok_or(PeopleError::NotFound("run"))?;
+    let version = runbooks::find_version(conn, kept.version)
+        .await?
+        .ok_or(PeopleError::NotFound("runbook version"))?;
+    let found = version
+        .runbook
+        .find(step)
+        .ok_or(PeopleError::NotFound("step of this run"))?;
+    if matches!(found.step.kind, StepKind::Gate(_)) {
+        return Err(refused(
+            "a gate cannot be skipped: have it approved, or break the glass",
+        ));
+    }
+    match state.step(step) {
+        StepState::Ready { .. }
+        | StepState::RetryAt { .. }
+        | StepState::ManualOpen { .. }
+        | StepState::Waiting { .. } => {}
+        StepState::Started { .. } => {
+            return Err(moved(
+                "this step has started; wait for its answer or stop the run",
+            ));
+        }
+        StepState::Unknown { .. } => {
+            return Err(refused(
+                "nobody knows whether this step was done; say first what became of it",
+            ));
+        }
+        _ => return Err(moved("this step is over already; nothing was skipped")),
+    }
+    let reason = reason.trim();
+    if reason.is_empty() {
+        return Err(refused("say why it need not be done"));
+    }
+    let fact = RunFact::StepSkipped {
+        step: step.clone(),
+        reason: reason.to_owned(),
+    };
+    record(conn, incident, run, vec![fact], by, now).await
+}

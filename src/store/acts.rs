@@ -1,0 +1,108 @@
+//! What people did to what stands over every run: paused, resumed, froze, closed a circuit. Append-only.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use super::StoreError;
+use crate::domain::id::OperatorId;
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActKind {
+    /// All automation was paused.
+    Paused,
+    /// It was resumed.
+    Resumed,
+    /// The circuit of a target was closed by hand.
+    CircuitClosed,
+    /// A freeze was made.
+    FreezeMade,
+    /// A freeze was ended before its time.
+    FreezeEnded,
+}
+
+impl ActKind {
+    const ALL: [Self; 5] = [
+        Self::Paused,
+        Self::Resumed,
+        Self::CircuitClosed,
+        Self::FreezeMade,
+        Self::FreezeEnded,
+    ];
+
+    /// Its name in the database and in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Paused => "paused",
+            Self::Resumed => "resumed",
+            Self::CircuitClosed => "circuit_closed",
+            Self::FreezeMade => "freeze_made",
+            Self::FreezeEnded => "freeze_ended",
+        }
+    }
+}
+
+/// One thing that a person did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Act {
+    /// Its number: the order in which they were done.
+    pub id: i64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Name of who did it.
+    pub by: String,
+    /// What.
+    pub kind: ActKind,
+    /// Which target or freeze; empty for a pause.
+    pub subject: String,
+    /// Why, in their words.
+    pub reason: String,
+}
+
+/// Writes down what somebody does, in the transaction that does it.
+pub async fn insert(
+    conn: &mut PgConnection,
+    kind: ActKind,
+    subject: &str,
+    reason: &str,
+    by: OperatorId,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into standing_acts (at, operator_id, act, subject, reason) values ($1, $2, $3, $4, $5)",
+        now,
+        by.0,
+        kind.name(),
+        subject,
+        reason
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// What was done, the newest first, before that number, at most `limit`.
+pub async fn list(conn: &mut PgConnection, before: i64, limit: i64) -> Result<Vec<Act>, StoreError> {
+    sqlx::query!(
+        "select a.id, a.at, o.name, a.act, a.subject, a.reason
+         from standing_acts a join operators o on o.id = a.operator_id
+         where a.id < $1 order by a.id desc limit $2",
+        before,
+        limit
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| {
+        let kind = ActKind::ALL.into_iter().find(|kind| kind.name() == row.act);
+        Ok(Act {
+            id: row.id,
+            at: row.at,
+            by: row.name,
+            kind: kind.ok_or_else(|| StoreError::corrupt("standing_acts", "act", row.act))?,
+            subject: row.subject,
+            reason: row.reason,
+        })
+    })
+    .collect()
+}
