@@ -198,8 +198,8 @@ fn effect(act: &Act, path: &Path, findings: &mut Findings<'_>) {
             &path.key("effect"),
             format!(
                 "{} is looser than {}, which a call to {} is taken for",
-                effect_name(act.effect),
-                effect_name(default),
+                act.effect.name(),
+                default.name(),
                 act.request.action.name()
             ),
         );
@@ -209,13 +209,5 @@ fn effect(act: &Act, path: &Path, findings: &mut Findings<'_>) {
             &path.key(word_name(act.word)),
             "without verify, a person must find out by hand whether a lost call was carried out",
         );
-    }
-}
-
-fn effect_name(effect: Effect) -> &'static str {
-    match effect {
-        Effect::Safe => "safe",
-        Effect::Idempotent => "idempotent",
-        Effect::Once => "once",
     }
 }

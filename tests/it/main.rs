@@ -19,6 +19,7 @@ mod faults;
 mod fleet_works;
 mod gates;
 mod pages;
+mod runbook_pages;
 mod scratch;
 mod server;
 mod standing;
