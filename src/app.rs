@@ -4,9 +4,9 @@
 use std::{net::SocketAddr, str::FromStr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use metrics_exporter_prometheus::PrometheusHandle;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -17,19 +17,20 @@ use crate::{
     config::{Database, Serve},
     domain::digest::Digest,
     execute::{
-        engine::{Engine, EngineLimits},
+        engine::{Engine, EngineLimits, Lease},
         standing::Standing,
         worker,
     },
     pipeline::Patience,
     store::{
+        boots,
         embedded::Embedded,
         migrate, operators,
         pool::{PoolSizes, Pools},
         sources,
         wake::Wake,
     },
-    upkeep::Upkeep,
+    upkeep::{self, Upkeep},
     web::{
         self, health,
         hooks::{HookLimits, Hooks},
@@ -107,6 +108,7 @@ impl App {
         clock: Clock,
         metrics: Option<PrometheusHandle>,
     ) -> anyhow::Result<Self> {
+        let born = clock.now();
         let database = OpenDatabase::open(&config.database).await?;
         let pools = Pools::new(&database.options, &PoolSizes::default());
         let wake = Wake::default();
@@ -161,6 +163,7 @@ impl App {
             config,
             address,
             engine_stop: engine_stop.clone(),
+            born,
         };
         let background = tokio::spawn(background.run());
         tracing::info!(%address, "listening");
@@ -227,6 +230,8 @@ struct Background {
     config: Serve,
     address: SocketAddr,
     engine_stop: CancellationToken,
+    /// When this process began.
+    born: DateTime<Utc>,
 }
 
 impl Background {
@@ -288,6 +293,32 @@ impl Background {
         }
     }
 
+    /// Registers this start and writes down what it found. Everything is counted before the worker begins, and open
+    /// incidents hear of an outage before anything else happens to them.
+    async fn register(&self, conn: &mut PgConnection) -> anyhow::Result<Lease> {
+        let mut tx = conn.begin().await?;
+        let found = boots::look(&mut tx).await?;
+        let lease = worker::register(&mut tx).await?;
+        let boot = boots::insert(&mut tx, lease.replica, &found, self.born, self.clock.now()).await?;
+        tx.commit().await?;
+        match boot.is_outage() {
+            true => tracing::warn!(
+                boot.id = boot.id.0,
+                "{} See /system/boots/{}",
+                boot.sentence(),
+                boot.id
+            ),
+            false => tracing::info!(boot.id = boot.id.0, "{}", boot.sentence()),
+        }
+        if let Err(error) = upkeep::tell_of_outages(conn, self.clock.now()).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "not every incident says yet that Muster was away; upkeep will try again"
+            );
+        }
+        Ok(lease)
+    }
+
     async fn prepare(&self) -> anyhow::Result<Engine> {
         migrate::run(&self.options).await.context("migrating")?;
         let mut conn = self.pools.background.acquire().await?;
@@ -312,7 +343,7 @@ impl Background {
         // Before anything is begun: a pause outlives the process that took it.
         self.standing.refresh(&mut conn).await?;
         let installation = operators::installation(&mut conn).await?;
-        let lease = worker::register(&mut conn).await?;
+        let lease = self.register(&mut conn).await?;
         let limits = EngineLimits {
             runs_at_once: self.config.runs_at_once,
             drain: self.config.drain.as_duration(),

@@ -1,10 +1,11 @@
-//! Timers that belong to no run: incidents recover, re-fires are believed, silence raises an incident, old rows go.
+//! Timers that belong to no run: incidents recover, re-fires are believed, silence raises an incident, a start is told
+//! of, old rows go.
 //! Each pass takes no input but the database and may be repeated at will, on any replica.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection, PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -21,8 +22,8 @@ use crate::{
     incident::membership::{self, Group},
     pipeline::{self, Patience},
     store::{
-        StoreError, deliveries, events, heartbeats, heartbeats::Silent, incidents, operators, replicas,
-        wake::Wake,
+        StoreError, boots, deliveries, events, heartbeats, heartbeats::Silent, incidents, operators,
+        replicas, wake::Wake,
     },
 };
 
@@ -80,12 +81,18 @@ impl Upkeep {
     /// Does everything that is due now; returns how many things that were. One kind of timer that fails does not keep
     /// the others from firing.
     pub async fn pass(&self) -> Result<usize, StoreError> {
-        let (refires, recovered, silent) = (
+        let (refires, recovered, silent, starts) = (
             self.believe_refires().await,
             self.recover().await,
             self.raise_silences().await,
+            self.settle_starts().await,
         );
-        Ok(refires? + recovered? + silent?)
+        Ok(refires? + recovered? + silent? + starts?)
+    }
+
+    async fn settle_starts(&self) -> Result<usize, StoreError> {
+        let mut conn = self.pool.acquire().await?;
+        Ok(boots::settle(&mut conn).await? + tell_of_outages(&mut conn, self.clock.now()).await?)
     }
 
     async fn believe_refires(&self) -> Result<usize, StoreError> {
@@ -123,6 +130,21 @@ impl Upkeep {
         let before = now - self.keep_deliveries.as_delta();
         while deliveries::prune(&mut conn, before, PRUNE_BATCH).await? == PRUNE_BATCH as u64 {}
         Ok(())
+    }
+}
+
+/// Writes into every open incident that is owed it that Muster was away; returns how many. A transaction each batch, so
+/// that what arrives meanwhile waits for a batch at most.
+pub async fn tell_of_outages(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<usize, StoreError> {
+    let mut count = 0;
+    loop {
+        let mut tx = conn.begin().await?;
+        let told = boots::tell(&mut tx, now).await?;
+        tx.commit().await?;
+        count += told;
+        if told == 0 {
+            return Ok(count);
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     digest::Digest,
-    id::{IncidentId, RunId},
+    id::{BootId, IncidentId, RunId},
     incident::Severity,
     operator::Actor,
     run::RunFact,
@@ -92,6 +92,13 @@ pub enum IncidentFact {
     HeartbeatHeard { name: String },
     /// An automatic start became a suggestion.
     StartHeldBack { runbook: String, reason: String },
+    /// Nobody ran Muster: nothing was received and nothing was done.
+    MusterWasDown {
+        since: DateTime<Utc>,
+        until: DateTime<Utc>,
+        clean_stop: bool,
+        boot: BootId,
+    },
 }
 
 /// A fact of any kind.

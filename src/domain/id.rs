@@ -42,6 +42,8 @@ numbered! {
     FreezeId,
     /// One process start of Muster; never reused.
     ReplicaId,
+    /// The record of a process start: what it found.
+    BootId,
 }
 
 /// A step's name inside its run. A step of the runbook has lower-case letters, digits and dashes; one item of a

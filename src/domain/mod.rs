@@ -32,6 +32,9 @@ pub mod approval;
 pub mod event;
 pub mod sentence;
 
+pub mod boot;
+pub mod overdue;
+
 pub mod run;
 pub mod state;
 

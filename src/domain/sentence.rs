@@ -1,6 +1,7 @@
 //! Every fact as one sentence, and the group people filter it by.
 
 use super::{
+    boot::away,
     event::{Event, IncidentFact},
     run::{RunFact, RunResult, Settled, UnknownChoice},
     runbook::StartMode,
@@ -62,7 +63,9 @@ pub fn category(event: &Event) -> Category {
             | IncidentFact::Reopened { .. }
             | IncidentFact::Recurrence { .. }
             | IncidentFact::HeartbeatMissed { .. }
-            | IncidentFact::HeartbeatHeard { .. } => Category::Alert,
+            | IncidentFact::HeartbeatHeard { .. }
+            // Not bookkeeping: nobody would have heard an alert, so it belongs into every story.
+            | IncidentFact::MusterWasDown { .. } => Category::Alert,
         },
         Event::Run(_, fact) => match fact {
             RunFact::GateApproval { .. }
@@ -152,6 +155,15 @@ fn of_incident(fact: &IncidentFact) -> String {
         Fact::HeartbeatMissed { name, .. } => format!("No sign of life from {name}"),
         Fact::HeartbeatHeard { name } => format!("{name} is heard again"),
         Fact::StartHeldBack { runbook, reason } => format!("{runbook} was not started by itself: {reason}"),
+        Fact::MusterWasDown {
+            since,
+            until,
+            clean_stop,
+            ..
+        } => format!(
+            "{}; it received nothing and did nothing meanwhile",
+            away(*since, *until, *clean_stop)
+        ),
     }
 }
 

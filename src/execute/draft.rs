@@ -106,10 +106,11 @@ impl Draft {
     }
 
     /// The turn to be written.
-    pub fn turn(self, view: &View, then: Then) -> Turn {
+    pub fn turn(self, view: &View, then: Then, at: DateTime<Utc>) -> Turn {
         Turn {
             claim: view.claim,
             acts: view.acts,
+            at,
             events: self.events,
             started: self.started,
             ended: self.ended,

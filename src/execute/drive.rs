@@ -135,13 +135,13 @@ impl Driver {
         if let Some(special) = special {
             return match draft.is_empty() {
                 true => self.special(special, now).await,
-                false => self.write(draft, Then::Hold).await,
+                false => self.write(draft, Then::Hold, now).await,
             };
         }
         if !self.out.is_empty() || !draft.sends.is_empty() {
             return match draft.is_empty() {
                 true => Ok(Flow::Listen),
-                false => self.write(draft, Then::Hold).await,
+                false => self.write(draft, Then::Hold, now).await,
             };
         }
         let until = match (may_begin, self.is_held()) {
@@ -153,7 +153,7 @@ impl Driver {
             Some(result) => Then::Finish(result),
             None => Then::LetGo(until),
         };
-        self.write(draft, then).await
+        self.write(draft, then, now).await
     }
 
     fn plan(&self, now: DateTime<Utc>) -> Plan {
@@ -525,10 +525,15 @@ impl Driver {
     }
 
     /// Writes a turn; what it begins is sent once it is committed.
-    pub(super) async fn write(&mut self, mut draft: Draft, then: Then) -> Result<Flow, StoreError> {
+    pub(super) async fn write(
+        &mut self,
+        mut draft: Draft,
+        then: Then,
+        now: DateTime<Utc>,
+    ) -> Result<Flow, StoreError> {
         let sends = std::mem::take(&mut draft.sends);
         let landed = std::mem::take(&mut draft.landed);
-        let turn = draft.turn(&self.view, then);
+        let turn = draft.turn(&self.view, then, now);
         match self.engine.writer.write(turn).await {
             Ok(Verdict::Written) => {
                 for sending in sends {

@@ -114,7 +114,7 @@ impl Engine {
         let crash_points = CrashPoints::default();
         Self {
             pool: pool.clone(),
-            writer: Writer::start(&pool, &clock, &wake, &crash_points),
+            writer: Writer::start(&pool, &wake, &crash_points),
             standing,
             world,
             clock,

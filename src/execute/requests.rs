@@ -51,7 +51,7 @@ pub(super) async fn open(driver: &mut Driver, id: &StepId, now: DateTime<Utc>) -
         Err(problem) => {
             let mut draft = Draft::default();
             draft.fact(&mut driver.view, unusable(id.clone(), Try::FIRST, problem), now)?;
-            return driver.write(draft, Then::Hold).await;
+            return driver.write(draft, Then::Hold, now).await;
         }
     };
     let decide_by = now + rule.decide_within.as_delta();

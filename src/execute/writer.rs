@@ -10,7 +10,6 @@ use sqlx::{PgPool, Postgres, pool::PoolConnection};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    clock::Clock,
     faults::{CrashPoints, Side},
     store::{
         StoreError,
@@ -42,7 +41,6 @@ struct Job {
 
 struct Lane {
     pool: PgPool,
-    clock: Clock,
     wake: Wake,
     crash_points: CrashPoints,
     jobs: mpsc::Receiver<Job>,
@@ -52,13 +50,12 @@ struct Lane {
 
 impl Writer {
     /// Starts the lanes; they end when the last clone of the writer is gone.
-    pub fn start(pool: &PgPool, clock: &Clock, wake: &Wake, crash_points: &CrashPoints) -> Self {
+    pub fn start(pool: &PgPool, wake: &Wake, crash_points: &CrashPoints) -> Self {
         let lanes = (0..LANES)
             .map(|_| {
                 let (sender, jobs) = mpsc::channel(WAITING_MAX);
                 let lane = Lane {
                     pool: pool.clone(),
-                    clock: clock.clone(),
                     wake: wake.clone(),
                     crash_points: crash_points.clone(),
                     jobs,
@@ -112,8 +109,7 @@ impl Lane {
                 Err(error) => return every(turns, || away(&error)),
             },
         };
-        let now = self.clock.now();
-        let written = tokio::time::timeout(WRITE_MAX, turns::write(&mut conn, &mut self.heads, turns, now));
+        let written = tokio::time::timeout(WRITE_MAX, turns::write(&mut conn, &mut self.heads, turns));
         match written.await {
             Ok(verdicts) => {
                 let broke =

@@ -11,8 +11,9 @@ pub const LEASE: Span = Span::from_secs(10);
 /// Registers this process start.
 pub async fn insert(conn: &mut PgConnection) -> Result<ReplicaId, StoreError> {
     let id = sqlx::query_scalar!(
-        "insert into replicas (started_at, lease_until)
-         values (clock_timestamp(), clock_timestamp() + make_interval(secs => $1)) returning id",
+        "insert into replicas (started_at, lease_until, last_seen_at)
+         select t.now, t.now + make_interval(secs => $1), t.now from (select clock_timestamp() as now) t
+         returning id",
         LEASE.as_millis() as f64 / 1000.0
     )
     .fetch_one(conn)
@@ -23,7 +24,8 @@ pub async fn insert(conn: &mut PgConnection) -> Result<ReplicaId, StoreError> {
 /// Renews the lease; `false` when it has ended, so this process must stop acting and register anew.
 pub async fn renew(conn: &mut PgConnection, replica: ReplicaId) -> Result<bool, StoreError> {
     Ok(sqlx::query!(
-        "update replicas set lease_until = clock_timestamp() + make_interval(secs => $2)
+        "update replicas set lease_until = clock_timestamp() + make_interval(secs => $2),
+             last_seen_at = clock_timestamp()
          where id = $1 and lease_until > clock_timestamp()",
         replica.0,
         LEASE.as_millis() as f64 / 1000.0
@@ -37,7 +39,7 @@ pub async fn renew(conn: &mut PgConnection, replica: ReplicaId) -> Result<bool, 
 /// Ends the lease at once: a clean stop need not be waited for.
 pub async fn end(conn: &mut PgConnection, replica: ReplicaId) -> Result<(), StoreError> {
     sqlx::query!(
-        "update replicas set lease_until = 'epoch' where id = $1",
+        "update replicas set lease_until = 'epoch', stopped_at = clock_timestamp() where id = $1",
         replica.0
     )
     .execute(conn)
@@ -45,10 +47,10 @@ pub async fn end(conn: &mut PgConnection, replica: ReplicaId) -> Result<(), Stor
     Ok(())
 }
 
-/// Forgets starts whose lease ended long ago and that own nothing.
+/// Forgets starts that nothing was heard of for long and that own nothing.
 pub async fn prune(conn: &mut PgConnection) -> Result<(), StoreError> {
     sqlx::query!(
-        "delete from replicas p where lease_until < now() - interval '1 day'
+        "delete from replicas p where greatest(lease_until, last_seen_at, stopped_at) < now() - interval '1 day'
          and not exists (select from run_queue q where q.owner = p.id)"
     )
     .execute(conn)

@@ -35,6 +35,8 @@ pub struct Turn {
     pub claim: Claim,
     /// Acts of people the plan has seen.
     pub acts: i64,
+    /// When it happened; what the worker remembers of it must be what is stored.
+    pub at: DateTime<Utc>,
     /// What the timeline says.
     pub events: Vec<NewEvent>,
     /// Attempts that may be sent once this is committed.
@@ -83,15 +85,14 @@ pub async fn write(
     conn: &mut PgConnection,
     heads: &mut Heads,
     turns: &[Turn],
-    now: DateTime<Utc>,
 ) -> Vec<Result<Verdict, StoreError>> {
-    match write_all(conn, heads, turns, now).await {
+    match write_all(conn, heads, turns).await {
         Ok(verdicts) => verdicts.into_iter().map(Ok).collect(),
         Err(error) if turns.len() == 1 => vec![Err(error)],
         Err(_) => {
             let mut verdicts = Vec::with_capacity(turns.len());
             for turn in turns {
-                let alone = write_all(conn, heads, std::slice::from_ref(turn), now).await;
+                let alone = write_all(conn, heads, std::slice::from_ref(turn)).await;
                 verdicts.push(alone.map(|verdicts| verdicts[0]));
             }
             verdicts
@@ -103,7 +104,6 @@ async fn write_all(
     conn: &mut PgConnection,
     heads: &mut Heads,
     turns: &[Turn],
-    now: DateTime<Utc>,
 ) -> Result<Vec<Verdict>, StoreError> {
     if heads.0.len() > HEADS_MAX {
         heads.0.clear();
@@ -123,12 +123,12 @@ async fn write_all(
                     .filter(|id| !heads.0.contains_key(&IncidentId(*id)))
                     .collect();
                 heads.look(conn, &unknown).await?;
-                statement(conn, heads, turns, &open, now).await
+                statement(conn, heads, turns, &open).await
             }
             false => {
                 let mut tx = conn.begin().await?;
                 heads.lock(&mut tx, &of_incidents).await?;
-                let written = statement(&mut tx, heads, turns, &open, now).await?;
+                let written = statement(&mut tx, heads, turns, &open).await?;
                 tx.commit().await?;
                 Ok(written)
             }
@@ -239,7 +239,6 @@ async fn statement(
     heads: &Heads,
     turns: &[Turn],
     open: &[usize],
-    now: DateTime<Utc>,
 ) -> Result<HashMap<IncidentId, Head>, StoreError> {
     let mut rows = Rows::default();
     let mut after: BTreeMap<IncidentId, (Head, i32)> = BTreeMap::new();
@@ -252,7 +251,7 @@ async fn statement(
             .ok_or_else(|| StoreError::corrupt("run_queue", "incident_id", incident))?;
         let (end, count) = after.entry(incident).or_insert((head, 0));
         *count += 1;
-        rows.push(turn, end, now)?;
+        rows.push(turn, end)?;
     }
     let ids: Vec<i64> = after.keys().map(|id| id.0).collect();
     let expected: Vec<i64> = after
@@ -265,10 +264,10 @@ async fn statement(
     let written = sqlx::query_scalar!(
         r#"with t as (
                select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::timestamptz[],
-                                    $6::text[])
-                        as t (run_id, fence, acts, incident_id, due, result)),
+                                    $6::text[], $12::timestamptz[])
+                        as t (run_id, fence, acts, incident_id, due, result, at)),
            r as materialized (
-               select q.run_id, t.incident_id, t.due, t.result
+               select q.run_id, t.incident_id, t.due, t.result, t.at
                from t join run_queue q on q.run_id = t.run_id and q.fence = t.fence and q.acts = t.acts
                where q.state = 1 order by q.run_id for no key update of q),
            h as (
@@ -284,23 +283,23 @@ async fn statement(
                where n.id = h.incident_id and h.next_seq > h.expected),
            told as (
                insert into events (incident_id, seq, run_id, kind, body, actor, occurred_at, recorded_at, hash)
-               select e.incident_id, e.seq, e.run_id, e.body ->> 'kind', e.body, e.actor, e.occurred_at, $12, e.hash
+               select e.incident_id, e.seq, e.run_id, e.body ->> 'kind', e.body, e.actor, e.occurred_at, e.at, e.hash
                from unnest($13::bigint[], $14::bigint[], $15::bigint[], $16::jsonb[], $17::jsonb[],
-                           $18::timestamptz[], $19::bytea[])
-                    as e (incident_id, seq, run_id, body, actor, occurred_at, hash)
+                           $18::timestamptz[], $19::bytea[], $35::timestamptz[])
+                    as e (incident_id, seq, run_id, body, actor, occurred_at, hash, at)
                join i on i.id = e.incident_id),
            begun as (
                insert into attempts (run_id, step, attempt, effect, permit, idempotency_key, fence, request, command,
                                      state, started_at)
                select s.run_id, s.step, s.attempt, s.effect, s.permit, s.key, s.fence, s.request, s.command, 'started',
-                      $12
+                      r.at
                from unnest($20::bigint[], $21::text[], $22::int[], $23::text[], $24::int[], $25::text[],
                            $26::bigint[], $27::jsonb[], $28::text[])
                     as s (run_id, step, attempt, effect, permit, key, fence, request, command)
                join r on r.run_id = s.run_id join i on i.id = r.incident_id),
            over as (
                update attempts a set state = e.state, result = coalesce(e.result, a.result), summary = e.summary,
-                                     finished_at = $12
+                                     finished_at = r.at
                from unnest($29::bigint[], $30::text[], $31::int[], $32::text[], $33::jsonb[], $34::text[])
                     as e (run_id, step, attempt, state, result, summary)
                join r on r.run_id = e.run_id join i on i.id = r.incident_id
@@ -313,7 +312,7 @@ async fn statement(
                delete from run_queue q using r join i on i.id = r.incident_id
                where q.run_id = r.run_id and r.result is not null),
            finished as (
-               update runs n set finished_at = $12, result = r.result
+               update runs n set finished_at = r.at, result = r.result
                from r join i on i.id = r.incident_id where n.id = r.run_id and r.result is not null)
            select id from i"#,
         &rows.run,
@@ -327,7 +326,7 @@ async fn statement(
         &next_seqs,
         &hashes as &[&[u8]],
         &counts,
-        now,
+        &rows.at,
         &rows.events.incident,
         &rows.events.seq,
         &rows.events.run as &[Option<i64>],
@@ -350,6 +349,7 @@ async fn statement(
         &rows.ended.state as &[&str],
         &rows.ended.result as &[Option<Value>],
         &rows.ended.summary as &[&str],
+        &rows.events.at,
     )
     .fetch_all(conn)
     .await?;
@@ -369,6 +369,7 @@ struct Rows<'a> {
     fence: Vec<i64>,
     acts: Vec<i64>,
     incident: Vec<i64>,
+    at: Vec<DateTime<Utc>>,
     due: Vec<Option<DateTime<Utc>>>,
     result: Vec<Option<&'a str>>,
     events: EventRows,
@@ -385,6 +386,7 @@ struct EventRows {
     actor: Vec<Value>,
     occurred_at: Vec<DateTime<Utc>>,
     hash: Vec<Vec<u8>>,
+    at: Vec<DateTime<Utc>>,
 }
 
 #[derive(Default)]
@@ -411,12 +413,13 @@ struct EndedRows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    fn push(&mut self, turn: &'a Turn, end: &mut Head, now: DateTime<Utc>) -> Result<(), StoreError> {
+    fn push(&mut self, turn: &'a Turn, end: &mut Head) -> Result<(), StoreError> {
         let run = turn.claim.run.0;
         self.run.push(run);
         self.fence.push(turn.claim.fence);
         self.acts.push(turn.acts);
         self.incident.push(turn.claim.incident.0);
+        self.at.push(turn.at);
         let (due, result) = match turn.then {
             Then::Hold => (None, None),
             Then::LetGo(due) => (Some(due), None),
@@ -425,7 +428,7 @@ impl<'a> Rows<'a> {
         self.due.push(due);
         self.result.push(result);
         for event in &turn.events {
-            end.hash = chain(end.hash, turn.claim.incident, end.next_seq, event, now);
+            end.hash = chain(end.hash, turn.claim.incident, end.next_seq, event, turn.at);
             self.events.incident.push(turn.claim.incident.0);
             self.events.seq.push(end.next_seq);
             self.events.run.push(match &event.event {
@@ -438,6 +441,7 @@ impl<'a> Rows<'a> {
                 .push(serde_json::to_value(&event.actor).unwrap_or_default());
             self.events.occurred_at.push(event.occurred_at);
             self.events.hash.push(end.hash.0.to_vec());
+            self.events.at.push(turn.at);
             end.next_seq += 1;
         }
         for attempt in &turn.started {

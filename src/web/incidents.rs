@@ -10,6 +10,7 @@ use serde::Deserialize;
 use sqlx::PgConnection;
 
 use super::{
+    boots,
     error::WebError,
     page,
     session::Viewer,
@@ -79,6 +80,7 @@ pub async fn list(
     }
     let page = ListPage {
         frame,
+        away: boots::banner(&mut tx, now).await?,
         needs,
         list,
         all: query.all(),

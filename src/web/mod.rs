@@ -19,6 +19,7 @@ pub mod view;
 pub mod api;
 pub mod approvals;
 pub mod assets;
+pub mod boots;
 pub mod deliveries;
 pub mod incident;
 pub mod incidents;
@@ -96,6 +97,8 @@ pub fn router(state: AppState) -> Router {
         .route("/system/circuits/{target}/close", post(standing::close_breaker))
         .route("/system/freezes", post(standing::freeze))
         .route("/system/freezes/{id}/end", post(standing::end_freeze))
+        .route("/system/boots", get(boots::list))
+        .route("/system/boots/{id}", get(boots::show))
         .route("/static/{file}", get(assets::get));
 
     let csrf = csrf(&state);

@@ -86,6 +86,7 @@ pub async fn show(State(app): State<AppState>, Viewer(me): Viewer) -> Result<Htm
         frame,
         checks,
         standing: standing::part(&mut tx, &me, now).await?,
+        boot: super::boots::newest(&mut tx, now).await?,
         version: env!("CARGO_PKG_VERSION"),
     };
     Ok(Html(page.render()?))

@@ -9,6 +9,7 @@ mod fleet;
 mod support;
 
 mod bad_input;
+mod boots;
 mod captures;
 mod correlation;
 mod crash;
@@ -23,5 +24,4 @@ mod runbook_pages;
 mod scratch;
 mod server;
 mod standing;
-mod standing_pages;
 mod store;

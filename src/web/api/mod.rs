@@ -4,6 +4,7 @@
 pub mod shapes;
 
 pub mod approvals;
+pub mod boots;
 pub mod deliveries;
 pub mod document;
 pub mod incidents;
@@ -67,6 +68,8 @@ fn parts() -> (Router<AppState>, utoipa::openapi::OpenApi) {
         .routes(routes!(standing::end_freeze))
         .routes(routes!(standing::locks))
         .routes(routes!(standing::acts))
+        .routes(routes!(boots::list))
+        .routes(routes!(boots::get))
         .split_for_parts()
 }
 
@@ -94,6 +97,8 @@ mod tests {
                 "/api/v1/approvals/{id}/decision",
                 "/api/v1/circuits",
                 "/api/v1/circuits/{target}/close",
+                "/api/v1/boots",
+                "/api/v1/boots/{id}",
                 "/api/v1/deliveries",
                 "/api/v1/freezes",
                 "/api/v1/freezes/{id}/end",

@@ -4,6 +4,7 @@ use askama::{Template, filters::HtmlSafe};
 use chrono::{DateTime, Utc};
 
 use super::{
+    boots::AwayBanner,
     format,
     incident::key,
     layout::Frame,
@@ -26,6 +27,8 @@ pub const ROWS_MAX: usize = 50;
 pub struct ListPage {
     /// The frame.
     pub frame: Frame,
+    /// That Muster was away not long ago.
+    pub away: Option<AwayBanner>,
     /// What needs this person.
     pub needs: Needs,
     /// The rows.

@@ -27,6 +27,8 @@ pub mod approval;
 
 pub mod runbook;
 
+pub mod boot;
+pub mod boots;
 pub mod delivery;
 pub mod standing;
 pub mod system;

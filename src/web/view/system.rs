@@ -14,6 +14,8 @@ pub struct SystemPage {
     pub checks: Vec<Check>,
     /// What stands over every run.
     pub standing: StandingPart,
+    /// The newest start.
+    pub boot: Option<super::boots::Newest>,
     /// Version of the program.
     pub version: &'static str,
 }

@@ -2,6 +2,7 @@
 //! interface.
 
 pub mod approval;
+pub mod boot;
 pub mod incident;
 pub mod run;
 pub mod shelf;

@@ -156,11 +156,17 @@ async fn an_open_page_hears_of_a_pause_and_of_its_end() {
     let mut old = site.live(&format!("{path}&paused=yes"), &rob).await;
     async fn hear(stream: &mut axum::body::BodyDataStream, until: &str) -> String {
         let mut heard = String::new();
-        while !heard.contains(until) {
-            let next = tokio::time::timeout(Duration::from_secs(20), stream.next()).await;
-            let bytes = next.unwrap_or_else(|_| panic!("never heard {until}: {heard}"));
-            heard.push_str(std::str::from_utf8(&bytes.unwrap().unwrap()).unwrap());
-        }
+        let listening = async {
+            while !heard.contains(until) {
+                let bytes = stream.next().await.unwrap().unwrap();
+                heard.push_str(std::str::from_utf8(&bytes).unwrap());
+            }
+        };
+        // Ticks go on for ever, so the whole of it has its time.
+        let is_heard = tokio::time::timeout(Duration::from_secs(20), listening)
+            .await
+            .is_ok();
+        assert!(is_heard, "never heard {until}: {heard}");
         heard
     }
     const GONE: &str = "{\"target\":\"paused\",\"mode\":\"morph\",\"html\":\"\"}";
