@@ -207,3 +207,13 @@ fn the_samples_are_without_fault_and_warning() {
         assert!(targets.0.contains_key(&format!("checkout-{name}")), "{name}");
     }
 }
+
+#[test]
+fn the_runbook_of_the_readme_is_without_fault_and_warning() {
+    let readme = include_str!("../../../README.md");
+    let (_, rest) = readme.split_once("```yaml\nrunbook:").unwrap();
+    let (runbook, _) = rest.split_once("```").unwrap();
+    let parsed = crate::catalog::parse_runbook(&format!("runbook:{runbook}")).unwrap();
+    assert_eq!(parsed.warnings, []);
+    assert!(!parsed.runbook.finally.is_empty());
+}

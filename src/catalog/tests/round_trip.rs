@@ -159,6 +159,10 @@ proptest! {
         let read = document::read(&written).map(|node| node.to_value());
         prop_assert_eq!(read, Ok(tree), "{}", written);
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_runbook_is_read_as_it_was_written(runbook in any::runbook()) {
