@@ -100,6 +100,38 @@ fn one_bad_file_hides_no_other() {
 }
 
 #[test]
+fn the_targets_of_probes_undos_and_last_steps_are_looked_for_too() {
+    let call = |target: &str, probe: &str| {
+        format!(
+            "call: haproxy\n  with: {{ target: {target}, backend: b, drain: s }}\n  \
+             verify: {{ check: tcp, with: {{ target: {probe} }} }}\n"
+        )
+    };
+    let undo = call("gone-c", "gone-d").replace("\n  ", "\n    ");
+    let source = format!(
+        "runbook: a\ntitle: X\nsteps:\n- id: a\n  {}  undo:\n    {undo}finally:\n- id: z\n  {}",
+        call("gone-a", "gone-b"),
+        call("gone-e", "near"),
+    );
+    let folder = Folder::new("below", &[("a.yaml", &source), ("targets.yaml", TARGETS)]);
+    let reading = folder.read();
+    assert_eq!(reading.faults, []);
+    let missing = |place: &str, target: &str| {
+        format!("a.yaml:{place}.with.target: there is no target {target}; add it to the targets file")
+    };
+    assert_eq!(
+        folder.shown(&reading.runbooks[0].parsed.warnings),
+        [
+            missing("6:19: steps[0]", "gone-a"),
+            missing("7:41: steps[0].verify", "gone-b"),
+            missing("10:21: steps[0].undo", "gone-c"),
+            missing("11:43: steps[0].undo.verify", "gone-d"),
+            missing("15:19: finally[0]", "gone-e"),
+        ]
+    );
+}
+
+#[test]
 fn bad_targets_take_nothing_away() {
     let folder = Folder::new(
         "targets",
