@@ -6,7 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::catalog::folder::{self, FILES_MAX, Reading};
+use serde_json::json;
+
+use crate::{
+    catalog::folder::{self, FILES_MAX, Reading},
+    domain::id::StepId,
+};
 
 /// A folder that is gone when the test is over.
 struct Folder(PathBuf);
@@ -247,5 +252,19 @@ fn the_runbook_of_the_readme_is_without_fault_and_warning() {
     let (runbook, _) = rest.split_once("```").unwrap();
     let parsed = crate::catalog::parse_runbook(&format!("runbook:{runbook}")).unwrap();
     assert_eq!(parsed.warnings, []);
-    assert!(!parsed.runbook.finally.is_empty());
+    // What it shows of expressions is what they do.
+    let last = parsed.runbook.finally[0].when.clone().unwrap();
+    assert_eq!(last.holds(&json!({"steps": {}})), Ok(false));
+    let drain = StepId::from("drain");
+    let probe = parsed
+        .runbook
+        .find(&drain)
+        .unwrap()
+        .act
+        .unwrap()
+        .verify
+        .clone()
+        .unwrap();
+    let context = json!({"item": " web-1", "result": {"servers": {"web-1": {"admin": "drain"}}}});
+    assert_eq!(probe.expect.unwrap().holds(&context), Ok(true));
 }
