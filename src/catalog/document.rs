@@ -147,11 +147,26 @@ fn fault(error: &serde_saphyr::Error) -> Fault {
             text => text,
         },
     };
-    // The commonest slip there is: `title: Postgres: the primary is down`.
-    let hint = message
-        .starts_with("mapping values are not allowed")
-        .then(|| "a text that holds a colon and a space goes in quotes".to_owned());
-    Fault::at(place, String::new(), message).with_hint(hint)
+    Fault::at(place, String::new(), message.clone()).with_hint(slip(&message).map(str::to_owned))
+}
+
+/// The way out of the commonest slips there are.
+fn slip(message: &str) -> Option<&'static str> {
+    // `title: Postgres: the primary is down`
+    if message.starts_with("mapping values are not allowed") {
+        return Some("a text that holds a colon and a space goes in quotes");
+    }
+    // `{ in: labels.hosts | split(","), max: 5 }`: the word ends at the comma, and its second quote begins a text.
+    match message {
+        "unclosed quote" => {
+            Some("inside { } and [ ] a text that holds a comma and quotes goes in the other kind of quotes")
+        }
+        _ if message.starts_with("invalid trailing content after") => Some(
+            "a quote above may have begun it: inside { } and [ ] a text that holds a comma and quotes goes in the \
+             other kind of quotes",
+        ),
+        _ => None,
+    }
 }
 
 fn too_deep() -> String {

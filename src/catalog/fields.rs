@@ -13,13 +13,7 @@ use super::{
 use crate::domain::span::Span;
 
 /// Keys the format will have; until then a file with one is refused rather than half carried out.
-const LATER: [(&str, &str); 7] = [
-    ("needs", "steps run in the order they are written"),
-    ("for_each", "write the step once for each item"),
-    (
-        "finally",
-        "put the steps at the end with on_failure: continue before them",
-    ),
+const LATER: [(&str, &str); 4] = [
     ("notify", "use a call to http, or a manual step"),
     ("tests", "keep the test cases beside the runbook"),
     ("twin", "leave it out"),
@@ -275,4 +269,13 @@ impl<'a> Fields<'a> {
             findings.fault_at_key(entry.place, &self.path.key(key), message, hint);
         }
     }
+}
+
+/// What `parse` makes of the text of a field, if it is there.
+pub(super) fn parsed<T, E: ToString>(
+    field: Option<Field<'_>>,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+    findings: &mut Findings<'_>,
+) -> Option<T> {
+    field?.parsed(parse, findings)
 }

@@ -170,6 +170,22 @@ impl<'a> Findings<'a> {
         })
     }
 
+    /// Whether the document has a value at `path`.
+    pub(super) fn has_value(&self, path: &Path) -> bool {
+        let mut node = Some(self.root);
+        for part in &path.0 {
+            node = node.and_then(|node| match (part, &node.content) {
+                (Part::Key(key), Content::Map(entries)) => {
+                    let entry = entries.iter().find(|entry| entry.key == *key);
+                    entry.map(|entry| &entry.value)
+                }
+                (Part::Index(index), Content::List(items)) => items.get(*index),
+                _ => None,
+            });
+        }
+        node.is_some()
+    }
+
     /// Where the value at `path` stands; the nearest value around it when there is none.
     pub(super) fn place_of(&self, path: &Path) -> Place {
         let mut node = self.root;

@@ -14,7 +14,11 @@ use sha2::{Digest as _, Sha256};
 use super::{
     FILE_BYTES_MAX, Fault, Parsed, document::Place, findings, parse_runbook, parse_targets, request,
 };
-use crate::domain::{digest::Digest, step::StepKind, target::Targets};
+use crate::domain::{
+    digest::Digest,
+    step::{Act, Request, StepKind},
+    target::Targets,
+};
 
 /// The most files of one folder that are read.
 pub const FILES_MAX: usize = 500;
@@ -119,32 +123,25 @@ impl Reading {
         let Some(targets) = &self.targets else { return };
         for file in &mut self.runbooks {
             let mut problems = Vec::new();
-            for (i, step) in file.parsed.runbook.steps.iter().enumerate() {
-                let StepKind::Act(act) = &step.kind else { continue };
-                let probe = act.verify.as_ref().map(|probe| &probe.request);
-                for (request, below) in [
-                    (Some(&act.request), None),
-                    (probe, Some("verify")),
-                    (act.undo.as_ref().map(|undo| &undo.request), Some("undo")),
-                ] {
-                    let problem = request.and_then(|request| {
-                        let name = request::literal_target(request)?;
-                        targets.find(name, request.action).err()
-                    });
-                    problems.extend(problem.map(|problem| (i, below, problem)));
+            let runbook = &file.parsed.runbook;
+            for (list, steps) in [("steps", &runbook.steps), ("finally", &runbook.finally)] {
+                for (i, step) in steps.iter().enumerate() {
+                    let StepKind::Act(act) = &step.kind else { continue };
+                    for (request, below) in requests(act) {
+                        let problem = request::literal_target(request)
+                            .and_then(|name| targets.find(name, request.action).err());
+                        problems.extend(problem.map(|problem| (list, i, below, problem)));
+                    }
                 }
             }
             let name = file.path.display().to_string();
-            for (step, below, problem) in problems {
-                let warning = place_in(
-                    &file.source,
-                    |top| {
-                        let path = top.key("steps").index(step);
-                        let path = below.map_or(path.clone(), |key| path.key(key));
-                        path.key("with").key("target")
-                    },
-                    problem,
-                );
+            for (list, step, below, problem) in problems {
+                let way = |top: findings::Path| {
+                    let step = top.key(list).index(step);
+                    let act = below.iter().fold(step, |path, key| path.key(key));
+                    act.key("with").key("target")
+                };
+                let warning = place_in(&file.source, way, problem);
                 file.parsed.warnings.push(warning.in_file(&name));
             }
             file.parsed
@@ -152,6 +149,22 @@ impl Reading {
                 .sort_by_key(|warning| (warning.line, warning.column));
         }
     }
+}
+
+/// Every request of an acting step with the keys that lead to it.
+fn requests(act: &Act) -> impl Iterator<Item = (&Request, &'static [&'static str])> {
+    fn of<'a>(
+        act: &'a Act,
+        at: [&'static [&'static str]; 2],
+    ) -> impl Iterator<Item = (&'a Request, &'static [&'static str])> {
+        let probe = act.verify.as_ref().map(|probe| &probe.request);
+        [Some(&act.request), probe]
+            .into_iter()
+            .zip(at)
+            .filter_map(|(request, at)| Some((request?, at)))
+    }
+    let undo = act.undo.as_deref().into_iter();
+    of(act, [&[], &["verify"]]).chain(undo.flat_map(|undo| of(undo, [&["undo"], &["undo", "verify"]])))
 }
 
 fn place_in(source: &str, way: impl FnOnce(findings::Path) -> findings::Path, message: String) -> Fault {

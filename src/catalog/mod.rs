@@ -3,6 +3,8 @@
 //! Everything here is a pure function of texts, but for `folder`, which reads a folder of files, and `shelf`, which
 //! publishes what was read as versions and keeps matching and the engine up with it.
 
+mod act;
+mod bound;
 mod document;
 mod fields;
 mod findings;
@@ -10,6 +12,8 @@ mod gate;
 mod inputs;
 mod names;
 mod nearest;
+mod order;
+mod passing;
 mod request;
 mod runbook;
 mod scope;

@@ -6,7 +6,8 @@ use super::{
     document::{Content, Node},
     fields::Field,
     findings::{Findings, Path},
-    nearest, step,
+    nearest,
+    step::{self, List},
 };
 use crate::domain::{
     id::is_slug,
@@ -17,7 +18,7 @@ use crate::domain::{
     template::{Expression, Template},
 };
 
-/// The most steps of one runbook.
+/// The most steps under `steps`, and under `finally`.
 pub(super) const STEPS_MAX: usize = 100;
 const LINES_MAX: usize = 50;
 const INPUTS_MAX: usize = 50;
@@ -26,9 +27,9 @@ const SERVICES_MAX: usize = 50;
 const TITLE_CHARS_MAX: usize = 200;
 const BUDGET_PER: std::ops::RangeInclusive<Span> = Span::from_secs(1)..=Span::from_secs(30 * 24 * 3600);
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "runbook", "title", "summary", "owner", "services", "match", "start", "budget", "inputs", "locks",
-    "steps",
+    "steps", "finally",
 ];
 
 /// Reads the whole document. What is wrong is left out of the runbook, so it only counts when nothing was found.
@@ -99,9 +100,19 @@ pub(super) fn read(root: &Node, findings: &mut Findings<'_>) -> Runbook {
             if matches!(&field.node.content, Content::List(items) if items.is_empty()) {
                 findings.fault(&field.path, "at least one step is needed");
             }
-            runbook.steps = items.iter().map(|item| step::read(item, findings)).collect();
+            runbook.steps = items
+                .iter()
+                .map(|item| step::read(item, List::Steps, findings))
+                .collect();
         }
         None => findings.fault(&Path::default(), "at least one step is needed, under \"steps\""),
+    }
+    if let Some(field) = fields.get("finally") {
+        let items = field.list(STEPS_MAX, findings);
+        runbook.finally = items
+            .iter()
+            .map(|item| step::read(item, List::Finally, findings))
+            .collect();
     }
     runbook
 }

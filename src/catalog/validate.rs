@@ -2,25 +2,40 @@
 //! deserves a second look.
 
 use super::{
+    bound,
     findings::{Findings, Path},
-    names,
+    order::Order,
+    passing,
     request::word_name,
-    scope::{Scope, texts},
+    scope::{Place, Scope},
+    step::List,
 };
 use crate::domain::{
-    id::StepId,
     runbook::{Runbook, StartMode},
-    step::{Act, ActWord, Effect, Request, Step, StepKind},
-    template::Template,
+    step::{Act, ActWord, Effect, Step, StepKind},
 };
+
+/// Names of a step outside `for_each`.
+const ROOTS: [&str; 6] = ["inputs", "labels", "annotations", "incident", "run", "steps"];
+/// Names of a step that is done for each item of a list.
+const ITEM_ROOTS: [&str; 8] = [
+    "inputs",
+    "labels",
+    "annotations",
+    "incident",
+    "run",
+    "steps",
+    "item",
+    "index",
+];
 
 /// Checks the parts of a runbook against each other.
 pub(super) fn check(runbook: &Runbook, findings: &mut Findings<'_>) {
     let top = Path::default();
     starts(runbook, findings);
     let scope = Scope {
-        inputs: &runbook.inputs,
-        earlier: &[],
+        runbook,
+        place: Place::Head,
         roots: &["labels", "annotations", "incident"],
     };
     for (name, input) in &runbook.inputs {
@@ -28,34 +43,59 @@ pub(super) fn check(runbook: &Runbook, findings: &mut Findings<'_>) {
         scope.maybe(&input.from, &path, findings);
     }
     let scope = Scope {
-        roots: &["inputs", "labels", "annotations", "incident", "run"],
+        roots: &ROOTS[..5],
         ..scope
     };
     for (i, lock) in runbook.locks.iter().enumerate() {
         scope.template(lock, &top.key("locks").index(i), findings);
     }
-    for (i, step) in runbook.steps.iter().enumerate() {
-        let path = top.key("steps").index(i);
-        let twin = runbook.steps[..i].iter().position(|other| other.id == step.id);
-        if let Some(first) = twin.filter(|_| !step.id.0.is_empty()) {
-            findings.fault(
-                &path.key("id"),
-                format!("\"{}\" is the id of steps[{first}] already", step.id),
-            );
-        }
-        let scope = Scope {
-            inputs: &runbook.inputs,
-            earlier: &runbook.steps[..i],
-            roots: &["inputs", "labels", "annotations", "incident", "run", "steps"],
+    let order = Order::of(runbook, findings);
+    passing::check(runbook, findings);
+    for (at, step) in runbook.steps.iter().enumerate() {
+        let path = top.key("steps").index(at);
+        twin(runbook, List::Steps, at, &path, findings);
+        let place = |done| Place::Step {
+            at,
+            order: &order,
+            done,
         };
-        names_of(step, &path, &scope, findings);
+        names_of(runbook, step, &place, &path, findings);
         if let StepKind::Act(act) = &step.kind {
             effect(act, &path, findings);
-            bound_to_the_gate(runbook, i, act, &path, findings);
+            bound::check(runbook, &order, at, act, &path, findings);
         }
         if matches!(step.kind, StepKind::Gate(_)) && runbook.steps_under(&step.id).next().is_none() {
             findings.warn(&path, "nothing runs under this gate");
         }
+    }
+    for (at, step) in runbook.finally.iter().enumerate() {
+        let path = top.key("finally").index(at);
+        twin(runbook, List::Finally, at, &path, findings);
+        names_of(runbook, step, &|_| Place::Finally { at }, &path, findings);
+        if let StepKind::Act(act) = &step.kind {
+            effect(act, &path, findings);
+        }
+    }
+}
+
+/// An id names one step of the whole runbook.
+fn twin(runbook: &Runbook, list: List, at: usize, path: &Path, findings: &mut Findings<'_>) {
+    let (own, name) = match list {
+        List::Steps => (&runbook.steps, "steps"),
+        List::Finally => (&runbook.finally, "finally"),
+    };
+    let id = &own[at].id;
+    let among = |steps: &[Step]| steps.iter().position(|other| other.id == *id);
+    let first = match (list, among(&runbook.steps), among(&own[..at])) {
+        (List::Finally, Some(first), _) => Some(("steps", first)),
+        (_, _, Some(first)) => Some((name, first)),
+        _ => None,
+    };
+    if let Some((list, first)) = first.filter(|_| !id.0.is_empty()) {
+        findings.fault(
+            &path.key("id"),
+            format!("\"{id}\" is the id of {list}[{first}] already"),
+        );
     }
 }
 
@@ -77,8 +117,27 @@ fn starts(runbook: &Runbook, findings: &mut Findings<'_>) {
     }
 }
 
-fn names_of(step: &Step, path: &Path, scope: &Scope<'_>, findings: &mut Findings<'_>) {
-    scope.maybe(&step.when, &path.key("when"), findings);
+/// Checks every name a step reads. `place` tells where it stands, and whether its own result is there.
+fn names_of<'a>(
+    runbook: &Runbook,
+    step: &Step,
+    place: &impl Fn(bool) -> Place<'a>,
+    path: &Path,
+    findings: &mut Findings<'_>,
+) {
+    let once = Scope {
+        runbook,
+        place: place(false),
+        roots: &ROOTS,
+    };
+    scope_of_list(&once, step, path, findings);
+    let scope = match &step.for_each {
+        Some(_) => Scope {
+            roots: &ITEM_ROOTS,
+            ..once
+        },
+        None => once,
+    };
     if let Some(title) = &step.title {
         scope.template(title, &path.key("title"), findings);
     }
@@ -86,13 +145,16 @@ fn names_of(step: &Step, path: &Path, scope: &Scope<'_>, findings: &mut Findings
         StepKind::Act(act) => {
             scope.tree(&act.request.with, &path.key("with"), findings);
             scope.judging(&act.expect, &path.key("expect"), findings);
-            if let Some(probe) = &act.verify {
-                let path = path.key("verify");
-                scope.tree(&probe.request.with, &path.key("with"), findings);
-                scope.judging(&probe.expect, &path.key("expect"), findings);
-            }
+            probe(&scope, act, path, findings);
             if let Some(undo) = &act.undo {
-                scope.tree(&undo.request.with, &path.key("undo").key("with"), findings);
+                let scope = Scope {
+                    place: place(true),
+                    ..scope
+                };
+                let path = path.key("undo");
+                scope.tree(&undo.request.with, &path.key("with"), findings);
+                scope.judging(&undo.expect, &path.key("expect"), findings);
+                probe(&scope, undo, &path, findings);
             }
         }
         StepKind::Gate(rule) => {
@@ -105,7 +167,28 @@ fn names_of(step: &Step, path: &Path, scope: &Scope<'_>, findings: &mut Findings
     }
 }
 
+/// What is read once, before there are items.
+fn scope_of_list(scope: &Scope<'_>, step: &Step, path: &Path, findings: &mut Findings<'_>) {
+    scope.maybe(&step.when, &path.key("when"), findings);
+    if let Some(each) = &step.for_each {
+        let path = bound::list_path(&path.key("for_each"), findings);
+        scope.expression(&each.items, &path, findings);
+    }
+}
+
+fn probe(scope: &Scope<'_>, act: &Act, path: &Path, findings: &mut Findings<'_>) {
+    if let Some(probe) = &act.verify {
+        let path = path.key("verify");
+        scope.tree(&probe.request.with, &path.key("with"), findings);
+        scope.judging(&probe.expect, &path.key("expect"), findings);
+    }
+}
+
+/// What deserves a second look in an act, and in the one that takes it back.
 fn effect(act: &Act, path: &Path, findings: &mut Findings<'_>) {
+    if let Some(undo) = &act.undo {
+        effect(undo, &path.key("undo"), findings);
+    }
     if act.word != ActWord::Call {
         return;
     }
@@ -115,8 +198,8 @@ fn effect(act: &Act, path: &Path, findings: &mut Findings<'_>) {
             &path.key("effect"),
             format!(
                 "{} is looser than {}, which a call to {} is taken for",
-                effect_name(act.effect),
-                effect_name(default),
+                act.effect.name(),
+                default.name(),
                 act.request.action.name()
             ),
         );
@@ -126,58 +209,5 @@ fn effect(act: &Act, path: &Path, findings: &mut Findings<'_>) {
             &path.key(word_name(act.word)),
             "without verify, a person must find out by hand whether a lost call was carried out",
         );
-    }
-}
-
-/// An approval is bound to the inputs as they will be sent, so at the gate everything they read must be known.
-fn bound_to_the_gate(runbook: &Runbook, at: usize, act: &Act, path: &Path, findings: &mut Findings<'_>) {
-    if act.effect == Effect::Safe {
-        return;
-    }
-    let is_gate = |step: &Step| matches!(step.kind, StepKind::Gate(_));
-    let Some(gate) = runbook.steps[..at].iter().rposition(is_gate) else {
-        return;
-    };
-    let under = &runbook.steps[gate + 1..at];
-    let requests: [(Option<&Request>, Path); 2] = [
-        (Some(&act.request), path.key("with")),
-        (
-            act.undo.as_ref().map(|undo| &undo.request),
-            path.key("undo").key("with"),
-        ),
-    ];
-    for (request, path) in requests {
-        let Some(request) = request else { continue };
-        texts(&request.with, &path, &mut |text, path| {
-            let Some(late) = read_steps(text).find(|id| under.iter().any(|step| step.id == *id)) else {
-                return;
-            };
-            findings.fault_with_hint(
-                path,
-                format!(
-                    "reads the result of \"{late}\", which is not known yet when people decide at \"{}\"",
-                    runbook.steps[gate].id
-                ),
-                "put another gate between the two steps".to_owned(),
-            );
-        });
-    }
-}
-
-fn read_steps(text: &str) -> impl Iterator<Item = StepId> {
-    Template::parse(text)
-        .map(|template| template.expressions())
-        .unwrap_or_default()
-        .into_iter()
-        .flat_map(|expression| names::read(expression.source()).chains)
-        .filter(|chain| chain.root == "steps")
-        .filter_map(|chain| chain.below.into_iter().next().map(StepId))
-}
-
-fn effect_name(effect: Effect) -> &'static str {
-    match effect {
-        Effect::Safe => "safe",
-        Effect::Idempotent => "idempotent",
-        Effect::Once => "once",
     }
 }

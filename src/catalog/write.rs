@@ -3,11 +3,14 @@
 use serde_json::{Map, Value};
 use serde_yaml::Mapping;
 
-use super::{document, step::PROBE_UNTIL};
+use super::{act::PROBE_UNTIL, document, step::AT_ONCE_DEFAULT};
 use crate::domain::{
+    id::StepId,
     operator::Role,
     runbook::{Input, Runbook},
-    step::{Act, ActWord, GateRule, OnFailure, Request, Retry, Step, StepKind, Until},
+    step::{
+        Act, ActWord, ForEach, GateRule, ITEMS_MAX_DEFAULT, OnFailure, Probe, Request, Retry, Step, StepKind,
+    },
 };
 
 /// A value as YAML.
@@ -41,6 +44,8 @@ pub fn runbook(runbook: &Runbook) -> String {
     top.put_unless(runbook.inputs.is_empty(), "inputs", &inputs.0);
     top.put_unless(runbook.locks.is_empty(), "locks", &runbook.locks);
     top.put("steps", &runbook.steps.iter().map(step_of).collect::<Vec<_>>());
+    let finally: Vec<Mapping> = runbook.finally.iter().map(step_of).collect();
+    top.put_unless(finally.is_empty(), "finally", &finally);
     text(&top.0)
 }
 
@@ -94,6 +99,10 @@ fn step_of(step: &Step) -> Mapping {
     map.put_some("title", &step.title);
     map.put_some("doc", &step.doc);
     map.put_some("when", &step.when);
+    map.put_some("needs", &step.needs);
+    if let Some(each) = &step.for_each {
+        for_each_into(&mut map, each);
+    }
     match &step.kind {
         StepKind::Act(act) => {
             act_into(&mut map, act);
@@ -101,10 +110,35 @@ fn step_of(step: &Step) -> Mapping {
             map.put_unless(step.retry == Retry::NEVER, "retry", &step.retry);
         }
         StepKind::Gate(rule) => gate_into(&mut map, rule),
-        StepKind::Manual { instruction, .. } => map.put("manual", instruction),
+        StepKind::Manual { instruction, within } => {
+            map.put("manual", instruction);
+            map.put_some("timeout", within);
+        }
         StepKind::Wait { length } => map.put("wait", length),
     }
-    map.put_unless(step.on_failure == OnFailure::Stop, "on_failure", &step.on_failure);
+    match &step.on_failure {
+        OnFailure::Stop => {}
+        OnFailure::Continue => map.put("on_failure", &"continue"),
+        OnFailure::Undo => map.put("on_failure", &"undo"),
+        OnFailure::GoTo(to) => map.put("on_failure", &go_to(to)),
+    }
+    map.0
+}
+
+fn for_each_into(map: &mut Document, each: &ForEach) {
+    if (each.max, each.at_once) == (ITEMS_MAX_DEFAULT, AT_ONCE_DEFAULT) {
+        return map.put("for_each", &each.items);
+    }
+    let mut long = Document::default();
+    long.put("in", &each.items);
+    long.put_unless(each.max == ITEMS_MAX_DEFAULT, "max", &each.max);
+    long.put_unless(each.at_once == AT_ONCE_DEFAULT, "at_once", &each.at_once);
+    map.put("for_each", &long.0);
+}
+
+fn go_to(to: &StepId) -> Mapping {
+    let mut map = Document::default();
+    map.put("go_to", to);
     map.0
 }
 
@@ -115,21 +149,21 @@ fn act_into(map: &mut Document, act: &Act) {
     let default = act.request.action.default_effect(act.word);
     map.put_unless(act.effect == default, "effect", &act.effect);
     if let Some(probe) = &act.verify {
-        let mut verify = Document::default();
-        request_into(&mut verify, ActWord::Check, &probe.request);
-        verify.put_some("expect", &probe.expect);
-        verify.put_unless(is_default_until(&probe.until), "until", &probe.until);
-        map.put("verify", &verify.0);
+        map.put("verify", &probe_of(probe));
     }
     if let Some(undone) = &act.undo {
         let mut undo = Document::default();
-        request_into(&mut undo, ActWord::Call, &undone.request);
+        act_into(&mut undo, undone);
         map.put("undo", &undo.0);
     }
 }
 
-fn is_default_until(until: &Until) -> bool {
-    *until == PROBE_UNTIL
+fn probe_of(probe: &Probe) -> Mapping {
+    let mut verify = Document::default();
+    request_into(&mut verify, ActWord::Check, &probe.request);
+    verify.put_some("expect", &probe.expect);
+    verify.put_unless(probe.until == PROBE_UNTIL, "until", &probe.until);
+    verify.0
 }
 
 fn request_into(map: &mut Document, word: ActWord, request: &Request) {
@@ -153,10 +187,17 @@ fn gate_into(map: &mut Document, rule: &GateRule) {
     let mut gate = Document::default();
     gate.put("approvals", &rule.approvals);
     let roles: Vec<&str> = rule.roles.iter().copied().map(Role::name).collect();
-    gate.put("roles", &roles);
+    // Where people are named, nobody asks for the roles.
+    let is_idle = !rule.people.is_empty() && rule.roles == [Role::Approver];
+    gate.put_unless(is_idle, "roles", &roles);
+    gate.put_unless(rule.people.is_empty(), "people", &rule.people);
     gate.put("requester_may_approve", &rule.requester_may_approve);
     gate.put("decide_within", &rule.decide_within);
     gate.put("use_within", &rule.use_within);
+    if let Some(to) = &rule.on_expiry {
+        gate.put("on_expiry", &go_to(to));
+    }
+    gate.put_unless(rule.break_glass, "break_glass", &rule.break_glass);
     map.put("gate", &gate.0);
     map.put_some("impact", &rule.impact);
 }

@@ -41,8 +41,8 @@ pub struct Expression {
 }
 
 /// The filters of the language, as in `labels.cluster | upper`.
-pub const FILTERS: [&str; 11] = [
-    "abs", "default", "first", "float", "int", "last", "length", "lower", "round", "trim", "upper",
+pub const FILTERS: [&str; 12] = [
+    "abs", "default", "first", "float", "int", "last", "length", "lower", "round", "split", "trim", "upper",
 ];
 /// The tests of the language, as in `result is defined`.
 pub const TESTS: [&str; 5] = ["defined", "none", "number", "string", "undefined"];
@@ -64,6 +64,7 @@ static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     engine.add_filter("round", minijinja::filters::round);
     engine.add_filter("first", minijinja::filters::first);
     engine.add_filter("last", minijinja::filters::last);
+    engine.add_filter("split", minijinja::filters::split);
     engine.add_test("defined", minijinja::tests::is_defined);
     engine.add_test("undefined", minijinja::tests::is_undefined);
     engine.add_test("none", minijinja::tests::is_none);
@@ -363,6 +364,7 @@ mod tests {
             ("steps['a-b'] > 3", false),
             ("result.missing is defined", false),
             ("result.rows | length == 1 and 'a' in 'abc'", true),
+            ("('a,b' | split(',')) == ['a', 'b']", true),
         ] {
             assert_eq!(
                 Expression::parse(source).unwrap().holds(&context),

@@ -22,6 +22,7 @@ mod fleet_works;
 mod gates;
 mod overdue;
 mod pages;
+mod runbook_pages;
 mod scratch;
 mod server;
 mod standing;

@@ -241,10 +241,19 @@ async fn what_is_counted_is_not_handled_before() {
     bench.all_die_for(AWAY).await;
     let boot = bench.start().await;
     let mut conn = bench.site.conn().await;
-    let claims = queue::claim(&mut conn, boot.replica, bench.now(), chrono::DateTime::default(), 10)
-        .await
-        .unwrap();
-    assert_eq!(claims.iter().map(|claim| claim.claim.run).collect::<Vec<_>>(), [run]);
+    let claims = queue::claim(
+        &mut conn,
+        boot.replica,
+        bench.now(),
+        chrono::DateTime::default(),
+        10,
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        claims.iter().map(|claim| claim.claim.run).collect::<Vec<_>>(),
+        [run]
+    );
     assert_eq!(
         bench.find(boot.id).await.report.timers.count,
         1,

@@ -1,13 +1,17 @@
 //! Whole documents through the whole reader: what is refused, with which words, and at which line and column.
 
+mod any;
 mod bounds;
+mod flow;
 mod folder;
 mod head;
+mod items;
 mod round_trip;
 mod steps;
 mod targets;
 
 use super::*;
+use round_trip::tree;
 
 /// Every fault of a runbook, as people see it.
 fn faults(source: &str) -> Vec<String> {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::{document, parse_runbook, with_steps, write};
+use super::{any, document, parse_runbook, with_steps, write};
 
 #[test]
 fn the_samples_come_back_as_they_were() {
@@ -37,6 +37,66 @@ fn a_step_is_written_in_the_order_people_write_it() {
     );
 }
 
+#[test]
+fn the_flow_is_written_as_people_write_it() {
+    let steps = "\
+- id: ask
+  needs: []
+  gate:
+    approvals: 2
+    people:
+    - ana
+    - ben
+    requester_may_approve: false
+    decide_within: 15m
+    use_within: 10m
+    on_expiry:
+      go_to: tell
+    break_glass: false
+- id: drain
+  for_each:
+    in: labels.hosts
+    at_once: 3
+  call: haproxy
+  with:
+    target: '{{ item }}'
+    backend: b
+    drain: s
+  undo:
+    call: haproxy
+    with:
+      target: '{{ item }}'
+      backend: b
+      enable: s
+    expect: result.ok
+    effect: once
+  timeout: 30s
+  on_failure: undo
+- id: tell
+  manual: Tell them
+  timeout: 1h
+  on_failure:
+    go_to: last
+- id: last
+  for_each: labels.hosts
+  check: tcp
+  with:
+    target: '{{ item }}'
+  timeout: 30s
+finally:
+- id: traffic
+  call: haproxy
+  with:
+    target: x
+    backend: b
+    enable: s
+  timeout: 30s
+  on_failure: continue
+";
+    let source = format!("runbook: x\ntitle: X\nstart: suggest\nsteps:\n{steps}");
+    assert_eq!(write::runbook(&parse_runbook(&source).unwrap().runbook), source);
+}
+
 /// Writers and readers of YAML differ in what a plain word means; then a value is written as JSON, which is YAML too.
 #[test]
 fn words_that_others_take_for_something_else_come_back() {
@@ -67,7 +127,8 @@ fn words_that_others_take_for_something_else_come_back() {
     assert_eq!(write::value(&json!(["1_000"])), "[\n  \"1_000\"\n]\n");
 }
 
-fn tree() -> impl Strategy<Value = Value> {
+/// Any value, with texts that writers and readers may take for something else.
+pub(super) fn tree() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -97,5 +158,16 @@ proptest! {
         let written = write::value(&tree);
         let read = document::read(&written).map(|node| node.to_value());
         prop_assert_eq!(read, Ok(tree), "{}", written);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_runbook_is_read_as_it_was_written(runbook in any::runbook()) {
+        let written = write::runbook(&runbook);
+        let read = parse_runbook(&written).map(|parsed| parsed.runbook);
+        prop_assert_eq!(read, Ok(runbook), "{}", written);
     }
 }

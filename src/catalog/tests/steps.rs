@@ -46,24 +46,8 @@ fn every_fault_of_a_step_has_its_place() {
             r#"4:22: steps[0].timeout: a wait step has no "timeout""#,
         ),
         (
-            "id: a, manual: b, needs: [c]",
-            r#"4:23: steps[0].needs: this version of Muster does not carry out "needs"; steps run in the order they are written"#,
-        ),
-        (
             "id: a, manual: '{% if %}'",
             "4:20: steps[0].manual: only {{ expression }} is part of the language, no {% or {#",
-        ),
-        (
-            "id: a, manual: b, on_failure: undo",
-            "4:35: steps[0].on_failure: this version of Muster only carries out stop and continue; a person can undo or go on from the run's page",
-        ),
-        (
-            "id: a, manual: b, on_failure: { goto: c }",
-            "4:35: steps[0].on_failure: this version of Muster only carries out stop and continue; a person can undo or go on from the run's page",
-        ),
-        (
-            "id: a, manual: b, on_failure: contine",
-            r#"4:35: steps[0].on_failure: expected stop, continue, found "contine"; did you mean "continue"?"#,
         ),
         (
             "id: a, gate: {}, when: labels.a",
@@ -71,7 +55,15 @@ fn every_fault_of_a_step_has_its_place() {
         ),
         (
             "id: a, gate: {}, on_failure: continue",
-            "4:22: steps[0].on_failure: a gate that is refused ends the run",
+            "4:22: steps[0].on_failure: a gate that is refused ends the run; when nobody decides in time, gate.on_expiry says where it goes on",
+        ),
+        (
+            "id: a, manual: b, timeout: 999ms",
+            "4:32: steps[0].timeout: must be from 1s to 30d, found 999ms",
+        ),
+        (
+            "id: a, manual: b, retry: {}",
+            r#"4:23: steps[0].retry: a manual step has no "retry""#,
         ),
         (
             "id: a, gate: yes",
@@ -94,8 +86,32 @@ fn every_fault_of_a_step_has_its_place() {
             r#"4:28: steps[0].gate.roles[0]: expected viewer, responder, approver, admin, found "approvr"; did you mean "approver"?"#,
         ),
         (
+            "id: a, gate: { people: [] }",
+            "4:28: steps[0].gate.people: at least one name is needed; leave people out, and anybody with one of the roles decides",
+        ),
+        (
+            "id: a, gate: { people: [ana, ana] }",
+            "4:34: steps[0].gate.people[1]: ana is named twice",
+        ),
+        (
+            "id: a, gate: { approvals: 2, people: [ana] }",
+            "4:31: steps[0].gate.approvals: 2 approvals cannot be given, because only 1 person is named in people; name more people, or ask for fewer approvals",
+        ),
+        (
+            "id: a, gate: { people: [ana, ben], approvals: 3 }",
+            "4:51: steps[0].gate.approvals: 3 approvals cannot be given, because only 2 people are named in people; name more people, or ask for fewer approvals",
+        ),
+        (
+            "id: a, gate: { break_glass: never }",
+            r#"4:33: steps[0].gate.break_glass: expected true or false, found "never""#,
+        ),
+        (
+            "id: a, gate: { on_expiry: stop }",
+            r#"4:31: steps[0].gate.on_expiry: expected { go_to: id of a later step }, found "stop"; without on_expiry the run ends when nobody decides in time"#,
+        ),
+        (
             "id: a, gate: { quorum: 2 }",
-            r#"4:20: steps[0].gate.quorum: unknown field "quorum"; known here: approvals, roles, requester_may_approve, decide_within, use_within"#,
+            r#"4:20: steps[0].gate.quorum: unknown field "quorum"; known here: approvals, roles, people, requester_may_approve, decide_within, use_within, on_expiry, break_glass"#,
         ),
     ] {
         assert_eq!(faults_of(&[step]), [expected], "{step}");
@@ -238,6 +254,18 @@ fn every_fault_of_an_action_has_its_place() {
             "4:59: steps[0].undo.call: there is no call of tcp; write check: tcp",
         ),
         (
+            "id: a, call: http, with: { target: x }, undo: { call: http, with: { target: x }, undo: {} }",
+            r#"4:86: steps[0].undo.undo: unknown field "undo"; known here: call, with, expect, effect, verify"#,
+        ),
+        (
+            "id: a, call: http, with: { target: x }, undo: { call: http, with: { target: x }, effect: twice }",
+            r#"4:94: steps[0].undo.effect: expected safe, idempotent, once, found "twice""#,
+        ),
+        (
+            "id: a, call: http, with: { target: x }, undo: { call: http, with: { target: x }, verify: { check: loki, with: {} } }",
+            "4:103: steps[0].undo.verify.check: there is no check of loki; write logs: loki",
+        ),
+        (
             "id: a, call: http, with: { target: x }, undo: { call: http }",
             r#"4:51: steps[0].undo: the field "with" is missing"#,
         ),
@@ -264,19 +292,21 @@ fn only_names_that_have_a_value_by_then_are_read() {
         (
             "id: b, manual: '{{ steps.first-look.result.ok }}'",
             vec![
-                r#"6:20: steps[2].manual: there is no earlier step "first"; write steps['first-look']"#,
+                r#"6:20: steps[2].manual: there is no step "first"; write steps['first-look']"#,
                 r#"6:20: steps[2].manual: there is no name "look"; known here: inputs, labels, annotations, incident, run, steps"#,
             ],
         ),
         (
             "id: b, manual: '{{ steps.b.result }}'",
-            vec![r#"6:20: steps[2].manual: there is no earlier step "b"; known here: first-look, ask"#],
+            vec![r#"6:20: steps[2].manual: "b" is a manual step and has no result"#],
         ),
         (
             "id: b, manual: '{{ steps[\"first-lok\"].result }}'",
-            vec![
-                r#"6:20: steps[2].manual: there is no earlier step "first-lok"; did you mean "first-look"?"#,
-            ],
+            vec![r#"6:20: steps[2].manual: there is no step "first-lok"; did you mean "first-look"?"#],
+        ),
+        (
+            "id: b, manual: '{{ steps.nothing.result }}'",
+            vec![r#"6:20: steps[2].manual: there is no step "nothing"; known here: first-look"#],
         ),
         (
             "id: b, manual: '{{ steps.ask.result }}'",

@@ -17,6 +17,7 @@ pub mod incident;
 pub mod postmortem;
 pub mod timeline;
 
+pub mod rules;
 pub mod run;
 pub mod runs;
 pub mod start;

@@ -12,7 +12,10 @@ use super::{
     step::StepPlan,
 };
 use crate::{
-    domain::runbook::StartMode,
+    domain::{
+        runbook::{Runbook, StartMode},
+        step::Step,
+    },
     store::{
         runbooks::{Version, VersionLine},
         runs::{Record, RunLine},
@@ -86,10 +89,25 @@ impl LibraryRow {
             start: start(runbook.start),
             record: record(past),
             last: past.and_then(|past| past.last_started_at).map(|at| ago(at, now)),
-            steps: format::count(runbook.steps.len() as i64, "step", "steps"),
+            steps: steps(runbook),
             owner: runbook.owner.clone(),
         }
     }
+}
+
+fn steps(runbook: &Runbook) -> String {
+    let steps = format::count(runbook.steps.len() as i64, "step", "steps");
+    match runbook.finally.len() {
+        0 => steps,
+        more => format!("{steps}, {more} at the end"),
+    }
+}
+
+fn plans(first: usize, steps: &[Step]) -> Vec<StepPlan> {
+    let numbered = steps.iter().enumerate();
+    numbered
+        .map(|(at, step)| StepPlan::of(first + at, step, &Value::Null))
+        .collect()
 }
 
 /// The page of one runbook.
@@ -124,6 +142,8 @@ pub struct RunbookPage {
     pub locks: Vec<Said>,
     /// Its steps.
     pub steps: Vec<StepPlan>,
+    /// The steps that run at the end whatever came before, numbered on.
+    pub finally: Vec<StepPlan>,
     /// Its versions.
     pub versions: Vec<VersionRow>,
     /// How its runs went.
@@ -206,12 +226,8 @@ impl RunbookPage {
                 })
                 .collect(),
             locks: runbook.locks.iter().map(|lock| said(lock.source())).collect(),
-            steps: runbook
-                .steps
-                .iter()
-                .enumerate()
-                .map(|(index, step)| StepPlan::of(index + 1, step, &Value::Null))
-                .collect(),
+            steps: plans(1, &runbook.steps),
+            finally: plans(runbook.steps.len() + 1, &runbook.finally),
             versions: versions
                 .iter()
                 .map(|line| VersionRow {

@@ -6,12 +6,12 @@ use serde_json::Value;
 use super::{
     format,
     parts::{Ago, At, Badge, Said, ago, at, said},
-    text,
+    rules, text,
 };
 use crate::{
     domain::{
         state::{RunState, StepState},
-        step::{Act, ActWord, Effect, OnFailure, Phase, Request, Step, StepKind},
+        step::{ActWord, OnFailure, Phase, Step, StepKind},
     },
     store::attempts::AttemptRow,
 };
@@ -63,8 +63,8 @@ impl StepPlan {
                 Phase::Verify => "verify",
             }),
             doc: step.doc.as_deref().map(said),
-            written: said(&written(&step.kind)),
-            rules: rules(step),
+            written: said(&rules::written(&step.kind)),
+            rules: rules::of(step),
         }
     }
 }
@@ -79,109 +79,6 @@ fn kind(kind: &StepKind) -> &'static str {
         StepKind::Gate(_) => "gate",
         StepKind::Manual { .. } => "manual",
         StepKind::Wait { .. } => "wait",
-    }
-}
-
-fn written(kind: &StepKind) -> String {
-    match kind {
-        StepKind::Act(act) => request(&act.request),
-        StepKind::Gate(rule) => {
-            let roles: Vec<&str> = rule.roles.iter().map(|role| role.name()).collect();
-            let who = format::count(i64::from(rule.approvals), "approval", "approvals");
-            let impact = rule
-                .impact
-                .as_ref()
-                .map_or_else(String::new, |impact| format!(". {}", impact.source()));
-            format!("{who} by {}{impact}", format::listed(&roles))
-        }
-        StepKind::Manual { instruction, .. } => instruction.source().to_owned(),
-        StepKind::Wait { length } => format!("{length}"),
-    }
-}
-
-/// An action as written: its kind, its target, its inputs.
-pub fn request(request: &Request) -> String {
-    let mut text = request.action.name().to_owned();
-    if let Some(target) = request.target_source() {
-        text.push_str(&format!(" on {target}"));
-    }
-    if let Value::Object(inputs) = &request.with {
-        for (name, value) in inputs.iter().filter(|(name, _)| *name != "target") {
-            let value = value
-                .as_str()
-                .map_or_else(|| value.to_string(), |value| value.trim().to_owned());
-            text.push_str(&format!("\n{name}: {value}"));
-        }
-    }
-    text
-}
-
-fn rules(step: &Step) -> Vec<(&'static str, String)> {
-    let mut rules = Vec::new();
-    if let Some(when) = &step.when {
-        rules.push(("only when", when.source().to_owned()));
-    }
-    match &step.kind {
-        StepKind::Act(act) => act_rules(step, act, &mut rules),
-        StepKind::Gate(gate) => {
-            rules.push(("decide within", gate.decide_within.to_string()));
-            rules.push(("use within", gate.use_within.to_string()));
-            let requester = if gate.requester_may_approve {
-                "may"
-            } else {
-                "may not"
-            };
-            rules.push((
-                "requester",
-                format!("{requester} approve what they started themselves"),
-            ));
-        }
-        StepKind::Manual { .. } | StepKind::Wait { .. } => {}
-    }
-    if step.on_failure == OnFailure::Continue {
-        rules.push(("on failure", "the run goes on".to_owned()));
-    }
-    rules
-}
-
-fn act_rules(step: &Step, act: &Act, rules: &mut Vec<(&'static str, String)>) {
-    let effect = match act.effect {
-        Effect::Safe => None,
-        Effect::Idempotent => Some("changes something; may be repeated with the same key"),
-        Effect::Once => Some("changes something; is sent once, never repeated without a person"),
-    };
-    if let Some(effect) = effect {
-        rules.push(("effect", effect.to_owned()));
-    }
-    if let Some(expect) = &act.expect {
-        rules.push(("expects", expect.source().to_owned()));
-    }
-    if let Some(until) = &act.until {
-        rules.push((
-            "asks",
-            format!("every {} for at most {}", until.every, until.within),
-        ));
-    }
-    rules.push(("timeout", step.timeout.to_string()));
-    if step.retry.attempts > 1 {
-        let retry = &step.retry;
-        rules.push((
-            "retry",
-            format!(
-                "up to {} attempts, {} to {} apart",
-                retry.attempts, retry.initial, retry.max
-            ),
-        ));
-    }
-    if let Some(probe) = &act.verify {
-        let mut text = request(&probe.request).replace('\n', "; ");
-        if let Some(expect) = &probe.expect {
-            text.push_str(&format!("; done when {}", expect.source()));
-        }
-        rules.push(("verify probe", text));
-    }
-    if let Some(undo) = &act.undo {
-        rules.push(("undo", request(&undo.request).replace('\n', "; ")));
     }
 }
 
@@ -343,7 +240,8 @@ impl StepView {
                 state,
                 StepState::Failed { .. } | StepState::Unknown { .. } | StepState::Rejected { .. }
             ),
-            went_on: matches!(state, StepState::Failed { .. }) && step.on_failure == OnFailure::Continue,
+            went_on: matches!(state, StepState::Failed { .. })
+                && matches!(step.on_failure, OnFailure::Continue | OnFailure::GoTo(_)),
             is_over: matches!(
                 state,
                 StepState::Succeeded
