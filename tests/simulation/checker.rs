@@ -205,6 +205,13 @@ impl Schedule {
         }
     }
 
+    /// Whether a failure has ended the steps of a run.
+    pub fn has_failed(&self, run: usize) -> bool {
+        let row = &self.db.runs[run];
+        let made = &*self.shelf[row.version];
+        made.runbook.steps.iter().any(|step| ends_the_run(made, &row.state, step))
+    }
+
     /// Whether it is the turn of a step that begins: what it needs is behind, nothing ended the run before.
     fn judge_turn_of(&self, run: usize, id: &StepId) -> Result<(), (&'static str, String)> {
         let row = &self.db.runs[run];
@@ -236,8 +243,8 @@ impl Schedule {
             return no("P5", "after the run was to stop");
         }
         let steps = &made.runbook.steps;
-        if let Some(step) = steps.iter().find(|step| ends_the_run(made, state, step)) {
-            return no("core", &format!("after {} ended the run", step.id));
+        if self.has_failed {
+            return no("core", "after a failure ended the run");
         }
         let at = steps.iter().position(|step| step.id.0 == id.base()).unwrap();
         let is_behind = |step: &Step| is_behind(made, state, step);

@@ -194,12 +194,20 @@ impl Schedule {
         }
         let made = self.shelf[self.db.runs[claim.run].version].clone();
         let plan = (self.rules.next)(&made.runbook, &memory.state, &busy, time(estimate));
+        let outcomes = writes.len();
         let mut hands = Hands::new(claim, made, estimate, memory, writes);
         for one in plan.moves {
             self.reach_move(&one);
             self.carry_out(&mut hands, one);
             if self.broken.is_some() {
                 return;
+            }
+            if let Some(close) = hands.closes.take() {
+                hands.writes.truncate(outcomes);
+                hands.writes.push(close);
+                hands.begins.clear();
+                hands.probes.clear();
+                break;
             }
         }
         let Hands {

@@ -37,8 +37,8 @@ pub struct Hands {
     pub writes: Vec<Write>,
     pub begins: Vec<Begin>,
     pub probes: Vec<(StepId, Try)>,
-    /// Approvals that this turn closes: nothing else of the plan may start under them.
-    closed: Vec<ApprovalId>,
+    /// An approval that the plan stands on is not good any more: only this is written, and the plan made anew.
+    pub closes: Option<Write>,
 }
 
 impl Hands {
@@ -51,7 +51,7 @@ impl Hands {
             writes,
             begins: Vec::new(),
             probes: Vec::new(),
-            closed: Vec::new(),
+            closes: None,
         }
     }
 }
@@ -225,11 +225,8 @@ impl Schedule {
         self.put(hands, Write::Begin(begin));
     }
 
-    /// Whether an approval still covers what is about to be sent; closes it if not.
+    /// Whether an approval still covers what is about to be sent; if not, the plan ends with closing it.
     fn still_allows(&mut self, hands: &mut Hands, gate: &StepId, approval: ApprovalId, config: &bound::Config) -> bool {
-        if hands.closed.contains(&approval) {
-            return false;
-        }
         let row = &self.db.approvals[approval.0 as usize];
         if row.use_by <= hands.estimate && self.rules.checks_use_by {
             let fact = RunFact::GateExpired {
@@ -237,7 +234,12 @@ impl Schedule {
                 approval,
                 unused: true,
             };
-            self.close(hands, approval, ApprovalState::Approved, ApprovalState::Expired, fact);
+            hands.closes = Some(Write::MoveApproval {
+                approval,
+                from: ApprovalState::Approved,
+                to: ApprovalState::Expired,
+                fact,
+            });
             return false;
         }
         let digest = self.db.approvals[approval.0 as usize].digest;
@@ -248,7 +250,12 @@ impl Schedule {
                 approval,
                 why: "something has changed since".to_owned(),
             };
-            self.close(hands, approval, ApprovalState::Approved, ApprovalState::Void, fact);
+            hands.closes = Some(Write::MoveApproval {
+                approval,
+                from: ApprovalState::Approved,
+                to: ApprovalState::Void,
+                fact,
+            });
             return false;
         }
         true
@@ -268,13 +275,13 @@ impl Schedule {
         to: ApprovalState,
         fact: RunFact,
     ) {
-        hands.closed.push(approval);
-        self.put(hands, Write::MoveApproval {
+        let write = Write::MoveApproval {
             approval,
             from,
             to,
             fact,
-        });
+        };
+        self.put(hands, write);
     }
 
     fn open_gate(&mut self, hands: &mut Hands, step: StepId) {

@@ -61,6 +61,7 @@ impl Schedule {
             false => self.any_deed(run),
         };
         let (thinks, rests) = match self.is_calm {
+            true if what.is_none() => (1, 20_000),
             true => (200, 1500),
             false => (15_000, self.mood.people_rest),
         };
@@ -239,6 +240,11 @@ impl Schedule {
         let row = &self.db.runs[run];
         let (state, made) = (&row.state, &*self.shelf[row.version]);
         let reason = || "because".to_owned();
+        // Once the steps are over there is nothing to decide about them, but what nobody knows.
+        let about = self.step_of(what).filter(|_| state.ending.is_some());
+        if about.is_some_and(|id| id.undone().is_none() && made.runbook.steps.iter().any(|step| step.id.0 == id.base())) {
+            return None;
+        }
         match what {
             What::Approve { approval, digest } => self.vote(run, person, *approval, *digest, clock),
             What::Reject { approval, digest } => {
@@ -316,6 +322,18 @@ impl Schedule {
                 matches!(state.step(step), StepState::ManualOpen { .. }).then(|| vec![Write::Tell(fact)])
             }
             What::Decide { step, choice } => self.decide(made, state, step, *choice),
+        }
+    }
+
+    fn step_of<'a>(&'a self, what: &'a What) -> Option<&'a StepId> {
+        match what {
+            What::Approve { approval, .. }
+            | What::Reject { approval, .. }
+            | What::BreakOpen { approval }
+            | What::Withdraw { approval }
+            | What::SendBack { approval } => Some(&self.db.approvals[approval.0 as usize].step),
+            What::Skip { step } | What::SayDone { step } => Some(step),
+            What::Pause | What::GoOn | What::Stop { .. } | What::Decide { .. } => None,
         }
     }
 

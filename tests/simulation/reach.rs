@@ -36,7 +36,7 @@ named! {
     ProbeDown, ProbeLags, StaleFenceAtTarget,
     Approved, Rejected, Withdrawn, SentBack, BrokenOpen, PausedByPerson, LetGoOn, Stopped, StoppedWithUndo,
     SkippedByPerson, ManualDone, RunCheck, MarkedDone, MarkedNotDone, RetriedSameKey, RetriedNewKey,
-    PersonTooLate, ApprovalVoided, DigestChanged, Continued, BadRunbook, Deadlock,
+    PersonTooLate, DigestChanged, Continued, BadRunbook, Deadlock,
     EndedSucceeded, EndedFailed, EndedRejected, EndedStopped,
 }
 

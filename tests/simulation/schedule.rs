@@ -22,7 +22,7 @@ use crate::{
     rules::Rules,
     runbooks::{Made, TARGETS},
     turn::Turn,
-    worker::{POLL, Worker},
+    worker::Worker,
     world::World,
 };
 
@@ -80,6 +80,8 @@ pub struct Schedule {
     pub claims: Vec<(Claim, Ms)>,
     /// When a clock first jumped or stood still; for the checker.
     pub first_lie: Option<Ms>,
+    /// Whether a failure had ended the run before the moves of the turn that is being written; for the checker.
+    pub has_failed: bool,
     pub reached: Reach,
     pub broken: Option<Broken>,
     pub story: Option<Vec<String>>,
@@ -110,6 +112,7 @@ impl Schedule {
             is_calm: false,
             claims: Vec::new(),
             first_lie: None,
+            has_failed: false,
             reached: Reach::default(),
             broken: None,
             story: is_told.then(Vec::new),
@@ -319,22 +322,18 @@ impl Schedule {
 
     /// The database's clock jumps.
     fn jump(&mut self, forward: bool) {
-        let length = match self.dice.chance(60) {
-            true => self.dice.between(1000, 15_000),
-            false => self.dice.between(15_000, 600_000),
+        let length = match (forward, self.dice.chance(60)) {
+            (_, true) => self.dice.between(1000, 15_000),
+            (true, false) => self.dice.between(15_000, 600_000),
+            // Timers wait for the clock to come back, however far it went.
+            (false, false) => self.dice.between(15_000, 100_000),
         };
         self.reach(if forward { Seen::ClockForward } else { Seen::ClockBack });
         self.says(|| format!("the database's clock jumps by {length} ms, forward: {forward}"));
         self.lie();
         self.db.offset += if forward { length } else { -length };
-        let clock = self.db.clock(self.now);
+        self.ring_all();
         for run in 0..self.db.runs.len() {
-            if let Some(queue) = &self.db.runs[run].queue
-                && queue.stand != Turned::Running
-            {
-                let after = (queue.due - clock).max(0);
-                self.ring(after);
-            }
             self.tell_worker(run);
         }
         self.sweep_soon();
@@ -369,7 +368,7 @@ impl Schedule {
                 self.start(worker);
             }
         }
-        self.ring(POLL);
+        self.ring_all();
         for person in 0..PEOPLE {
             self.agenda.add(self.now + 1, Event::Look { person });
         }

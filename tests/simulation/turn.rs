@@ -122,7 +122,7 @@ impl Schedule {
             self.reach(Seen::TurnFenced);
             return Err(Refused::Fenced);
         }
-        if self.rules.guards_time && !turn.writes.iter().all(|write| self.is_timely(claim.run, write)) {
+        if self.rules.guards_time && !turn.writes.iter().all(|write| self.is_timely(claim.run, write, &turn.writes)) {
             self.reach(Seen::TurnUntimely);
             return Err(Refused::Untimely);
         }
@@ -144,13 +144,23 @@ impl Schedule {
     }
 
     /// Whether what a write stands on is due, or still good, by the database's clock.
-    fn is_timely(&self, run: usize, write: &Write) -> bool {
+    fn is_timely(&self, run: usize, write: &Write, turn: &[Write]) -> bool {
         let clock = self.db.clock(self.now);
         let state = &self.db.runs[run].state;
         match write {
             Write::Begin(begin) => {
-                let is_due = match state.step(&begin.step) {
-                    StepState::RetryAt { due, .. } => ms(*due) <= clock,
+                // A pause that has only just begun counts as well.
+                let pause = turn.iter().find_map(|write| match write {
+                    Write::Conclude {
+                        step,
+                        fact: RunFact::StepFailed { retry_at, .. },
+                        ..
+                    } if *step == begin.step => *retry_at,
+                    _ => None,
+                });
+                let is_due = match (pause, state.step(&begin.step)) {
+                    (Some(due), _) => ms(due) <= clock,
+                    (None, StepState::RetryAt { due, .. }) => ms(*due) <= clock,
                     _ => true,
                 };
                 let is_good = |(_, approval): &(StepId, ApprovalId)| {
@@ -177,7 +187,10 @@ impl Schedule {
             facts: Vec::with_capacity(writes.len()),
             findings: Vec::new(),
         };
+        // What begins beside a failure, in the same turn, does not come after it; what begins beside an outcome does.
+        self.has_failed = self.has_failed(run);
         for write in writes {
+            let is_outcome = matches!(write, Write::Conclude { .. });
             let fact = self.rows(run, by, clock, write, &mut committed.findings);
             let Some(fact) = fact else { continue };
             self.reach_fact(&fact);
@@ -197,6 +210,9 @@ impl Schedule {
             }
             self.db.runs[run].log.push((at, fact.clone()));
             committed.facts.push((at, fact));
+            if is_outcome {
+                self.has_failed = self.has_failed(run);
+            }
         }
         self.check_rows(run);
         committed

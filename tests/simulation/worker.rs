@@ -151,7 +151,7 @@ impl Schedule {
         self.workers[worker].start(&mut self.db, self.now);
         self.workers[worker].config = self.config;
         self.says(|| format!("worker {worker} starts"));
-        self.poll_soon(worker, POLL);
+        self.ring_all();
     }
 
     /// Lets every lease be what it is by now. Before anything that reads leases or moves clocks.
@@ -181,6 +181,19 @@ impl Schedule {
                 let process = self.workers[worker].process;
                 let at = self.now + after + self.dice.delay(POLL);
                 self.agenda.add(at, Event::Poll(process));
+            }
+        }
+    }
+
+    /// Every run in the queue is looked for when it is due.
+    pub fn ring_all(&mut self) {
+        let clock = self.db.clock(self.now);
+        for run in 0..self.db.runs.len() {
+            if let Some(queue) = &self.db.runs[run].queue
+                && queue.stand != Turned::Running
+            {
+                let after = (queue.due - clock).max(0);
+                self.ring(after);
             }
         }
     }
@@ -259,7 +272,7 @@ impl Schedule {
             for run in self.db.take_back_expired(now) {
                 self.says(|| format!("run {run} is taken back from a replica whose lease ended"));
                 self.reach(Seen::TakenOver);
-                self.ring(0);
+                self.ring_all();
             }
         }
         let mut strays = Vec::new();
@@ -284,7 +297,7 @@ impl Schedule {
                 true => {
                     self.db.give_back(stray.0, stray.1);
                     self.reach(Seen::StrayGivenBack);
-                    self.ring(0);
+                    self.ring_all();
                 }
                 false => is_left = true,
             }
