@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::{
     agenda::{Claim, ms},
     bound,
+    drive::OutKind,
     runbooks::Made,
     schedule::{Broken, Schedule},
     turn::Begin,
@@ -187,11 +188,22 @@ impl Schedule {
                 )?;
                 self.judge_effect(run, step)
             }
+            RunFact::StepInterrupted { step, .. } | RunFact::OutcomeUnknown { step, .. } => {
+                let is_awaited = by.is_some_and(|claim| self.awaits(claim, step));
+                must(!is_awaited, "I7", "while its worker waits for the answer")
+            }
             RunFact::StepSatisfied { step, .. } => self.judge_effect(run, step),
             RunFact::RunEnding { .. } => must(state.ending.is_none(), "P7", "twice"),
             RunFact::RunFinished { result, reason } => self.judge_end(run, *result, reason),
             _ => Ok(()),
         }
+    }
+
+    /// Whether a worker still waits for the answer to an attempt.
+    fn awaits(&self, claim: Claim, step: &StepId) -> bool {
+        let drives = self.workers[claim.process.worker].drives.iter();
+        let mut out = drives.filter(|drive| drive.claim == claim).flat_map(|drive| &drive.out);
+        out.any(|out| out.step == *step && !matches!(out.kind, OutKind::Probe))
     }
 
     /// A step that is said to be done by its target or its probe was done.

@@ -364,6 +364,11 @@ impl Schedule {
         };
         let (claim, is_given_up) = (turn.claim, turn.is_given_up);
         let result = self.take_turn(turn);
+        if self.dice.chance(self.mood.stalls) && self.workers[claim.process.worker].process == claim.process {
+            self.reach(Seen::Stalled);
+            let length = self.dice.between(5000, 30_000);
+            self.stand_still(claim.process.worker, length, false);
+        }
         match is_given_up {
             false => {
                 let after = self.dice.delay(100);
@@ -517,7 +522,7 @@ impl Schedule {
                     Ok(_) => format!("{claim} hears that {step} is done"),
                     Err(failure) => format!("{claim} hears of {step}: {:?}", failure.class),
                 });
-                let judgement = judge(act, &Value::Null, answer);
+                let judgement = (self.rules.judge)(act, &Value::Null, answer);
                 let is_done = matches!(judgement, Judgement::Done(_));
                 if is_done && act.verify.is_some() && act.effect != Effect::Safe {
                     let out = self.out(claim, step, made, OutKind::Confirm { judgement, value });

@@ -27,7 +27,7 @@ macro_rules! counted {
 named! {
     /// Faults, races and last defences, each counted where it happens.
     Seen, SEEN:
-    Crashed, Restarted, Paused, Frozen, CutOff, RenewalsLost, LeaseLost, ClockForward, ClockBack,
+    Crashed, Restarted, Paused, Stalled, Frozen, CutOff, RenewalsLost, LeaseLost, ClockForward, ClockBack,
     TakenOver, StrayGivenBack, TwoOwners, ClaimAnswerLost, DuplicateWake, TargetChanged,
     TurnLost, TurnAnswerLost, TurnLate, CommitUnknown, CommittedUnseen, PutOff,
     TurnFenced, TurnStale, TurnUntimely, OutcomeWithIntent, OutcomeKept, OutcomeDropped, SideBySide,

@@ -4,13 +4,16 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use muster::domain::{
+    action::{Failure, FailureClass, Outcome},
     attempt::{self, Conclusion},
     id::StepId,
+    judge::{self, Judgement},
     plan::{self, Plan},
     runbook::Runbook,
-    state::{RunState, Try},
-    step::Effect,
+    state::{RunState, StepState, Try},
+    step::{Act, Effect},
 };
+use serde_json::Value;
 
 /// Every rule that can be broken. The functions are the core's own; the rest is what the hands and the statements of
 /// the database must do.
@@ -18,6 +21,7 @@ use muster::domain::{
 pub struct Rules {
     pub next: fn(&Runbook, &RunState, &BTreeSet<StepId>, DateTime<Utc>) -> Plan,
     pub interrupted: fn(&StepId, Try, Effect, u32) -> Conclusion,
+    pub judge: fn(&Act, &Value, Result<Outcome, Failure>) -> Judgement,
     /// A write with a stale fence is refused.
     pub guards_fence: bool,
     /// A turn that has not seen every act of a person is refused.
@@ -43,6 +47,7 @@ impl Rules {
     pub const REAL: Self = Self {
         next: plan::next,
         interrupted: attempt::interrupted,
+        judge: judge::judge,
         guards_fence: true,
         guards_acts: true,
         guards_time: true,
@@ -80,6 +85,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "an approval that has lapsed is used",
         rules: Rules {
+            next: never_lapsed,
             checks_use_by: false,
             ..Rules::REAL
         },
@@ -154,6 +160,34 @@ pub const MUTANTS: &[Mutant] = &[
             ..Rules::REAL
         },
     },
+    Mutant {
+        name: "a lost answer counts as a refusal",
+        rules: Rules {
+            judge: lost_is_refused,
+            ..Rules::REAL
+        },
+    },
+    Mutant {
+        name: "a pause holds nothing back",
+        rules: Rules {
+            next: never_paused,
+            ..Rules::REAL
+        },
+    },
+    Mutant {
+        name: "finally is left out",
+        rules: Rules {
+            next: without_finally,
+            ..Rules::REAL
+        },
+    },
+    Mutant {
+        name: "a run that waits has no timer",
+        rules: Rules {
+            next: without_timers,
+            ..Rules::REAL
+        },
+    },
 ];
 
 fn repeats(step: &StepId, made: Try, _: Effect, cut_off: u32) -> Conclusion {
@@ -176,4 +210,40 @@ fn needs_nothing(runbook: &Runbook, run: &RunState, busy: &BTreeSet<StepId>, now
 
 fn nothing_is_out(runbook: &Runbook, run: &RunState, _: &BTreeSet<StepId>, now: DateTime<Utc>) -> Plan {
     plan::next(runbook, run, &BTreeSet::new(), now)
+}
+
+fn never_lapsed(runbook: &Runbook, run: &RunState, busy: &BTreeSet<StepId>, now: DateTime<Utc>) -> Plan {
+    let mut run = run.clone();
+    for state in run.steps.values_mut() {
+        if let StepState::Approved { use_by, .. } = state {
+            *use_by = DateTime::<Utc>::MAX_UTC;
+        }
+    }
+    plan::next(runbook, &run, busy, now)
+}
+
+fn never_paused(runbook: &Runbook, run: &RunState, busy: &BTreeSet<StepId>, now: DateTime<Utc>) -> Plan {
+    let mut run = run.clone();
+    run.paused = None;
+    plan::next(runbook, &run, busy, now)
+}
+
+fn without_finally(runbook: &Runbook, run: &RunState, busy: &BTreeSet<StepId>, now: DateTime<Utc>) -> Plan {
+    let mut runbook = runbook.clone();
+    runbook.finally.clear();
+    plan::next(&runbook, run, busy, now)
+}
+
+fn without_timers(runbook: &Runbook, run: &RunState, busy: &BTreeSet<StepId>, now: DateTime<Utc>) -> Plan {
+    let mut plan = plan::next(runbook, run, busy, now);
+    plan.due = None;
+    plan
+}
+
+fn lost_is_refused(act: &Act, context: &Value, answer: Result<Outcome, Failure>) -> Judgement {
+    let answer = answer.map_err(|failure| match failure.class {
+        FailureClass::Lost => Failure::new(FailureClass::NotSent, failure.message),
+        _ => failure,
+    });
+    judge::judge(act, context, answer)
 }

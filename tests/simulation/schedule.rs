@@ -26,8 +26,10 @@ use crate::{
     world::World,
 };
 
-/// More than any schedule needs to end once nothing breaks; a run that is not over then is stuck.
+/// More than any schedule needs; a run that is not over then is stuck.
 const EVENTS_MAX: u64 = 20_000;
+/// So long after the last fault every run is over. A clock that was set back keeps its timers waiting for longer.
+const CALM_MAX: Ms = 1_800_000;
 
 /// A broken promise.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +45,8 @@ pub struct Mood {
     pub losses: u32,
     /// Of a hundred messages between workers and database, how many are lost or late.
     pub cuts: u32,
+    /// Of a hundred turns, after how many the worker gets no time for a while.
+    pub stalls: u32,
     /// Of a hundred looks, how many make people do something that nobody asked for.
     pub meddling: u32,
     /// The longest a person does not look.
@@ -80,6 +84,8 @@ pub struct Schedule {
     pub claims: Vec<(Claim, Ms)>,
     /// When a clock first jumped or stood still; for the checker.
     pub first_lie: Option<Ms>,
+    /// How far the database's clock was set back in all.
+    set_back: Ms,
     /// Whether a failure had ended the run before the moves of the turn that is being written; for the checker.
     pub has_failed: bool,
     pub reached: Reach,
@@ -112,6 +118,7 @@ impl Schedule {
             is_calm: false,
             claims: Vec::new(),
             first_lie: None,
+            set_back: 0,
             has_failed: false,
             reached: Reach::default(),
             broken: None,
@@ -202,7 +209,9 @@ impl Schedule {
             if self.broken.is_some() {
                 return;
             }
-            if self.db.runs.iter().all(|row| row.queue.is_none()) || self.reached.events > EVENTS_MAX {
+            let is_over = self.db.runs.iter().all(|row| row.queue.is_none());
+            let patience = self.mood.rough_for + CALM_MAX + self.set_back;
+            if is_over || self.reached.events > EVENTS_MAX || self.now > patience {
                 break;
             }
         }
@@ -260,12 +269,7 @@ impl Schedule {
             1 | 2 => {
                 let with_clock = fault == 2;
                 self.reach(if with_clock { Seen::Frozen } else { Seen::Paused });
-                self.says(|| format!("worker {worker} stands still for {length} ms, with its clock: {with_clock}"));
-                if with_clock {
-                    self.lie();
-                }
-                self.workers[worker].stands(self.now, length, with_clock);
-                self.sweep_soon();
+                self.stand_still(worker, length, with_clock);
             }
             3 => {
                 self.reach(Seen::CutOff);
@@ -294,6 +298,16 @@ impl Schedule {
         }
         let after = self.dice.between(1, self.mood.fault_rest);
         self.agenda.add(self.now + after, Event::Fault);
+    }
+
+    /// A worker is not given any time; `with_clock` when even its clock stands still.
+    pub fn stand_still(&mut self, worker: usize, length: Ms, with_clock: bool) {
+        self.says(|| format!("worker {worker} stands still for {length} ms, with its clock: {with_clock}"));
+        if with_clock {
+            self.lie();
+        }
+        self.workers[worker].stands(self.now, length, with_clock);
+        self.sweep_soon();
     }
 
     fn crash(&mut self, worker: usize, length: Ms) {
@@ -332,6 +346,7 @@ impl Schedule {
         self.says(|| format!("the database's clock jumps by {length} ms, forward: {forward}"));
         self.lie();
         self.db.offset += if forward { length } else { -length };
+        self.set_back += if forward { 0 } else { length };
         self.ring_all();
         for run in 0..self.db.runs.len() {
             self.tell_worker(run);
@@ -362,6 +377,7 @@ impl Schedule {
         self.is_calm = true;
         self.mood.losses = 0;
         self.mood.cuts = 0;
+        self.mood.stalls = 0;
         for worker in 0..self.workers.len() {
             self.workers[worker].cut_until = 0;
             if !self.workers[worker].is_alive {
@@ -386,6 +402,7 @@ impl Mood {
         Self {
             losses: dice.one_of(&[0, 10, 30, 60]),
             cuts: dice.one_of(&[0, 0, 3, 15]),
+            stalls: dice.one_of(&[0, 0, 0, 4]),
             meddling: dice.one_of(&[0, 10, 40, 90]),
             people_rest: dice.one_of(&[8000, 25_000, 60_000]),
             fault_rest: dice.one_of(&[6000, 20_000, 100_000]),
