@@ -58,7 +58,7 @@ pub enum Event {
     /// A worker's question for a run reaches the database.
     Load(Claim),
     /// The database's answer reaches the worker.
-    Answered { claim: Claim, reply: Box<Reply> },
+    Answered { claim: Claim, reply: Reply },
     /// A request reaches its target.
     Arrive { sending: usize },
     /// What a target or a probe says reaches the worker that asked.
@@ -92,7 +92,10 @@ pub enum Reply {
 #[derive(Clone, Debug)]
 pub enum Heard {
     /// A target.
-    Target { answer: Result<Outcome, Failure>, value: u64 },
+    Target {
+        answer: Result<Outcome, Failure>,
+        value: u64,
+    },
     /// A probe that shows how things stood so long ago; `None`: it cannot be asked.
     Probe { lag: Option<Ms> },
 }
@@ -101,7 +104,7 @@ struct Entry {
     at: Ms,
     /// Ties happen in the order they were planned.
     order: u64,
-    event: Event,
+    event: Box<Event>,
 }
 
 impl Ord for Entry {
@@ -138,12 +141,26 @@ impl Agenda {
         self.entries.push(Entry {
             at,
             order: self.count,
-            event,
+            event: Box::new(event),
         });
     }
 
     /// What happens next, and when.
     pub fn next(&mut self) -> Option<(Ms, Event)> {
-        self.entries.pop().map(|entry| (entry.at, entry.event))
+        self.entries.pop().map(|entry| (entry.at, *entry.event))
+    }
+}
+
+impl Event {
+    /// The process that it happens to, if it happens to one.
+    pub fn process(&self) -> Option<Process> {
+        match self {
+            Self::Poll(process) | Self::Reread { process, .. } => Some(*process),
+            Self::Claimed(claim)
+            | Self::Nudge { claim, .. }
+            | Self::Answered { claim, .. }
+            | Self::Heard { claim, .. } => Some(claim.process),
+            _ => None,
+        }
     }
 }

@@ -35,7 +35,10 @@ pub fn digest(
                 sum.add(config());
             }
             Some(_) if act.undo.is_some() => {
-                for id in done.iter().filter(|id| id.undone().is_none() && id.base() == step.id.0) {
+                for id in done
+                    .iter()
+                    .filter(|id| id.undone().is_none() && id.base() == step.id.0)
+                {
                     sum.text(&id.0);
                     sum.add(config());
                 }
@@ -43,7 +46,12 @@ pub fn digest(
             _ => {}
         }
     }
-    for step in made.runbook.steps.iter().take_while(|step| step.id.0 != gate.base()) {
+    for step in made
+        .runbook
+        .steps
+        .iter()
+        .take_while(|step| step.id.0 != gate.base())
+    {
         for (id, finding) in findings {
             if id.undone().is_none() && id.base() == step.id.0 {
                 sum.text(&id.0);

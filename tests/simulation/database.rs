@@ -5,12 +5,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use muster::domain::{
-    approval::ApprovalState,
-    attempt::AttemptEnd,
-    digest::Digest,
-    id::StepId,
-    run::RunFact,
-    state::RunState,
+    approval::ApprovalState, attempt::AttemptEnd, digest::Digest, id::StepId, run::RunFact, state::RunState,
     step::Effect,
 };
 

@@ -86,7 +86,13 @@ impl Schedule {
                 self.put(hands, Write::Tell(RunFact::StepSkipped { step, reason }));
             }
             Move::Interrupted { step, made, effect } => {
-                let cut_off = hands.memory.state.interruptions.get(&step).copied().unwrap_or_default();
+                let cut_off = hands
+                    .memory
+                    .state
+                    .interruptions
+                    .get(&step)
+                    .copied()
+                    .unwrap_or_default();
                 let conclusion = (self.rules.interrupted)(&step, made, effect, cut_off);
                 let write = Write::Conclude {
                     step,
@@ -107,7 +113,11 @@ impl Schedule {
                 approval,
                 unused,
             } => {
-                let from = if unused { ApprovalState::Approved } else { ApprovalState::Pending };
+                let from = if unused {
+                    ApprovalState::Approved
+                } else {
+                    ApprovalState::Pending
+                };
                 let fact = RunFact::GateExpired {
                     step,
                     approval,
@@ -153,7 +163,9 @@ impl Schedule {
     /// Puts a write into the turn, on top of what is in it already.
     fn put(&mut self, hands: &mut Hands, write: Write) {
         let fact = match &write {
-            Write::Tell(fact) | Write::Conclude { fact, .. } | Write::MoveApproval { fact, .. } => Some(fact.clone()),
+            Write::Tell(fact) | Write::Conclude { fact, .. } | Write::MoveApproval { fact, .. } => {
+                Some(fact.clone())
+            }
             Write::Begin(begin) => Some(begin.fact(hands.claim.fence)),
             _ => None,
         };
@@ -162,7 +174,10 @@ impl Schedule {
         {
             return self.broken(
                 "core",
-                format!("one plan holds moves that cannot be made together: {} after {illegal}", brief(&fact)),
+                format!(
+                    "one plan holds moves that cannot be made together: {} after {illegal}",
+                    brief(&fact)
+                ),
             );
         }
         if let Write::Conclude {
@@ -226,7 +241,13 @@ impl Schedule {
     }
 
     /// Whether an approval still covers what is about to be sent; if not, the plan ends with closing it.
-    fn still_allows(&mut self, hands: &mut Hands, gate: &StepId, approval: ApprovalId, config: &bound::Config) -> bool {
+    fn still_allows(
+        &mut self,
+        hands: &mut Hands,
+        gate: &StepId,
+        approval: ApprovalId,
+        config: &bound::Config,
+    ) -> bool {
         let row = &self.db.approvals[approval.0 as usize];
         if row.use_by <= hands.estimate && self.rules.checks_use_by {
             let fact = RunFact::GateExpired {
@@ -264,7 +285,14 @@ impl Schedule {
     fn digest(&self, hands: &Hands, gate: &StepId, config: &bound::Config) -> muster::domain::digest::Digest {
         let version = self.db.runs[hands.claim.run].version;
         let memory = &hands.memory;
-        bound::digest(&hands.made, version, gate, config, &memory.findings, &memory.state.done)
+        bound::digest(
+            &hands.made,
+            version,
+            gate,
+            config,
+            &memory.findings,
+            &memory.state.done,
+        )
     }
 
     fn close(
@@ -308,8 +336,10 @@ impl Schedule {
     fn take_told(&mut self, claim: Claim, step: &StepId, attempt: u32) -> Option<Told> {
         let drives = &mut self.workers[claim.process.worker].drives;
         let drive = drives.iter_mut().find(|drive| drive.claim == claim)?;
-        let at = drive.told.iter().position(|(id, made, _)| id == step && *made == attempt)?;
+        let at = drive
+            .told
+            .iter()
+            .position(|(id, made, _)| id == step && *made == attempt)?;
         Some(drive.told.remove(at).2)
     }
 }
-

@@ -101,15 +101,27 @@ impl Reach {
 
     /// What never happened.
     pub fn missed(&self) -> Vec<&'static str> {
-        self.rows().filter(|(_, count)| *count == 0).map(|(name, _)| name).collect()
+        self.rows()
+            .filter(|(_, count)| *count == 0)
+            .map(|(name, _)| name)
+            .collect()
     }
 
     /// Everything with its count, a few to a line.
     pub fn table(&self) -> String {
-        let cells: Vec<String> = self.rows().map(|(name, count)| format!("{name} {count}")).collect();
+        let cells: Vec<String> = self
+            .rows()
+            .map(|(name, count)| format!("{name} {count}"))
+            .collect();
         let lines: Vec<String> = cells
             .chunks(4)
-            .map(|line| line.iter().map(|cell| format!("{cell:<29}")).collect::<String>().trim_end().to_owned())
+            .map(|line| {
+                line.iter()
+                    .map(|cell| format!("{cell:<29}"))
+                    .collect::<String>()
+                    .trim_end()
+                    .to_owned()
+            })
             .collect();
         lines.join("\n")
     }

@@ -7,8 +7,8 @@ use muster::domain::{
     runbook::{Runbook, StartMode},
     span::Span,
     step::{
-        Act, ActWord, ActionKind, Effect, ForEach, GateRule, OnFailure, Probe, Request, Retry, Step, StepKind,
-        Until,
+        Act, ActWord, ActionKind, Effect, ForEach, GateRule, OnFailure, Probe, Request, Retry, Step,
+        StepKind, Until,
     },
     template::{Expression, Template},
 };
@@ -137,7 +137,10 @@ impl Maker<'_> {
     }
 
     fn closing(&mut self, at: usize) -> Step {
-        let kind = match self.dice.weighted(&[80, 6, 6, if self.is_sound { 0 } else { 12 }]) {
+        let kind = match self
+            .dice
+            .weighted(&[80, 6, 6, if self.is_sound { 0 } else { 12 }])
+        {
             0 => StepKind::Act(self.act(true)),
             1 => self.manual(),
             2 => self.wait(),

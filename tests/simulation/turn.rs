@@ -54,7 +54,11 @@ pub enum Write {
         needed: u32,
     },
     /// A person votes.
-    Vote { approval: ApprovalId, person: usize, fact: RunFact },
+    Vote {
+        approval: ApprovalId,
+        person: usize,
+        fact: RunFact,
+    },
     /// A request for a decision moves on.
     MoveApproval {
         approval: ApprovalId,
@@ -122,20 +126,31 @@ impl Schedule {
             self.reach(Seen::TurnFenced);
             return Err(Refused::Fenced);
         }
-        if self.rules.guards_time && !turn.writes.iter().all(|write| self.is_timely(claim.run, write, &turn.writes)) {
+        if self.rules.guards_time
+            && !turn
+                .writes
+                .iter()
+                .all(|write| self.is_timely(claim.run, write, &turn.writes))
+        {
             self.reach(Seen::TurnUntimely);
             return Err(Refused::Untimely);
         }
         for write in &turn.writes {
             if let Write::TakeLocks(names) = write {
-                let held = |name: &usize| Some((*name, self.db.locks[*name].filter(|holder| *holder != claim.run)?));
+                let held =
+                    |name: &usize| Some((*name, self.db.locks[*name].filter(|holder| *holder != claim.run)?));
                 if let Some((lock, holder)) = names.iter().find_map(held) {
                     self.reach(Seen::LockHeld);
                     return Err(Refused::Held { lock, holder });
                 }
             }
         }
-        if turn.writes.iter().filter(|write| matches!(write, Write::Conclude { .. })).count() > 0
+        if turn
+            .writes
+            .iter()
+            .filter(|write| matches!(write, Write::Conclude { .. }))
+            .count()
+            > 0
             && turn.writes.iter().any(|write| matches!(write, Write::Begin(_)))
         {
             self.reach(Seen::OutcomeWithIntent);
@@ -168,13 +183,21 @@ impl Schedule {
                 };
                 is_due && begin.gate.as_ref().is_none_or(is_good)
             }
-            Write::Tell(fact) | Write::MoveApproval { fact, .. } => match (fact, fact.step().map(|id| state.step(id))) {
-                (RunFact::WaitOver { .. }, Some(StepState::Waiting { until })) => ms(*until) <= clock,
-                (RunFact::ManualOverdue { .. }, Some(StepState::ManualOpen { due: Some(due) })) => ms(*due) <= clock,
-                (RunFact::GateExpired { .. }, Some(StepState::GateOpen { decide_by, .. })) => ms(*decide_by) <= clock,
-                (RunFact::GateExpired { .. }, Some(StepState::Approved { use_by, .. })) => ms(*use_by) <= clock,
-                _ => true,
-            },
+            Write::Tell(fact) | Write::MoveApproval { fact, .. } => {
+                match (fact, fact.step().map(|id| state.step(id))) {
+                    (RunFact::WaitOver { .. }, Some(StepState::Waiting { until })) => ms(*until) <= clock,
+                    (RunFact::ManualOverdue { .. }, Some(StepState::ManualOpen { due: Some(due) })) => {
+                        ms(*due) <= clock
+                    }
+                    (RunFact::GateExpired { .. }, Some(StepState::GateOpen { decide_by, .. })) => {
+                        ms(*decide_by) <= clock
+                    }
+                    (RunFact::GateExpired { .. }, Some(StepState::Approved { use_by, .. })) => {
+                        ms(*use_by) <= clock
+                    }
+                    _ => true,
+                }
+            }
             _ => true,
         }
     }
@@ -205,7 +228,10 @@ impl Schedule {
             let row = &mut self.db.runs[run];
             let folded = row.state.apply(at, &fact);
             if let Err(illegal) = folded {
-                self.broken("P7", format!("the log of run {run} cannot be folded any more: {illegal}"));
+                self.broken(
+                    "P7",
+                    format!("the log of run {run} cannot be folded any more: {illegal}"),
+                );
                 return committed;
             }
             self.db.runs[run].log.push((at, fact.clone()));
@@ -293,11 +319,20 @@ impl Schedule {
                     needed,
                 })
             }
-            Write::Vote { approval, person, fact } => {
+            Write::Vote {
+                approval,
+                person,
+                fact,
+            } => {
                 self.db.approvals[approval.0 as usize].votes.push(person);
                 Some(fact)
             }
-            Write::MoveApproval { approval, from, to, fact } => {
+            Write::MoveApproval {
+                approval,
+                from,
+                to,
+                fact,
+            } => {
                 let row = &mut self.db.approvals[approval.0 as usize];
                 if row.state == from {
                     row.state = to;
@@ -330,7 +365,12 @@ impl Schedule {
                 for held in self.db.locks.iter_mut().filter(|held| **held == Some(run)) {
                     *held = None;
                 }
-                for approval in self.db.approvals.iter_mut().filter(|approval| approval.run == run) {
+                for approval in self
+                    .db
+                    .approvals
+                    .iter_mut()
+                    .filter(|approval| approval.run == run)
+                {
                     if matches!(approval.state, ApprovalState::Pending | ApprovalState::Approved) {
                         approval.state = ApprovalState::Void;
                     }

@@ -266,7 +266,8 @@ impl Schedule {
     /// Takes over from replicas whose lease ended, and back from workers that lost track of what they claimed.
     pub fn sweep(&mut self) {
         let now = self.now;
-        let can_sweep = |worker: &Worker| worker.is_alive && worker.paused_until <= now && worker.cut_until <= now;
+        let can_sweep =
+            |worker: &Worker| worker.is_alive && worker.paused_until <= now && worker.cut_until <= now;
         let sweeper = self.workers.iter().position(can_sweep);
         if sweeper.is_some() {
             for run in self.db.take_back_expired(now) {
@@ -282,9 +283,15 @@ impl Schedule {
                 continue;
             };
             let drives = |worker: &Worker| {
-                worker.drives.iter().any(|drive| drive.claim.run == run && drive.claim.fence == queue.fence)
+                worker
+                    .drives
+                    .iter()
+                    .any(|drive| drive.claim.run == run && drive.claim.fence == queue.fence)
             };
-            let owner = self.workers.iter().find(|worker| Some(worker.replica) == queue.owner);
+            let owner = self
+                .workers
+                .iter()
+                .find(|worker| Some(worker.replica) == queue.owner);
             match owner {
                 Some(worker) if worker.is_alive && drives(worker) => {}
                 Some(worker) if can_sweep(worker) => strays.push((run, queue.fence)),
@@ -305,7 +312,10 @@ impl Schedule {
         self.suspects = strays;
         self.is_sweeping = false;
         // A dead process keeps nothing, but its lease must end first.
-        let unsure = self.workers.iter().any(|worker| !worker.is_alive || worker.paused_until > now);
+        let unsure = self
+            .workers
+            .iter()
+            .any(|worker| !worker.is_alive || worker.paused_until > now);
         if is_left || unsure {
             self.is_sweeping = true;
             self.agenda.add(now + SWEEP, Event::Sweep);
@@ -318,6 +328,10 @@ impl fmt::Display for Claim {
         let Self {
             process, run, fence, ..
         } = self;
-        write!(f, "worker {}.{} run {run} fence {fence}", process.worker, process.life)
+        write!(
+            f,
+            "worker {}.{} run {run} fence {fence}",
+            process.worker, process.life
+        )
     }
 }

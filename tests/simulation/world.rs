@@ -168,7 +168,10 @@ impl Schedule {
         let permit = sending.permit;
         self.says(|| format!("the target does {step} of run {run}"));
         if is_repeated {
-            self.broken("P4", format!("{step} of run {run} was done twice under permit {permit}"));
+            self.broken(
+                "P4",
+                format!("{step} of run {run} was done twice under permit {permit}"),
+            );
         }
         if is_stale {
             self.reach(Seen::StaleFenceAtTarget);
@@ -191,7 +194,8 @@ impl Schedule {
         };
         let after = self.dice.delay(3000);
         let heard = Heard::Probe { lag };
-        self.agenda.add(self.now + after, Event::Heard { claim, out, heard });
+        self.agenda
+            .add(self.now + after, Event::Heard { claim, out, heard });
     }
 
     /// What a probe of a step says.

@@ -145,7 +145,9 @@ impl Planner<'_> {
                 return Undoing::Over(Some(format!("{id} was not taken back: {reason}")));
             }
             StepState::Skipped => {
-                return Undoing::Over(Some(format!("{id} was not taken back: nobody is asked at {gate}")));
+                return Undoing::Over(Some(format!(
+                    "{id} was not taken back: nobody is asked at {gate}"
+                )));
             }
             StepState::GateOpen { approval, decide_by } if *decide_by <= self.now => {
                 plan.moves.push(Move::ExpireGate {
