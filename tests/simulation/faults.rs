@@ -184,7 +184,7 @@ impl Mood {
         Self {
             losses: dice.one_of(&[0, 10, 30, 60]),
             cuts: dice.one_of(&[0, 0, 3, 15]),
-            stalls: dice.one_of(&[0, 0, 0, 4]),
+            stalls: dice.one_of(&[0, 0, 0, 0, 4, 40]),
             meddling: dice.one_of(&[0, 10, 40, 90]),
             people_rest: dice.one_of(&[8000, 25_000, 60_000]),
             fault_rest: dice.one_of(&[6000, 20_000, 100_000]),

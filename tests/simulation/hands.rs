@@ -5,7 +5,7 @@ use std::rc::Rc;
 use chrono::TimeDelta;
 use muster::domain::{
     approval::ApprovalState,
-    attempt::{idempotency_key, unusable},
+    attempt::{AttemptEnd, idempotency_key, unusable},
     id::{ApprovalId, RunId, StepId},
     judge::Told,
     plan::{self, Move},
@@ -94,6 +94,9 @@ impl Schedule {
                     .copied()
                     .unwrap_or_default();
                 let conclusion = (self.rules.interrupted)(&step, made, effect, cut_off);
+                if effect != Effect::Once && conclusion.end == AttemptEnd::Unknown {
+                    self.reach(Seen::CutOffTooOften);
+                }
                 let write = Write::Conclude {
                     step,
                     attempt: made.attempt,

@@ -31,7 +31,7 @@ named! {
     TakenOver, StrayGivenBack, TwoOwners, ClaimAnswerLost, DuplicateWake, TargetChanged,
     TurnLost, TurnAnswerLost, TurnLate, CommitUnknown, CommittedUnseen, PutOff,
     TurnFenced, TurnStale, TurnUntimely, OutcomeWithIntent, OutcomeKept, OutcomeDropped, SideBySide,
-    LockHeld, NotBegun, Confirmed, NotConfirmed,
+    LockHeld, NotBegun, CutOffTooOften, Confirmed, NotConfirmed,
     TargetDid, TargetRefused, TargetDown, AnswerLost, RequestLost, EffectLate, AnswerAfterALease,
     ProbeDown, ProbeLags, StaleFenceAtTarget,
     Approved, Rejected, Withdrawn, SentBack, BrokenOpen, PausedByPerson, LetGoOn, Stopped, StoppedWithUndo,
