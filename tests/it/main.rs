@@ -26,4 +26,5 @@ mod runbook_pages;
 mod scratch;
 mod server;
 mod standing;
+mod steps;
 mod store;
