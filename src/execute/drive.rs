@@ -577,11 +577,9 @@ impl Driver {
     async fn look_again(&mut self, error: StoreError) -> Result<(), StoreError> {
         loop {
             tokio::time::sleep(WRITE_AGAIN).await;
-            if !self.engine.holds(self.view.claim) {
-                return Err(error);
-            }
             match self.reload().await {
-                Err(again) if again.is_unavailable() => {}
+                Err(again) if again.is_unavailable() && self.engine.holds(self.view.claim) => {}
+                Err(again) if again.is_unavailable() => return Err(error),
                 other => return other,
             }
         }
