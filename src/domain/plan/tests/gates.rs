@@ -1,7 +1,7 @@
 //! Gates: what waits for them, what opens them, when they lapse.
 
 use super::super::*;
-use super::case::{check, gate, of, set};
+use super::case::{after, check, gate, manual, of, set};
 use crate::domain::run::{RunFact, UnknownChoice};
 
 #[test]
@@ -62,6 +62,24 @@ fn nothing_goes_on_behind_a_gate_that_has_lapsed() {
     let case = of([gate("ask"), set("a"), check("b").needs(["ask"])]).approved("ask");
     case.offers_at(599, ["act a #1 under ask", "act b #1"]);
     case.offers_at(600, ["expire ask unused"]);
+}
+
+#[test]
+fn what_has_begun_keeps_its_clocks_when_a_gate_above_it_lapses() {
+    let asked = RunFact::ManualAsked {
+        step: "m".into(),
+        instruction: String::new(),
+        due: Some(after(700)),
+    };
+    let lapsed = RunFact::GateExpired {
+        step: "ask".into(),
+        approval: ApprovalId(1),
+        unused: true,
+    };
+    let case = of([gate("ask"), set("a"), manual("m").needs(["ask"])]).approved("ask");
+    let case = case.told(asked).told(lapsed);
+    case.offers_at(699, ["open ask"]);
+    case.offers_at(700, ["open ask", "overdue m"]);
 }
 
 #[test]
