@@ -12,7 +12,7 @@ pub mod standing;
 pub mod start;
 pub mod worker;
 
-pub mod aim;
+pub use crate::domain::aim;
 
 mod attempt;
 mod closing;
