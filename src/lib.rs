@@ -53,6 +53,7 @@ pub mod actions;
 pub mod store;
 
 pub mod catalog;
+pub mod fixtures;
 
 pub mod correlate;
 pub mod execute;

@@ -46,3 +46,5 @@ pub mod judge;
 pub mod plan;
 
 pub mod consequence;
+
+pub mod fixture;
