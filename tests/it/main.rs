@@ -9,6 +9,7 @@ mod fleet;
 mod support;
 
 mod bad_input;
+mod boot_pages;
 mod boots;
 mod captures;
 mod correlation;
@@ -19,6 +20,7 @@ mod embedded;
 mod faults;
 mod fleet_works;
 mod gates;
+mod overdue;
 mod pages;
 mod runbook_pages;
 mod scratch;
