@@ -187,6 +187,13 @@ fn story(played: &Played) -> Vec<String> {
         .collect()
 }
 
+fn counted(count: usize, noun: &str) -> String {
+    match count {
+        1 => format!("1 {noun}"),
+        count => format!("{count} {noun}s"),
+    }
+}
+
 impl Covered {
     fn of(runbook: &Runbook, coverage: &Coverage) -> Self {
         let (taken, branches) = coverage.count();
@@ -214,10 +221,12 @@ impl Covered {
     }
 
     fn text(&self) -> String {
-        let plural = if self.fixtures == 1 { "" } else { "s" };
         let mut lines = vec![format!(
-            "{}: {} of {} branches, {} fixture{plural}",
-            self.runbook, self.taken, self.branches, self.fixtures
+            "{}: {} of {} branches, {}",
+            self.runbook,
+            self.taken,
+            self.branches,
+            counted(self.fixtures, "fixture")
         )];
         if self.fixtures == 0 {
             return lines.remove(0);
@@ -256,9 +265,9 @@ impl Report {
         let failed = self.fixtures.iter().filter(|tested| !tested.passed).count();
         parts.push(String::new());
         parts.push(format!(
-            "{} fixtures, {failed} failed, {} faults",
-            self.fixtures.len(),
-            self.faults.len()
+            "{}, {failed} failed, {}",
+            counted(self.fixtures.len(), "fixture"),
+            counted(self.faults.len(), "fault")
         ));
         parts.join("\n")
     }
