@@ -35,6 +35,12 @@ pub enum Command {
         #[arg(default_value = "runbooks")]
         folder: PathBuf,
     },
+    /// Work on runbooks without a running Muster and without a database.
+    Runbook {
+        /// What to do.
+        #[command(subcommand)]
+        command: RunbookCommand,
+    },
     /// Add people.
     User {
         /// What to do.
@@ -47,6 +53,32 @@ pub enum Command {
         #[command(subcommand)]
         command: SourceCommand,
     },
+}
+
+/// Runbooks.
+#[derive(Debug, Subcommand)]
+pub enum RunbookCommand {
+    /// Play the fixtures of a folder of runbooks and say which branches they take. The exit code is 1 when one does not
+    /// come out as it expects.
+    Test(Test),
+}
+
+/// Which fixtures to play.
+#[derive(Clone, Debug, Args)]
+pub struct Test {
+    /// The folder with runbooks; its fixtures are in the folder tests below it.
+    #[arg(default_value = "runbooks")]
+    pub folder: PathBuf,
+    /// File with targets, when it is not targets.yaml beside the runbooks. Without either, every name stands for a
+    /// target.
+    #[arg(long, env = "MUSTER_TARGETS")]
+    pub targets: Option<PathBuf>,
+    /// Only the fixtures of this runbook.
+    #[arg(long)]
+    pub runbook: Option<String>,
+    /// Answer as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// People.

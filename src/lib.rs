@@ -20,10 +20,10 @@
 //! Imports only go down, sibling stages never import each other; `tests/house.rs` holds both.
 //!
 //! ```text
-//! roof      main → app, demo                                                 config, telemetry
+//! roof      main → app, demo, cli                                            config, telemetry
 //! web       hooks · incidents · runs · approvals · runbooks · live · api     pages and JSON from the same reads
 //! corridor  pipeline (alert in → run queued) · upkeep (timers)
-//! stages    intake → correlate → incident → matching → execute → timeline    beside them: catalog
+//! stages    intake → correlate → incident → matching → execute → timeline    beside them: catalog, fixtures
 //! doors     store (Postgres, all SQL)             actions (the outside world, the only way out)
 //! ground    domain (nouns, states, pure rules)    clock (the only reader of time)    faults (crash points)
 //! ```
@@ -57,6 +57,7 @@ pub mod actions;
 pub mod store;
 
 pub mod catalog;
+pub mod fixtures;
 
 pub mod correlate;
 pub mod execute;
@@ -74,4 +75,5 @@ pub mod config;
 pub mod telemetry;
 
 pub mod app;
+pub mod cli;
 pub mod demo;

@@ -7,9 +7,10 @@ use clap::Parser;
 use muster::{
     actions,
     app::{App, OpenDatabase},
-    catalog::folder,
+    catalog::{fixture, folder},
+    cli::{self, complain, say},
     clock::Clock,
-    config::{Cli, Command, Database, Serve, SourceCommand, UserCommand},
+    config::{Cli, Command, Database, RunbookCommand, Serve, SourceCommand, UserCommand},
     demo,
     domain::{operator::Role, span::Span},
     store::{
@@ -53,6 +54,9 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             demo::run(&demo, asked_to_stop()).await?;
         }
         Command::Lint { folder } => return Ok(lint(&folder)),
+        Command::Runbook {
+            command: RunbookCommand::Test(test),
+        } => return cli::test::run(&test),
         Command::User {
             command: UserCommand::Add { name, role, database },
         } => {
@@ -97,7 +101,8 @@ async fn asked_to_stop() {
 
 fn lint(path: &std::path::Path) -> ExitCode {
     let reading = folder::read(path, None);
-    for fault in &reading.faults {
+    let fixtures = fixture::read(path, &reading);
+    for fault in reading.faults.iter().chain(&fixtures.faults) {
         complain(&fault.to_string());
     }
     let warnings: Vec<_> = reading
@@ -110,12 +115,13 @@ fn lint(path: &std::path::Path) -> ExitCode {
     }
     let targets = reading.targets.as_ref().map_or(0, |targets| targets.0.len());
     say(&format!(
-        "{} runbooks, {targets} targets, {} faults, {} warnings",
+        "{} runbooks, {targets} targets, {} fixtures, {} faults, {} warnings",
         reading.runbooks.len(),
-        reading.faults.len(),
+        fixtures.files.len(),
+        reading.faults.len() + fixtures.faults.len(),
         warnings.len()
     ));
-    if reading.faults.is_empty() {
+    if reading.faults.is_empty() && fixtures.faults.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -176,17 +182,4 @@ async fn add_source(pool: &PgPool, name: &str, heartbeat: Option<Span>) -> anyho
          The token is not shown again."
     ));
     Ok(())
-}
-
-#[expect(clippy::print_stdout, reason = "a command answers the person at the terminal")]
-fn say(text: &str) {
-    println!("{text}");
-}
-
-#[expect(
-    clippy::print_stderr,
-    reason = "a command complains to the person at the terminal"
-)]
-fn complain(text: &str) {
-    eprintln!("{text}");
 }

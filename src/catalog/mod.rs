@@ -20,6 +20,7 @@ mod scope;
 mod step;
 mod validate;
 
+pub mod fixture;
 pub mod folder;
 pub mod shelf;
 pub mod targets;

@@ -19,6 +19,7 @@ pub mod step;
 pub mod target;
 
 pub mod action;
+pub mod aim;
 pub mod backoff;
 
 pub mod breaker;
@@ -40,5 +41,10 @@ pub mod state;
 
 pub mod attempt;
 pub mod context;
+pub mod gate;
 pub mod judge;
 pub mod plan;
+
+pub mod consequence;
+
+pub mod fixture;

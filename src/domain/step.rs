@@ -352,6 +352,14 @@ fn yes() -> bool {
 }
 
 impl Step {
+    /// What a person reads above it.
+    pub fn title_in(&self, context: &Value) -> String {
+        self.title
+            .as_ref()
+            .and_then(|title| title.render(context).ok())
+            .unwrap_or_else(|| self.id.0.replace('-', " "))
+    }
+
     /// How its effect may be repeated; a step without an action has none.
     pub fn effect(&self) -> Effect {
         match &self.kind {

@@ -28,6 +28,8 @@ pub mod standing;
 pub mod start;
 pub mod worker;
 
+pub use crate::domain::aim;
+
 mod attempt;
 mod closing;
 mod draft;

@@ -21,6 +21,7 @@ pub mod approvals;
 pub mod assets;
 pub mod boots;
 pub mod deliveries;
+pub mod fixtures;
 pub mod incident;
 pub mod incidents;
 pub mod live;
@@ -81,6 +82,7 @@ pub fn router(state: AppState) -> Router {
         .route("/incidents/{id}/postmortem", get(postmortem::show))
         .route("/incidents/{id}/postmortem.md", get(postmortem::markdown))
         .route("/runs/{id}", get(runs::show))
+        .route("/runs/{id}/fixture", get(fixtures::save))
         .route("/runs/{id}/stop", post(runs::stop))
         .route("/runs/{id}/steps/{step}/done", post(runs::manual_done))
         .route("/runs/{id}/steps/{step}/unknown", post(runs::decide_unknown))

@@ -7,6 +7,7 @@ pub mod approvals;
 pub mod boots;
 pub mod deliveries;
 pub mod document;
+pub mod fixtures;
 pub mod incidents;
 pub mod runbooks;
 pub mod runs;
@@ -54,6 +55,7 @@ fn parts() -> (Router<AppState>, utoipa::openapi::OpenApi) {
         .routes(routes!(incidents::resolve))
         .routes(routes!(incidents::note))
         .routes(routes!(runs::get))
+        .routes(routes!(fixtures::get))
         .routes(routes!(approvals::list))
         .routes(routes!(approvals::get))
         .routes(routes!(approvals::decide))
@@ -114,6 +116,7 @@ mod tests {
                 "/api/v1/runbooks",
                 "/api/v1/runbooks/{slug}",
                 "/api/v1/runs/{id}",
+                "/api/v1/runs/{id}/fixture",
                 "/api/v1/sources/{source}/alertmanager",
             ]
         );

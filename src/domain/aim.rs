@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::domain::{
+use super::{
     action::Rendered,
     step::Request,
     target::{Target, Targets},
