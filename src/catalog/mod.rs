@@ -8,7 +8,6 @@ mod fields;
 mod findings;
 mod gate;
 mod inputs;
-mod names;
 mod nearest;
 mod request;
 mod runbook;
@@ -21,7 +20,7 @@ pub mod shelf;
 pub mod targets;
 pub mod write;
 
-use crate::domain::{runbook::Runbook, target::Targets};
+use crate::domain::{names, runbook::Runbook, target::Targets};
 
 pub use document::{DEPTH_MAX, FILE_BYTES_MAX, NODES_MAX};
 pub use findings::Fault;

@@ -11,6 +11,7 @@ pub mod matcher;
 pub mod alert;
 pub mod incident;
 
+pub mod names;
 pub mod template;
 
 pub mod difference;
@@ -42,3 +43,4 @@ pub mod attempt;
 pub mod context;
 pub mod judge;
 pub mod plan;
+pub mod rehearsal;

@@ -14,6 +14,8 @@ pub mod worker;
 
 pub mod aim;
 
+pub mod rehearse;
+
 mod attempt;
 mod closing;
 mod draft;
