@@ -14,6 +14,7 @@ pub mod worker;
 
 pub mod aim;
 
+pub mod preflight;
 pub mod rehearse;
 
 mod attempt;

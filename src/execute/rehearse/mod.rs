@@ -35,7 +35,7 @@ use self::{
 };
 use super::standing::Standing;
 use crate::{
-    actions::{Secret, World},
+    actions::{Bounds, Outside, Secret, World},
     clock::Clock,
     domain::{
         action::{Envelope, Outcome},
@@ -92,6 +92,16 @@ pub struct IncidentHead<'a> {
 }
 
 impl Rehearser {
+    /// One over the real world, without any targets yet.
+    pub fn new(standing: Standing, clock: Clock) -> Self {
+        Self {
+            world: Arc::new(Outside::new(Bounds::default())),
+            targets: watch::channel(Arc::default()).1,
+            standing,
+            clock,
+        }
+    }
+
     /// Goes through a runbook. Nothing outside changes.
     pub async fn rehearse(&self, script: &Script<'_>) -> Rehearsal {
         let (at, began) = (self.clock.now(), Instant::now());
