@@ -19,7 +19,7 @@
 //! Imports only go down, sibling stages never import each other; `tests/house.rs` holds both.
 //!
 //! ```text
-//! roof      main → app, demo                                                 config, telemetry
+//! roof      main → app, demo, cli                                            config, telemetry
 //! web       hooks · incidents · runs · approvals · runbooks · live · api     pages and JSON from the same reads
 //! corridor  pipeline (alert in → run queued) · upkeep (timers)
 //! stages    intake → correlate → incident → matching → execute → timeline    beside them: catalog
@@ -70,4 +70,5 @@ pub mod config;
 pub mod telemetry;
 
 pub mod app;
+pub mod cli;
 pub mod demo;

@@ -181,13 +181,10 @@ pub async fn find(
     .map(|row| preflight(&row.state, row.report)))
 }
 
-/// When the last preflight of an incident was over, for pages that wait for it.
-pub async fn last_finished(
-    conn: &mut PgConnection,
-    incident: IncidentId,
-) -> Result<Option<DateTime<Utc>>, StoreError> {
+/// How many preflights of an incident are over, for pages that wait for them.
+pub async fn count_finished(conn: &mut PgConnection, incident: IncidentId) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar!(
-        "select max(finished_at) from preflights where incident_id = $1",
+        r#"select count(*) as "n!" from preflights where incident_id = $1 and finished_at is not null"#,
         incident.0
     )
     .fetch_one(conn)

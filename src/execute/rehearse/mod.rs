@@ -1,13 +1,14 @@
 //! Rehearsals: what every step of a runbook would do now. Everything is rendered with real inputs; checks, logs and
 //! verify probes are really asked, read-only; for the rest it is found out whether it could be sent.
 //!
-//! `walk` knows what can be looked at when, `part` renders one step, `known` says what its expressions can read,
-//! `door` how to knock at a target, and `verdict` what the answers mean. All of these are pure. Here are only the
+//! `walk` knows what can be looked at when, `scene` takes a step apart, `part` renders one act, `known` says what its
+//! expressions can read, `door` how to knock at a target, and `verdict` what the answers mean. All of these are pure. Here are only the
 //! hands that carry questions out: a few at once, each with [`Envelope::read_only`] set, all within [`REHEARSAL_MAX`].
 
 mod door;
 mod known;
 mod part;
+mod scene;
 mod verdict;
 mod walk;
 

@@ -116,10 +116,11 @@ fn check(
             return (Verdict::NotLooked { reason }, None);
         }
     };
-    let finding = failure.message.clone();
+    // Of a target that did not answer, that alone is what people want to hear.
+    let finding = said.as_ref().err().unwrap_or(&failure).message.clone();
     let learnt = Finding {
         result,
-        summary: finding.clone(),
+        summary: failure.message.clone(),
         at: about.at,
     };
     if let Some(when) = &about.after {

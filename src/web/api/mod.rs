@@ -8,6 +8,7 @@ pub mod boots;
 pub mod deliveries;
 pub mod document;
 pub mod incidents;
+pub mod plans;
 pub mod runbooks;
 pub mod runs;
 pub mod standing;
@@ -59,6 +60,7 @@ fn parts() -> (Router<AppState>, utoipa::openapi::OpenApi) {
         .routes(routes!(approvals::decide))
         .routes(routes!(runbooks::list))
         .routes(routes!(runbooks::get))
+        .routes(routes!(plans::get))
         .routes(routes!(deliveries::list))
         .routes(routes!(standing::paused, standing::pause))
         .routes(routes!(standing::resume))
@@ -95,10 +97,10 @@ mod tests {
                 "/api/v1/approvals",
                 "/api/v1/approvals/{id}",
                 "/api/v1/approvals/{id}/decision",
-                "/api/v1/circuits",
-                "/api/v1/circuits/{target}/close",
                 "/api/v1/boots",
                 "/api/v1/boots/{id}",
+                "/api/v1/circuits",
+                "/api/v1/circuits/{target}/close",
                 "/api/v1/deliveries",
                 "/api/v1/freezes",
                 "/api/v1/freezes/{id}/end",
@@ -113,9 +115,12 @@ mod tests {
                 "/api/v1/resume",
                 "/api/v1/runbooks",
                 "/api/v1/runbooks/{slug}",
+                "/api/v1/runbooks/{slug}/plan",
                 "/api/v1/runs/{id}",
                 "/api/v1/sources/{source}/alertmanager",
             ]
         );
+        let plan = &document.paths.paths["/api/v1/runbooks/{slug}/plan"];
+        assert!(plan.get.is_some() && plan.post.is_some());
     }
 }

@@ -24,6 +24,7 @@ pub mod step;
 
 pub mod approval;
 
+pub mod plan;
 pub mod runbook;
 
 pub mod boot;
