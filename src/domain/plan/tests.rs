@@ -1,3 +1,1 @@
-//! The planner by tables: what a run does next in each state it can be in.
-
 
