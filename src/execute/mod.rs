@@ -20,7 +20,6 @@
 //! come back from outside is written again. An error of a write leaves its outcome unknown: the worker reads what is
 //! stored instead of writing blindly once more.
 
-pub mod aim;
 pub mod control;
 pub mod engine;
 pub mod people;
@@ -28,7 +27,8 @@ pub mod standing;
 pub mod start;
 pub mod worker;
 
-pub use crate::domain::aim;
+pub mod preflight;
+pub mod rehearse;
 
 mod attempt;
 mod closing;

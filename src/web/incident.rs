@@ -29,7 +29,7 @@ use crate::{
         id::{IncidentId, RunId},
         operator::Operator,
     },
-    store::{self, StoreError, alerts, approvals, events, incidents, matches, runbooks, runs},
+    store::{self, StoreError, alerts, approvals, events, incidents, matches, preflights, runbooks, runs},
 };
 
 /// Runs shown on the page.
@@ -69,12 +69,13 @@ pub async fn show(
     );
     let filter = Filter::read(&query.show);
     let timeline = timeline(&mut tx, id, &filter, query.before, now).await?;
+    let preflights = preflights::count_finished(&mut tx, id).await?;
     let mut frame = page::frame(&app, &mut tx, &me, title, Place::Incidents, now).await?;
     let parameters = [
         ("scope", format!("incident:{id}")),
         ("show", filter.parameter.clone()),
         ("rows", if query.before.is_some() { "no" } else { "" }.to_owned()),
-        ("after", incident.last_seq.to_string()),
+        ("after", cursor(incident.last_seq, preflights)),
     ];
     let parameters = parameters.each_ref().map(|(name, value)| (*name, value.as_str()));
     frame = frame.live(text::with_query("/live", &parameters));
@@ -85,6 +86,11 @@ pub async fn show(
         note: hidden(None),
     };
     Ok(Html(page.render()?))
+}
+
+/// Where an open page stands: its newest event, and how many preflights it shows.
+pub fn cursor(seq: i64, preflights: i64) -> String {
+    format!("{seq}.{preflights}")
 }
 
 /// Everything the page shows besides the timeline.
@@ -120,6 +126,7 @@ pub async fn load(conn: &mut PgConnection, id: IncidentId) -> Result<Option<Inci
     Ok(Some(IncidentRecord {
         members: alerts::list_members(conn, id, ALERTS_MAX).await?,
         matches,
+        preflights: preflights::list(conn, id).await?,
         approvals: pending,
         runs,
         past_runs,

@@ -25,6 +25,7 @@ pub mod fixtures;
 pub mod incident;
 pub mod incidents;
 pub mod live;
+pub mod plans;
 pub mod postmortem;
 pub mod respond;
 pub mod runbooks;
@@ -53,9 +54,12 @@ use tower_http::{
 };
 
 use self::{error::WebError, state::AppState};
+use crate::execute::rehearse::REHEARSAL_MAX;
 
 /// How long a page may take; a live stream may go on.
 const ANSWER_MAX: Duration = Duration::from_secs(15);
+/// How long the answer of a rehearsal may take; the rehearsal itself ends before.
+const REHEARSAL_ANSWER_MAX: Duration = Duration::from_secs(REHEARSAL_MAX.as_secs() + 10);
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       font-src 'none'; manifest-src 'self'; form-action 'self'; base-uri 'none'; \
@@ -91,6 +95,7 @@ pub fn router(state: AppState) -> Router {
         .route("/approvals/{id}/decision", post(approvals::decide))
         .route("/runbooks", get(runbooks::list))
         .route("/runbooks/{slug}", get(runbooks::show))
+        .route("/runbooks/{slug}/plan", get(plans::show))
         .route("/deliveries", get(deliveries::list))
         .route("/deliveries/{id}/body", get(deliveries::body))
         .route("/system", get(system::show))
@@ -103,16 +108,22 @@ pub fn router(state: AppState) -> Router {
         .route("/system/boots/{id}", get(boots::show))
         .route("/static/{file}", get(assets::get));
 
+    let in_time = |limit| TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, limit);
+    // These ask targets, within a limit of their own.
+    let outward = Router::new()
+        .route("/runbooks/{slug}/plan", post(plans::run))
+        .route("/api/v1/runbooks/{slug}/plan", post(api::plans::run))
+        .layer(DefaultBodyLimit::max(dress::FORM_BYTES_MAX))
+        .layer(in_time(REHEARSAL_ANSWER_MAX));
+
     let csrf = csrf(&state);
     Router::new()
         .merge(pages)
         .nest("/api/v1", api::router())
         .fallback(nothing_here)
         .layer(DefaultBodyLimit::max(dress::FORM_BYTES_MAX))
-        .layer(TimeoutLayer::with_status_code(
-            StatusCode::SERVICE_UNAVAILABLE,
-            ANSWER_MAX,
-        ))
+        .layer(in_time(ANSWER_MAX))
+        .merge(outward)
         // A stream goes on for hours, so it stands outside the limit of time.
         .route("/live", get(live::get))
         .layer(csrf)

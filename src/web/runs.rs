@@ -22,6 +22,7 @@ use super::{
     view::{
         layout::Place,
         parts::said,
+        plan,
         run::{RunPage, RunPart, RunRecord, RunView},
         start::{Choice, ChoosePage, StartForm, StartPage},
         text,
@@ -157,6 +158,7 @@ pub async fn new_form(
         frame,
         incident: id.0,
         incident_title: said(&incident.title),
+        plan: plan::address(&version.runbook.slug, id, version.number),
         form: StartForm::of(id.0, version, &context),
         summary: said(&version.runbook.summary),
     };

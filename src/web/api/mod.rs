@@ -9,6 +9,7 @@ pub mod deliveries;
 pub mod document;
 pub mod fixtures;
 pub mod incidents;
+pub mod plans;
 pub mod runbooks;
 pub mod runs;
 pub mod standing;
@@ -61,6 +62,7 @@ fn parts() -> (Router<AppState>, utoipa::openapi::OpenApi) {
         .routes(routes!(approvals::decide))
         .routes(routes!(runbooks::list))
         .routes(routes!(runbooks::get))
+        .routes(routes!(plans::get))
         .routes(routes!(deliveries::list))
         .routes(routes!(standing::paused, standing::pause))
         .routes(routes!(standing::resume))
@@ -97,10 +99,10 @@ mod tests {
                 "/api/v1/approvals",
                 "/api/v1/approvals/{id}",
                 "/api/v1/approvals/{id}/decision",
-                "/api/v1/circuits",
-                "/api/v1/circuits/{target}/close",
                 "/api/v1/boots",
                 "/api/v1/boots/{id}",
+                "/api/v1/circuits",
+                "/api/v1/circuits/{target}/close",
                 "/api/v1/deliveries",
                 "/api/v1/freezes",
                 "/api/v1/freezes/{id}/end",
@@ -115,10 +117,13 @@ mod tests {
                 "/api/v1/resume",
                 "/api/v1/runbooks",
                 "/api/v1/runbooks/{slug}",
+                "/api/v1/runbooks/{slug}/plan",
                 "/api/v1/runs/{id}",
                 "/api/v1/runs/{id}/fixture",
                 "/api/v1/sources/{source}/alertmanager",
             ]
         );
+        let plan = &document.paths.paths["/api/v1/runbooks/{slug}/plan"];
+        assert!(plan.get.is_some() && plan.post.is_some());
     }
 }

@@ -25,6 +25,7 @@ pub mod step;
 
 pub mod approval;
 
+pub mod plan;
 pub mod runbook;
 
 pub mod boot;
