@@ -127,16 +127,25 @@ async fn measure(folder: &Path) -> anyhow::Result<()> {
     }
     let after = floor(&options).await?;
     row("floor, after", after, before);
-    println!("best round to the mean of both floors: {:.2}", best / ((before + after) / 2.0));
+    println!(
+        "best round to the mean of both floors: {:.2}",
+        best / ((before + after) / 2.0)
+    );
 
     let (starts, steps) = rig.idle().await?;
-    println!("\nOn an idle system, {IDLE_RUNS} runs one after another{:>14}{:>12}", "p50 ms", "p99 ms");
+    println!(
+        "\nOn an idle system, {IDLE_RUNS} runs one after another{:>14}{:>12}",
+        "p50 ms", "p99 ms"
+    );
     latency("commit of the start to the first step", &starts);
     latency("one step, answer to the next step's request", &steps);
 
     rig.stop().await;
     let (clean, pinned) = claims(&options).await?;
-    println!("\nClaims of {CLAIMED} queued runs, 16 at a time{:>26}", "claims/s");
+    println!(
+        "\nClaims of {CLAIMED} queued runs, 16 at a time{:>26}",
+        "claims/s"
+    );
     println!("{:<56}{clean:>12.0}", "clean");
     println!(
         "{:<56}{pinned:>12.0}   {:.2} of clean",
@@ -148,7 +157,11 @@ async fn measure(folder: &Path) -> anyhow::Result<()> {
 }
 
 fn row(what: &str, rate: f64, floor: f64) {
-    println!("{what:<44}{rate:>12.0}{:>12.0}{:>12.2}", rate * STEPS as f64, rate / floor);
+    println!(
+        "{what:<44}{rate:>12.0}{:>12.0}{:>12.2}",
+        rate * STEPS as f64,
+        rate / floor
+    );
 }
 
 fn latency(what: &str, micros: &Histogram<u64>) {
@@ -211,7 +224,11 @@ impl Rig {
         let mut conn = pools.background.acquire().await?;
         let source = {
             let steps: String = (1..=STEPS)
-                .map(|n| format!("  - id: step-{n}\n    check: http\n    with: {{ target: nowhere, path: /{n} }}\n"))
+                .map(|n| {
+                    format!(
+                        "  - id: step-{n}\n    check: http\n    with: {{ target: nowhere, path: /{n} }}\n"
+                    )
+                })
                 .collect();
             format!("runbook: nothing\ntitle: Nothing\nsteps:\n{steps}")
         };
@@ -219,8 +236,9 @@ impl Rig {
             .map_err(|error| anyhow::anyhow!("{error:?}"))?
             .runbook;
         let version = runbooks::publish(&mut conn, &runbook, &source, "benchmark", clock.now()).await?;
-        let targets = parse_targets("targets:\n  - name: nowhere\n    http: { url: \"http://127.0.0.1:9/\" }\n")
-            .map_err(|error| anyhow::anyhow!("{error:?}"))?;
+        let targets =
+            parse_targets("targets:\n  - name: nowhere\n    http: { url: \"http://127.0.0.1:9/\" }\n")
+                .map_err(|error| anyhow::anyhow!("{error:?}"))?;
         sqlx::query(
             "with s as (insert into sources (name, created_at) values ('bench', now()) returning id)
              insert into incidents (title, severity, state, source_id, receiver, group_key, correlation_key, context,
@@ -300,7 +318,10 @@ impl Rig {
         .fetch_one(&mut conn)
         .await?;
         ensure!(failed == 0, "{failed} runs did not succeed");
-        ensure!(attempts % (RUNS * STEPS as i64) == 0 && events > attempts, "{events} events, {attempts} attempts");
+        ensure!(
+            attempts % (RUNS * STEPS as i64) == 0 && events > attempts,
+            "{events} events, {attempts} attempts"
+        );
         Ok(rate)
     }
 
@@ -373,12 +394,15 @@ async fn claims(options: &PgConnectOptions) -> anyhow::Result<(f64, f64)> {
 async fn claim_all(options: &PgConnectOptions, dead: i64) -> anyhow::Result<f64> {
     let pools = Pools::new(options, &PoolSizes::default());
     let mut conn = PgConnection::connect_with(options).await?;
-    conn.execute("truncate run_queue; vacuum full run_queue").await.ok();
+    conn.execute("truncate run_queue; vacuum full run_queue")
+        .await
+        .ok();
     conn.execute("delete from run_queue").await?;
     conn.execute("vacuum run_queue").await?;
-    let (runbook, version): (i64, i64) = sqlx::query_as("select runbook_id, id from runbook_versions limit 1")
-        .fetch_one(&mut conn)
-        .await?;
+    let (runbook, version): (i64, i64) =
+        sqlx::query_as("select runbook_id, id from runbook_versions limit 1")
+            .fetch_one(&mut conn)
+            .await?;
     let mut holder = PgConnection::connect_with(options).await?;
     if dead > 0 {
         queue(&pools.web, runbook, version, dead, "now() - interval '1 minute'").await?;
@@ -386,7 +410,8 @@ async fn claim_all(options: &PgConnectOptions, dead: i64) -> anyhow::Result<f64>
             .execute("begin isolation level repeatable read; select count(*) from run_queue")
             .await?;
         // What was queued a minute ago was claimed and ended: its rows are dead, but nobody may clean them away.
-        conn.execute("update run_queue set state = 0, fence = fence + 1; delete from run_queue").await?;
+        conn.execute("update run_queue set state = 0, fence = fence + 1; delete from run_queue")
+            .await?;
     }
     queue(&pools.web, runbook, version, CLAIMED, "clock_timestamp()").await?;
     conn.execute("analyze run_queue").await?;

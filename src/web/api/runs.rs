@@ -18,7 +18,7 @@ pub async fn get(
     Path(id): Path<RunId>,
 ) -> Result<Json<RunBody>, WebError> {
     let mut tx = store::begin_reading(&app.db).await?;
-    let record = runs::load(&mut tx, id)
+    let record = runs::load(&mut tx, &app.standing, id)
         .await?
         .ok_or_else(|| WebError::not_found("run"))?;
     Ok(Json(record.into()))

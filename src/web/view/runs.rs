@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use super::{
     incident::IncidentRecord,
     parts::{Said, said},
+    record::RunLog,
     run::{RunRow, RunView},
     start::StartForm,
 };
@@ -83,7 +84,11 @@ impl Runs {
             .collect();
         Self {
             id,
-            shown: record.runs.iter().map(|run| RunView::of(run, now)).collect(),
+            shown: record
+                .runs
+                .iter()
+                .map(|run| RunView::of(&RunLog::of(run, now), ""))
+                .collect(),
             matches,
             past: record
                 .past_runs

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::{store::attempts::AttemptRow, web::view::run::RunRecord};
+use crate::{store::attempts::AttemptRow, web::view::record::RunRecord};
 
 /// A run.
 #[derive(Serialize, ToSchema)]
