@@ -252,7 +252,7 @@ impl Rig {
         let (said, hits) = mpsc::unbounded_channel();
         let is_listened_to = Arc::new(AtomicU64::new(0));
         let wake = Wake::default();
-        let (_, targets) = watch::channel(Arc::new(targets.targets));
+        let (_, targets) = watch::channel(Arc::new(targets));
         let world = Instantly {
             said,
             is_listened_to: is_listened_to.clone(),

@@ -13,6 +13,13 @@ create unique index runs_continues on runs (continues) where continues is not nu
 alter table attempts drop constraint attempts_run_id_fkey;
 alter table events drop constraint events_incident_id_fkey;
 alter table attempts set (fillfactor = 80);
+
+-- The end of an attempt changes no column that an index looks at (its state was one), so it stays on its page. Set only
+-- for an attempt that failed with nothing in doubt: its place is free for another one.
+alter table attempts add column freed boolean not null default false;
+update attempts set freed = true where state = 'failed';
+drop index attempts_once;
+create unique index attempts_once on attempts (run_id, step, permit) where effect = 'once' and not freed;
 alter table runs set (fillfactor = 90);
 
 alter table approvals drop constraint approvals_state_check;

@@ -156,12 +156,17 @@ fn slip(message: &str) -> Option<&'static str> {
     if message.starts_with("mapping values are not allowed") {
         return Some("a text that holds a colon and a space goes in quotes");
     }
-    // `{ in: labels.hosts | split(","), max: 5 }`
-    let is_cut = ["unclosed quote", "invalid trailing content after"]
-        .iter()
-        .any(|start| message.starts_with(start));
-    is_cut
-        .then_some("inside { } and [ ] a text that holds a comma and quotes goes in the other kind of quotes")
+    // `{ in: labels.hosts | split(","), max: 5 }`: the word ends at the comma, and its second quote begins a text.
+    match message {
+        "unclosed quote" => {
+            Some("inside { } and [ ] a text that holds a comma and quotes goes in the other kind of quotes")
+        }
+        _ if message.starts_with("invalid trailing content after") => Some(
+            "a quote above may have begun it: inside { } and [ ] a text that holds a comma and quotes goes in the \
+             other kind of quotes",
+        ),
+        _ => None,
+    }
 }
 
 fn too_deep() -> String {

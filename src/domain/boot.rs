@@ -113,6 +113,12 @@ impl Boot {
         self.away().is_some_and(|away| away >= OUTAGE_MIN.as_delta())
     }
 
+    /// How long nobody was there, in the words of [`Boot::sentence`].
+    pub fn length(&self) -> Option<String> {
+        self.away()?;
+        Some(length(self.last_alive_at?, self.started_at))
+    }
+
     /// What happened, as one sentence.
     pub fn sentence(&self) -> String {
         let at = clock(self.started_at, self.started_at);
@@ -141,11 +147,9 @@ pub fn away(since: DateTime<Utc>, until: DateTime<Utc>, clean_stop: bool) -> Str
     } else {
         "it was killed"
     };
-    // From the same whole seconds that are shown, so that a reader can check the sum.
-    let seconds = until.timestamp() - since.timestamp();
     format!(
         "Muster was away for {}, from {} to {} UTC ({how})",
-        length(seconds),
+        length(since, until),
         clock(since, until),
         clock(until, since)
     )
@@ -159,9 +163,9 @@ fn clock(at: DateTime<Utc>, other: DateTime<Utc>) -> String {
     }
 }
 
-/// A length in its two largest units.
-fn length(seconds: i64) -> String {
-    let s = seconds.max(0);
+/// The time between, in its two largest units; of the whole seconds that are shown, so that a reader can check the sum.
+fn length(since: DateTime<Utc>, until: DateTime<Utc>) -> String {
+    let s = (until.timestamp() - since.timestamp()).max(0);
     let two = |big: i64, big_unit: &str, small: i64, small_unit: &str| match small {
         0 => format!("{big} {big_unit}"),
         small => format!("{big} {big_unit} {small} {small_unit}"),
@@ -241,7 +245,8 @@ mod tests {
             (180_000, "2 d 2 h"),
             (-3, "less than 1 s"),
         ] {
-            assert_eq!(length(seconds), text);
+            let since = at("2026-11-21T03:01:10Z");
+            assert_eq!(length(since, since + TimeDelta::seconds(seconds)), text);
         }
         let first = boot(None, false, Company::Alone).sentence();
         assert!(

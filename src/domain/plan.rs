@@ -103,6 +103,11 @@ impl Plan {
         });
     }
 
+    fn passes_over(&self, id: &StepId) -> bool {
+        let is_it = |one: &Move| matches!(one, Move::PassOver { step, .. } if step == id);
+        self.moves.iter().any(is_it)
+    }
+
     fn at(&mut self, due: DateTime<Utc>) {
         self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
     }
@@ -182,10 +187,11 @@ impl Planner<'_> {
         let mut plan = Plan::default();
         let mut is_over = true;
         let mut waits_for_somebody = !self.busy.is_empty();
+        let mut lapse = Plan::default();
         for (at, step) in self.runbook.steps.iter().enumerate() {
             self.pass_over(at, step, &mut plan);
+            self.lapse(step, &mut lapse);
             if self.is_behind(step) {
-                self.lapse(step, &mut plan);
                 continue;
             }
             is_over = false;
@@ -197,11 +203,15 @@ impl Planner<'_> {
         if is_over {
             return self.over(RunResult::Succeeded, String::new(), false);
         }
+        // An approval that will lapse is nothing to wait for: people would be asked again and again.
+        let is_stuck = plan.moves.is_empty() && plan.due.is_none() && !waits_for_somebody;
+        plan.moves.append(&mut lapse.moves);
+        lapse.due.into_iter().for_each(|due| plan.at(due));
         if self.run.paused.is_some() {
             plan.hold();
             return plan;
         }
-        if plan.moves.is_empty() && plan.due.is_none() && !waits_for_somebody {
+        if is_stuck && plan.moves.is_empty() {
             let waiting: Vec<&str> = self
                 .runbook
                 .steps
@@ -232,8 +242,12 @@ impl Planner<'_> {
     /// The first failure that ends the run, and whether what was done is taken back.
     fn failure(&self) -> Option<(RunResult, String, bool)> {
         self.runbook.steps.iter().find_map(|step| {
-            if let StepState::Rejected { reason, expired } = self.run.step(&step.id) {
-                let has_path = *expired && self.expiry_path(step).is_some();
+            let rejected = self.parts(step).find_map(|id| match self.run.step(&id) {
+                StepState::Rejected { reason, expired } => Some((reason, *expired)),
+                _ => None,
+            });
+            if let Some((reason, expired)) = rejected {
+                let has_path = expired && self.expiry_path(step).is_some();
                 return (!has_path).then(|| (RunResult::Rejected, reason.clone(), false));
             }
             let (id, message) = self.final_failure(step)?;
@@ -274,9 +288,8 @@ impl Planner<'_> {
     /// Whether nothing is left to do for this step, so that what needs it may begin.
     fn is_behind(&self, step: &Step) -> bool {
         self.parts(step).all(|id| match self.run.step(&id) {
-            StepState::Succeeded | StepState::Satisfied | StepState::Skipped | StepState::Approved { .. } => {
-                true
-            }
+            StepState::Succeeded | StepState::Satisfied | StepState::Skipped => true,
+            StepState::Approved { use_by, .. } => !self.has_lapsed(&step.id, *use_by),
             StepState::Failed { .. } => step.on_failure != OnFailure::Stop,
             StepState::Rejected { expired, .. } => *expired && self.expiry_path(step).is_some(),
             _ => false,
@@ -320,20 +333,17 @@ impl Planner<'_> {
             _ => return,
         };
         let Some(to) = to else { return };
-        for between in &self.runbook.steps[at + 1..to] {
-            let id = &between.id;
-            if matches!(
-                self.run.step(id),
+        let between = self.runbook.steps[at + 1..to].iter();
+        for id in between.flat_map(|between| self.parts(between)) {
+            let has_not_begun = matches!(
+                self.run.step(&id),
                 StepState::Ready { .. } | StepState::RetryAt { .. }
-            ) && !self.busy.contains(id)
-            {
-                let reason = format!(
-                    "{why} {} the run goes on at {}",
-                    step.id, self.runbook.steps[to].id
-                );
+            );
+            if has_not_begun && !self.busy.contains(&id) && !plan.passes_over(&id) {
+                let to = &self.runbook.steps[to].id;
                 plan.moves.push(Move::PassOver {
-                    step: id.clone(),
-                    reason,
+                    step: id,
+                    reason: format!("{why} {} the run goes on at {to}", step.id),
                 });
             }
         }
@@ -341,22 +351,25 @@ impl Planner<'_> {
 
     /// A gate that is open to its steps is behind the run until it lapses.
     fn lapse(&self, step: &Step, plan: &mut Plan) {
-        if let StepState::Approved { approval, use_by } = self.run.step(&step.id)
-            && self.waits_under(&step.id)
-        {
-            match *use_by <= self.now {
-                true => plan.moves.push(Move::ExpireGate {
+        if let StepState::Approved { approval, use_by } = self.run.step(&step.id) {
+            if self.has_lapsed(&step.id, *use_by) {
+                plan.moves.push(Move::ExpireGate {
                     step: step.id.clone(),
                     approval: *approval,
                     unused: true,
-                }),
-                false => plan.at(*use_by),
+                });
+            } else if *use_by > self.now && self.waits_under(&step.id) {
+                plan.at(*use_by);
             }
         }
     }
 
+    fn has_lapsed(&self, gate: &StepId, use_by: DateTime<Utc>) -> bool {
+        use_by <= self.now && self.waits_under(gate)
+    }
+
     /// Whether a step that changes something still has to start under this gate. While one of them is out or its
-    /// outcome is unknown none can start, so the gate need not ask again yet.
+    /// outcome is unknown the gate does not ask again yet: what people would be shown is about to change.
     fn waits_under(&self, gate: &StepId) -> bool {
         let mut waits = false;
         for step in self
@@ -408,7 +421,7 @@ impl Planner<'_> {
 
     /// The moves of a step without items, or of one item.
     fn part(&self, step: &Step, id: &StepId, plan: &mut Plan) {
-        if self.busy.contains(id) {
+        if self.busy.contains(id) || plan.passes_over(id) {
             return;
         }
         let own = || id.clone();
@@ -458,12 +471,16 @@ impl Planner<'_> {
             });
         };
         match self.run.step(&gate.id) {
-            StepState::Approved { approval, .. } => Some(Move::Act {
+            // Once it has lapsed it asks again, as soon as nothing that went out under it is open.
+            StepState::Approved { approval, use_by } if *use_by > self.now => Some(Move::Act {
                 step,
                 next,
                 gate: Some((gate.id.clone(), *approval)),
             }),
-            StepState::Skipped | StepState::Rejected { .. } | StepState::Succeeded => Some(Move::Refuse {
+            StepState::Skipped
+            | StepState::Rejected { .. }
+            | StepState::Failed { .. }
+            | StepState::Succeeded => Some(Move::Refuse {
                 step,
                 next,
                 reason: format!("it stands below the gate {}, which nobody opened", gate.id),

@@ -112,9 +112,10 @@ impl Engine {
         lease: Lease,
     ) -> Self {
         let crash_points = CrashPoints::default();
+        let stopping = CancellationToken::new();
         Self {
             pool: pool.clone(),
-            writer: Writer::start(&pool, &wake, &crash_points),
+            writer: Writer::start(&pool, &wake, &crash_points, &stopping),
             standing,
             world,
             clock,
@@ -122,7 +123,7 @@ impl Engine {
             targets,
             installation,
             limits,
-            stopping: CancellationToken::new(),
+            stopping,
             lease: Mutex::new(lease),
             crash_points,
             versions: Mutex::default(),

@@ -6,8 +6,9 @@
 
 use std::time::Duration;
 
-use sqlx::{PgPool, Postgres, pool::PoolConnection};
+use sqlx::{Executor, PgPool, Postgres, pool::PoolConnection};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     faults::{CrashPoints, Side},
@@ -43,6 +44,7 @@ struct Lane {
     pool: PgPool,
     wake: Wake,
     crash_points: CrashPoints,
+    stopping: CancellationToken,
     jobs: mpsc::Receiver<Job>,
     conn: Option<PoolConnection<Postgres>>,
     heads: Heads,
@@ -50,7 +52,12 @@ struct Lane {
 
 impl Writer {
     /// Starts the lanes; they end when the last clone of the writer is gone.
-    pub fn start(pool: &PgPool, wake: &Wake, crash_points: &CrashPoints) -> Self {
+    pub fn start(
+        pool: &PgPool,
+        wake: &Wake,
+        crash_points: &CrashPoints,
+        stopping: &CancellationToken,
+    ) -> Self {
         let lanes = (0..LANES)
             .map(|_| {
                 let (sender, jobs) = mpsc::channel(WAITING_MAX);
@@ -58,6 +65,7 @@ impl Writer {
                     pool: pool.clone(),
                     wake: wake.clone(),
                     crash_points: crash_points.clone(),
+                    stopping: stopping.clone(),
                     jobs,
                     conn: None,
                     heads: Heads::default(),
@@ -85,7 +93,7 @@ impl Writer {
 impl Lane {
     async fn run(mut self) {
         let mut jobs = Vec::new();
-        while self.jobs.recv_many(&mut jobs, GROUP_MAX).await > 0 {
+        while self.gather(&mut jobs).await > 0 {
             let (turns, answers): (Vec<Turn>, Vec<_>) =
                 jobs.drain(..).map(|job| (job.turn, job.verdict)).unzip();
             metrics::histogram!("muster_engine_group_turns").record(turns.len() as f64);
@@ -101,10 +109,30 @@ impl Lane {
         }
     }
 
+    /// Waits for turns; returns how many there are, none when no worker is left. While Muster stops no connection is
+    /// held in between: the pool waits for it.
+    async fn gather(&mut self, jobs: &mut Vec<Job>) -> usize {
+        if self.stopping.is_cancelled() {
+            self.conn = None;
+        }
+        tokio::select! {
+            count = self.jobs.recv_many(jobs, GROUP_MAX) => return count,
+            () = self.stopping.cancelled(), if self.conn.is_some() => self.conn = None,
+        }
+        self.jobs.recv_many(jobs, GROUP_MAX).await
+    }
+
+    /// A connection that plans the one statement once and for all: planning it takes longer than carrying it out.
+    async fn connect(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+        let mut conn = self.pool.acquire().await?;
+        conn.execute("set plan_cache_mode = force_generic_plan").await?;
+        Ok(conn)
+    }
+
     async fn write(&mut self, turns: &[Turn]) -> Vec<Result<Verdict, StoreError>> {
         let mut conn = match self.conn.take() {
             Some(conn) => conn,
-            None => match self.pool.acquire().await {
+            None => match self.connect().await {
                 Ok(conn) => conn,
                 Err(error) => return every(turns, || away(&error)),
             },

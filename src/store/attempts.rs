@@ -57,7 +57,8 @@ pub async fn finish(
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "update attempts set state = $4, result = coalesce($5, result), summary = $6, finished_at = $7
+        "update attempts set state = $4, result = coalesce($5, result), summary = $6, finished_at = $7,
+                             freed = ($4 = 'failed')
          where run_id = $1 and step = $2 and attempt = $3 and state in ('started', 'unknown')",
         run.0,
         ended.step.0,

@@ -299,7 +299,7 @@ async fn statement(
                join r on r.run_id = s.run_id join i on i.id = r.incident_id),
            over as (
                update attempts a set state = e.state, result = coalesce(e.result, a.result), summary = e.summary,
-                                     finished_at = r.at
+                                     finished_at = r.at, freed = (e.state = 'failed')
                from unnest($29::bigint[], $30::text[], $31::int[], $32::text[], $33::jsonb[], $34::text[])
                     as e (run_id, step, attempt, state, result, summary)
                join r on r.run_id = e.run_id join i on i.id = r.incident_id

@@ -6,7 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::catalog::folder::{self, FILES_MAX, Reading};
+use serde_json::json;
+
+use crate::{
+    catalog::folder::{self, FILES_MAX, Reading},
+    domain::id::StepId,
+};
 
 /// A folder that is gone when the test is over.
 struct Folder(PathBuf);
@@ -97,6 +102,38 @@ fn one_bad_file_hides_no_other() {
     );
     assert_eq!(reading.targets.map(|targets| targets.0.len()), Some(2));
     assert!(reading.runbooks[0].source.starts_with("runbook: a"));
+}
+
+#[test]
+fn the_targets_of_probes_undos_and_last_steps_are_looked_for_too() {
+    let call = |target: &str, probe: &str| {
+        format!(
+            "call: haproxy\n  with: {{ target: {target}, backend: b, drain: s }}\n  \
+             verify: {{ check: tcp, with: {{ target: {probe} }} }}\n"
+        )
+    };
+    let undo = call("gone-c", "gone-d").replace("\n  ", "\n    ");
+    let source = format!(
+        "runbook: a\ntitle: X\nsteps:\n- id: a\n  {}  undo:\n    {undo}finally:\n- id: z\n  {}",
+        call("gone-a", "gone-b"),
+        call("gone-e", "near"),
+    );
+    let folder = Folder::new("below", &[("a.yaml", &source), ("targets.yaml", TARGETS)]);
+    let reading = folder.read();
+    assert_eq!(reading.faults, []);
+    let missing = |place: &str, target: &str| {
+        format!("a.yaml:{place}.with.target: there is no target {target}; add it to the targets file")
+    };
+    assert_eq!(
+        folder.shown(&reading.runbooks[0].parsed.warnings),
+        [
+            missing("6:19: steps[0]", "gone-a"),
+            missing("7:41: steps[0].verify", "gone-b"),
+            missing("10:21: steps[0].undo", "gone-c"),
+            missing("11:43: steps[0].undo.verify", "gone-d"),
+            missing("15:19: finally[0]", "gone-e"),
+        ]
+    );
 }
 
 #[test]
@@ -215,5 +252,19 @@ fn the_runbook_of_the_readme_is_without_fault_and_warning() {
     let (runbook, _) = rest.split_once("```").unwrap();
     let parsed = crate::catalog::parse_runbook(&format!("runbook:{runbook}")).unwrap();
     assert_eq!(parsed.warnings, []);
-    assert!(!parsed.runbook.finally.is_empty());
+    // What it shows of expressions is what they do.
+    let last = parsed.runbook.finally[0].when.clone().unwrap();
+    assert_eq!(last.holds(&json!({"steps": {}})), Ok(false));
+    let drain = StepId::from("drain");
+    let probe = parsed
+        .runbook
+        .find(&drain)
+        .unwrap()
+        .act
+        .unwrap()
+        .verify
+        .clone()
+        .unwrap();
+    let context = json!({"item": " web-1", "result": {"servers": {"web-1": {"admin": "drain"}}}});
+    assert_eq!(probe.expect.unwrap().holds(&context), Ok(true));
 }

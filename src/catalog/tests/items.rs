@@ -99,6 +99,22 @@ fn every_fault_of_a_list_has_its_place() {
 }
 
 #[test]
+fn a_comma_in_braces_is_told_to_want_quotes() {
+    let way_out = "inside { } and [ ] a text that holds a comma and quotes goes in the other kind of quotes";
+    for (rest, place) in [
+        ("", "5:42: unclosed quote;"),
+        (
+            "  check: tcp\n  with: { target: \"x\" }\n",
+            "7:20: invalid trailing content after double-quoted scalar; a quote above may have begun it:",
+        ),
+    ] {
+        let list = "- id: a\n  for_each: { in: labels.hosts | split(\",\"), max: 5 }\n";
+        let source = with_steps(&format!("{list}{rest}"));
+        assert_eq!(faults(&source), [format!("{place} {way_out}")]);
+    }
+}
+
+#[test]
 fn an_item_is_known_in_its_step_only() {
     let each = "id: a, for_each: labels.hosts";
     let rest = "expect: result.ok and index < 3, title: '{{ item }}'";

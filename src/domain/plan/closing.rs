@@ -36,6 +36,7 @@ impl Planner<'_> {
             }
             let mut plan = Plan::default();
             self.step(step, &mut plan);
+            self.cap(&mut plan);
             return self.unless_paused(plan);
         }
         let mut reason = ending.reason.clone();
@@ -77,17 +78,20 @@ impl Planner<'_> {
         plan
     }
 
-    /// A step of `finally` does not keep the ones after it from running.
+    /// A step of `finally` does not keep the ones after it from running. A gate has no place there; one that stands
+    /// there all the same lets the run end, however it was decided.
     fn is_past(&self, step: &Step) -> bool {
-        self.parts(step).all(|id| {
-            let state = self.run.step(&id);
-            state.is_behind() || matches!(state, StepState::Failed { .. })
+        self.parts(step).all(|id| match self.run.step(&id) {
+            StepState::Failed { .. } | StepState::Approved { .. } | StepState::Rejected { .. } => true,
+            state => state.is_behind(),
         })
     }
 
-    /// The steps that were done and can be taken back, the last one first.
+    /// The steps that were done and can be taken back, the last one first. What `finally` did stays.
     fn undo(&self) -> Undoing {
-        for id in self.run.done.iter().rev().filter(|id| id.undone().is_none()) {
+        let is_closing = |id: &StepId| self.runbook.finally.iter().any(|step| step.id.0 == id.base());
+        let done = self.run.done.iter().rev();
+        for id in done.filter(|id| id.undone().is_none() && !is_closing(id)) {
             let undo = id.undo();
             if self.runbook.find(&undo).is_none_or(|found| found.act.is_none()) {
                 continue;
@@ -138,6 +142,11 @@ impl Planner<'_> {
             }),
             StepState::Rejected { reason, .. } | StepState::Failed { message: reason } => {
                 return Undoing::Over(Some(format!("{id} was not taken back: {reason}")));
+            }
+            StepState::Skipped => {
+                return Undoing::Over(Some(format!(
+                    "{id} was not taken back: nobody is asked at {gate}"
+                )));
             }
             StepState::GateOpen { approval, decide_by } if *decide_by <= self.now => {
                 plan.moves.push(Move::ExpireGate {

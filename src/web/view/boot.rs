@@ -122,19 +122,19 @@ impl Sections<'_> {
             .iter()
             .filter(|step| self.step(step).is_some_and(|now| now.awaits_person))
             .count() as i64;
-        let words = match (unknown.count, waiting) {
-            (0, _) if self.boot.report.is_empty() => "Nothing: nothing was overdue.".to_owned(),
-            (0, _) => "Nothing: no step is in doubt.".to_owned(),
-            (count, waiting) => format!(
-                "{} cut off that may not be repeated: sent or not, Muster did not know. {}",
+        let needed = match waiting {
+            0 => "Nothing now.".to_owned(),
+            waiting => format!(
+                "{} you: look at the target, then say whether it was done.",
+                format::count(waiting, "step needs", "steps need")
+            ),
+        };
+        let words = match unknown.count {
+            0 if self.boot.report.is_empty() => "Nothing: nothing was overdue.".to_owned(),
+            0 => "Nothing: no step is in doubt.".to_owned(),
+            count => format!(
+                "{needed} {} cut off that may not be repeated: sent or not, Muster did not know.",
                 format::count(count, "attempt was", "attempts were"),
-                match waiting {
-                    0 => "None of them waits for a person now.".to_owned(),
-                    waiting => format!(
-                        "{} for a person to look at the target and say.",
-                        format::count(waiting, "waits", "wait")
-                    ),
-                }
             ),
         };
         Section {
@@ -171,7 +171,7 @@ impl Sections<'_> {
             .map(|silence| self.silence(silence));
         section(
             "What expired",
-            format::count(report.expired(), "thing lapsed", "things lapsed"),
+            format::count(report.expired(), "thing lapsed.", "things lapsed."),
             lapsed.chain(silent).collect(),
             report.expired(),
         )
@@ -225,7 +225,10 @@ impl Sections<'_> {
             "{} due while nobody was there{}",
             format::count(report.late(), "was", "were"),
             match rows.first() {
-                Some((due, _)) => format!(", the first {} ago at the start.", self.length_since(*due)),
+                Some((due, _)) => format!(
+                    ", the first of them {} before the start.",
+                    self.length_since(*due)
+                ),
                 None => ".".to_owned(),
             }
         );

@@ -94,12 +94,12 @@ fn address(boot: &Boot) -> String {
 impl BootRow {
     /// The row of a start.
     pub fn of(boot: &Boot, now: DateTime<Utc>) -> Self {
-        let badge = match (boot.company, boot.away()) {
+        let badge = match (boot.company, boot.length()) {
             (Company::Unsettled, _) => Badge::new("quiet", "clock", "Not settled yet"),
             (Company::Beside, _) => Badge::new("quiet", "play", "Beside another"),
             (Company::Alone, None) => Badge::new("quiet", "play", "First start"),
             (Company::Alone, Some(away)) if boot.is_outage() => {
-                Badge::new("sev2", "triangle", format!("Away {}", format::length(away)))
+                Badge::new("sev2", "triangle", format!("Away {away}"))
             }
             (Company::Alone, Some(_)) => Badge::new("quiet", "play", "Restart"),
         };

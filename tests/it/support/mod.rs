@@ -1,8 +1,9 @@
 //! What many tests share: a database of their own, an intake to post to, Muster in a process of its own, a target
-//! that counts.
+//! that counts, one start after the other.
 
 pub mod database;
 pub mod intake;
 pub mod ledger;
 pub mod muster;
 pub mod site;
+pub mod starts;
