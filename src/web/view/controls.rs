@@ -200,7 +200,7 @@ steps:
     check: tcp
     with: { target: a }
   - id: tell
-    manual: "It was {{ steps['look'].summary }}"
+    manual: "It was {{ steps['look'].result.ok }}"
   - id: again
     check: tcp
     with: { target: a }
