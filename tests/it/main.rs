@@ -12,6 +12,7 @@ mod bad_input;
 mod boot_pages;
 mod boots;
 mod captures;
+mod controls;
 mod correlation;
 mod crash;
 mod dead_primary;
