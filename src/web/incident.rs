@@ -29,13 +29,18 @@ use crate::{
         id::{IncidentId, RunId},
         operator::Operator,
     },
-    store::{self, StoreError, alerts, approvals, events, incidents, matches, preflights, runbooks, runs},
+    execute::standing::Standing,
+    store::{
+        self, StoreError, alerts, approvals, events, incidents, matches, preflights, reviews, runbooks, runs,
+    },
 };
 
 /// Runs shown on the page.
 const RUNS_MAX: i64 = 20;
 /// Requests for a decision shown on the page.
 const APPROVALS_MAX: i64 = 20;
+/// Reviews shown on the page, the open ones first.
+const REVIEWS_MAX: i64 = 20;
 
 /// The timeline's filter and place.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -56,7 +61,7 @@ pub async fn show(
 ) -> Result<Html<String>, WebError> {
     let now = app.clock.now();
     let mut tx = store::begin_reading(&app.db).await?;
-    let record = load(&mut tx, id)
+    let record = load(&mut tx, &app.standing, id)
         .await?
         .ok_or_else(|| WebError::not_found("incident"))?;
     let incident = &record.incident;
@@ -94,7 +99,11 @@ pub fn cursor(seq: i64, preflights: i64) -> String {
 }
 
 /// Everything the page shows besides the timeline.
-pub async fn load(conn: &mut PgConnection, id: IncidentId) -> Result<Option<IncidentRecord>, StoreError> {
+pub async fn load(
+    conn: &mut PgConnection,
+    standing: &Standing,
+    id: IncidentId,
+) -> Result<Option<IncidentRecord>, StoreError> {
     let Some(incident) = incidents::find(conn, id).await? else {
         return Ok(None);
     };
@@ -121,13 +130,14 @@ pub async fn load(conn: &mut PgConnection, id: IncidentId) -> Result<Option<Inci
     past_runs.retain(|line| !shown.contains(&line.id));
     let mut runs = Vec::new();
     for run in shown {
-        runs.extend(run_page::load(conn, run).await?);
+        runs.extend(run_page::load(conn, standing, run).await?);
     }
     Ok(Some(IncidentRecord {
         members: alerts::list_members(conn, id, ALERTS_MAX).await?,
         matches,
         preflights: preflights::list(conn, id).await?,
         approvals: pending,
+        reviews: reviews::list(conn, Some(id), REVIEWS_MAX).await?,
         runs,
         past_runs,
         incident,
@@ -152,12 +162,13 @@ pub async fn timeline(
 /// What of the page changes, for somebody who looks at it.
 pub async fn sections(
     conn: &mut PgConnection,
+    standing: &Standing,
     id: IncidentId,
     me: &Operator,
     filter: &Filter,
     now: DateTime<Utc>,
 ) -> Result<Option<(Sections, i64)>, StoreError> {
-    let Some(record) = load(conn, id).await? else {
+    let Some(record) = load(conn, standing, id).await? else {
         return Ok(None);
     };
     let timeline = timeline(conn, id, filter, None, now).await?;

@@ -20,6 +20,7 @@ pub mod api;
 pub mod approvals;
 pub mod assets;
 pub mod boots;
+pub mod controls;
 pub mod deliveries;
 pub mod fixtures;
 pub mod incident;
@@ -28,6 +29,8 @@ pub mod live;
 pub mod plans;
 pub mod postmortem;
 pub mod respond;
+pub mod resume;
+pub mod reviews;
 pub mod runbooks;
 pub mod runs;
 pub mod sign_in;
@@ -87,12 +90,24 @@ pub fn router(state: AppState) -> Router {
         .route("/incidents/{id}/postmortem.md", get(postmortem::markdown))
         .route("/runs/{id}", get(runs::show))
         .route("/runs/{id}/fixture", get(fixtures::save))
-        .route("/runs/{id}/stop", post(runs::stop))
-        .route("/runs/{id}/steps/{step}/done", post(runs::manual_done))
-        .route("/runs/{id}/steps/{step}/unknown", post(runs::decide_unknown))
+        .route("/runs/{id}/pause", post(controls::pause))
+        .route("/runs/{id}/go-on", post(controls::go_on))
+        .route("/runs/{id}/stop", post(controls::stop))
+        .route("/runs/{id}/undo", post(controls::undo))
+        .route("/runs/{id}/skip", post(controls::skip))
+        .route("/runs/{id}/resume", get(resume::form).post(resume::resume))
+        .route("/runs/{id}/steps/{step}/done", post(controls::manual_done))
+        .route("/runs/{id}/steps/{step}/unknown", post(controls::decide_unknown))
         .route("/approvals", get(approvals::inbox))
         .route("/approvals/{id}", get(approvals::show))
         .route("/approvals/{id}/decision", post(approvals::decide))
+        .route("/approvals/{id}/send-back", post(approvals::send_back))
+        .route("/approvals/{id}/withdraw", post(approvals::withdraw))
+        .route(
+            "/approvals/{id}/break-glass",
+            get(approvals::glass_form).post(approvals::break_glass),
+        )
+        .route("/reviews/{id}/close", post(reviews::close))
         .route("/runbooks", get(runbooks::list))
         .route("/runbooks/{slug}", get(runbooks::show))
         .route("/runbooks/{slug}/plan", get(plans::show))

@@ -8,19 +8,16 @@ use super::{
     error::WebError,
     incident as incident_page, incidents as list_page,
     live::{Scope, Watcher},
-    page, runs as run_pages,
+    page, reviews, runs as run_pages,
     view::{
-        approval::{ApprovalFacts, DecisionForm, Inbox},
-        run::{RunPart, RunView},
+        approval::{ApprovalFacts, DecisionForm, Inbox, Others},
+        run::RunPart,
         standing::PausedPart,
         timeline::{ChipsPart, EventRow, Filter},
     },
 };
 use crate::{
-    domain::{
-        id::{ApprovalId, IncidentId, RunId},
-        operator::Role,
-    },
+    domain::id::{ApprovalId, IncidentId, RunId},
     store::{self, StoreError, approvals, events, preflights, runs},
 };
 
@@ -121,7 +118,9 @@ impl Watcher {
         if news.len() as i64 >= ROWS_MAX {
             return Ok(Found::TooMuch);
         }
-        let Some((sections, seq)) = incident_page::sections(&mut tx, id, &self.me, filter, now).await? else {
+        let standing = &self.app.standing;
+        let found = incident_page::sections(&mut tx, standing, id, &self.me, filter, now).await?;
+        let Some((sections, seq)) = found else {
             return Ok(Found::NotThere);
         };
         let pending = page::pending(&mut tx).await?;
@@ -169,13 +168,15 @@ impl Watcher {
         }
         let now = self.app.clock.now();
         let mut tx = store::begin_reading(&self.app.db).await?;
-        let Some((record, seq)) = approval_pages::load(&mut tx, id, now).await? else {
+        let Some(record) = approval_pages::load(&mut tx, &self.app.standing, id).await? else {
             return Ok(Found::NotThere);
         };
+        let seq = record.run.incident.last_seq;
         let pending = page::pending(&mut tx).await?;
         drop(tx);
         let mut patches = vec![
             morph("facts", ApprovalFacts::of(&record, now).render()?),
+            morph("others", Others::of(&record, &self.me, seq, now).render()?),
             self.waiting(&pending),
         ];
         if DecisionForm::of(&record, &self.me, seq, now).is_none() {
@@ -201,17 +202,13 @@ impl Watcher {
         }
         let now = self.app.clock.now();
         let mut tx = store::begin_reading(&self.app.db).await?;
-        let incident = store::incidents::find(&mut tx, incident).await?;
-        let (Some(record), Some(incident)) = (run_pages::load(&mut tx, id).await?, incident) else {
+        let Some(record) = run_pages::load(&mut tx, &self.app.standing, id).await? else {
             return Ok(Found::NotThere);
         };
-        let part = RunPart {
-            run: RunView::of(&record, now),
-            may_act: self.me.role >= Role::Responder,
-        };
+        let part = RunPart::of(&record, &self.me, now);
         Ok(Found::Patches {
             patches: vec![morph("run", part.render()?)],
-            cursor: incident.last_seq.to_string(),
+            cursor: record.incident.last_seq.to_string(),
         })
     }
 
@@ -234,7 +231,9 @@ impl Watcher {
             }
             None => {
                 let lines = approval_pages::lines(&mut tx, now).await?;
-                patches.push(morph("inbox", Inbox::of(&lines, &self.me, now).render()?));
+                let open = reviews::open(&mut tx).await?;
+                let inbox = Inbox::of(&lines, &open, &self.me, now);
+                patches.push(morph("inbox", inbox.render()?));
             }
         }
         Ok(Found::Patches { patches, cursor })

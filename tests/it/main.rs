@@ -13,6 +13,7 @@ mod boot_pages;
 mod boots;
 mod campaign;
 mod captures;
+mod controls;
 mod correlation;
 mod crash;
 mod dead_primary;

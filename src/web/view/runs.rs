@@ -7,6 +7,7 @@ use super::{
     incident::IncidentRecord,
     parts::{Said, said},
     plan::PreflightLine,
+    record::RunLog,
     run::{RunRow, RunView},
     start::StartForm,
 };
@@ -90,7 +91,11 @@ impl Runs {
             .collect();
         Self {
             id,
-            shown: record.runs.iter().map(|run| RunView::of(run, now)).collect(),
+            shown: record
+                .runs
+                .iter()
+                .map(|run| RunView::of(&RunLog::of(run, now), ""))
+                .collect(),
             matches,
             past: record
                 .past_runs
