@@ -6,6 +6,8 @@ alter table run_queue add column acts bigint not null default 0;
 
 -- A run that goes on where another one ended; one at most, whoever asks first.
 alter table runs add column continues bigint references runs;
+-- The first of a chain of runs that each go on where the one before ended.
+alter table runs add column root_id bigint;
 create unique index runs_continues on runs (continues) where continues is not null;
 
 -- Rows of these two come only from statements that hold the parent's row locked; a foreign key would look it up once

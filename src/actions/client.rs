@@ -17,7 +17,7 @@ use reqwest::{
     redirect, retry,
 };
 use serde_json::Value;
-use tower::{Layer, Service};
+use tower::{BoxError, Layer, Service};
 use url::{Host, Url};
 
 use super::{
@@ -92,14 +92,14 @@ struct Noting<S>(S);
 
 impl<S, R> Service<R> for Noting<S>
 where
-    S: Service<R>,
+    S: Service<R, Error = BoxError>,
     S::Future: Send + 'static,
 {
     type Response = S::Response;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, BoxError>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.0.poll_ready(cx)
     }
 
@@ -107,7 +107,9 @@ where
         let connecting = self.0.call(request);
         Box::pin(async move {
             let connection = connecting.await?;
-            let _ = SENT.try_with(Sent::mark);
+            if let Ok(Err(too_late)) = SENT.try_with(Sent::mark) {
+                return Err(too_late.into());
+            }
             Ok(connection)
         })
     }
@@ -309,6 +311,9 @@ fn failure(call: &Call<'_>, error: &reqwest::Error) -> Failure {
     while let Some(inner) = source {
         if let Some(refusal @ AddressError::Forbidden { .. }) = inner.downcast_ref() {
             return invalid(refusal.to_string());
+        }
+        if let Some(too_late) = inner.downcast_ref::<Failure>() {
+            return too_late.clone();
         }
         source = inner.source();
     }

@@ -92,7 +92,9 @@ pub(super) fn describe(host: &CommandConnection, with: &Value) -> Result<String,
 
 pub(super) async fn perform(call: &Call<'_>, host: &CommandConnection) -> Result<Outcome, Failure> {
     let ask = Ask::read(host, &call.request.with)?;
-    let mut child = command(call, host, &ask)?.spawn().map_err(|error| {
+    let mut command = command(call, host, &ask)?;
+    call.sent.mark()?;
+    let mut child = command.spawn().map_err(|error| {
         let class = match error.kind() {
             // The machine is out of something; later it may not be.
             io::ErrorKind::OutOfMemory | io::ErrorKind::WouldBlock => FailureClass::NotSent,
@@ -100,7 +102,6 @@ pub(super) async fn perform(call: &Call<'_>, host: &CommandConnection) -> Result
         };
         Failure::new(class, format!("{} cannot be started: {error}", ask.program))
     })?;
-    call.sent.mark();
     let group = Group::of(&child);
     let mut stdout = Capture::default();
     let mut stderr = Capture::default();

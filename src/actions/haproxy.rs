@@ -176,7 +176,7 @@ async fn exchange(
     command: &str,
 ) -> Result<String, Failure> {
     if call.envelope.read_only || command.starts_with("set ") {
-        call.sent.mark();
+        call.sent.mark()?;
     }
     let lost = |error: std::io::Error| Failure::new(FailureClass::Lost, format!("{command}: {error}"));
     stream

@@ -149,7 +149,10 @@ pub(super) async fn perform(call: &Call<'_>, web: &HttpConnection) -> Result<Out
             ),
         ));
     }
-    if !reading && status >= 400 {
+    // "Ask the same there instead": nothing was done here, and a redirect is not followed. 302 and 303 are how many
+    // services say that they have done it.
+    let is_elsewhere = matches!(status, 301 | 307 | 308);
+    if !reading && (status >= 400 || is_elsewhere) {
         let excerpt = client::excerpt(call, &reply);
         return Err(refused(format!("{method} {path} answered {status}: {excerpt}")));
     }

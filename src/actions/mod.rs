@@ -100,16 +100,35 @@ pub struct Outside {
 }
 
 /// Whether anything has gone out yet: what makes a timeout `NotSent` or `Lost`.
-#[derive(Clone, Default)]
-struct Sent(Arc<AtomicBool>);
+#[derive(Clone)]
+struct Sent {
+    begun: Arc<AtomicBool>,
+    not_after: Option<std::time::Instant>,
+}
 
 impl Sent {
-    fn mark(&self) {
-        self.0.store(true, Ordering::SeqCst);
+    fn nothing_yet(envelope: &Envelope) -> Self {
+        Self {
+            begun: Arc::default(),
+            not_after: envelope.not_after,
+        }
+    }
+
+    /// Called when everything is ready and the next thing is to send. The last look at the lease is here: whatever came
+    /// before, such as finding and reaching the target, may have taken long.
+    fn mark(&self) -> Result<(), Failure> {
+        if self.not_after.is_some_and(|end| end <= std::time::Instant::now()) {
+            return Err(Failure::new(
+                FailureClass::NotSent,
+                "the lease ended before the target was reached; nothing was sent",
+            ));
+        }
+        self.begun.store(true, Ordering::SeqCst);
+        Ok(())
     }
 
     fn so_far(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.begun.load(Ordering::SeqCst)
     }
 }
 
@@ -151,7 +170,7 @@ impl Outside {
     ) -> Result<Outcome, Failure> {
         let limit = envelope.timeout.min(target.timeout_max).as_duration();
         let deadline = Instant::now() + limit;
-        let sent = Sent::default();
+        let sent = Sent::nothing_yet(envelope);
         let vault = timeout_at(deadline, Vault::open(target))
             .await
             .unwrap_or_else(|_| Err(too_late(&sent, limit)))?;

@@ -1,5 +1,7 @@
 //! What is sent to a target and what came back: the vocabulary between the engine and the outside world.
 
+use std::time::Instant;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -25,6 +27,9 @@ pub struct Envelope {
     pub fence: i64,
     /// How long the action may take in all.
     pub timeout: Span,
+    /// The end of the lease this is sent under, by this process's clock. Connecting takes a while, or the process stands
+    /// still: afterwards nothing is sent, since another worker may have sent it already. `None` for no such end.
+    pub not_after: Option<Instant>,
     /// Set for checks, probes and logs: nothing outside may change. SQL runs in a read-only transaction, HTTP is
     /// `GET` or `HEAD`, HAProxy only shows.
     pub read_only: bool,

@@ -63,7 +63,7 @@ pub fn learn(context: &mut Value, step: &StepId, found: &Finding) {
     let Some(Value::Object(steps)) = context.get_mut("steps") else {
         return;
     };
-    match step.index() {
+    match step.index().filter(|_| step.undone().is_none()) {
         None => {
             let known = json!({"result": found.result, "summary": found.summary});
             steps.insert(step.0.clone(), known);

@@ -83,11 +83,21 @@ pub fn bound(sight: &Sight<'_>, gate: &StepId) -> Result<Bound, String> {
         .steps
         .iter()
         .filter(|step| before.contains(&step.id))
-        .filter_map(|step| {
-            let found = sight.findings.get(&step.id)?;
+        .flat_map(|step| {
+            let items = match sight.state.step(&step.id) {
+                StepState::Listed { items } => items.len(),
+                _ => 0,
+            };
+            let parts = (0..items).map(|index| step.id.item(index));
+            std::iter::once(step.id.clone())
+                .chain(parts)
+                .map(move |id| (step, id))
+        })
+        .filter_map(|(step, id)| {
+            let found = sight.findings.get(&id)?;
             Some(Evidence {
-                step: step.id.clone(),
-                title: step.title_in(&sight.read_by(&step.id)),
+                title: step.title_in(&sight.read_by(&id)),
+                step: id,
                 summary: found.summary.clone(),
                 at: found.at,
             })

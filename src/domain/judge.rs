@@ -70,6 +70,10 @@ pub fn judge(act: &Act, context: &Value, answer: Result<Outcome, Failure>) -> Ju
     };
     match expectation(act.expect.as_ref(), context, &outcome.result) {
         Ok(()) => Judgement::Done(outcome),
+        // The target took it and did not say what was expected: it may have been done.
+        Err(problem) if act.effect == Effect::Once => Judgement::Unknown {
+            reason: format!("{problem}; {}", outcome.summary),
+        },
         Err(problem) => Judgement::Failed {
             failure: Failure::new(FailureClass::Refused, format!("{problem}; {}", outcome.summary)),
             result: outcome.result,

@@ -521,13 +521,7 @@ impl Planner<'_> {
 
     /// A run that ends while nobody knows about a step says so.
     fn with_doubts(&self, reason: String) -> String {
-        let unknown: Vec<&str> = self
-            .run
-            .steps
-            .iter()
-            .filter(|(_, state)| matches!(state, StepState::Unknown { .. }))
-            .map(|(id, _)| id.0.as_str())
-            .collect();
+        let unknown: Vec<&str> = self.run.in_doubt().map(|id| id.0.as_str()).collect();
         match (unknown.is_empty(), reason.is_empty()) {
             (true, _) => reason,
             (false, true) => format!("may still be running or done: {}", unknown.join(", ")),
@@ -554,7 +548,24 @@ pub fn items(value: Value, max: u32) -> Result<Vec<Value>, String> {
             "the items of for_each have {bytes} bytes together, and at most {} are allowed",
             super::step::ITEMS_BYTES_MAX
         )),
-        false => Ok(items),
+        false => Ok(items.into_iter().map(as_stored).collect()),
+    }
+}
+
+/// A value as the database gives it back: a whole number is one however it was written, so that what is hashed now is
+/// what is read later.
+fn as_stored(value: Value) -> Value {
+    match value {
+        Value::Number(number) => match number.as_f64().filter(|_| number.is_f64()) {
+            Some(float) if float.fract() == 0.0 && float.abs() < 9e18 => Value::from(float as i64),
+            _ => Value::Number(number),
+        },
+        Value::Array(items) => items.into_iter().map(as_stored).collect(),
+        Value::Object(map) => map
+            .into_iter()
+            .map(|(key, value)| (key, as_stored(value)))
+            .collect(),
+        other => other,
     }
 }
 

@@ -350,6 +350,20 @@ impl RunState {
         self.steps.get(id).unwrap_or(&FRESH)
     }
 
+    /// Steps that may have been done, for all anybody knows: their outcome is unknown, or a person allowed another
+    /// sending of one and it has not been made.
+    pub fn in_doubt(&self) -> impl Iterator<Item = &StepId> {
+        let in_doubt = |state: &StepState| match state {
+            StepState::Unknown { .. } => true,
+            StepState::Ready { next } | StepState::RetryAt { next, .. } => next.permit > 0,
+            _ => false,
+        };
+        self.steps
+            .iter()
+            .filter(move |(_, state)| in_doubt(state))
+            .map(|(id, _)| id)
+    }
+
     /// Folds one recorded fact in.
     pub fn after(mut self, at: DateTime<Utc>, fact: &RunFact) -> Result<Self, IllegalMove> {
         self.apply(at, fact)?;

@@ -165,7 +165,12 @@ impl Expression {
         if value.is_undefined() {
             return Err(TemplateError(format!("{} is not defined", self.source)));
         }
-        serde_json::to_value(&value).map_err(|error| TemplateError(error.to_string()))
+        let value = serde_json::to_value(&value).map_err(|error| TemplateError(error.to_string()))?;
+        match value.as_str().is_some_and(|text| text.contains('\0')) {
+            // Nothing that keeps texts takes it.
+            true => Err(TemplateError("the text holds the character U+0000".to_owned())),
+            false => Ok(value),
+        }
     }
 
     /// Whether the condition holds in `context`: false, null, zero and the empty text do not.

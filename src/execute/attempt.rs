@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::engine::Engine;
 use crate::{
     domain::{
-        action::{Envelope, Failure},
+        action::{Envelope, Failure, FailureClass},
         aim::{Aimed, aim},
         attempt::idempotency_key,
         id::StepId,
@@ -40,6 +40,18 @@ pub(super) enum Back {
     Cut { step: StepId },
 }
 
+impl Back {
+    /// Which step it is of.
+    pub fn step(&self) -> &StepId {
+        match self {
+            Self::Answered { step, .. }
+            | Self::Asked { step, .. }
+            | Self::Settled { step, .. }
+            | Self::Cut { step } => step,
+        }
+    }
+}
+
 /// One attempt that is committed as started.
 pub(super) struct Sending {
     pub claim: Claim,
@@ -50,6 +62,8 @@ pub(super) struct Sending {
     pub key: String,
     pub timeout: Span,
     pub context: Arc<Value>,
+    /// When the approval it stands on lapses, if it needs one.
+    pub use_by: Option<DateTime<Utc>>,
     /// When a step with `until` gives up asking.
     pub give_up: Option<DateTime<Utc>>,
     /// Set when nobody wants the answer of a step that changes nothing any more.
@@ -77,22 +91,38 @@ impl Sending {
     }
 
     async fn perform(&self, engine: &Engine) -> Option<Judgement> {
-        let envelope = Envelope {
-            key: self.key.clone(),
-            fence: self.claim.fence,
-            timeout: self.timeout,
-            read_only: self.act.effect == Effect::Safe,
-        };
         loop {
+            let not_begun = || Judgement::NotBegun {
+                reason: "Muster is stopping here; nothing was sent".to_owned(),
+            };
             if !engine.may_begin(self.claim) {
+                self.give_try_back(engine).await;
+                return Some(not_begun());
+            }
+            if self.use_by.is_some_and(|use_by| use_by <= engine.clock.now()) {
+                self.give_try_back(engine).await;
                 return Some(Judgement::NotBegun {
-                    reason: "Muster is stopping here; nothing was sent".to_owned(),
+                    reason: "the approval lapsed before it was sent; nothing was sent".to_owned(),
                 });
             }
+            let not_after = engine.sends_until(self.claim);
+            let envelope = Envelope {
+                key: self.key.clone(),
+                fence: self.claim.fence,
+                timeout: self.timeout,
+                not_after: Some(not_after),
+                read_only: self.act.effect == Effect::Safe,
+            };
             let answer = engine
                 .world
                 .perform(&self.aimed.target, &self.aimed.request, &envelope)
                 .await;
+            // The lease ended on the way to the target: that is our fault and costs no attempt.
+            let is_not_sent = matches!(&answer, Err(failure) if failure.class == FailureClass::NotSent);
+            if is_not_sent && (not_after <= Instant::now() || !engine.may_begin(self.claim)) {
+                self.give_try_back(engine).await;
+                return Some(not_begun());
+            }
             self.report(engine, answer.as_ref().err()).await;
             let judgement = self
                 .confirm(engine, judge(&self.act, &self.context, answer))
@@ -104,6 +134,12 @@ impl Sending {
                 None => return Some(judgement),
             }
         }
+    }
+
+    /// Nothing was sent, so the target's circuit has learnt nothing from a try it let through.
+    async fn give_try_back(&self, engine: &Engine) {
+        let nothing = Failure::new(FailureClass::Invalid, "nothing was sent");
+        self.report(engine, Some(&nothing)).await;
     }
 
     /// Tells the target's circuit whether it could be reached.
@@ -180,6 +216,7 @@ impl Question {
             ),
             fence: self.claim.fence,
             timeout: PROBE_TIMEOUT,
+            not_after: Some(engine.sends_until(self.claim)),
             read_only: true,
         };
         let answer = engine
@@ -199,7 +236,7 @@ impl Question {
             if matches!(told, Told::Done { .. }) || is_over {
                 return Some(told);
             }
-            if engine.stopping.is_cancelled() {
+            if !engine.may_begin(self.claim) {
                 return None;
             }
             engine.clock.sleep(until.every.as_duration()).await;

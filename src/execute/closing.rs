@@ -47,12 +47,13 @@ pub(super) async fn finish(
         driver.reload().await?;
         return Ok(Flow::Again);
     }
+    // The runs that wait in line before the incident: everybody locks in this order.
+    locks::free(&mut tx, claim.run, now).await?;
     let event = NewEvent::of_run(claim.run, RunFact::RunFinished { result, reason }, now);
     events::append(&mut tx, claim.incident, &[event], now).await?;
     runs::finish(&mut tx, claim.run, result, now).await?;
     approvals::void_all(&mut tx, claim.run, now).await?;
     queue::delete(&mut tx, claim).await?;
-    locks::free(&mut tx, claim.run, now).await?;
     if result == RunResult::Succeeded && has_verified(&driver.view) {
         mitigate(&mut tx, &driver.view, now).await?;
     }

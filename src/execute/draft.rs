@@ -2,11 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{
-    attempt::{Back, Sending},
-    drive::record,
-    view::View,
-};
+use super::{attempt::Sending, drive::record, view::View};
 use crate::{
     domain::{
         attempt::Conclusion,
@@ -30,8 +26,6 @@ pub(super) struct Draft {
     ended: Vec<EndedAttempt>,
     /// Sent once this is committed.
     pub sends: Vec<Sending>,
-    /// What it takes in, kept until it is committed.
-    pub landed: Vec<Back>,
     /// The run is over with it.
     pub finish: Option<RunResult>,
 }

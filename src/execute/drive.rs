@@ -15,7 +15,7 @@ use super::{
     attempt::{Back, Question, Sending, jitter},
     closing,
     draft::Draft,
-    engine::Engine,
+    engine::{Engine, in_time},
     gate::{self, Ruling},
     locks, requests,
     standing::AdmitError,
@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     actions,
+    clock::Clock,
     domain::{
         action::FailureClass,
         aim::{Aimed, aim},
@@ -70,6 +71,10 @@ pub(super) struct Driver {
     /// Steps that something is on its way for.
     busy: BTreeSet<StepId>,
     out: JoinSet<Back>,
+    /// The steps these are for.
+    away: BTreeSet<StepId>,
+    /// When there may be more to do although nothing came back.
+    due: Option<DateTime<Utc>>,
     /// What came back and is not written yet.
     landed: Vec<Back>,
     /// Effects that their probe has just said are not there.
@@ -92,6 +97,8 @@ pub(super) async fn drive(engine: Arc<Engine>, view: View) -> Result<(), StoreEr
         view,
         busy: BTreeSet::new(),
         out: JoinSet::new(),
+        away: BTreeSet::new(),
+        due: None,
         landed: Vec::new(),
         absent: BTreeSet::new(),
         cut: CancellationToken::new(),
@@ -100,10 +107,15 @@ pub(super) async fn drive(engine: Arc<Engine>, view: View) -> Result<(), StoreEr
         return Ok(());
     }
     loop {
-        match driver.turn().await? {
-            Flow::Through => return Ok(()),
-            Flow::Again => {}
-            Flow::Listen => driver.listen().await?,
+        let went = match driver.turn().await {
+            Ok(Flow::Listen) => driver.listen().await.map(|()| Flow::Again),
+            other => other,
+        };
+        match went {
+            Ok(Flow::Through) => return Ok(()),
+            Ok(Flow::Again | Flow::Listen) => {}
+            Err(error) if error.is_unavailable() || error.is_conflict() => driver.look_again(&error).await?,
+            Err(error) => return Err(error),
         }
     }
 }
@@ -112,6 +124,10 @@ impl Driver {
     /// Takes in what came back, plans, and writes.
     async fn turn(&mut self) -> Result<Flow, StoreError> {
         let now = self.engine.clock.now();
+        if self.view.state.ending.is_some() && self.cut.is_cancelled() {
+            // The stop cut off what nobody wanted any more; the last steps are wanted.
+            self.cut = CancellationToken::new();
+        }
         let mut draft = Draft::default();
         self.take_in(&mut draft, now)?;
         let may_begin = self.engine.may_begin(self.view.claim);
@@ -131,6 +147,14 @@ impl Driver {
             if !has_moved {
                 break plan;
             }
+        };
+        self.due = match self.is_held() {
+            true => Some(
+                plan.due
+                    .unwrap_or(now + PAUSED_POLL.as_delta())
+                    .min(now + PAUSED_POLL.as_delta()),
+            ),
+            false => plan.due,
         };
         if let Some(special) = special {
             return match draft.is_empty() {
@@ -171,8 +195,7 @@ impl Driver {
 
     /// Drafts what came back. After a reload, what is recorded already is passed over.
     fn take_in(&mut self, draft: &mut Draft, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let landed = std::mem::take(&mut self.landed);
-        for back in &landed {
+        for back in &self.landed {
             let (step, conclusion) = match back {
                 Back::Answered {
                     step,
@@ -223,7 +246,9 @@ impl Driver {
             };
             draft.conclude(&mut self.view, step, conclusion, now)?;
         }
-        draft.landed = landed;
+        if draft.is_empty() {
+            self.landed.clear();
+        }
         Ok(())
     }
 
@@ -308,6 +333,7 @@ impl Driver {
                 return Ok(Made::Moved);
             }
         };
+        let mut lapses = None;
         if act.effect != Effect::Safe {
             if let Some(probe) = &act.verify
                 && !self.absent.contains(id)
@@ -327,6 +353,7 @@ impl Driver {
                     StepState::Approved { use_by, .. } => *use_by,
                     _ => now,
                 };
+                lapses = Some(use_by);
                 let fact = match gate::rule(&targets, &self.view, &gate, &kept, use_by, (id, &aimed), now) {
                     Ruling::Allowed => None,
                     Ruling::Lapsed => Some(RunFact::GateExpired {
@@ -355,7 +382,7 @@ impl Driver {
             return Ok(Made::Moved);
         }
         self.absent.remove(id);
-        let sending = self.sending(id, step, act, next, aimed, now);
+        let sending = self.sending(id, step, act, next, aimed, lapses, now);
         draft.begin(&mut self.view, sending, now)?;
         self.busy.insert(id.clone());
         Ok(Made::Moved)
@@ -368,17 +395,23 @@ impl Driver {
         act: &Act,
         made: Try,
         aimed: Aimed,
+        use_by: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
     ) -> Sending {
         let claim = self.view.claim;
         let began = self.view.state.first_started.get(id).copied().unwrap_or(now);
+        // What may be repeated is the same effect in a run that goes on where another one ended.
+        let run = match act.effect {
+            Effect::Idempotent => self.view.root,
+            _ => claim.run,
+        };
         Sending {
             claim,
             step: id.clone(),
             act: act.clone(),
             key: idempotency_key(
                 self.engine.installation,
-                claim.run,
+                run,
                 id,
                 &aimed.request.target,
                 made.generation,
@@ -387,6 +420,7 @@ impl Driver {
             made,
             timeout: step.timeout,
             context: self.view.context(id),
+            use_by,
             give_up: act.until.map(|until| began + until.within.as_delta()),
             cut: self.cut.clone(),
         }
@@ -433,6 +467,7 @@ impl Driver {
 
     fn set_out(&mut self, id: &StepId, coming: impl Future<Output = Back> + Send + 'static) {
         self.busy.insert(id.clone());
+        self.away.insert(id.clone());
         self.out.spawn(coming.in_current_span());
     }
 
@@ -452,11 +487,12 @@ impl Driver {
         now: DateTime<Utc>,
     ) -> Result<Flow, StoreError> {
         let sends = std::mem::take(&mut draft.sends);
-        let landed = std::mem::take(&mut draft.landed);
         let turn = draft.turn(&self.view, then, now);
         match self.engine.writer.write(turn).await {
             Ok(Verdict::Written) => {
+                self.landed.clear();
                 for sending in sends {
+                    self.away.insert(sending.step.clone());
                     self.out
                         .spawn(sending.send(self.engine.clone()).in_current_span());
                 }
@@ -467,40 +503,45 @@ impl Driver {
             }
             Ok(Verdict::Fenced) => Err(StoreError::Fenced(self.view.claim.run)),
             Ok(Verdict::Moved) => {
-                self.take_back(sends, landed);
+                for sending in &sends {
+                    self.give_try_back(&sending.aimed.target.name, now).await;
+                }
                 self.reload().await?;
-                Ok(Flow::Again)
-            }
-            Err(error) if error.is_unavailable() || error.is_conflict() => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "a write failed; looking what is stored"
-                );
-                self.take_back(sends, landed);
-                self.look_again(error).await?;
                 Ok(Flow::Again)
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Nothing of the turn is in the world; what came back still has to be written.
-    fn take_back(&mut self, sends: Vec<Sending>, landed: Vec<Back>) {
-        for sending in sends {
-            self.busy.remove(&sending.step);
+    /// A target's circuit let one try through, and nothing was sent: the next one need not wait for it.
+    async fn give_try_back(&self, target: &str, now: DateTime<Utc>) {
+        let nothing = Some((FailureClass::Invalid, "nothing was sent"));
+        if let Err(error) = self
+            .engine
+            .standing
+            .report(&self.engine.pool, target, nothing, now)
+            .await
+        {
+            tracing::debug!(%error, target, "the circuit did not hear that nothing was sent");
         }
-        self.landed = landed;
     }
 
-    /// Reads the run until the database answers or the lease is nearly over: an outcome that is known here must not
-    /// become unknown because a write failed once.
-    async fn look_again(&mut self, error: StoreError) -> Result<(), StoreError> {
+    /// Reads the run until the database answers or another worker has it: an outcome that is known here must not become
+    /// unknown because the database was away. What is out stays out meanwhile.
+    async fn look_again(&mut self, error: &StoreError) -> Result<(), StoreError> {
+        tracing::warn!(
+            error = error as &dyn std::error::Error,
+            "the database did not do it; looking what is stored"
+        );
         loop {
             tokio::time::sleep(WRITE_AGAIN).await;
-            match self.reload().await {
-                Err(again) if again.is_unavailable() && self.engine.holds(self.view.claim) => {}
-                Err(again) if again.is_unavailable() => return Err(error),
-                other => return other,
+            match self.view.reload_behind_barrier(&self.engine).await {
+                Err(again) if again.is_unavailable() || again.is_conflict() => {}
+                Err(again) => return Err(again),
+                Ok(()) => {
+                    self.planned_anew();
+                    return Ok(());
+                }
             }
         }
     }
@@ -508,41 +549,64 @@ impl Driver {
     /// Reads the run anew: a person acted.
     pub(super) async fn reload(&mut self) -> Result<(), StoreError> {
         self.view.reload(&self.engine).await?;
-        if self.view.state.stop_requested.is_some() {
-            self.cut.cancel();
-        }
+        self.planned_anew();
         Ok(())
     }
 
-    /// Waits for something to come back, and looks now and then whether a person has acted.
+    /// Nothing that was only planned is in the world; what came back still has to be written.
+    fn planned_anew(&mut self) {
+        self.busy = self.away.clone();
+        if self.view.state.stop_requested.is_some() && self.view.state.ending.is_none() {
+            self.cut.cancel();
+        }
+    }
+
+    /// Takes in what came back. A task that broke off leaves its attempt open; recovery says what that means.
+    fn land(&mut self, back: Result<Back, tokio::task::JoinError>) -> Result<(), StoreError> {
+        let back = back.map_err(|error| {
+            StoreError::corrupt("attempts", "state", format!("an attempt broke off: {error}"))
+        })?;
+        self.away.remove(back.step());
+        self.landed.push(back);
+        Ok(())
+    }
+
+    /// Waits for something to come back or to be due, and looks now and then whether a person has acted.
     async fn listen(&mut self) -> Result<(), StoreError> {
         loop {
             tokio::select! {
                 back = self.out.join_next() => {
                     let Some(back) = back else { return Ok(()) };
-                    self.landed.push(arrived(back)?);
+                    self.land(back)?;
                     while let Some(back) = self.out.try_join_next() {
-                        self.landed.push(arrived(back)?);
+                        self.land(back)?;
                     }
                     return Ok(());
                 }
+                () = due(&self.engine.clock, self.due) => return Ok(()),
                 () = tokio::time::sleep(ACTS_POLL) => {
-                    let mut conn = match self.engine.pool.acquire().await {
-                        Ok(conn) => conn,
-                        // Whoever acted is found by the next write.
-                        Err(_) => continue,
-                    };
-                    match queue::acts(&mut conn, self.view.claim).await {
-                        Ok(acts) if acts != self.view.acts => {
-                            drop(conn);
-                            return self.reload().await;
-                        }
+                    let claim = self.view.claim;
+                    let looked = in_time(async {
+                        let mut conn = self.engine.pool.acquire().await?;
+                        queue::acts(&mut conn, claim).await
+                    });
+                    match looked.await {
+                        Ok(acts) if acts != self.view.acts => return self.reload().await,
                         Err(StoreError::Fenced(run)) => return Err(StoreError::Fenced(run)),
+                        // Whoever acted is found by the next write.
                         Ok(_) | Err(_) => {}
                     }
                 }
             }
         }
+    }
+}
+
+/// Ends at that time; never when there is none.
+async fn due(clock: &Clock, at: Option<DateTime<Utc>>) {
+    match at {
+        Some(at) => clock.sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -552,11 +616,6 @@ enum Made {
     Moved,
     /// It takes a transaction of its own.
     Special(Special),
-}
-
-/// A task that broke off leaves its attempt open; recovery says what that means.
-fn arrived(back: Result<Back, tokio::task::JoinError>) -> Result<Back, StoreError> {
-    back.map_err(|error| StoreError::corrupt("attempts", "state", format!("an attempt broke off: {error}")))
 }
 
 /// When a run whose worker failed unexpectedly is looked at again.

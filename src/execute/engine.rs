@@ -94,6 +94,21 @@ pub struct Lease {
 /// Versions kept in memory; far more than run at once.
 const VERSIONS_MAX: usize = 256;
 
+/// The longest the engine waits for an answer of the database. The server's own limits do not hold when it is the
+/// network that has gone silent.
+const ANSWER_MAX: Duration = Duration::from_secs(8);
+
+/// A conversation with the database that ends in time, or counts as broken off.
+pub(super) async fn in_time<T>(asking: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    match tokio::time::timeout(ANSWER_MAX, asking).await {
+        Ok(answer) => answer,
+        Err(_) => {
+            let text = format!("no answer within {} s", ANSWER_MAX.as_secs());
+            Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, text)).into())
+        }
+    }
+}
+
 impl Engine {
     /// An engine of a replica that has just registered.
     #[expect(
@@ -144,6 +159,15 @@ impl Engine {
     /// process is not stopping. A lease taken anew after a gap does not carry the claims of the old one.
     pub fn may_begin(&self, claim: Claim) -> bool {
         self.holds(claim) && !self.stopping.is_cancelled()
+    }
+
+    /// Until when something begun under this claim may still be sent: the end of the lease it stands on.
+    pub fn sends_until(&self, claim: Claim) -> Instant {
+        let lease = self.lease();
+        match lease.replica == claim.owner {
+            true => lease.until,
+            false => Instant::now(),
+        }
     }
 
     fn lease(&self) -> Lease {

@@ -44,7 +44,13 @@ pub(super) async fn take(driver: &mut Driver) -> Result<Flow, StoreError> {
             return Ok(Flow::Again);
         };
         tx.rollback().await?;
-        let held_by = format!("run {} of INC-{}", holder.run, holder.incident);
+        let held_by = match holder.is_in_line {
+            false => format!("run {} of INC-{}", holder.run, holder.incident),
+            true => format!(
+                "run {} of INC-{}, which is next in line",
+                holder.run, holder.incident
+            ),
+        };
         if let Some(reason) = driver.view.state.stop_requested.clone() {
             return over(driver, RunResult::Stopped, reason).await;
         }

@@ -15,6 +15,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
+use super::engine::in_time;
 use crate::{
     clock::Clock,
     domain::{
@@ -196,7 +197,7 @@ impl Standing {
         while !stop.is_cancelled() {
             changes.mark_unchanged();
             let looked = async { self.refresh(&mut *pool.acquire().await?).await };
-            if let Err(error) = looked.await {
+            if let Err(error) = in_time(looked).await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "cannot see what stands over the runs; the last that was seen counts"

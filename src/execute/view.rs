@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use super::engine::Engine;
+use super::engine::{Engine, in_time};
 use crate::{
     domain::{
         context::{Finding, Setting, learn, learn_all, read_by},
@@ -33,6 +33,8 @@ use crate::{
 /// What a worker plans from.
 pub(super) struct View {
     pub claim: Claim,
+    /// The run whose id is in the keys of what may be repeated.
+    pub root: RunId,
     /// Acts of people this view has seen.
     pub acts: i64,
     pub version: Arc<Version>,
@@ -48,15 +50,32 @@ pub(super) struct View {
 }
 
 impl View {
-    /// Reads the logs of claimed runs, all together.
-    pub async fn load(engine: &Engine, claimed: Vec<Claimed>) -> Result<Vec<Self>, StoreError> {
+    /// Reads the logs of claimed runs, all together. A run that cannot be read does not keep the others from going on.
+    pub async fn load(
+        engine: &Engine,
+        claimed: Vec<Claimed>,
+    ) -> Result<Vec<Result<Self, (Claim, StoreError)>>, StoreError> {
         let mut conn = engine.pool.acquire().await?;
         let runs: Vec<RunId> = claimed.iter().map(|run| run.claim.run).collect();
-        let mut logs = events::run_logs(&mut conn, &runs).await?;
+        // A log that holds what this program does not know fails them all; then each is read by itself below.
+        let mut logs = match events::run_logs(&mut conn, &runs).await {
+            Err(StoreError::Corrupt { .. }) => None,
+            logs => Some(logs?),
+        };
         let mut views = Vec::with_capacity(claimed.len());
         for run in claimed {
-            let log = logs.remove(&run.claim.run).unwrap_or_default();
-            let version = engine.version(&mut conn, run.version).await?;
+            let log = match &mut logs {
+                Some(logs) => Ok(logs.remove(&run.claim.run).unwrap_or_default()),
+                None => events::run_log(&mut conn, run.claim.run).await,
+            };
+            let version = engine.version(&mut conn, run.version).await;
+            let (log, version) = match (log, version) {
+                (Ok(log), Ok(version)) => (log, version),
+                (Err(error), _) | (_, Err(error)) => {
+                    views.push(Err((run.claim, error)));
+                    continue;
+                }
+            };
             let setting = Setting {
                 inputs: &run.inputs,
                 alert: &run.context,
@@ -67,6 +86,7 @@ impl View {
             };
             let mut view = Self {
                 claim: run.claim,
+                root: run.root,
                 acts: run.acts,
                 version,
                 requester: run.requested_by,
@@ -77,14 +97,32 @@ impl View {
                 context: Arc::default(),
                 bare: setting.context(),
             };
-            view.read(&mut conn, log).await?;
-            views.push(view);
+            let read = view.read(&mut conn, log).await;
+            views.push(match read {
+                Ok(()) => Ok(view),
+                Err(error) => Err((view.claim, error)),
+            });
         }
         Ok(views)
     }
 
     /// Reads everything anew: a person acted, or nobody knows whether the last write was stored.
     pub async fn reload(&mut self, engine: &Engine) -> Result<(), StoreError> {
+        in_time(self.read_anew(engine)).await
+    }
+
+    /// Reads everything anew after a write whose outcome is unknown: under a new fence, so that it cannot land later.
+    pub async fn reload_behind_barrier(&mut self, engine: &Engine) -> Result<(), StoreError> {
+        in_time(async {
+            let mut conn = engine.pool.acquire().await?;
+            self.claim = queue::raise_fence(&mut conn, self.claim).await?;
+            drop(conn);
+            self.read_anew(engine).await
+        })
+        .await
+    }
+
+    async fn read_anew(&mut self, engine: &Engine) -> Result<(), StoreError> {
         let mut conn = engine.pool.acquire().await?;
         // Acts first: an act between the two reads is then found by the next write.
         self.acts = queue::acts(&mut conn, self.claim).await?;

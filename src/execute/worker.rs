@@ -12,11 +12,12 @@ use tokio::{
     sync::{Notify, Semaphore},
     task::JoinSet,
 };
+use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
 use super::{
     drive::{self, drive},
-    engine::{Engine, Lease},
+    engine::{Engine, Lease, in_time},
     view::View,
 };
 use crate::{
@@ -31,7 +32,7 @@ use crate::{
 
 /// The longest the loop waits without looking.
 const POLL: Duration = Duration::from_secs(1);
-/// How often the lease is renewed: three tries before it ends.
+/// How often the lease is renewed.
 const RENEW: Duration = Duration::from_secs(3);
 /// How often runs of dead replicas are looked for.
 const SWEEP: Duration = Duration::from_secs(2);
@@ -45,6 +46,9 @@ const CLAIMS_PER_FULL_PASS: u32 = 20;
 /// How far before the last claimed run the next claim begins to look: later than any transaction that queues a run
 /// takes to commit.
 const MARK_BEHIND: TimeDelta = TimeDelta::seconds(2);
+
+/// How long a run that cannot be read is left alone.
+const UNREADABLE_PAUSE: TimeDelta = TimeDelta::seconds(60);
 
 type Working = Arc<Mutex<HashMap<RunId, i64>>>;
 
@@ -94,7 +98,7 @@ async fn claim_loop(engine: &Arc<Engine>, working: &Working, tasks: &mut JoinSet
     while !engine.stopping.is_cancelled() {
         changes.mark_unchanged();
         while tasks.try_join_next().is_some() {}
-        let wait = match claim(engine, &mut mark, permits.available_permits()).await {
+        let wait = match in_time(claim(engine, &mut mark, permits.available_permits())).await {
             Ok((views, next_due)) => {
                 for view in views {
                     let Ok(permit) = permits.clone().try_acquire_owned() else {
@@ -164,10 +168,31 @@ async fn claim(
         return Ok((Vec::new(), wait.clamp(Duration::from_millis(1), POLL)));
     }
     drop(conn);
-    if let Some(newest) = claimed.iter().map(|run| run.due).max() {
-        mark.due = newest - MARK_BEHIND;
+    // A claim that was not filled has come to the end of the queue; one that took a single freed place must not keep
+    // passing over whoever is due for longer.
+    mark.due = match (
+        claimed.len() == CLAIM_MAX,
+        claimed.iter().map(|run| run.due).max(),
+    ) {
+        (true, Some(newest)) => newest - MARK_BEHIND,
+        _ => DateTime::default(),
+    };
+    let mut views = Vec::with_capacity(claimed.len());
+    for view in View::load(engine, claimed).await? {
+        match view {
+            Ok(view) => views.push(view),
+            Err((claim, error)) => {
+                tracing::error!(
+                    run.id = claim.run.0,
+                    error = &error as &dyn std::error::Error,
+                    "the run cannot be read; it is put off"
+                );
+                let due = engine.clock.now() + UNREADABLE_PAUSE;
+                queue::release(&mut *engine.pool.acquire().await?, claim, due).await?;
+            }
+        }
     }
-    Ok((View::load(engine, claimed).await?, Duration::ZERO))
+    Ok((views, Duration::ZERO))
 }
 
 /// Drives one claim; whatever goes wrong, the run is let go or found again.
@@ -178,7 +203,10 @@ async fn work(engine: &Arc<Engine>, working: &Working, view: View) {
     }
     // A task of its own, so that a panic ends one run's turn and not the worker's.
     let driver = engine.clone();
-    let outcome = tokio::spawn(async move { drive(driver, view).await }.in_current_span()).await;
+    let outcome = AbortOnDropHandle::new(tokio::spawn(
+        async move { drive(driver, view).await }.in_current_span(),
+    ))
+    .await;
     match outcome {
         Ok(Ok(())) => {}
         Ok(Err(StoreError::Fenced(_))) => {
@@ -233,7 +261,7 @@ async fn keep_lease(engine: Arc<Engine>) {
                 }
             }
         };
-        match renewed.await {
+        match in_time(renewed).await {
             Ok(lease) => {
                 *engine
                     .lease
@@ -266,7 +294,7 @@ async fn sweep(engine: Arc<Engine>, working: Working) {
             suspects = strays;
             Ok::<u64, StoreError>(count)
         };
-        match swept.await {
+        match in_time(swept).await {
             Ok(0) => {}
             Ok(count) => {
                 tracing::info!(count, "took over runs whose worker is gone");

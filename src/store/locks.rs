@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use super::StoreError;
 use crate::domain::id::{IncidentId, RunId};
 
-/// Who holds a lock.
+/// Who holds a lock, or stands in line for it before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
     /// The lock.
@@ -15,6 +15,8 @@ pub struct Holder {
     pub run: RunId,
     /// That run's incident.
     pub incident: IncidentId,
+    /// It does not hold it yet, but came before.
+    pub is_in_line: bool,
 }
 
 /// Takes all the locks or none: returns a holder when any is taken by another run. The names must be sorted, so that
@@ -25,6 +27,27 @@ pub async fn take_all(
     names: &[String],
     now: DateTime<Utc>,
 ) -> Result<Option<Holder>, StoreError> {
+    // Who came first is served first.
+    let before = sqlx::query!(
+        "select w.name, w.run_id, q.incident_id
+         from lock_waits w join run_queue q on q.run_id = w.run_id
+         where w.name = any($2) and w.run_id <> $1
+           and (w.since, w.run_id) < (coalesce((select min(since) from lock_waits where run_id = $1), $3), $1)
+         order by w.since, w.run_id limit 1",
+        run.0,
+        names,
+        now
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    if let Some(row) = before {
+        return Ok(Some(Holder {
+            lock: row.name,
+            run: RunId(row.run_id),
+            incident: IncidentId(row.incident_id),
+            is_in_line: true,
+        }));
+    }
     sqlx::query!(
         "insert into target_locks (name, run_id, acquired_at)
          select n.name, $1, $3 from unnest($2::text[]) as n (name) order by n.name
@@ -47,6 +70,7 @@ pub async fn take_all(
         lock: row.name,
         run: RunId(row.run_id),
         incident: IncidentId(row.incident_id),
+        is_in_line: false,
     });
     if holder.is_none() {
         sqlx::query!("delete from lock_waits where run_id = $1", run.0)
@@ -68,6 +92,7 @@ pub async fn find_holder(conn: &mut PgConnection, lock: &str) -> Result<Option<H
         lock: row.name,
         run: RunId(row.run_id),
         incident: IncidentId(row.incident_id),
+        is_in_line: false,
     }))
 }
 

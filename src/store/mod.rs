@@ -72,6 +72,18 @@ impl StoreError {
         }
     }
 
+    /// The same trouble, for another one whom it befell as well.
+    pub fn again(&self) -> Self {
+        let text = match self {
+            Self::Database(error) => error.to_string(),
+            other => other.to_string(),
+        };
+        match self.is_conflict() {
+            true => Self::Contended,
+            false => Self::Database(sqlx::Error::Io(std::io::Error::other(text))),
+        }
+    }
+
     /// Whether the database is away or overloaded, so that the same call may work soon.
     pub fn is_unavailable(&self) -> bool {
         match self {

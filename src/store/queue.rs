@@ -41,6 +41,8 @@ pub struct Claimed {
     pub inputs: Value,
     /// Labels and annotations of the alert it is about.
     pub context: Value,
+    /// The first run of those it goes on from; itself when it goes on from none.
+    pub root: RunId,
     /// Title of its incident.
     pub title: String,
     /// Severity of its incident, 1 to 4.
@@ -76,7 +78,7 @@ pub async fn claim(
              from due where q.run_id = due.run_id
              returning q.run_id, q.incident_id, q.fence, q.acts, q.due)
          select m.run_id, m.incident_id, m.fence, m.acts, m.due, r.version_id, r.requested_by, r.inputs, r.context,
-                i.title, i.severity
+                r.root_id, i.title, i.severity
          from mine m join runs r on r.id = m.run_id join incidents i on i.id = m.incident_id",
         replica.0,
         now,
@@ -99,6 +101,7 @@ pub async fn claim(
         requested_by: row.requested_by.map(OperatorId),
         inputs: row.inputs,
         context: row.context,
+        root: row.root_id.map_or(RunId(row.run_id), RunId),
         title: row.title,
         severity: row.severity,
     })
@@ -137,6 +140,20 @@ pub async fn acts(conn: &mut PgConnection, claim: Claim) -> Result<i64, StoreErr
     .fetch_optional(conn)
     .await?
     .ok_or(StoreError::Fenced(claim.run))
+}
+
+/// Raises the fence of a claim that goes on: whatever was written under the old one and is not committed yet never
+/// will be, and what was committed can be read. Waits for a write that is under way.
+pub async fn raise_fence(conn: &mut PgConnection, claim: Claim) -> Result<Claim, StoreError> {
+    let fence = sqlx::query_scalar!(
+        "update run_queue set fence = fence + 1 where run_id = $1 and fence = $2 and state = 1 returning fence",
+        claim.run.0,
+        claim.fence
+    )
+    .fetch_optional(conn)
+    .await?
+    .ok_or(StoreError::Fenced(claim.run))?;
+    Ok(Claim { fence, ..claim })
 }
 
 /// Locks the row of a live run for a person's act. `false` when the run is over.

@@ -82,8 +82,9 @@ pub async fn insert(
     let id = sqlx::query_scalar!(
         r#"with started as (
                insert into runs (incident_id, runbook_id, version_id, mode, requested_by, inputs, context,
-                                 started_at, continues)
-               values ($1, $2, $3, $4, $5, $6, $8, $7, $9)
+                                 started_at, continues, root_id)
+               values ($1, $2, $3, $4, $5, $6, $8, $7, $9,
+                       (select coalesce(root_id, id) from runs where id = $9))
                on conflict do nothing
                returning id, incident_id)
            insert into run_queue (run_id, incident_id, state, due) select id, incident_id, 0, $7 from started

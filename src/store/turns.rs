@@ -86,29 +86,34 @@ pub async fn write(
     heads: &mut Heads,
     turns: &[Turn],
 ) -> Vec<Result<Verdict, StoreError>> {
-    match write_all(conn, heads, turns).await {
-        Ok(verdicts) => verdicts.into_iter().map(Ok).collect(),
-        Err(error) if turns.len() == 1 => vec![Err(error)],
-        Err(_) => {
-            let mut verdicts = Vec::with_capacity(turns.len());
-            for turn in turns {
-                let alone = write_all(conn, heads, std::slice::from_ref(turn)).await;
-                verdicts.push(alone.map(|verdicts| verdicts[0]));
+    let mut verdicts = vec![None; turns.len()];
+    let all = write_all(conn, heads, turns, &mut verdicts).await;
+    let mut told = Vec::with_capacity(turns.len());
+    for (turn, verdict) in turns.iter().zip(verdicts) {
+        told.push(match (verdict, &all) {
+            // What is committed is never written again, whatever happened to the others.
+            (Some(verdict), _) => Ok(verdict),
+            (None, Err(error)) if turns.len() > 1 && !error.is_unavailable() => {
+                let mut alone = [None];
+                let written = write_all(conn, heads, std::slice::from_ref(turn), &mut alone).await;
+                written.and_then(|()| alone[0].ok_or(StoreError::Contended))
             }
-            verdicts
-        }
+            (None, Err(error)) => Err(error.again()),
+            (None, Ok(())) => Err(StoreError::Contended),
+        });
     }
+    told
 }
 
 async fn write_all(
     conn: &mut PgConnection,
     heads: &mut Heads,
     turns: &[Turn],
-) -> Result<Vec<Verdict>, StoreError> {
+    verdicts: &mut [Option<Verdict>],
+) -> Result<(), StoreError> {
     if heads.0.len() > HEADS_MAX {
         heads.0.clear();
     }
-    let mut verdicts: Vec<Option<Verdict>> = vec![None; turns.len()];
     for round in 0.. {
         let open: Vec<usize> = (0..turns.len()).filter(|&at| verdicts[at].is_none()).collect();
         if open.is_empty() {
@@ -127,6 +132,9 @@ async fn write_all(
             }
             false => {
                 let mut tx = conn.begin().await?;
+                // Runs before incidents, as everybody does.
+                let runs: Vec<i64> = open.iter().map(|&at| turns[at].claim.run.0).collect();
+                lock_runs(&mut tx, &runs).await?;
                 heads.lock(&mut tx, &of_incidents).await?;
                 let written = statement(&mut tx, heads, turns, &open).await?;
                 tx.commit().await?;
@@ -145,9 +153,19 @@ async fn write_all(
             }
         }
         heads.forget(&distinct(left.iter().map(|&at| turns[at].claim.incident)));
-        judge(conn, turns, &left, &mut verdicts).await?;
+        judge(conn, turns, &left, verdicts).await?;
     }
-    Ok(verdicts.into_iter().flatten().collect())
+    Ok(())
+}
+
+async fn lock_runs(conn: &mut PgConnection, runs: &[i64]) -> Result<(), StoreError> {
+    sqlx::query!(
+        "select run_id from run_queue where run_id = any($1) order by run_id for no key update",
+        runs
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(())
 }
 
 fn distinct(incidents: impl Iterator<Item = IncidentId>) -> Vec<i64> {

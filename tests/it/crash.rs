@@ -17,7 +17,7 @@ use muster::{
     store::{approvals, events, operators},
 };
 use serde_json::json;
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 
 use crate::{
     fleet::wait,
@@ -188,8 +188,13 @@ fn alert() -> serde_json::Value {
 async fn answer(conn: &mut PgConnection, ana: &Operator, allowed: &mut BTreeSet<String>) {
     let now = muster::clock::Clock::real().now();
     for approval in approvals::list_pending(conn, None, 10).await.unwrap() {
+        let (id, digest) = (approval.id, approval.digest);
+        let mut tx = conn.begin().await.unwrap();
+        let decided = people::decide(&mut tx, id, digest, Verdict::Approve, "", ana, now).await;
         // A lost race with the worker is told as such and met again.
-        let _ = people::decide(conn, approval.id, approval.digest, Verdict::Approve, "", ana, now).await;
+        if decided.is_ok() {
+            tx.commit().await.unwrap();
+        }
     }
     let live: Vec<i64> = sqlx::query_scalar("select run_id from run_queue where state = 2")
         .fetch_all(&mut *conn)

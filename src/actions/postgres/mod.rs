@@ -78,7 +78,7 @@ pub(super) async fn perform(call: &Call<'_>, database: &PostgresConnection) -> R
             .await
             .map_err(|error| connect_failure(database, error))?;
     }
-    call.sent.mark();
+    call.sent.mark()?;
     let answer = run(&mut connection, &ask).await;
     // Nothing was written and the server ends the transaction with the connection; this is only courtesy.
     let _ = tokio::time::timeout(CLOSE_MAX, async {

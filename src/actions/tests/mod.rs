@@ -49,6 +49,7 @@ fn envelope() -> Envelope {
         key: "run-7/promote".to_owned(),
         fence: 42,
         timeout: PLENTY,
+        not_after: None,
         read_only: false,
     }
 }

@@ -52,6 +52,28 @@ fn every_connection(host: &str) -> Vec<(Target, Value)> {
 }
 
 #[tokio::test]
+async fn nothing_is_sent_when_the_lease_ended_on_the_way() {
+    let (address, served) = serve(reply("200 OK", "text/plain", ""), End::Close).await;
+    let late = Envelope {
+        not_after: Some(std::time::Instant::now()),
+        ..envelope()
+    };
+    let change = json!({"method": "POST"});
+    let failure = go(&http(address), change.clone(), &late).await.unwrap_err();
+    assert_eq!(failure.class, FailureClass::NotSent, "{failure}");
+    assert!(failure.message.contains("lease"), "{failure}");
+    assert_eq!(served.await.unwrap(), "", "connected, and not a byte");
+
+    let (address, served) = serve(reply("200 OK", "text/plain", ""), End::Close).await;
+    let in_time = Envelope {
+        not_after: Some(std::time::Instant::now() + Duration::from_secs(60)),
+        ..envelope()
+    };
+    assert!(go(&http(address), change, &in_time).await.is_ok());
+    assert!(served.await.unwrap().starts_with("POST"));
+}
+
+#[tokio::test]
 async fn still_resolving_at_the_end_of_its_time_is_not_sent() {
     for (target, with) in every_connection("db.example") {
         let failure = go_by(&forever(), &target, with, &within(Span::from_millis(30)))

@@ -162,14 +162,24 @@ async fn an_endless_body_is_cut_off() {
 #[tokio::test]
 async fn a_redirect_is_reported_and_not_followed() {
     let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    for status in ["301 x", "302 x", "307 x", "308 x"] {
+    for (method, status) in [
+        ("GET", "301 x"),
+        ("POST", "302 x"),
+        ("GET", "307 x"),
+        ("POST", "308 x"),
+    ] {
         let location = format!("http://{}/", elsewhere.local_addr().unwrap());
         let answer = format!("HTTP/1.1 {status}\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n");
         let (address, _request) = serve(answer, End::Close).await;
-        let outcome = go(&http(address), json!({"method": "POST"}), &envelope())
-            .await
-            .unwrap();
-        assert_eq!(outcome.result["headers"]["location"], location.as_str());
+        let answer = go(&http(address), json!({"method": method}), &envelope()).await;
+        match status {
+            "308 x" => assert_eq!(
+                answer.unwrap_err().class,
+                FailureClass::Refused,
+                "nothing was done"
+            ),
+            _ => assert_eq!(answer.unwrap().result["headers"]["location"], location.as_str()),
+        }
     }
     assert!(elsewhere.accept().now_or_never().is_none());
 }

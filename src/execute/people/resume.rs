@@ -10,13 +10,14 @@ use crate::{
     domain::{
         event::{Event, IncidentFact, NewEvent},
         id::{RunId, StepId, VersionId},
-        operator::Operator,
+        judge::settled_result,
+        operator::{Operator, Role},
         run::{RunFact, RunResult},
         runbook::{Runbook, StartMode},
         state::{RunState, StepState},
         step::{Effect, StepKind},
     },
-    store::{StoreError, events, incidents, runbooks, runs as rows},
+    store::{StoreError, attempts, events, incidents, runbooks, runs as rows},
 };
 
 /// How a run goes on where another one ended.
@@ -77,7 +78,18 @@ pub async fn resume(
     if reason.is_empty() && !(how.done.is_empty() && how.skip.is_empty() && how.not_done.is_empty()) {
         return Err(refused("say how you know, or why these need not be done"));
     }
-    let facts = carried(run, &log, &state, &version.runbook, how)?;
+    let mut facts = carried(run, &log, &state, &version.runbook, how)?;
+    let is_free_to_send = |step: &&StepId| {
+        let act = version.runbook.find(step).and_then(|found| found.act);
+        act.is_some_and(|act| act.effect != Effect::Safe) && version.runbook.gate_over(step).is_none()
+    };
+    if by.role < Role::Approver
+        && let Some(step) = how.not_done.iter().find(is_free_to_send)
+    {
+        return Err(refused(format!(
+            "{step} would be sent again without a gate; an approver has to say that it was not done"
+        )));
+    }
     let inputs = version
         .runbook
         .resolve_inputs(&old.inputs, &old.context)
@@ -94,6 +106,17 @@ pub async fn resume(
     let Some(next) = rows::insert(conn, &new, now).await? else {
         return Err(moved("this run has been continued already"));
     };
+    // What a person vouches for has that for a result, as later steps and gates read it.
+    let is_known = |step: &StepId| matches!(state.step(step), StepState::Succeeded | StepState::Satisfied);
+    for fact in &mut facts {
+        if let RunFact::StepCarried { step, from } = fact
+            && how.done.contains(step)
+            && !is_known(step)
+        {
+            *from = next;
+            attempts::insert_vouched(conn, next, step, &settled_result(reason), reason, now).await?;
+        }
+    }
     let started = RunFact::RunStarted {
         runbook: version.runbook.slug.clone(),
         version: version.number,
@@ -149,7 +172,7 @@ impl Legacy<'_> {
 
 /// Checks that a person named what is there, and left nothing open.
 fn check(state: &RunState, runbook: &Runbook, how: &Resumption) -> Result<(), PeopleError> {
-    let is_unknown = |step: &StepId| matches!(state.step(step), StepState::Unknown { .. });
+    let is_unknown = |step: &StepId| state.in_doubt().any(|doubtful| doubtful == step);
     let is_part = |step: &StepId| {
         let is_item = step.index().is_none_or(
             |index| matches!(state.step(&step.base().into()), StepState::Listed { items } if index < items.len()),

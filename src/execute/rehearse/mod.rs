@@ -184,6 +184,7 @@ async fn carry(world: Arc<dyn World>, ask: Ask, key: String) -> Answer {
         })),
         (true, Some((target, request))) => {
             let envelope = Envelope {
+                not_after: None,
                 key,
                 fence: 0,
                 timeout: ask.timeout,

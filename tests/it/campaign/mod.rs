@@ -25,6 +25,7 @@ mod shapes;
 mod story;
 mod succession;
 mod take_over;
+mod wire;
 
 use std::{
     collections::BTreeSet,
