@@ -6,6 +6,7 @@ use muster::domain::{
     attempt::{AttemptEnd, Conclusion, conclude, settled},
     id::StepId,
     judge::{Judgement, Told, judge},
+    plan::Move,
     run::RunFact,
     state::{RunState, StepState, Try},
     step::{Act, Effect},
@@ -206,6 +207,11 @@ impl Schedule {
         let mut hands = Hands::new(claim, made, estimate, memory, writes);
         for one in plan.moves {
             self.reach_move(&one);
+            if let Move::Act { step, .. } | Move::Settle { step, .. } | Move::Interrupted { step, .. } = &one
+                && busy.contains(step)
+            {
+                return self.broken("I7", format!("the plan holds {step}, whose answer is awaited"));
+            }
             self.carry_out(&mut hands, one);
             if self.broken.is_some() {
                 return;
@@ -225,6 +231,7 @@ impl Schedule {
             memory,
             ..
         } = hands;
+        let asks = !probes.is_empty();
         for (step, made) in probes {
             let out = self.out(claim, step, made, OutKind::Probe);
             self.probe(claim, out);
@@ -234,6 +241,17 @@ impl Schedule {
         drive.told.clear();
         if !writes.is_empty() {
             return self.turn(claim, Some(memory.acts), writes, ended, begins);
+        }
+        if asks {
+            // What the plan offers beside a question that is out shows only now.
+            let now = self.now;
+            return self.agenda.add(
+                now,
+                Event::Nudge {
+                    claim,
+                    has_news: false,
+                },
+            );
         }
         if drive.out.is_empty() {
             let due = plan.due.map_or(estimate + PERSON_POLL, ms);
@@ -245,6 +263,11 @@ impl Schedule {
                 begins,
             );
         }
+        let until = plan.due.map_or(Ms::MAX, ms);
+        if self.knows_all(claim, memory.acts) {
+            self.check_clocks(claim.run, until, &busy);
+        }
+        let drive = self.drive(claim);
         if let Some(due) = plan.due {
             let at = now + (ms(due) - estimate).max(1);
             if drive.timer.is_none_or(|timer| timer <= now || timer > at) {
@@ -258,6 +281,12 @@ impl Schedule {
                 );
             }
         }
+    }
+
+    /// Whether nobody has written since the worker looked.
+    fn knows_all(&self, claim: Claim, acts: i64) -> bool {
+        let queue = self.db.runs[claim.run].queue.as_ref();
+        queue.is_some_and(|queue| queue.is_held(claim.fence) && queue.acts == acts)
     }
 
     /// Something is on its way from now on.

@@ -29,7 +29,7 @@
 //! outcome is settled by a probe or a person only; a run that is over stays over; what is said to be done was done;
 //! steps wait for what they need; what was done is taken back in reverse order; `finally` always runs; moves of one plan
 //! can be made together; a runbook that the catalogue takes never has steps that wait for each other. The checker
-//! (`checker`, `order`, `ending`) has these rules written down a second time and does not ask the planner.
+//! (`checker`, `order`, `idle`, `ending`) has these rules written down a second time and does not ask the planner.
 //!
 //! # What is broken on purpose
 //!
@@ -84,6 +84,7 @@ mod world;
 
 mod checker;
 mod ending;
+mod idle;
 mod order;
 
 use std::{

@@ -1,6 +1,8 @@
 //! Transactions on one run: a worker's turn, guarded by its claim's fence and the number of people's acts it has seen,
 //! and a person's act, which raises that number.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use muster::domain::{
     approval::ApprovalState,
@@ -154,6 +156,12 @@ impl Schedule {
             && turn.writes.iter().any(|write| matches!(write, Write::Begin(_)))
         {
             self.reach(Seen::OutcomeWithIntent);
+        }
+        if let ([Write::LetGo { due }], Some(_), true) =
+            (&turn.writes[..], turn.acts, self.db.runs[claim.run].has_held)
+        {
+            self.check_clocks(claim.run, *due, &BTreeSet::new());
+            self.check_idle(claim.run);
         }
         Ok(self.write(claim.run, Some(claim), turn.writes))
     }
