@@ -20,6 +20,7 @@ mod faults;
 mod fleet_works;
 mod gates;
 mod pages;
+mod plans;
 mod scratch;
 mod server;
 mod standing;
