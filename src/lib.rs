@@ -12,6 +12,8 @@
 //!  worker ──> claim a due run ──> domain::plan says what is next ──> do that, write what happened ──> …
 //!               lease, fence        pure: facts + time                intent, effect, outcome
 //!  person ──> web ──> incident::respond, execute::people ──> one fact under the run's lock, worker woken
+//!  match  ──> execute::preflight ──> execute::rehearse ──> what every step would do, for whoever wakes up
+//!               any replica            asks, changes nothing
 //! ```
 //!
 //! # The house

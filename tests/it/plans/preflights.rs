@@ -8,6 +8,7 @@ use muster::{
     store::preflights::{self, Claimed, Preflight},
 };
 use sqlx::{PgConnection, Postgres, pool::PoolConnection};
+use tokio_util::sync::CancellationToken;
 
 use super::{Target, WHOLE, fire, hooks, replica, targets, targets_file};
 use crate::{
@@ -160,6 +161,40 @@ async fn the_newest_incident_comes_first_and_what_is_given_back_is_taken_at_once
         .await
         .unwrap();
     assert_eq!(scene.claim(&mut conn).await.unwrap(), newest, "not one try more");
+}
+
+#[tokio::test]
+async fn a_replica_that_stops_gives_back_what_it_has_not_finished() {
+    let scene = Scene::new(&WHOLE.replace("path: /answers", "path: /slow")).await;
+    fire(&scene.hooks, "blue").await;
+    let (stop, replica) = (
+        CancellationToken::new(),
+        replica(&scene.intake, targets(&scene.target)),
+    );
+    let working = tokio::spawn(replica.clone().run(stop.clone()));
+    wait::until("the slow target is asked", LONG, async || {
+        anyhow::ensure!(scene.target.reads().contains(&"/slow".to_owned()));
+        Ok(())
+    })
+    .await
+    .unwrap();
+    let queued = "select count(*) from preflights where state = 'queued' and claims = 0";
+    assert_eq!(scene.intake.database.count(queued).await, 0);
+    stop.cancel();
+    working.await.unwrap();
+    assert_eq!(scene.intake.database.count(queued).await, 1);
+
+    scene.target.may_answer.send_replace(true);
+    let stop = CancellationToken::new();
+    let working = tokio::spawn(replica.run(stop.clone()));
+    wait::until("the next one finishes it", LONG, async || {
+        anyhow::ensure!(matches!(scene.found(1).await, Some(Preflight::Done(_))));
+        Ok(())
+    })
+    .await
+    .unwrap();
+    stop.cancel();
+    working.await.unwrap();
 }
 
 #[tokio::test]
