@@ -13,6 +13,8 @@
 //!               lease, fence      pure: facts, what is out, time         outcomes + intents   ^                     │
 //!                                                                        checked: fence, acts └──── what came back ─┘
 //!  person ──> web ──> incident::respond, execute::people ──> one fact under the run's lock, acts + 1, worker woken
+//!  match  ──> execute::preflight ──> execute::rehearse ──> what every step would do, for whoever wakes up
+//!               any replica            asks, changes nothing
 //! ```
 //!
 //! # The house

@@ -35,7 +35,7 @@ const POLL: Duration = Duration::from_secs(1);
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
 // A rehearsal and the write of its report fit into the lease.
-const _: () = assert!(REHEARSAL_MAX.as_millis() as u64 + 10_000 < LEASE.as_millis());
+const _: () = assert!(REHEARSAL_MAX.as_millis() + 10_000 < LEASE.as_millis());
 
 /// Carries out preflights.
 #[derive(Clone)]

@@ -62,7 +62,7 @@ use crate::execute::rehearse::REHEARSAL_MAX;
 /// How long a page may take; a live stream may go on.
 const ANSWER_MAX: Duration = Duration::from_secs(15);
 /// How long the answer of a rehearsal may take; the rehearsal itself ends before.
-const REHEARSAL_ANSWER_MAX: Duration = Duration::from_secs(REHEARSAL_MAX.as_secs() + 10);
+const REHEARSAL_ANSWER_MAX: Duration = Duration::from_millis(REHEARSAL_MAX.as_millis() + 10_000);
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       font-src 'none'; manifest-src 'self'; form-action 'self'; base-uri 'none'; \

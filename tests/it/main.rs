@@ -25,6 +25,7 @@ mod gates;
 mod overdue;
 mod pages;
 mod runbook_pages;
+mod plans;
 mod scratch;
 mod server;
 mod standing;

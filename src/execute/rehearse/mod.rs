@@ -18,7 +18,6 @@ mod tests;
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
-    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -44,12 +43,13 @@ use crate::{
         id::{IncidentId, RunId},
         rehearsal::Rehearsal,
         runbook::Runbook,
+        span::Span,
         target::Targets,
     },
 };
 
 /// How long a whole rehearsal may take.
-pub const REHEARSAL_MAX: Duration = Duration::from_secs(30);
+pub const REHEARSAL_MAX: Span = Span::from_secs(30);
 /// Questions of one rehearsal that are out at once.
 const QUESTIONS_AT_ONCE: usize = 8;
 
@@ -64,6 +64,8 @@ pub struct Rehearser {
     pub standing: Standing,
     /// The time.
     pub clock: Clock,
+    /// How long a whole rehearsal may take.
+    pub limit: Span,
 }
 
 /// What is rehearsed, and with what.
@@ -100,6 +102,7 @@ impl Rehearser {
             targets: watch::channel(Arc::default()).1,
             standing,
             clock,
+            limit: REHEARSAL_MAX,
         }
     }
 
@@ -117,7 +120,7 @@ impl Rehearser {
             at,
         };
         let mut walk = Walk::new(stage, known);
-        self.ask_all(&mut walk, began + REHEARSAL_MAX).await;
+        self.ask_all(&mut walk, began + self.limit.as_duration()).await;
         Rehearsal {
             steps: walk.finish(),
             obstacles,
@@ -148,8 +151,7 @@ impl Rehearser {
                     (error.id(), Answer { came, took_ms: 0 })
                 }
                 Err(_) => {
-                    let limit = REHEARSAL_MAX.as_secs();
-                    return walk.give_up(&format!("there was no answer within {limit} s"));
+                    return walk.give_up(&format!("there was no answer within {}", self.limit));
                 }
             };
             if let Some(id) = asked.remove(&task) {

@@ -102,6 +102,8 @@ pub struct Report {
     pub headline: Said,
     /// Whether something has to be put right.
     pub is_broken: bool,
+    /// Whether anything was asked.
+    pub asked: bool,
     /// When it was found out.
     pub at: Ago,
     /// How long that took.
@@ -156,6 +158,7 @@ impl Report {
         Self {
             headline: said(&rehearsal.headline()),
             is_broken: rehearsal.is_broken(),
+            asked: rehearsal.asked,
             at: ago(rehearsal.at, now),
             took: format::length(took),
             rows,

@@ -55,13 +55,19 @@ impl Answer {
 
 impl Site {
     pub async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// With something of its state changed before the pages are built.
+    pub async fn with(change: impl FnOnce(&mut AppState)) -> Self {
         let intake = Intake::new().await;
         intake.source("prom", None).await;
-        let state = AppState::new(
+        let mut state = AppState::new(
             intake.database.pools.web.clone(),
             intake.clock.clone(),
             Wake::default(),
         );
+        change(&mut state);
         let router = web::router(state.clone());
         Self {
             intake,
