@@ -23,6 +23,7 @@ mod gates;
 mod overdue;
 mod pages;
 mod runbook_pages;
+mod saved_fixture;
 mod scratch;
 mod server;
 mod standing;
