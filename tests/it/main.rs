@@ -23,6 +23,7 @@ mod gates;
 mod overdue;
 mod pages;
 mod runbook_pages;
+mod runbook_tests;
 mod saved_fixture;
 mod scratch;
 mod server;
