@@ -7,7 +7,6 @@ use clap::Parser;
 use muster::{
     actions,
     app::{App, OpenDatabase},
-    catalog::{fixture, folder},
     cli::{self, complain, say},
     clock::Clock,
     config::{Cli, Command, Database, RunbookCommand, Serve, SourceCommand, UserCommand},
@@ -53,7 +52,13 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             telemetry::init(&options)?;
             demo::run(&demo, asked_to_stop()).await?;
         }
-        Command::Lint { folder } => return Ok(lint(&folder)),
+        Command::Lint { folder }
+        | Command::Runbook {
+            command: RunbookCommand::Lint { folder },
+        } => return Ok(cli::lint::run(&folder)),
+        Command::Runbook {
+            command: RunbookCommand::Plan(plan),
+        } => return cli::plan::run(&plan, Clock::real()).await,
         Command::Runbook {
             command: RunbookCommand::Test(test),
         } => return cli::test::run(&test),
@@ -96,35 +101,6 @@ async fn asked_to_stop() {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
-    }
-}
-
-fn lint(path: &std::path::Path) -> ExitCode {
-    let reading = folder::read(path, None);
-    let fixtures = fixture::read(path, &reading);
-    for fault in reading.faults.iter().chain(&fixtures.faults) {
-        complain(&fault.to_string());
-    }
-    let warnings: Vec<_> = reading
-        .runbooks
-        .iter()
-        .flat_map(|file| &file.parsed.warnings)
-        .collect();
-    for warning in &warnings {
-        complain(&format!("warning: {warning}"));
-    }
-    let targets = reading.targets.as_ref().map_or(0, |targets| targets.0.len());
-    say(&format!(
-        "{} runbooks, {targets} targets, {} faults, {} warnings, {} fixtures",
-        reading.runbooks.len(),
-        reading.faults.len() + fixtures.faults.len(),
-        warnings.len(),
-        fixtures.files.len()
-    ));
-    if reading.faults.is_empty() && fixtures.faults.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
     }
 }
 

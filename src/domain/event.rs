@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     digest::Digest,
-    id::{BootId, IncidentId, RunId},
+    id::{ApprovalId, BootId, IncidentId, RunId},
     incident::Severity,
     operator::Actor,
     run::RunFact,
@@ -83,6 +83,12 @@ pub enum IncidentFact {
     },
     /// A person wrote something down.
     Note { text: String },
+    /// A second person looked at a gate that somebody had opened alone.
+    GlassReviewed {
+        approval: ApprovalId,
+        title: String,
+        finding: String,
+    },
     /// A heartbeat was not heard.
     HeartbeatMissed {
         name: String,

@@ -11,6 +11,7 @@ pub mod matcher;
 pub mod alert;
 pub mod incident;
 
+pub mod names;
 pub mod template;
 
 pub mod difference;
@@ -48,3 +49,4 @@ pub mod plan;
 pub mod consequence;
 
 pub mod fixture;
+pub mod rehearsal;

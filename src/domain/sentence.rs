@@ -47,6 +47,7 @@ pub fn category(event: &Event) -> Category {
             | IncidentFact::Mitigated { .. }
             | IncidentFact::Resolved { .. }
             | IncidentFact::Closed
+            | IncidentFact::GlassReviewed { .. }
             | IncidentFact::SeverityChanged { .. } => Category::Decision,
             IncidentFact::Matched { .. }
             | IncidentFact::NoMatch { .. }
@@ -152,6 +153,9 @@ fn of_incident(fact: &IncidentFact) -> String {
         Fact::Closed => "Closed".to_owned(),
         Fact::SeverityChanged { from, to, reason } => format!("Severity {from} → {to}{}", because(reason)),
         Fact::Note { text } => text.clone(),
+        Fact::GlassReviewed { title, finding, .. } => {
+            format!("Reviewed what was opened alone, “{title}”: {finding}")
+        }
         Fact::HeartbeatMissed { name, .. } => format!("No sign of life from {name}"),
         Fact::HeartbeatHeard { name } => format!("{name} is heard again"),
         Fact::StartHeldBack { runbook, reason } => format!("{runbook} was not started by itself: {reason}"),
@@ -185,7 +189,7 @@ fn of_run(fact: &RunFact) -> String {
             StartMode::Automatic => format!("Started {runbook} v{version} by itself"),
             StartMode::Suggest | StartMode::Manual => format!("Started {runbook} v{version}"),
         },
-        Fact::StepCarried { step, from } => format!("{step}: done by run {from} already"),
+        Fact::StepCarried { step, from } => format!("{step}: counts as done since run {from}"),
         Fact::ItemsListed { step, items } => match items.len() {
             0 => format!("{step}: nothing to do, the list is empty"),
             1 => format!("{step}: one item"),

@@ -6,13 +6,11 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    aim::{Aimed, aim},
-    engine::Engine,
-};
+use super::engine::Engine;
 use crate::{
     domain::{
         action::{Envelope, Failure},
+        aim::{Aimed, aim},
         attempt::idempotency_key,
         id::StepId,
         judge::{Judgement, Told, asks_again, confirmed, confirming, judge, told},

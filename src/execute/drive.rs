@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::{
-    aim::aim,
     attempt::{Back, Question, Sending, jitter},
     closing,
     draft::Draft,
@@ -26,6 +25,7 @@ use crate::{
     actions,
     domain::{
         action::FailureClass,
+        aim::{Aimed, aim},
         attempt::{self, conclude, idempotency_key, unusable},
         consequence::{self, not_applying},
         id::{ApprovalId, StepId},
@@ -367,7 +367,7 @@ impl Driver {
         step: &Step,
         act: &Act,
         made: Try,
-        aimed: super::aim::Aimed,
+        aimed: Aimed,
         now: DateTime<Utc>,
     ) -> Sending {
         let claim = self.view.claim;
@@ -497,11 +497,9 @@ impl Driver {
     async fn look_again(&mut self, error: StoreError) -> Result<(), StoreError> {
         loop {
             tokio::time::sleep(WRITE_AGAIN).await;
-            if !self.engine.holds(self.view.claim) {
-                return Err(error);
-            }
             match self.reload().await {
-                Err(again) if again.is_unavailable() => {}
+                Err(again) if again.is_unavailable() && self.engine.holds(self.view.claim) => {}
+                Err(again) if again.is_unavailable() => return Err(error),
                 other => return other,
             }
         }

@@ -2,14 +2,12 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{
-    aim::{Aimed, aim},
-    view::View,
-};
+use super::view::View;
 pub(super) use crate::domain::gate::Ruling;
 use crate::{
     actions,
     domain::{
+        aim::{Aimed, aim},
         approval::Bound,
         gate::{self, Sight},
         id::StepId,

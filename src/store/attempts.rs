@@ -123,12 +123,15 @@ pub struct AttemptRow {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
-/// The attempts of a run in the order they began, at most `limit`.
+/// The attempts of a run in the order they began; the newest `limit` of them.
 pub async fn list(conn: &mut PgConnection, run: RunId, limit: i64) -> Result<Vec<AttemptRow>, StoreError> {
     Ok(sqlx::query_as!(
         AttemptRow,
-        "select step, attempt, state, command, idempotency_key, result, summary, started_at, finished_at
-         from attempts where run_id = $1 order by started_at, step, attempt limit $2",
+        r#"select step as "step!", attempt as "attempt!", state as "state!", command as "command!",
+                  idempotency_key as "idempotency_key!", result, summary, started_at as "started_at!", finished_at
+           from (select step, attempt, state, command, idempotency_key, result, summary, started_at, finished_at
+                 from attempts where run_id = $1 order by started_at desc, step desc, attempt desc limit $2) newest
+           order by started_at, step, attempt"#,
         run.0,
         limit
     )

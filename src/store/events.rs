@@ -162,6 +162,22 @@ pub async fn run_logs(
     Ok(logs)
 }
 
+/// What people did to a run, the newest first, at most `limit`.
+pub async fn run_acts(conn: &mut PgConnection, run: RunId, limit: i64) -> Result<Vec<Recorded>, StoreError> {
+    sqlx::query_as!(
+        Row,
+        "select seq, run_id, body, actor, occurred_at, recorded_at, hash from events
+         where run_id = $1 and actor ->> 'by' = 'person' order by seq desc limit $2",
+        run.0,
+        limit
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(Recorded::try_from)
+    .collect()
+}
+
 /// One kind of event in a timeline.
 #[derive(Clone, Debug)]
 pub struct KindCount {

@@ -56,6 +56,21 @@ pub async fn take_all(
     Ok(holder)
 }
 
+/// The run that holds a lock now.
+pub async fn find_holder(conn: &mut PgConnection, lock: &str) -> Result<Option<Holder>, StoreError> {
+    Ok(sqlx::query!(
+        "select l.name, l.run_id, r.incident_id from target_locks l join runs r on r.id = l.run_id where l.name = $1",
+        lock
+    )
+    .fetch_optional(conn)
+    .await?
+    .map(|row| Holder {
+        lock: row.name,
+        run: RunId(row.run_id),
+        incident: IncidentId(row.incident_id),
+    }))
+}
+
 /// Puts a run in line for a lock; its place stays the one it took first.
 pub async fn wait_for(
     conn: &mut PgConnection,

@@ -78,6 +78,21 @@ pub async fn list(
     .await?)
 }
 
+/// The review that opening this request alone has left.
+pub async fn find_of(conn: &mut PgConnection, approval: ApprovalId) -> Result<Option<Review>, StoreError> {
+    Ok(sqlx::query_as!(
+        Review,
+        r#"select r.id, r.approval_id as approval, r.incident_id as incident, a.title, r.opened_by,
+                  o.name as opened_by_name, r.reason, r.opened_at, c.name as "closed_by_name?", r.closed_at, r.finding
+           from reviews r join approvals a on a.id = r.approval_id join operators o on o.id = r.opened_by
+           left join operators c on c.id = r.closed_by
+           where r.approval_id = $1"#,
+        approval.0
+    )
+    .fetch_optional(conn)
+    .await?)
+}
+
 /// One review, its row locked.
 pub async fn lock(conn: &mut PgConnection, id: i64) -> Result<Option<Review>, StoreError> {
     Ok(sqlx::query_as!(

@@ -131,6 +131,15 @@ pub async fn find_version(conn: &mut PgConnection, id: VersionId) -> Result<Opti
     .transpose()
 }
 
+/// The source of a version, as written.
+pub async fn find_source(conn: &mut PgConnection, id: VersionId) -> Result<Option<String>, StoreError> {
+    Ok(
+        sqlx::query_scalar!("select source from runbook_versions where id = $1", id.0)
+            .fetch_optional(conn)
+            .await?,
+    )
+}
+
 /// The current versions, by slug; a folder holds a bounded number of runbooks.
 pub async fn list_current(conn: &mut PgConnection) -> Result<Vec<Version>, StoreError> {
     sqlx::query!(

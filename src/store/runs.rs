@@ -182,6 +182,16 @@ pub async fn find(conn: &mut PgConnection, id: RunId) -> Result<Option<Run>, Sto
     .transpose()
 }
 
+/// The run that goes on where this one ended.
+pub async fn find_continuation(conn: &mut PgConnection, id: RunId) -> Result<Option<RunId>, StoreError> {
+    Ok(
+        sqlx::query_scalar!("select id from runs where continues = $1", id.0)
+            .fetch_optional(conn)
+            .await?
+            .map(RunId),
+    )
+}
+
 /// Writes how a run ended.
 pub async fn finish(
     conn: &mut PgConnection,

@@ -1,4 +1,4 @@
-//! Gates: the inbox, the page of one request, and the decision.
+//! Gates: the inbox, the page of one request, the decision, and the other words a person has there.
 
 use askama::Template;
 use axum::{
@@ -15,13 +15,13 @@ use super::{
     act::{self, Act, see},
     error::WebError,
     extract::Path,
-    incidents, page, runs as run_page,
-    session::Viewer,
+    incidents, page, reviews, runs as run_page,
+    session::{Responder, Viewer},
     state::AppState,
     view::{
-        approval::{ApprovalFacts, ApprovalPage, ApprovalRecord, DecisionForm, Inbox, InboxPage},
+        approval::{ApprovalFacts, ApprovalPage, ApprovalRecord, DecisionForm, Inbox, InboxPage, Others},
+        glass::GlassPage,
         layout::Place,
-        run::RunView,
         text,
     },
 };
@@ -31,7 +31,10 @@ use crate::{
         digest::Digest,
         id::ApprovalId,
     },
-    execute::people,
+    execute::{
+        people::{self, PeopleError},
+        standing::Standing,
+    },
     store::{self, StoreError, approvals, operators},
 };
 
@@ -50,9 +53,10 @@ pub async fn inbox(State(app): State<AppState>, Viewer(me): Viewer) -> Result<Ht
             &[("scope", "approvals"), ("after", &cursor)],
         ));
     let lines = lines(&mut tx, now).await?;
+    let reviews = reviews::open(&mut tx).await?;
     let page = InboxPage {
         frame,
-        inbox: Inbox::of(&lines, &me, now),
+        inbox: Inbox::of(&lines, &reviews, &me, now),
     };
     Ok(Html(page.render()?))
 }
@@ -73,9 +77,10 @@ pub async fn show(
 ) -> Result<Html<String>, WebError> {
     let now = app.clock.now();
     let mut tx = store::begin_reading(&app.db).await?;
-    let (record, seq) = load(&mut tx, id, now)
+    let record = load(&mut tx, &app.standing, id)
         .await?
         .ok_or_else(|| WebError::not_found("approval"))?;
+    let seq = record.run.incident.last_seq;
     let title = format!(
         "{} · INC-{}",
         text::visible(&record.approval.title),
@@ -91,55 +96,34 @@ pub async fn show(
         frame,
         facts: ApprovalFacts::of(&record, now),
         form: DecisionForm::of(&record, &me, seq, now),
+        others: Others::of(&record, &me, seq, now),
     };
     Ok(Html(page.render()?))
 }
 
-/// Everything known of a request, and the newest event of its incident.
+/// Everything known of a request.
 pub async fn load(
     conn: &mut PgConnection,
+    standing: &Standing,
     id: ApprovalId,
-    now: DateTime<Utc>,
-) -> Result<Option<(ApprovalRecord, i64)>, StoreError> {
+) -> Result<Option<ApprovalRecord>, StoreError> {
     let Some(approval) = approvals::find(conn, id).await? else {
         return Ok(None);
     };
-    let Some(incident) = store::incidents::find(conn, approval.incident).await? else {
-        return Ok(None);
-    };
-    let run = run_page::load(conn, approval.run).await?;
+    let run = run_page::load(conn, standing, approval.run)
+        .await?
+        .ok_or_else(|| StoreError::corrupt("approvals", "run_id", approval.run))?;
     let requester_name = match approval.requester {
         Some(person) => operators::find_name(conn, person).await?,
         None => None,
     };
-    // Once the gate is open its page shows what became of the steps it let through.
-    let outcome = match &run {
-        Some(run) if matches!(approval.state, ApprovalState::Approved | ApprovalState::Void) => {
-            let view = RunView::of(run, now);
-            view.steps
-                .into_iter()
-                .filter(|step| {
-                    approval
-                        .bound
-                        .steps
-                        .iter()
-                        .any(|bound| bound.step.0 == step.plan.id)
-                })
-                .map(|step| (step.plan.title, step.badge))
-                .collect()
-        }
-        _ => Vec::new(),
-    };
-    let record = ApprovalRecord {
+    Ok(Some(ApprovalRecord {
         votes: approvals::votes(conn, id).await?,
-        incident_title: incident.title,
-        severity: incident.severity,
-        version: run.map(|run| run.version),
+        review: store::reviews::find_of(conn, id).await?,
+        run,
         requester_name,
-        outcome,
         approval,
-    };
-    Ok(Some((record, incident.last_seq)))
+    }))
 }
 
 /// The decision form.
@@ -179,23 +163,118 @@ pub async fn decide(
         now,
     )
     .await;
-    match decided {
-        Ok(_) => {
-            act.commit().await?;
-            Ok(see(address))
-        }
-        Err(error) => {
-            let incident = approvals::find(act.conn(), id)
-                .await
-                .ok()
-                .flatten()
-                .map(|approval| approval.incident);
-            drop(act);
-            let fault = WebError::from(error).with_next(address, "Back to the request");
-            Err(match incident {
-                Some(incident) => act::explain(&app, fault, incident, form.seen).await,
-                None => fault,
-            })
-        }
+    end(&app, act, decided.map(drop), id, form.seen).await
+}
+
+/// The forms below; each has some of these fields.
+#[derive(Debug, Deserialize)]
+pub struct GateForm {
+    op: Uuid,
+    seen: Option<i64>,
+    digest: Option<Digest>,
+    #[serde(default)]
+    note: String,
+    #[serde(default)]
+    reason: String,
+}
+
+impl GateForm {
+    fn digest(&self) -> Result<Digest, WebError> {
+        self.digest
+            .ok_or_else(|| WebError::unreadable("The form lacks the digest of what was shown."))
     }
+}
+
+/// `POST /approvals/{id}/send-back`. Who may is the gate's own rule, as for a decision.
+pub async fn send_back(
+    State(app): State<AppState>,
+    Viewer(me): Viewer,
+    Path(id): Path<ApprovalId>,
+    Form(form): Form<GateForm>,
+) -> Result<Redirect, WebError> {
+    let digest = form.digest()?;
+    let Some(mut act) = Act::begin(&app, form.op, &me).await? else {
+        return Ok(see(format!("/approvals/{id}")));
+    };
+    let now = act.now;
+    let done = people::send_back(act.conn(), id, digest, &form.note, &me, now).await;
+    end(&app, act, done, id, form.seen).await
+}
+
+/// `POST /approvals/{id}/withdraw`. Whoever gave it may, and whoever may decide at this gate.
+pub async fn withdraw(
+    State(app): State<AppState>,
+    Viewer(me): Viewer,
+    Path(id): Path<ApprovalId>,
+    Form(form): Form<GateForm>,
+) -> Result<Redirect, WebError> {
+    let Some(mut act) = Act::begin(&app, form.op, &me).await? else {
+        return Ok(see(format!("/approvals/{id}")));
+    };
+    let now = act.now;
+    let done = people::withdraw(act.conn(), id, &form.reason, &me, now).await;
+    end(&app, act, done, id, form.seen).await
+}
+
+/// `GET /approvals/{id}/break-glass`
+pub async fn glass_form(
+    State(app): State<AppState>,
+    Responder(me): Responder,
+    Path(id): Path<ApprovalId>,
+) -> Result<Html<String>, WebError> {
+    let now = app.clock.now();
+    let mut tx = store::begin_reading(&app.db).await?;
+    let record = load(&mut tx, &app.standing, id)
+        .await?
+        .ok_or_else(|| WebError::not_found("approval"))?;
+    let back = |fault: WebError| fault.with_next(format!("/approvals/{id}"), "Back to the request");
+    let approval = &record.approval;
+    if !approval.rule.break_glass {
+        return Err(back(WebError::refused(
+            "This gate cannot be opened alone: its runbook says break_glass: false.",
+        )));
+    }
+    if approval.state != ApprovalState::Pending || approval.decide_by <= now {
+        return Err(back(WebError::moved("this request does not wait any more")));
+    }
+    let title = format!("Open alone · {}", text::visible(&approval.title));
+    let frame = page::frame(&app, &mut tx, &me, title, Place::Approvals, now).await?;
+    Ok(Html(GlassPage::of(frame, &record, now).render()?))
+}
+
+/// `POST /approvals/{id}/break-glass`
+pub async fn break_glass(
+    State(app): State<AppState>,
+    Responder(me): Responder,
+    Path(id): Path<ApprovalId>,
+    Form(form): Form<GateForm>,
+) -> Result<Redirect, WebError> {
+    let digest = form.digest()?;
+    let Some(mut act) = Act::begin(&app, form.op, &me).await? else {
+        return Ok(see(format!("/approvals/{id}")));
+    };
+    let now = act.now;
+    let done = people::break_glass(act.conn(), id, digest, &form.reason, &me, now).await;
+    end(&app, act, done, id, form.seen).await
+}
+
+async fn end(
+    app: &AppState,
+    mut act: Act,
+    done: Result<(), PeopleError>,
+    id: ApprovalId,
+    seen: Option<i64>,
+) -> Result<Redirect, WebError> {
+    let address = format!("/approvals/{id}");
+    let Err(error) = done else {
+        act.commit().await?;
+        return Ok(see(address));
+    };
+    let found = approvals::find(act.conn(), id).await.ok().flatten();
+    drop(act);
+    let fault = WebError::from(error).with_next(address, "Back to the request");
+    Err(match found {
+        Some(approval) => act::explain(app, fault, approval.incident, seen).await,
+        None => fault,
+    })
 }

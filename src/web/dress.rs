@@ -31,11 +31,12 @@ use super::{
 pub const FORM_BYTES_MAX: usize = 64 * 1024;
 
 /// Fields whose text is shown again when a form was not accepted, because a person typed it.
-const KEPT_FIELDS: [(&str, &str); 6] = [
+const KEPT_FIELDS: [(&str, &str); 7] = [
     ("text", "Your note"),
     ("reason", "Your reason"),
     ("note", "Your note"),
     ("evidence", "How you know"),
+    ("finding", "What you found"),
     ("phrase", "Your phrase"),
     ("matchers", "Your matchers"),
 ];

@@ -29,13 +29,18 @@ use crate::{
         id::{IncidentId, RunId},
         operator::Operator,
     },
-    store::{self, StoreError, alerts, approvals, events, incidents, matches, runbooks, runs},
+    execute::standing::Standing,
+    store::{
+        self, StoreError, alerts, approvals, events, incidents, matches, preflights, reviews, runbooks, runs,
+    },
 };
 
 /// Runs shown on the page.
 const RUNS_MAX: i64 = 20;
 /// Requests for a decision shown on the page.
 const APPROVALS_MAX: i64 = 20;
+/// Reviews shown on the page, the open ones first.
+const REVIEWS_MAX: i64 = 20;
 
 /// The timeline's filter and place.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -56,7 +61,7 @@ pub async fn show(
 ) -> Result<Html<String>, WebError> {
     let now = app.clock.now();
     let mut tx = store::begin_reading(&app.db).await?;
-    let record = load(&mut tx, id)
+    let record = load(&mut tx, &app.standing, id)
         .await?
         .ok_or_else(|| WebError::not_found("incident"))?;
     let incident = &record.incident;
@@ -69,12 +74,13 @@ pub async fn show(
     );
     let filter = Filter::read(&query.show);
     let timeline = timeline(&mut tx, id, &filter, query.before, now).await?;
+    let preflights = preflights::count_finished(&mut tx, id).await?;
     let mut frame = page::frame(&app, &mut tx, &me, title, Place::Incidents, now).await?;
     let parameters = [
         ("scope", format!("incident:{id}")),
         ("show", filter.parameter.clone()),
         ("rows", if query.before.is_some() { "no" } else { "" }.to_owned()),
-        ("after", incident.last_seq.to_string()),
+        ("after", cursor(incident.last_seq, preflights)),
     ];
     let parameters = parameters.each_ref().map(|(name, value)| (*name, value.as_str()));
     frame = frame.live(text::with_query("/live", &parameters));
@@ -87,8 +93,17 @@ pub async fn show(
     Ok(Html(page.render()?))
 }
 
+/// Where an open page stands: its newest event, and how many preflights it shows.
+pub fn cursor(seq: i64, preflights: i64) -> String {
+    format!("{seq}.{preflights}")
+}
+
 /// Everything the page shows besides the timeline.
-pub async fn load(conn: &mut PgConnection, id: IncidentId) -> Result<Option<IncidentRecord>, StoreError> {
+pub async fn load(
+    conn: &mut PgConnection,
+    standing: &Standing,
+    id: IncidentId,
+) -> Result<Option<IncidentRecord>, StoreError> {
     let Some(incident) = incidents::find(conn, id).await? else {
         return Ok(None);
     };
@@ -115,12 +130,14 @@ pub async fn load(conn: &mut PgConnection, id: IncidentId) -> Result<Option<Inci
     past_runs.retain(|line| !shown.contains(&line.id));
     let mut runs = Vec::new();
     for run in shown {
-        runs.extend(run_page::load(conn, run).await?);
+        runs.extend(run_page::load(conn, standing, run).await?);
     }
     Ok(Some(IncidentRecord {
         members: alerts::list_members(conn, id, ALERTS_MAX).await?,
         matches,
+        preflights: preflights::list(conn, id).await?,
         approvals: pending,
+        reviews: reviews::list(conn, Some(id), REVIEWS_MAX).await?,
         runs,
         past_runs,
         incident,
@@ -145,12 +162,13 @@ pub async fn timeline(
 /// What of the page changes, for somebody who looks at it.
 pub async fn sections(
     conn: &mut PgConnection,
+    standing: &Standing,
     id: IncidentId,
     me: &Operator,
     filter: &Filter,
     now: DateTime<Utc>,
 ) -> Result<Option<(Sections, i64)>, StoreError> {
-    let Some(record) = load(conn, id).await? else {
+    let Some(record) = load(conn, standing, id).await? else {
         return Ok(None);
     };
     let timeline = timeline(conn, id, filter, None, now).await?;

@@ -1,4 +1,4 @@
-//! Runs: starting one, looking at it, and what people do to it by form.
+//! Runs: starting one, and looking at it. What people do to it stands in [`super::controls`].
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
-    act::{self, Act, see},
+    act::{Act, see},
     error::WebError,
     extract::Path,
     page,
@@ -22,24 +22,29 @@ use super::{
     view::{
         layout::Place,
         parts::said,
-        run::{RunPage, RunPart, RunRecord, RunView},
+        plan,
+        record::{Promise, RunLog, RunRecord},
+        run::{RunPage, RunPart, RunView},
         start::{Choice, ChoosePage, StartForm, StartPage},
         text,
     },
 };
 use crate::{
     domain::{
-        id::{IncidentId, RunId, StepId, VersionId},
-        operator::Role,
-        run::UnknownChoice,
+        id::{IncidentId, RunId, VersionId},
+        run::RunFact,
         state::{RunState, StepState},
     },
-    execute::people::{self, PeopleError},
-    store::{self, StoreError, approvals, attempts, events, incidents, matches, operators, runbooks, runs},
+    execute::{people, standing::Standing},
+    store::{
+        self, StoreError, approvals, attempts, events, incidents, locks, matches, operators, runbooks, runs,
+    },
 };
 
 /// Attempts shown of a run.
 const ATTEMPTS_MAX: i64 = 500;
+/// Acts of people shown of a run.
+const ACTS_MAX: i64 = 200;
 
 /// `GET /runs/{id}`
 pub async fn show(
@@ -49,13 +54,10 @@ pub async fn show(
 ) -> Result<Html<String>, WebError> {
     let now = app.clock.now();
     let mut tx = store::begin_reading(&app.db).await?;
-    let record = load(&mut tx, id)
+    let record = load(&mut tx, &app.standing, id)
         .await?
         .ok_or_else(|| WebError::not_found("run"))?;
-    let incident = record.run.incident;
-    let seq = incidents::find(&mut tx, incident)
-        .await?
-        .map_or(0, |incident| incident.last_seq);
+    let seq = record.incident.last_seq;
     let title = format!("Run {id} · {}", text::visible(&record.version.runbook.title));
     let mut frame = page::frame(&app, &mut tx, &me, title, Place::Incidents, now).await?;
     if record.run.finished_at.is_none() {
@@ -64,27 +66,30 @@ pub async fn show(
             &[("scope", &format!("run:{id}")), ("after", &seq.to_string())],
         ));
     }
-    let run = RunView::of(&record, now);
     let page = RunPage {
-        part: RunPart {
-            run: run.clone(),
-            may_act: frame.may_act(),
-        },
+        part: RunPart::of(&record, &me, now),
         frame,
-        run,
-        incident: incident.0,
+        run: RunView::of(&RunLog::of(&record, now), "run"),
+        incident: record.run.incident.0,
     };
     Ok(Html(page.render()?))
 }
 
 /// Everything known of a run.
-pub async fn load(conn: &mut PgConnection, id: RunId) -> Result<Option<RunRecord>, StoreError> {
+pub async fn load(
+    conn: &mut PgConnection,
+    standing: &Standing,
+    id: RunId,
+) -> Result<Option<RunRecord>, StoreError> {
     let Some(run) = runs::find(conn, id).await? else {
         return Ok(None);
     };
     let version = runbooks::find_version(conn, run.version)
         .await?
         .ok_or_else(|| StoreError::corrupt("runs", "version_id", run.version))?;
+    let incident = incidents::find(conn, run.incident)
+        .await?
+        .ok_or_else(|| StoreError::corrupt("runs", "incident_id", run.incident))?;
     let facts = events::run_log(conn, id).await?;
     let state = RunState::fold(facts.iter().map(|(at, fact)| (*at, fact)))
         .map_err(|error| StoreError::corrupt("events", "body", error))?;
@@ -94,27 +99,44 @@ pub async fn load(conn: &mut PgConnection, id: RunId) -> Result<Option<RunRecord
             continue;
         };
         if let Some(approval) = approvals::find(conn, *approval).await? {
-            promised.extend(
-                approval
-                    .bound
-                    .steps
-                    .into_iter()
-                    .map(|step| (step.step, step.command)),
-            );
+            promised.extend(approval.bound.steps.into_iter().map(|step| {
+                let promise = Promise {
+                    command: step.command,
+                    undo: step.undo,
+                    target: step.request.target,
+                };
+                (step.step, promise)
+            }));
         }
     }
     let requested_by = match run.requested_by {
         Some(person) => operators::find_name(conn, person).await?,
         None => None,
     };
+    let awaited = facts.iter().rev().find_map(|(_, fact)| match fact {
+        RunFact::LockAwaited { lock, .. } => Some(lock.as_str()),
+        _ => None,
+    });
+    let holder = match awaited.filter(|_| state.lock_awaited.is_some()) {
+        Some(lock) => locks::find_holder(conn, lock).await?,
+        None => None,
+    };
+    let continued_by = match run.finished_at {
+        Some(_) => runs::find_continuation(conn, id).await?,
+        None => None,
+    };
     Ok(Some(RunRecord {
-        context: run.context.clone(),
+        acts: events::run_acts(conn, id, ACTS_MAX).await?,
         attempts: attempts::list(conn, id, ATTEMPTS_MAX).await?,
+        standing: standing.clone(),
+        holder: holder.filter(|holder| holder.run != id),
         version,
+        incident,
         requested_by,
         facts,
         state,
         promised,
+        continued_by,
         run,
     }))
 }
@@ -157,6 +179,7 @@ pub async fn new_form(
         frame,
         incident: id.0,
         incident_title: said(&incident.title),
+        plan: plan::address(&version.runbook.slug, id, version.number),
         form: StartForm::of(id.0, version, &context),
         summary: said(&version.runbook.summary),
     };
@@ -200,93 +223,4 @@ pub async fn start(
             Err(WebError::from(error).with_next(format!("/incidents/{id}"), format!("Back to INC-{id}")))
         }
     }
-}
-
-/// The fields of the forms on a run; each form has some of them.
-#[derive(Debug, Deserialize)]
-pub struct RunForm {
-    op: Uuid,
-    #[serde(default)]
-    reason: String,
-    #[serde(default)]
-    note: String,
-    #[serde(default)]
-    evidence: String,
-    choice: Option<UnknownChoice>,
-}
-
-/// `POST /runs/{id}/stop`
-pub async fn stop(
-    State(app): State<AppState>,
-    Responder(me): Responder,
-    Path(id): Path<RunId>,
-    Form(form): Form<RunForm>,
-) -> Result<Redirect, WebError> {
-    let Some(mut act) = Act::begin(&app, form.op, &me).await? else {
-        return incident_of(&app, id).await;
-    };
-    let now = act.now;
-    let done = people::stop(act.conn(), id, &form.reason, &me, now).await;
-    end(&app, act, done, id).await
-}
-
-/// `POST /runs/{id}/steps/{step}/done`
-pub async fn manual_done(
-    State(app): State<AppState>,
-    Responder(me): Responder,
-    Path((id, step)): Path<(RunId, StepId)>,
-    Form(form): Form<RunForm>,
-) -> Result<Redirect, WebError> {
-    let Some(mut act) = Act::begin(&app, form.op, &me).await? else {
-        return incident_of(&app, id).await;
-    };
-    let now = act.now;
-    let done = people::manual_done(act.conn(), id, &step, &form.note, &me, now).await;
-    end(&app, act, done, id).await
-}
-
-/// `POST /runs/{id}/steps/{step}/unknown`. Sending again is a decision like a gate's, so it needs an approver.
-pub async fn decide_unknown(
-    State(app): State<AppState>,
-    Responder(me): Responder,
-    Path((id, step)): Path<(RunId, StepId)>,
-    Form(form): Form<RunForm>,
-) -> Result<Redirect, WebError> {
-    let choice = form
-        .choice
-        .ok_or_else(|| WebError::unreadable("The form says no choice."))?;
-    if choice == UnknownChoice::RetrySameKey && me.role < Role::Approver {
-        return Err(WebError::forbidden(
-            "Sending it again needs the role approver. You can run the check, or say what you know.",
-        ));
-    }
-    let Some(mut act) = Act::begin(&app, form.op, &me).await? else {
-        return incident_of(&app, id).await;
-    };
-    let now = act.now;
-    let done = people::decide_unknown(act.conn(), id, &step, choice, &form.evidence, &me, now).await;
-    end(&app, act, done, id).await
-}
-
-async fn end(
-    app: &AppState,
-    act: Act,
-    done: Result<(), PeopleError>,
-    id: RunId,
-) -> Result<Redirect, WebError> {
-    if let Err(error) = done {
-        drop(act);
-        return Err(WebError::from(error).with_next(format!("/runs/{id}"), format!("Back to run {id}")));
-    }
-    act.commit().await?;
-    incident_of(app, id).await
-}
-
-/// The page a person works on: the incident's.
-async fn incident_of(app: &AppState, id: RunId) -> Result<Redirect, WebError> {
-    let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
-    let run = runs::find(&mut conn, id)
-        .await?
-        .ok_or_else(|| WebError::not_found("run"))?;
-    Ok(act::see(format!("/incidents/{}#runs", run.incident)))
 }

@@ -8,20 +8,17 @@ use super::{
     error::WebError,
     incident as incident_page, incidents as list_page,
     live::{Scope, Watcher},
-    page, runs as run_pages,
+    page, reviews, runs as run_pages,
     view::{
-        approval::{ApprovalFacts, DecisionForm, Inbox},
-        run::{RunPart, RunView},
+        approval::{ApprovalFacts, DecisionForm, Inbox, Others},
+        run::RunPart,
         standing::PausedPart,
         timeline::{ChipsPart, EventRow, Filter},
     },
 };
 use crate::{
-    domain::{
-        id::{ApprovalId, IncidentId, RunId},
-        operator::Role,
-    },
-    store::{self, StoreError, approvals, events, runs},
+    domain::id::{ApprovalId, IncidentId, RunId},
+    store::{self, StoreError, approvals, events, preflights, runs},
 };
 
 /// Events that are sent as rows; after more the page is read anew.
@@ -93,31 +90,41 @@ impl Watcher {
         })
     }
 
-    fn seq(&self) -> i64 {
-        self.cursor.parse().unwrap_or(0)
+    /// The newest event this browser has; on an incident's page also how many of its preflights.
+    fn place(&self) -> (i64, i64) {
+        let (seq, preflights) = self.cursor.split_once('.').unwrap_or((&self.cursor, ""));
+        (seq.parse().unwrap_or(0), preflights.parse().unwrap_or(0))
     }
 
     /// Whether an incident has an event this browser has not seen: one cheap question a wake-up.
     async fn has_news(&self, incident: IncidentId) -> Result<bool, WebError> {
         let mut conn = self.app.db.acquire().await.map_err(StoreError::from)?;
-        let news = events::list_after(&mut conn, incident, self.seq(), 1).await?;
+        let news = events::list_after(&mut conn, incident, self.place().0, 1).await?;
         Ok(!news.is_empty())
     }
 
     async fn look_at_incident(&self, id: IncidentId, filter: &Filter, rows: bool) -> Result<Found, WebError> {
+        let (seen, seen_preflights) = self.place();
         if !self.has_news(id).await? {
-            return Ok(Found::Nothing);
+            let mut conn = self.app.db.acquire().await.map_err(StoreError::from)?;
+            // A report is no event, and yet people wait for it.
+            if preflights::count_finished(&mut conn, id).await? == seen_preflights {
+                return Ok(Found::Nothing);
+            }
         }
         let now = self.app.clock.now();
         let mut tx = store::begin_reading(&self.app.db).await?;
-        let news = events::list_after(&mut tx, id, self.seq(), ROWS_MAX).await?;
+        let news = events::list_after(&mut tx, id, seen, ROWS_MAX).await?;
         if news.len() as i64 >= ROWS_MAX {
             return Ok(Found::TooMuch);
         }
-        let Some((sections, seq)) = incident_page::sections(&mut tx, id, &self.me, filter, now).await? else {
+        let standing = &self.app.standing;
+        let found = incident_page::sections(&mut tx, standing, id, &self.me, filter, now).await?;
+        let Some((sections, seq)) = found else {
             return Ok(Found::NotThere);
         };
         let pending = page::pending(&mut tx).await?;
+        let preflights = preflights::count_finished(&mut tx, id).await?;
         drop(tx);
         let mut patches: Vec<Patch> = sections
             .rendered()?
@@ -142,7 +149,7 @@ impl Watcher {
         patches.push(self.waiting(&pending));
         Ok(Found::Patches {
             patches,
-            cursor: seq.to_string(),
+            cursor: incident_page::cursor(seq, preflights),
         })
     }
 
@@ -161,13 +168,15 @@ impl Watcher {
         }
         let now = self.app.clock.now();
         let mut tx = store::begin_reading(&self.app.db).await?;
-        let Some((record, seq)) = approval_pages::load(&mut tx, id, now).await? else {
+        let Some(record) = approval_pages::load(&mut tx, &self.app.standing, id).await? else {
             return Ok(Found::NotThere);
         };
+        let seq = record.run.incident.last_seq;
         let pending = page::pending(&mut tx).await?;
         drop(tx);
         let mut patches = vec![
             morph("facts", ApprovalFacts::of(&record, now).render()?),
+            morph("others", Others::of(&record, &self.me, seq, now).render()?),
             self.waiting(&pending),
         ];
         if DecisionForm::of(&record, &self.me, seq, now).is_none() {
@@ -193,17 +202,13 @@ impl Watcher {
         }
         let now = self.app.clock.now();
         let mut tx = store::begin_reading(&self.app.db).await?;
-        let incident = store::incidents::find(&mut tx, incident).await?;
-        let (Some(record), Some(incident)) = (run_pages::load(&mut tx, id).await?, incident) else {
+        let Some(record) = run_pages::load(&mut tx, &self.app.standing, id).await? else {
             return Ok(Found::NotThere);
         };
-        let part = RunPart {
-            run: RunView::of(&record, now),
-            may_act: self.me.role >= Role::Responder,
-        };
+        let part = RunPart::of(&record, &self.me, now);
         Ok(Found::Patches {
             patches: vec![morph("run", part.render()?)],
-            cursor: incident.last_seq.to_string(),
+            cursor: record.incident.last_seq.to_string(),
         })
     }
 
@@ -226,7 +231,9 @@ impl Watcher {
             }
             None => {
                 let lines = approval_pages::lines(&mut tx, now).await?;
-                patches.push(morph("inbox", Inbox::of(&lines, &self.me, now).render()?));
+                let open = reviews::open(&mut tx).await?;
+                let inbox = Inbox::of(&lines, &open, &self.me, now);
+                patches.push(morph("inbox", inbox.render()?));
             }
         }
         Ok(Found::Patches { patches, cursor })

@@ -8,7 +8,8 @@ use crate::{
     domain::{
         approval::{ApprovalState, Refusal, Verdict, may_decide},
         digest::Digest,
-        id::{ApprovalId, StepId},
+        event::{IncidentFact, NewEvent},
+        id::{ApprovalId, IncidentId, StepId},
         operator::{Operator, Role},
         run::RunFact,
         runbook::Runbook,
@@ -18,7 +19,7 @@ use crate::{
     store::{
         StoreError,
         approvals::{self, Approval},
-        reviews, runbooks, runs,
+        events, reviews, runbooks, runs,
     },
 };
 
@@ -187,7 +188,10 @@ pub async fn withdraw(
     }
     let votes = approvals::votes(conn, id).await?;
     let has_voted = votes.iter().any(|vote| vote.name == by.name);
-    if !has_voted && approval.requester != Some(by.id) {
+    let has_broken = reviews::find_of(conn, id)
+        .await?
+        .is_some_and(|review| review.opened_by == by.id.0);
+    if !has_voted && !has_broken && approval.requester != Some(by.id) {
         may_decide(&approval.rule, by, approval.requester)?;
     }
     if approval.state == ApprovalState::Pending && votes.is_empty() {
@@ -224,7 +228,7 @@ async fn started_under(
     let version = runbooks::find_version(conn, kept.version)
         .await?
         .ok_or(PeopleError::NotFound("runbook version"))?;
-    let log = crate::store::events::run_log(conn, approval.run).await?;
+    let log = events::run_log(conn, approval.run).await?;
     let since = log.iter().position(|(_, fact)| {
         matches!(fact, RunFact::GateApproved { approval: given, .. } | RunFact::GateBroken { approval: given, .. }
                  if *given == approval.id)
@@ -322,5 +326,13 @@ pub async fn close_review(
     if finding.is_empty() {
         return Err(refused("say what you found"));
     }
-    Ok(reviews::close(conn, id, by.id, finding, now).await?)
+    reviews::close(conn, id, by.id, finding, now).await?;
+    let fact = IncidentFact::GlassReviewed {
+        approval: ApprovalId(review.approval),
+        title: review.title,
+        finding: finding.to_owned(),
+    };
+    let event = NewEvent::by(by.actor(), fact, now);
+    events::append(conn, IncidentId(review.incident), &[event], now).await?;
+    Ok(())
 }

@@ -5,12 +5,14 @@
 //! after the other: the worker's plan from before is refused, and the loser of a race is told what is true now.
 
 mod gates;
+mod resume;
 mod runs;
 mod steps;
 
-pub use gates::{break_glass, close_review, decide, send_back, withdraw};
-pub use runs::{Resumption, go_on, pause, resume, start, stop, undo};
-pub use steps::{decide_unknown, manual_done, skip};
+pub use gates::{BREAK_REASON_MIN, break_glass, close_review, decide, send_back, withdraw};
+pub use resume::{Legacy, Resumption, resume};
+pub use runs::{go_on, pause, start, stop, undo};
+pub use steps::{decide_unknown, manual_done, may_be_skipped, skip};
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;

@@ -12,7 +12,7 @@ use crate::{
         judge::settled_result,
         operator::Operator,
         run::{RunFact, UnknownChoice},
-        state::StepState,
+        state::{RunState, StepState},
         step::StepKind,
     },
     store::{
@@ -120,7 +120,8 @@ pub async fn decide_unknown(
     record(conn, incident, run, facts, by, now).await
 }
 
-/// A person lets a step be, with a reason. What is out there cannot be skipped, nor can a gate.
+/// A person lets a step be, with a reason. What is out there cannot be skipped, nor can a gate. Of a `for_each` step every
+/// item is let be that has not begun.
 pub async fn skip(
     conn: &mut PgConnection,
     run: RunId,
@@ -137,17 +138,21 @@ pub async fn skip(
     let found = version
         .runbook
         .find(step)
+        .filter(|_| is_part(&state, step))
         .ok_or(PeopleError::NotFound("step of this run"))?;
     if matches!(found.step.kind, StepKind::Gate(_)) {
         return Err(refused(
             "a gate cannot be skipped: have it approved, or break the glass",
         ));
     }
-    match state.step(step) {
-        StepState::Ready { .. }
-        | StepState::RetryAt { .. }
-        | StepState::ManualOpen { .. }
-        | StepState::Waiting { .. } => {}
+    if step.undone().is_some() && found.act.is_none() {
+        return Err(PeopleError::NotFound("step of this run"));
+    }
+    let skipped: Vec<StepId> = match state.step(step) {
+        StepState::Listed { items } => (0..items.len())
+            .map(|index| step.item(index))
+            .filter(|item| may_be_skipped(state.step(item)))
+            .collect(),
         StepState::Started { .. } => {
             return Err(moved(
                 "this step has started; wait for its answer or stop the run",
@@ -158,15 +163,37 @@ pub async fn skip(
                 "nobody knows whether this step was done; say first what became of it",
             ));
         }
-        _ => return Err(moved("this step is over already; nothing was skipped")),
+        one if may_be_skipped(one) => vec![step.clone()],
+        _ => Vec::new(),
+    };
+    if skipped.is_empty() {
+        return Err(moved("nothing of this step is left to skip; nothing was skipped"));
     }
     let reason = reason.trim();
     if reason.is_empty() {
         return Err(refused("say why it need not be done"));
     }
-    let fact = RunFact::StepSkipped {
-        step: step.clone(),
+    let facts = skipped.into_iter().map(|step| RunFact::StepSkipped {
+        step,
         reason: reason.to_owned(),
-    };
-    record(conn, incident, run, vec![fact], by, now).await
+    });
+    record(conn, incident, run, facts.collect(), by, now).await
+}
+
+/// Whether a step stands where a person may let it be.
+pub fn may_be_skipped(state: &StepState) -> bool {
+    matches!(
+        state,
+        StepState::Ready { .. }
+            | StepState::RetryAt { .. }
+            | StepState::ManualOpen { .. }
+            | StepState::Waiting { .. }
+    )
+}
+
+/// Whether the item of that number, if the name has one, is in the list.
+fn is_part(state: &RunState, step: &StepId) -> bool {
+    step.index().is_none_or(|index| {
+        matches!(state.step(&StepId::from(step.base())), StepState::Listed { items } if index < items.len())
+    })
 }

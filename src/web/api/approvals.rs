@@ -1,20 +1,22 @@
-//! Requests for a decision as JSON.
+//! Requests for a decision as JSON, and every word people have at a gate.
 
 use axum::{Json, extract::State};
+use sqlx::{Postgres, Transaction};
 
 use super::shapes::{
     ErrorAnswer,
-    approval::{ApprovalBody, ApprovalRow, DecidedBody, DecisionBody},
+    approval::{ApprovalBody, ApprovalRow, BreakBody, DecidedBody, DecisionBody, SendBackBody},
+    run::OptionalReasonBody,
 };
 use crate::{
-    domain::{digest::Digest, id::ApprovalId},
+    domain::{approval::ApprovalState, digest::Digest, id::ApprovalId},
     execute::people,
-    store::{self, StoreError, approvals},
+    store::{self, StoreError, approvals, reviews},
     web::{
         error::WebError,
         extract::{Body, Path},
         page,
-        session::Viewer,
+        session::{Responder, Viewer},
         state::AppState,
     },
 };
@@ -41,7 +43,8 @@ pub async fn get(
         .await?
         .ok_or_else(|| WebError::not_found("approval"))?;
     let votes = approvals::votes(&mut tx, id).await?;
-    Ok(Json(ApprovalBody::of(approval, votes)))
+    let review = reviews::find_of(&mut tx, id).await?;
+    Ok(Json(ApprovalBody::of(approval, votes, review)))
 }
 
 /// Approves or rejects. The gate's own rule says who may.
@@ -54,11 +57,76 @@ pub async fn decide(
     Path(id): Path<ApprovalId>,
     Body(body): Body<DecisionBody>,
 ) -> Result<Json<DecidedBody>, WebError> {
-    let digest = Digest::try_from(body.digest)
-        .map_err(|fault| WebError::unreadable(format!("The digest cannot be read: {fault}.")))?;
+    let digest = read(body.digest)?;
     let now = app.clock.now();
     let mut tx = app.db.begin().await.map_err(StoreError::from)?;
     let state = people::decide(&mut tx, id, digest, body.verdict, &body.reason, &me, now).await?;
+    end(&app, tx, state).await
+}
+
+/// Sends a request back with a note: the run pauses, and once it goes on the gate asks again. The gate's own rule says
+/// who may.
+#[utoipa::path(post, path = "/approvals/{id}/send-back", tag = "approvals", params(("id" = i64, Path)),
+    request_body = SendBackBody,
+    responses((status = 200, body = DecidedBody), (status = 403, body = ErrorAnswer), (status = 409, body = ErrorAnswer),
+              (status = 422, body = ErrorAnswer)))]
+pub async fn send_back(
+    State(app): State<AppState>,
+    Viewer(me): Viewer,
+    Path(id): Path<ApprovalId>,
+    Body(body): Body<SendBackBody>,
+) -> Result<Json<DecidedBody>, WebError> {
+    let digest = read(body.digest)?;
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await.map_err(StoreError::from)?;
+    people::send_back(&mut tx, id, digest, &body.note, &me, now).await?;
+    end(&app, tx, ApprovalState::Returned).await
+}
+
+/// Takes an approval back before anything has started under it. Whoever gave it may, and whoever may decide.
+#[utoipa::path(post, path = "/approvals/{id}/withdraw", tag = "approvals", params(("id" = i64, Path)),
+    request_body = OptionalReasonBody,
+    responses((status = 200, body = DecidedBody), (status = 403, body = ErrorAnswer), (status = 409, body = ErrorAnswer)))]
+pub async fn withdraw(
+    State(app): State<AppState>,
+    Viewer(me): Viewer,
+    Path(id): Path<ApprovalId>,
+    Body(body): Body<OptionalReasonBody>,
+) -> Result<Json<DecidedBody>, WebError> {
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await.map_err(StoreError::from)?;
+    people::withdraw(&mut tx, id, &body.reason, &me, now).await?;
+    end(&app, tx, ApprovalState::Withdrawn).await
+}
+
+/// Opens a gate alone, where its rule allows that; a review is opened that somebody else must close. Needs the role
+/// responder.
+#[utoipa::path(post, path = "/approvals/{id}/break-glass", tag = "approvals", params(("id" = i64, Path)),
+    request_body = BreakBody,
+    responses((status = 200, body = DecidedBody), (status = 409, body = ErrorAnswer), (status = 422, body = ErrorAnswer)))]
+pub async fn break_glass(
+    State(app): State<AppState>,
+    Responder(me): Responder,
+    Path(id): Path<ApprovalId>,
+    Body(body): Body<BreakBody>,
+) -> Result<Json<DecidedBody>, WebError> {
+    let digest = read(body.digest)?;
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await.map_err(StoreError::from)?;
+    people::break_glass(&mut tx, id, digest, &body.reason, &me, now).await?;
+    end(&app, tx, ApprovalState::Approved).await
+}
+
+fn read(digest: String) -> Result<Digest, WebError> {
+    Digest::try_from(digest)
+        .map_err(|fault| WebError::unreadable(format!("The digest cannot be read: {fault}.")))
+}
+
+async fn end(
+    app: &AppState,
+    tx: Transaction<'static, Postgres>,
+    state: ApprovalState,
+) -> Result<Json<DecidedBody>, WebError> {
     tx.commit().await.map_err(StoreError::from)?;
     app.wake.changed();
     Ok(Json(state.into()))

@@ -9,6 +9,8 @@ pub mod deliveries;
 pub mod document;
 pub mod fixtures;
 pub mod incidents;
+pub mod plans;
+pub mod reviews;
 pub mod runbooks;
 pub mod runs;
 pub mod standing;
@@ -56,11 +58,26 @@ fn parts() -> (Router<AppState>, utoipa::openapi::OpenApi) {
         .routes(routes!(incidents::note))
         .routes(routes!(runs::get))
         .routes(routes!(fixtures::get))
+        .routes(routes!(runs::start))
+        .routes(routes!(runs::pause))
+        .routes(routes!(runs::go_on))
+        .routes(routes!(runs::stop))
+        .routes(routes!(runs::undo))
+        .routes(routes!(runs::resume))
+        .routes(routes!(runs::skip))
+        .routes(routes!(runs::done))
+        .routes(routes!(runs::unknown))
         .routes(routes!(approvals::list))
         .routes(routes!(approvals::get))
         .routes(routes!(approvals::decide))
+        .routes(routes!(approvals::send_back))
+        .routes(routes!(approvals::withdraw))
+        .routes(routes!(approvals::break_glass))
+        .routes(routes!(reviews::list))
+        .routes(routes!(reviews::close))
         .routes(routes!(runbooks::list))
         .routes(routes!(runbooks::get))
+        .routes(routes!(plans::get))
         .routes(routes!(deliveries::list))
         .routes(routes!(standing::paused, standing::pause))
         .routes(routes!(standing::resume))
@@ -96,7 +113,10 @@ mod tests {
                 "/api/v1/acts",
                 "/api/v1/approvals",
                 "/api/v1/approvals/{id}",
+                "/api/v1/approvals/{id}/break-glass",
                 "/api/v1/approvals/{id}/decision",
+                "/api/v1/approvals/{id}/send-back",
+                "/api/v1/approvals/{id}/withdraw",
                 "/api/v1/boots",
                 "/api/v1/boots/{id}",
                 "/api/v1/circuits",
@@ -109,16 +129,30 @@ mod tests {
                 "/api/v1/incidents/{id}/acknowledge",
                 "/api/v1/incidents/{id}/notes",
                 "/api/v1/incidents/{id}/resolve",
+                "/api/v1/incidents/{id}/runs",
                 "/api/v1/incidents/{id}/timeline",
                 "/api/v1/locks",
                 "/api/v1/pause",
                 "/api/v1/resume",
+                "/api/v1/reviews",
+                "/api/v1/reviews/{id}/close",
                 "/api/v1/runbooks",
                 "/api/v1/runbooks/{slug}",
+                "/api/v1/runbooks/{slug}/plan",
                 "/api/v1/runs/{id}",
                 "/api/v1/runs/{id}/fixture",
+                "/api/v1/runs/{id}/go-on",
+                "/api/v1/runs/{id}/pause",
+                "/api/v1/runs/{id}/resume",
+                "/api/v1/runs/{id}/steps/{step}/done",
+                "/api/v1/runs/{id}/steps/{step}/skip",
+                "/api/v1/runs/{id}/steps/{step}/unknown",
+                "/api/v1/runs/{id}/stop",
+                "/api/v1/runs/{id}/undo",
                 "/api/v1/sources/{source}/alertmanager",
             ]
         );
+        let plan = &document.paths.paths["/api/v1/runbooks/{slug}/plan"];
+        assert!(plan.get.is_some() && plan.post.is_some());
     }
 }

@@ -10,17 +10,23 @@ use super::{
     incident::key,
     layout::Frame,
     parts::{Ago, At, Badge, Hidden, Said, ago, at, hidden, said},
+    record::{RunLog, RunRecord},
+    review::ReviewCard,
+    stand::{self, DecisionLine},
     text,
 };
 use crate::{
     domain::{
-        approval::{ApprovalState, may_decide},
-        incident::Severity,
-        operator::Operator,
+        approval::{ApprovalState, Bound, BoundStep, may_decide},
+        event::{Event, Recorded},
+        id::StepId,
+        operator::{Operator, Role},
+        run::RunFact,
+        step::{Effect, GateRule},
     },
     store::{
         approvals::{Approval, ApprovalLine, Vote},
-        runbooks::Version,
+        reviews::Review,
     },
 };
 
@@ -30,10 +36,14 @@ const PHRASES: [&str; 3] = [
     "Agreed with the team",
     "Waiting costs more",
 ];
+/// Open reviews in the inbox.
+pub const REVIEWS_MAX: usize = 50;
+/// Steps whose outcome a request shows.
+const OUTCOME_MAX: usize = 100;
 /// Evidence older than this is marked, in seconds.
 const OLD_EVIDENCE_S: i64 = 120;
 /// Characters of the question inside a button.
-const BUTTON_CHARS_MAX: usize = 60;
+pub const BUTTON_CHARS_MAX: usize = 60;
 
 /// Everything known of a request for a decision.
 #[derive(Clone, Debug)]
@@ -42,16 +52,99 @@ pub struct ApprovalRecord {
     pub approval: Approval,
     /// The votes on it.
     pub votes: Vec<Vote>,
-    /// What the incident is called.
-    pub incident_title: String,
-    /// How bad it is.
-    pub severity: Severity,
-    /// The version its run is pinned to.
-    pub version: Option<Version>,
+    /// Its run.
+    pub run: RunRecord,
     /// The person who started the run.
     pub requester_name: Option<String>,
-    /// Where the steps below the gate stand, once it is open.
-    pub outcome: Vec<(Said, Badge)>,
+    /// What opening it alone has left.
+    pub review: Option<Review>,
+}
+
+impl ApprovalRecord {
+    /// The first step that was started under this approval, if any: then it cannot be taken back any more.
+    fn started(&self) -> Option<&StepId> {
+        let opened = self.run.facts.iter().position(|(_, fact)| {
+            matches!(fact, RunFact::GateApproved { approval, .. } | RunFact::GateBroken { approval, .. }
+                     if *approval == self.approval.id)
+        });
+        self.run.facts[opened?..].iter().find_map(|(_, fact)| match fact {
+            RunFact::StepStarted { step, effect, .. } if *effect != Effect::Safe => {
+                let is_under = |bound: &BoundStep| bound.step == *step;
+                self.approval.bound.steps.iter().any(is_under).then_some(step)
+            }
+            _ => None,
+        })
+    }
+
+    /// Where the steps that it let through stand.
+    fn outcome(&self, now: DateTime<Utc>) -> Vec<(Said, Badge)> {
+        let log = RunLog::of(&self.run, now);
+        match self.approval.state {
+            ApprovalState::Approved | ApprovalState::Void => self
+                .approval
+                .bound
+                .steps
+                .iter()
+                .take(OUTCOME_MAX)
+                .map(|bound| (said(&bound.title), stand::standing(&bound.step, &log).0))
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What became of it by people's hands besides votes: sent back, taken back, opened alone.
+    fn acts(&self, now: DateTime<Utc>) -> Vec<DecisionLine> {
+        let is_its = |act: &&Recorded| match &act.event {
+            Event::Run(
+                _,
+                RunFact::GateSentBack { approval, .. }
+                | RunFact::GateWithdrawn { approval, .. }
+                | RunFact::GateBroken { approval, .. },
+            ) => *approval == self.approval.id,
+            _ => false,
+        };
+        let acts = self.run.acts.iter().rev().filter(is_its);
+        acts.map(|act| DecisionLine::of(act, Some(&self.approval.step), now))
+            .collect()
+    }
+
+    /// Why nothing may be sent now to what it acts on.
+    fn held(&self, now: DateTime<Utc>) -> Vec<Said> {
+        let targets = targets(&self.approval.bound);
+        targets
+            .into_iter()
+            .filter_map(|target| self.run.standing.held(target, now))
+            .map(|held| said(&held.reason))
+            .collect()
+    }
+}
+
+/// The targets of what a request would change.
+fn targets(bound: &Bound) -> BTreeSet<&str> {
+    let changing = bound.steps.iter().filter(|step| step.changes);
+    changing.map(|step| step.request.target.as_str()).collect()
+}
+
+/// Who is asked, in words: `ana or ben by name`, `an approver or admin`.
+pub fn who(rule: &GateRule) -> String {
+    if !rule.people.is_empty() {
+        let people: Vec<String> = rule.people.iter().map(|name| text::visible(name)).collect();
+        return format!("{} by name", people.join(" or "));
+    }
+    let mut roles: Vec<&str> = rule.roles.iter().map(|role| role.name()).collect();
+    if !rule.roles.contains(&Role::Admin) {
+        roles.push(Role::Admin.name());
+    }
+    roles.join(" or ")
+}
+
+/// What happens when nobody decides in time.
+fn expiry(approval: &Approval) -> String {
+    match (&approval.rule.on_expiry, approval.step.undone()) {
+        (_, Some(_)) => "then it is not taken back".to_owned(),
+        (Some(step), None) => format!("then nothing below it runs, and the run goes on at {step}"),
+        (None, None) => "then nothing runs, and the run ends".to_owned(),
+    }
 }
 
 /// The page.
@@ -64,6 +157,8 @@ pub struct ApprovalPage {
     pub facts: ApprovalFacts,
     /// The form, while it can be decided.
     pub form: Option<DecisionForm>,
+    /// What else can be done.
+    pub others: Others,
 }
 
 /// What is asked and shown; kept up to date.
@@ -81,11 +176,13 @@ pub struct ApprovalFacts {
     services: Vec<String>,
     by: Said,
     run: i64,
-    runbook: Option<(String, i32)>,
+    runbook: (String, i32),
     opened: Ago,
     decide_by: Ago,
     decide_by_clock: At,
+    expiry: String,
     use_by: Option<Ago>,
+    who: String,
     given: usize,
     needed: u32,
     votes: Vec<VoteRow>,
@@ -94,6 +191,9 @@ pub struct ApprovalFacts {
     undo: Vec<Said>,
     is_pending: bool,
     is_open: bool,
+    paused: Option<Said>,
+    held: Vec<Said>,
+    acts: Vec<DecisionLine>,
     outcome: Vec<(Said, Badge)>,
 }
 
@@ -152,7 +252,6 @@ impl ApprovalFacts {
     pub fn of(record: &ApprovalRecord, now: DateTime<Utc>) -> Self {
         let approval = &record.approval;
         let changing = || approval.bound.steps.iter().filter(|step| step.changes);
-        let targets: BTreeSet<&str> = changing().map(|step| step.request.target.as_str()).collect();
         let given = record
             .votes
             .iter()
@@ -161,26 +260,22 @@ impl ApprovalFacts {
         Self {
             incident: approval.incident.0,
             incident_key: key(approval.incident.0),
-            incident_title: said(&record.incident_title),
-            severity: record.severity.into(),
+            incident_title: said(&record.run.incident.title),
+            severity: record.run.incident.severity.into(),
             state: standing(approval.state, given as i64, approval.rule.approvals),
             title: said(&approval.title),
             impact: said(&approval.impact),
-            targets: targets.into_iter().map(said).collect(),
-            services: record
-                .version
-                .as_ref()
-                .map_or_else(Vec::new, |version| version.runbook.services.clone()),
+            targets: targets(&approval.bound).into_iter().map(said).collect(),
+            services: record.run.version.runbook.services.clone(),
             by: said(record.requester_name.as_deref().unwrap_or("Muster")),
             run: approval.run.0,
-            runbook: record
-                .version
-                .as_ref()
-                .map(|version| (version.runbook.slug.clone(), version.number)),
+            runbook: (record.run.version.runbook.slug.clone(), record.run.version.number),
             opened: ago(approval.opened_at, now),
             decide_by: ago(approval.decide_by, now),
             decide_by_clock: at(approval.decide_by, now),
+            expiry: expiry(approval),
             use_by: approval.use_by.map(|use_by| ago(use_by, now)),
+            who: who(&approval.rule),
             given,
             needed: approval.rule.approvals,
             votes: record
@@ -224,7 +319,10 @@ impl ApprovalFacts {
                 .collect(),
             is_pending: approval.state == ApprovalState::Pending,
             is_open: approval.state == ApprovalState::Approved,
-            outcome: record.outcome.clone(),
+            paused: record.run.state.paused.as_deref().map(said),
+            held: record.held(now),
+            acts: record.acts(now),
+            outcome: record.outcome(now),
         }
     }
 }
@@ -273,6 +371,82 @@ impl DecisionForm {
     }
 }
 
+/// What can be done at a gate besides approving and rejecting: send it back, take an approval back, break the glass.
+#[derive(Clone, Debug, Template)]
+#[template(path = "approval/_others.html")]
+pub struct Others {
+    id: i64,
+    digest: String,
+    seen: i64,
+    may_send_back: bool,
+    withdraw: Option<Withdrawal>,
+    glass: Option<Glass>,
+    review: Option<ReviewCard>,
+}
+
+impl HtmlSafe for Others {}
+
+/// Whether an approval can be taken back.
+#[derive(Clone, Debug)]
+enum Withdrawal {
+    /// By this person, now.
+    Open,
+    /// Not any more: this step has started under it.
+    Started(Said),
+}
+
+/// Whether one person can open the gate alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Glass {
+    /// This person can.
+    Breakable,
+    /// Nobody can.
+    Forbidden,
+}
+
+impl Others {
+    /// What this person can do besides.
+    pub fn of(record: &ApprovalRecord, me: &Operator, seen: i64, now: DateTime<Utc>) -> Self {
+        let approval = &record.approval;
+        let is_pending = approval.state == ApprovalState::Pending && approval.decide_by > now;
+        let may_decide = may_decide(&approval.rule, me, approval.requester).is_ok();
+        let is_theirs = may_decide
+            || approval.requester == Some(me.id)
+            || record.votes.iter().any(|vote| vote.name == me.name)
+            || record
+                .review
+                .as_ref()
+                .is_some_and(|review| review.opened_by == me.id.0);
+        let is_given = match approval.state {
+            ApprovalState::Pending => is_pending && !record.votes.is_empty(),
+            ApprovalState::Approved => true,
+            _ => false,
+        };
+        Self {
+            id: approval.id.0,
+            digest: approval.digest.to_string(),
+            seen,
+            may_send_back: is_pending && may_decide,
+            withdraw: (is_given && is_theirs).then(|| match record.started() {
+                Some(step) => Withdrawal::Started(said(&step.0)),
+                None => Withdrawal::Open,
+            }),
+            glass: (is_pending && me.role >= Role::Responder).then_some(match approval.rule.break_glass {
+                true => Glass::Breakable,
+                false => Glass::Forbidden,
+            }),
+            review: record
+                .review
+                .as_ref()
+                .map(|review| ReviewCard::of(review, me, "approval", now)),
+        }
+    }
+
+    fn hidden(&self) -> Hidden {
+        hidden(Some(self.seen))
+    }
+}
+
 /// The inbox.
 #[derive(Clone, Debug, Template)]
 #[template(path = "approval/list.html")]
@@ -290,6 +464,8 @@ pub struct Inbox {
     mine: Vec<InboxRow>,
     others: Vec<InboxRow>,
     settled: Vec<InboxRow>,
+    reviews: Vec<ReviewCard>,
+    more_reviews: bool,
 }
 
 impl HtmlSafe for Inbox {}
@@ -315,6 +491,8 @@ pub struct InboxRow {
     pub by: Said,
     /// `1 of 2`
     pub given: String,
+    /// Who is asked.
+    pub who: String,
     /// When it lapses, or when it was settled.
     pub when: Ago,
     /// Why this person may not decide.
@@ -322,8 +500,8 @@ pub struct InboxRow {
 }
 
 impl Inbox {
-    /// The inbox of this person.
-    pub fn of(lines: &[ApprovalLine], me: &Operator, now: DateTime<Utc>) -> Self {
+    /// The inbox of this person. `reviews` are the open ones, one more than is shown when there are more.
+    pub fn of(lines: &[ApprovalLine], reviews: &[Review], me: &Operator, now: DateTime<Utc>) -> Self {
         let (mut mine, mut others, mut settled) = (Vec::new(), Vec::new(), Vec::new());
         for line in lines {
             let refusal = may_decide(&line.rule, me, line.requester).err();
@@ -344,6 +522,7 @@ impl Inbox {
                 incident_title: said(&line.incident_title),
                 by: said(line.requester_name.as_deref().unwrap_or("Muster")),
                 given: format!("{} of {}", line.given, line.rule.approvals),
+                who: who(&line.rule),
                 when: ago(
                     match pending {
                         true => line.decide_by,
@@ -358,6 +537,12 @@ impl Inbox {
             mine,
             others,
             settled,
+            reviews: reviews
+                .iter()
+                .take(REVIEWS_MAX)
+                .map(|review| ReviewCard::of(review, me, "", now))
+                .collect(),
+            more_reviews: reviews.len() > REVIEWS_MAX,
         }
     }
 }

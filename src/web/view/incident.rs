@@ -1,29 +1,33 @@
 //! The page of one incident: head, what waits for a decision, what can be done, runs, alerts, timeline. Each section
 //! is a template of its own, so that the page and a live patch show the same thing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use askama::{Template, filters::HtmlSafe};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     alerts::Alerts,
+    approval::who,
+    ask::AskCard,
     format,
     layout::Frame,
     parts::{Ago, Badge, Hidden, Said, ago, hidden, said},
-    run::{Ask, RunRecord, RunView},
+    record::{RunLog, RunRecord},
+    review::ReviewCard,
     runs::Runs,
     timeline::{Moment, Timeline, moment},
 };
 use crate::{
     domain::{
         approval::may_decide,
+        id::VersionId,
         incident::{IncidentState, Severity},
         operator::{Operator, Role},
     },
     store::{
-        alerts::MemberAlert, approvals::Approval, incidents::Incident, matches::Match, runbooks::Version,
-        runs::RunLine,
+        alerts::MemberAlert, approvals::Approval, incidents::Incident, matches::Match, preflights::Preflight,
+        reviews::Review, runbooks::Version, runs::RunLine,
     },
 };
 
@@ -36,8 +40,12 @@ pub struct IncidentRecord {
     pub members: Vec<MemberAlert>,
     /// The runbooks that matched, each with its version.
     pub matches: Vec<(Match, Option<Version>)>,
+    /// What these runbooks could do when they matched.
+    pub preflights: BTreeMap<VersionId, Preflight>,
     /// Requests for a decision that are pending.
     pub approvals: Vec<(Approval, i64)>,
+    /// What was opened alone, not yet reviewed first.
+    pub reviews: Vec<Review>,
     /// Runs that are shown step by step: those that are going on, or the newest when none is.
     pub runs: Vec<RunRecord>,
     /// The other ones.
@@ -175,6 +183,7 @@ impl Head {
 pub struct Decisions {
     gates: Vec<GateCard>,
     asks: Vec<AskCard>,
+    reviews: Vec<ReviewCard>,
     may_act: bool,
     is_approver: bool,
     is_open: bool,
@@ -195,23 +204,12 @@ pub struct GateCard {
     pub targets: Vec<Said>,
     /// `1 of 2`
     pub given: String,
+    /// Who is asked.
+    pub who: String,
     /// When it lapses.
     pub decide_by: Ago,
     /// Why this person may not decide.
     pub refusal: Option<String>,
-}
-
-/// A step that waits for a person.
-#[derive(Clone, Debug)]
-pub struct AskCard {
-    /// The run.
-    pub run: i64,
-    /// What the runbook is called.
-    pub title: Said,
-    /// What is asked.
-    pub ask: Ask,
-    /// Hidden fields.
-    pub hidden: Hidden,
 }
 
 impl Decisions {
@@ -233,6 +231,7 @@ impl Decisions {
                     impact: said(&approval.impact),
                     targets: targets.into_iter().map(said).collect(),
                     given: format!("{given} of {}", approval.rule.approvals),
+                    who: who(&approval.rule),
                     decide_by: ago(approval.decide_by, now),
                     refusal: may_decide(&approval.rule, me, approval.requester)
                         .err()
@@ -242,19 +241,16 @@ impl Decisions {
             .collect();
         let asks = record
             .live_runs()
-            .filter_map(|run| {
-                let view = RunView::of(run, now);
-                Some(AskCard {
-                    run: view.id,
-                    title: view.title,
-                    ask: view.asks?,
-                    hidden: hidden(None),
-                })
-            })
+            .flat_map(|run| AskCard::of(&RunLog::of(run, now), ""))
             .collect();
         Self {
             gates,
             asks,
+            reviews: record
+                .reviews
+                .iter()
+                .map(|review| ReviewCard::of(review, me, "incident", now))
+                .collect(),
             may_act: me.role >= Role::Responder,
             is_approver: me.role >= Role::Approver,
             is_open: record.incident.state.is_open(),

@@ -17,14 +17,24 @@ pub mod incident;
 pub mod postmortem;
 pub mod timeline;
 
+pub mod ask;
+pub mod attempt;
+pub mod controls;
+pub mod items;
+pub mod record;
+pub mod resume;
 pub mod rules;
 pub mod run;
 pub mod runs;
+pub mod stand;
 pub mod start;
 pub mod step;
 
 pub mod approval;
+pub mod glass;
+pub mod review;
 
+pub mod plan;
 pub mod runbook;
 
 pub mod boot;

@@ -1,51 +1,33 @@
-//! A run: its steps in order, where it stands, and what a person can do about it.
-
-use std::collections::BTreeMap;
+//! A run: its steps in order, where it stands, what it waits for, and what a person can do about it.
 
 use askama::{Template, filters::HtmlSafe};
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
 
 use super::{
+    ask::AskCard,
+    controls::Controls,
     format,
     layout::Frame,
-    parts::{Ago, Badge, Hidden, Said, ago, hidden, said},
-    step::{StepPlan, StepView},
+    parts::{Ago, Badge, Said, ago, said},
+    record::{RunLog, RunRecord},
+    stand::{DecisionLine, StepView},
+    step::StepPlan,
 };
 use crate::{
     domain::{
+        event::Event,
         id::StepId,
+        operator::{Operator, Role},
         run::{RunFact, RunResult},
-        state::{RunState, StepState},
-        step::StepKind,
+        sentence::{Category, category},
+        state::StepState,
+        step::Step,
     },
-    store::{
-        attempts::AttemptRow,
-        runbooks::Version,
-        runs::{Run, RunLine},
-    },
+    store::runs::RunLine,
 };
 
-/// Everything known of a run.
-#[derive(Clone, Debug)]
-pub struct RunRecord {
-    /// What it is pinned to.
-    pub run: Run,
-    /// That.
-    pub version: Version,
-    /// Who started it, when a person did.
-    pub requested_by: Option<String>,
-    /// Its facts.
-    pub facts: Vec<(DateTime<Utc>, RunFact)>,
-    /// Their fold.
-    pub state: RunState,
-    /// Its attempts.
-    pub attempts: Vec<AttemptRow>,
-    /// Commands that a gate of it has shown, by step.
-    pub promised: BTreeMap<StepId, String>,
-    /// Labels and annotations of its incident.
-    pub context: Value,
-}
+/// Steps of the undo that are shown; what was done is no longer than the runbook and its lists.
+const UNDO_SHOWN_MAX: usize = 200;
 
 /// A run as people see it.
 #[derive(Clone, Debug)]
@@ -60,7 +42,7 @@ pub struct RunView {
     pub number: i32,
     /// How it stands.
     pub badge: Badge,
-    /// `step 4 of 9`
+    /// `4 of 9 steps`
     pub progress: String,
     /// Who started it.
     pub by: Said,
@@ -72,89 +54,79 @@ pub struct RunView {
     pub reason: Said,
     /// Its inputs.
     pub inputs: Vec<(String, Said)>,
-    /// What it waits for, when that is a lock.
-    pub lock: Option<Said>,
-    /// Its steps.
-    pub steps: Vec<StepView>,
-    /// Whether it is still going.
-    pub is_live: bool,
+    /// The lock it waits for.
+    pub lock: Option<LockLine>,
+    /// Its steps; then what takes them back, then what runs at the end.
+    pub groups: Vec<StepGroup>,
+    /// Why nothing new begins, and who wanted that.
+    pub paused: Option<PausedLine>,
     /// Why it is to stop, when somebody asked.
     pub stopping: Option<Said>,
-    /// Hidden fields of the form that stops it.
-    pub hidden: Hidden,
-    /// The step that waits for a person, if one does.
-    pub asks: Option<Ask>,
+    /// What it does once its steps are over.
+    pub ending: Option<Said>,
+    /// The run it goes on from.
+    pub continues: Option<i64>,
+    /// The run that goes on from here.
+    pub continued_by: Option<i64>,
+    /// Whether it ended so that another run may go on from here.
+    pub may_resume: bool,
+    /// What can be done to it, while it goes on.
+    pub controls: Option<Controls>,
+    /// Where its forms lead: `run` back to the run's page, otherwise to the incident's.
+    pub back: &'static str,
 }
 
-/// A step that waits for a person, gates apart.
+/// Steps that belong together.
 #[derive(Clone, Debug)]
-pub enum Ask {
-    /// Do something and say so.
-    Manual {
-        /// Which step.
-        step: String,
-        /// What to do.
-        instruction: Said,
-    },
-    /// Nobody knows whether it was done.
-    Unknown {
-        /// Which step.
-        step: String,
-        /// What was sent.
-        command: Said,
-        /// What is known.
-        reason: Said,
-        /// Whether there is a probe to ask.
-        has_probe: bool,
-    },
+pub struct StepGroup {
+    /// What they are, apart from the usual ones.
+    pub heading: Option<&'static str>,
+    /// The steps.
+    pub steps: Vec<StepView>,
+}
+
+/// A lock that a run waits for.
+#[derive(Clone, Debug)]
+pub struct LockLine {
+    /// The lock.
+    pub lock: Said,
+    /// Since when.
+    pub since: Ago,
+    /// The run that holds it, and its incident.
+    pub holder: Option<(i64, i64)>,
+}
+
+/// That a run is paused.
+#[derive(Clone, Debug)]
+pub struct PausedLine {
+    /// Who wanted it.
+    pub by: Said,
+    /// Since when.
+    pub since: Option<Ago>,
+    /// Why.
+    pub reason: Said,
 }
 
 impl RunView {
-    /// The run as people see it.
-    pub fn of(record: &RunRecord, now: DateTime<Utc>) -> Self {
+    /// The run as people see it, on a page whose forms lead `back`.
+    pub fn of(log: &RunLog<'_>, back: &'static str) -> Self {
+        let (record, now) = (log.record, log.now);
         let runbook = &record.version.runbook;
-        let context = json!({
-            "inputs": record.run.inputs,
-            "labels": record.context.get("labels"),
-            "annotations": record.context.get("annotations"),
-        });
-        let mut steps: Vec<StepView> = runbook
-            .steps
-            .iter()
-            .enumerate()
-            .map(|(index, step)| {
-                let attempts: Vec<&AttemptRow> = record
-                    .attempts
-                    .iter()
-                    .filter(|attempt| attempt.step == step.id.0)
-                    .collect();
-                StepView::of(
-                    StepPlan::of(index + 1, step, &context),
-                    format!("run-{}-{}", record.run.id, step.id),
-                    step,
-                    &record.state,
-                    &attempts,
-                    record.promised.get(&step.id).map(String::as_str),
-                    now,
-                )
-            })
-            .collect();
-        let is_live = record.run.finished_at.is_none();
-        let over = steps.iter().filter(|step| step.is_over).count();
-        let current = is_live
-            .then(|| steps.iter().position(|step| !step.is_over))
-            .flatten();
-        if let Some(step) = current.and_then(|at| steps.get_mut(at)) {
-            step.is_current = true;
-        }
-        let progress = match current {
-            Some(at) => format!("step {} of {}", at + 1, steps.len()),
-            None => format!("{over} of {} steps", steps.len()),
-        };
         let reason = record.facts.iter().rev().find_map(|(_, fact)| match fact {
             RunFact::RunFinished { reason, .. } => Some(reason.clone()),
             _ => None,
         });
+        let over = runbook.steps.iter().filter(|step| {
+            let parts = match log.state(&step.id) {
+                StepState::Listed { items } => (0..items.len()).map(|at| step.id.item(at)).collect(),
+                _ => vec![step.id.clone()],
+            };
+            parts.iter().all(|id| super::stand::is_over(log.state(id)))
+        });
+        let ended_early = record
+            .run
+            .result
+            .is_some_and(|result| result != RunResult::Succeeded);
         Self {
             id: record.run.id.0,
             title: said(&runbook.title),
@@ -162,9 +134,9 @@ impl RunView {
             number: record.version.number,
             badge: match record.run.result {
                 Some(result) => result.into(),
-                None => live_badge(record),
+                None => live_badge(log),
             },
-            progress,
+            progress: format!("{} of {} steps", over.count(), runbook.steps.len()),
             by: said(record.requested_by.as_deref().unwrap_or("Muster")),
             started: ago(record.run.started_at, now),
             took: record
@@ -178,82 +150,178 @@ impl RunView {
                 .iter()
                 .map(|(name, value)| (name.clone(), said(value)))
                 .collect(),
-            lock: lock(record),
-            asks: asks(record),
-            steps,
-            is_live,
-            stopping: record.state.stop_requested.as_deref().map(said),
-            hidden: hidden(None),
+            lock: lock(log),
+            groups: groups(log),
+            paused: paused(log),
+            stopping: record
+                .state
+                .stop_requested
+                .as_deref()
+                .filter(|_| record.is_live())
+                .map(said),
+            ending: record
+                .state
+                .ending
+                .as_ref()
+                .filter(|_| record.is_live())
+                .map(|ending| said(&ending.reason)),
+            continues: record.run.continues.map(|run| run.0),
+            continued_by: record.continued_by.map(|run| run.0),
+            may_resume: ended_early && record.continued_by.is_none() && record.incident.state.is_open(),
+            controls: Controls::of(log),
+            back,
         }
+    }
+
+    /// Whether it still goes on.
+    pub fn is_live(&self) -> bool {
+        self.controls.is_some()
+    }
+
+    /// Whether what was done is being taken back.
+    pub fn is_undoing(&self) -> bool {
+        self.groups.iter().any(|group| group.heading == Some(UNDOING))
+    }
+
+    /// Its steps, group by group.
+    pub fn steps(&self) -> impl Iterator<Item = &StepView> {
+        self.groups.iter().flat_map(|group| &group.steps)
     }
 }
 
-fn live_badge(record: &RunRecord) -> Badge {
-    if record.state.stop_requested.is_some() {
-        return Badge::new("running", "barred", "Stopping");
-    }
-    let states = || record.state.steps.values();
-    if states().any(|state| matches!(state, StepState::Unknown { .. })) {
+const UNDOING: &str = "Taking back, the last first";
+
+fn live_badge(log: &RunLog<'_>) -> Badge {
+    let run = &log.record.state;
+    let stands = |holds: fn(&StepState) -> bool| run.steps.values().any(holds);
+    if stands(|state| matches!(state, StepState::Unknown { .. })) {
         Badge::new("unknown", "question", "Outcome unknown")
-    } else if states().any(|state| matches!(state, StepState::GateOpen { .. })) {
+    } else if run.paused.is_some() {
+        Badge::new("sev3", "pause", "Paused")
+    } else if stands(|state| matches!(state, StepState::GateOpen { .. })) {
         Badge::new("gate", "lock", "Waits at a gate")
-    } else if states().any(|state| matches!(state, StepState::ManualOpen { .. })) {
+    } else if stands(|state| matches!(state, StepState::ManualOpen { .. })) {
         Badge::new("gate", "person", "Waits for a person")
+    } else if let Some(ending) = &run.ending {
+        match ending.undo {
+            true => Badge::new("running", "bent", "Taking back"),
+            false => Badge::new("running", "play", "Running its last steps"),
+        }
+    } else if run.stop_requested.is_some() {
+        Badge::new("running", "barred", "Stopping")
+    } else if run.lock_awaited.is_some() {
+        Badge::new("gate", "lock", "Waits for a lock")
     } else {
         Badge::new("running", "play", "Running")
     }
 }
 
-/// A lock the run waits for: the last fact says so.
-fn lock(record: &RunRecord) -> Option<Said> {
-    match record.facts.last() {
-        Some((_, RunFact::LockAwaited { lock, holder })) => {
-            Some(said(&format!("Waits for the lock {lock}, held by {holder}")))
-        }
+/// A lock the run waits for.
+fn lock(log: &RunLog<'_>) -> Option<LockLine> {
+    let record = log.record;
+    let since = record.state.lock_awaited.filter(|_| record.is_live())?;
+    let lock = record.facts.iter().rev().find_map(|(_, fact)| match fact {
+        RunFact::LockAwaited { lock, .. } => Some(lock),
         _ => None,
-    }
+    })?;
+    Some(LockLine {
+        lock: said(lock),
+        since: ago(since, log.now),
+        holder: record
+            .holder
+            .as_ref()
+            .map(|holder| (holder.run.0, holder.incident.0)),
+    })
 }
 
-fn asks(record: &RunRecord) -> Option<Ask> {
-    if record.run.finished_at.is_some() {
-        return None;
+fn paused(log: &RunLog<'_>) -> Option<PausedLine> {
+    let record = log.record;
+    let reason = record.state.paused.as_deref().filter(|_| record.is_live())?;
+    let act = record.acts.iter().find(|act| {
+        matches!(
+            act.event,
+            Event::Run(_, RunFact::PauseRequested { .. } | RunFact::GateSentBack { .. })
+        )
+    });
+    Some(PausedLine {
+        by: said(&act.map_or_else(|| "somebody".to_owned(), |act| act.actor.to_string())),
+        since: act.map(|act| ago(act.recorded_at, log.now)),
+        reason: said(reason),
+    })
+}
+
+/// The steps of a run, in the groups they run in.
+fn groups(log: &RunLog<'_>) -> Vec<StepGroup> {
+    let record = log.record;
+    let runbook = &record.version.runbook;
+    let context = record.context();
+    let plans = |first: usize, steps: &[Step]| -> Vec<StepView> {
+        let numbered = steps.iter().enumerate();
+        numbered
+            .map(|(at, step)| StepView::of(StepPlan::of(first + at, step, &context), &step.id, step, log))
+            .collect()
+    };
+    let mut groups = vec![StepGroup {
+        heading: None,
+        steps: plans(1, &runbook.steps),
+    }];
+    let undos = undos(log);
+    if !undos.is_empty() {
+        let steps = undos.iter().take(UNDO_SHOWN_MAX).filter_map(|id| {
+            let step = runbook.step(id)?;
+            let plan = StepPlan::undo(id, step, &record.context_of(id));
+            Some(StepView::of(plan, id, step, log))
+        });
+        groups.push(StepGroup {
+            heading: Some(UNDOING),
+            steps: steps.collect(),
+        });
     }
-    record
-        .version
-        .runbook
-        .steps
-        .iter()
-        .find_map(|step| match record.state.step(&step.id) {
-            StepState::ManualOpen { .. } => {
-                let asked = record.facts.iter().rev().find_map(|(_, fact)| match fact {
-                    RunFact::ManualAsked {
-                        step: asked,
-                        instruction,
-                        ..
-                    } if *asked == step.id => Some(instruction.clone()),
-                    _ => None,
-                });
-                Some(Ask::Manual {
-                    step: step.id.0.clone(),
-                    instruction: said(&asked.unwrap_or_default()),
-                })
+    if !runbook.finally.is_empty() {
+        groups.push(StepGroup {
+            heading: Some("At the end, whatever came before"),
+            steps: plans(runbook.steps.len() + 1, &runbook.finally),
+        });
+    }
+    if record.is_live() {
+        let steps = || groups.iter().flat_map(|group| &group.steps);
+        let is_at_work = steps().any(|step| step.is_active);
+        let is_ending = record.state.ending.is_some();
+        let mut first = true;
+        for (at, group) in groups.iter_mut().enumerate() {
+            for step in &mut group.steps {
+                let is_next = !is_at_work && !step.is_over && (at > 0) == is_ending && first;
+                step.is_current = step.is_active || is_next;
+                first &= !is_next;
             }
-            StepState::Unknown { reason, .. } => {
-                let has_probe = matches!(&step.kind, StepKind::Act(act) if act.verify.is_some());
-                let command = record
-                    .attempts
-                    .iter()
-                    .rfind(|attempt| attempt.step == step.id.0)
-                    .map(|attempt| attempt.command.as_str());
-                Some(Ask::Unknown {
-                    step: step.id.0.clone(),
-                    command: said(command.unwrap_or_default()),
-                    reason: said(reason),
-                    has_probe,
-                })
-            }
-            _ => None,
-        })
+        }
+    }
+    groups
+}
+
+/// What takes back what was done, in the order it is sent, each first one under a gate after the gate itself.
+fn undos(log: &RunLog<'_>) -> Vec<StepId> {
+    let record = log.record;
+    let runbook = &record.version.runbook;
+    if !record.state.ending.as_ref().is_some_and(|ending| ending.undo) {
+        return Vec::new();
+    }
+    let is_closing = |id: &StepId| runbook.finally.iter().any(|step| step.id.0 == id.base());
+    let mut undos = Vec::new();
+    for id in record.state.done.iter().rev() {
+        let undo = id.undo();
+        let is_there = runbook.find(&undo).is_some_and(|found| found.act.is_some());
+        if id.undone().is_some() || is_closing(id) || !is_there {
+            continue;
+        }
+        if let Some(gate) = runbook.gate_over(id).map(|gate| gate.id.undo())
+            && !undos.contains(&gate)
+        {
+            undos.push(gate);
+        }
+        undos.push(undo);
+    }
+    undos
 }
 
 /// One line of a list of runs.
@@ -317,12 +385,40 @@ pub struct RunPage {
 
 /// The part of a run's page that changes while it goes on.
 #[derive(Clone, Debug, Template)]
-#[template(path = "run/_run.html")]
+#[template(path = "run/_live.html")]
 pub struct RunPart {
-    /// The run.
-    pub run: RunView,
-    /// Whether the person may stop it.
-    pub may_act: bool,
+    run: RunView,
+    asks: Vec<AskCard>,
+    acts: Vec<DecisionLine>,
+    may_act: bool,
+    is_approver: bool,
 }
 
 impl HtmlSafe for RunPart {}
+
+impl RunPart {
+    /// The part as this person sees it.
+    pub fn of(record: &RunRecord, me: &Operator, now: DateTime<Utc>) -> Self {
+        let log = RunLog::of(record, now);
+        let is_decision = |event: &Event| {
+            let is_skip = matches!(
+                event,
+                Event::Run(_, RunFact::StepSkipped { .. } | RunFact::RunStarted { .. })
+            );
+            let is_noise = matches!(event, Event::Run(_, RunFact::GateApproved { .. }));
+            is_skip || (category(event) == Category::Decision && !is_noise)
+        };
+        Self {
+            run: RunView::of(&log, "run"),
+            asks: AskCard::of(&log, "run"),
+            acts: record
+                .acts
+                .iter()
+                .filter(|act| is_decision(&act.event))
+                .map(|act| DecisionLine::of(act, None, now))
+                .collect(),
+            may_act: me.role >= Role::Responder,
+            is_approver: me.role >= Role::Approver,
+        }
+    }
+}

@@ -7,7 +7,10 @@ use utoipa::ToSchema;
 
 use crate::{
     domain::approval::{ApprovalState, Verdict},
-    store::approvals::{Approval, ApprovalLine, Vote},
+    store::{
+        approvals::{Approval, ApprovalLine, Vote},
+        reviews::Review,
+    },
 };
 
 /// A request for a decision in a list.
@@ -19,7 +22,7 @@ pub struct ApprovalRow {
     pub incident: i64,
     /// What is asked.
     pub title: String,
-    /// `pending`, `approved`, `rejected`, `expired`, `void`
+    /// `pending`, `approved`, `rejected`, `expired`, `void`, `withdrawn`, `returned`
     pub state: String,
     /// What it acts on.
     pub targets: Vec<String>,
@@ -63,7 +66,7 @@ pub struct ApprovalBody {
     pub run: i64,
     /// At which gate.
     pub step: String,
-    /// `pending`, `approved`, `rejected`, `expired`, `void`
+    /// `pending`, `approved`, `rejected`, `expired`, `void`, `withdrawn`, `returned`
     pub state: String,
     /// What is asked.
     pub title: String,
@@ -76,6 +79,16 @@ pub struct ApprovalBody {
     pub digest: String,
     /// Approvals needed.
     pub needed: u32,
+    /// Roles that may decide, unless people are named; an admin always may.
+    pub roles: Vec<String>,
+    /// The only people who may decide, if any are named.
+    pub people: Vec<String>,
+    /// The step the run goes on at when nobody decides in time; without it the run ends.
+    pub on_expiry: Option<String>,
+    /// Whether a responder may open it alone.
+    pub break_glass: bool,
+    /// What opening it alone has left.
+    pub review: Option<ReviewBody>,
     /// The votes so far.
     pub votes: Vec<VoteBody>,
     /// When it was asked.
@@ -101,7 +114,7 @@ pub struct VoteBody {
 
 impl ApprovalBody {
     /// The request with its votes.
-    pub fn of(approval: Approval, votes: Vec<Vote>) -> Self {
+    pub fn of(approval: Approval, votes: Vec<Vote>, review: Option<Review>) -> Self {
         Self {
             id: approval.id.0,
             incident: approval.incident.0,
@@ -113,6 +126,16 @@ impl ApprovalBody {
             bound: serde_json::to_value(approval.bound).unwrap_or_default(),
             digest: approval.digest.to_string(),
             needed: approval.rule.approvals,
+            roles: approval
+                .rule
+                .roles
+                .iter()
+                .map(|role| role.name().to_owned())
+                .collect(),
+            people: approval.rule.people,
+            on_expiry: approval.rule.on_expiry.map(|step| step.0),
+            break_glass: approval.rule.break_glass,
+            review: review.map(ReviewBody::from),
             votes: votes
                 .into_iter()
                 .map(|vote| VoteBody {
@@ -153,6 +176,73 @@ impl From<ApprovalState> for DecidedBody {
     fn from(state: ApprovalState) -> Self {
         Self {
             state: state.name().to_owned(),
+        }
+    }
+}
+
+/// A request to be sent back.
+#[derive(Deserialize, ToSchema)]
+pub struct SendBackBody {
+    /// The digest of what you saw; when it is not the present one, nothing is done.
+    pub digest: String,
+    /// What has to change.
+    pub note: String,
+}
+
+/// A gate to be opened alone.
+#[derive(Deserialize, ToSchema)]
+pub struct BreakBody {
+    /// The digest of what you saw; when it is not the present one, nothing is done.
+    pub digest: String,
+    /// Why this cannot wait for somebody else, in at least 10 characters.
+    pub reason: String,
+}
+
+/// What a second person found.
+#[derive(Deserialize, ToSchema)]
+pub struct FindingBody {
+    /// In words.
+    pub finding: String,
+}
+
+/// What opening a gate alone has left.
+#[derive(Serialize, ToSchema)]
+pub struct ReviewBody {
+    /// Its number.
+    pub id: i64,
+    /// The request that was opened alone.
+    pub approval: i64,
+    /// Of which incident.
+    pub incident: i64,
+    /// What was asked.
+    pub title: String,
+    /// Who opened it.
+    pub opened_by: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub opened_at: DateTime<Utc>,
+    /// Who has looked at it; absent while it is open.
+    pub closed_by: Option<String>,
+    /// When.
+    pub closed_at: Option<DateTime<Utc>>,
+    /// What they found.
+    pub finding: String,
+}
+
+impl From<Review> for ReviewBody {
+    fn from(review: Review) -> Self {
+        Self {
+            id: review.id,
+            approval: review.approval,
+            incident: review.incident,
+            title: review.title,
+            opened_by: review.opened_by_name,
+            reason: review.reason,
+            opened_at: review.opened_at,
+            closed_by: review.closed_by_name,
+            closed_at: review.closed_at,
+            finding: review.finding,
         }
     }
 }
