@@ -69,7 +69,7 @@ impl Default for Bounds {
     }
 }
 
-/// Whatever carries a request out: the real outside, a drill's twins, a fixture's canned answers.
+/// Whatever carries a request out: the real outside, a drill's twins.
 pub trait World: Send + Sync {
     /// Carries one rendered request to its target and answers within the envelope's time.
     fn perform<'a>(

@@ -22,11 +22,11 @@ pub fn run(path: &Path) -> ExitCode {
     }
     let targets = reading.targets.as_ref().map_or(0, |targets| targets.0.len());
     say(&format!(
-        "{} runbooks, {targets} targets, {} fixtures, {} faults, {} warnings",
+        "{} runbooks, {targets} targets, {} faults, {} warnings, {} fixtures",
         reading.runbooks.len(),
-        fixtures.files.len(),
         reading.faults.len() + fixtures.faults.len(),
-        warnings.len()
+        warnings.len(),
+        fixtures.files.len()
     ));
     match reading.faults.is_empty() && fixtures.faults.is_empty() {
         true => ExitCode::SUCCESS,

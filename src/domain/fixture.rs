@@ -201,8 +201,9 @@ pub struct Expected {
     pub result: RunResult,
     /// The gates that ask, in order; one that asks twice is named twice.
     pub gates: Option<Vec<StepId>>,
-    /// The effects that are sent, in order, each attempt that may have reached its target.
-    pub calls: Option<Vec<StepId>>,
+    /// The effects that are sent, in order, each attempt that may have reached its target. Those of one inner list are
+    /// sent side by side, in any order.
+    pub calls: Option<Vec<Vec<StepId>>>,
     /// The steps that are skipped, in any order.
     pub skipped: Option<Vec<StepId>>,
     /// Where steps stand in the end.

@@ -26,6 +26,8 @@ mod overdue;
 mod pages;
 mod runbook_pages;
 mod plans;
+mod runbook_tests;
+mod saved_fixture;
 mod scratch;
 mod server;
 mod standing;
