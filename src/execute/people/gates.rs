@@ -201,7 +201,7 @@ pub async fn withdraw(
     }
     if let Some(step) = started_under(conn, &approval, &state).await? {
         return Err(moved(format!(
-            "{step} has started under it already; stop the run instead"
+            "the step {step} has started under it already; stop the run instead"
         )));
     }
     approvals::set_state(conn, id, approval.state, ApprovalState::Withdrawn, None, now).await?;
@@ -309,7 +309,7 @@ pub async fn close_review(
         .await?
         .ok_or(PeopleError::NotFound("review"))?;
     if let Some(name) = review.closed_by_name {
-        return Err(moved(format!("{name} has closed this review already")));
+        return Err(moved(format!("this review was closed by {name} already")));
     }
     if review.opened_by == by.id.0 {
         return Err(refused(
