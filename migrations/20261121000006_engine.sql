@@ -8,8 +8,8 @@ alter table run_queue add column acts bigint not null default 0;
 alter table runs add column continues bigint references runs;
 create unique index runs_continues on runs (continues) where continues is not null;
 
--- Rows of these two come only from statements that hold the parent's row, so a foreign key would look it up once more
--- for each of them: measured, a tenth of the engine's time.
+-- Rows of these two come only from statements that hold the parent's row locked; a foreign key would look it up once
+-- more for each row of the busiest tables.
 alter table attempts drop constraint attempts_run_id_fkey;
 alter table events drop constraint events_incident_id_fkey;
 alter table attempts set (fillfactor = 80);

@@ -11,13 +11,15 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    actions::{Bounds, Outside, Secret},
+    actions::Secret,
     catalog::shelf::{Librarian, Shelf},
     clock::Clock,
     config::{Database, Serve},
     domain::digest::Digest,
     execute::{
         engine::{Engine, EngineLimits, Lease},
+        preflight::Preflights,
+        rehearse::Rehearser,
         standing::Standing,
         worker,
     },
@@ -119,6 +121,7 @@ impl App {
         let mut state = AppState::new(pools.web.clone(), clock.clone(), wake.clone());
         state.faults = shelf.faults.clone();
         state.public_url = config.public_url.clone();
+        state.rehearser.targets = shelf.targets.subscribe();
         state.stopping = stop.clone();
         let patience = Patience {
             hold_down: config.hold_down,
@@ -158,6 +161,7 @@ impl App {
             clock,
             wake,
             standing: state.standing.clone(),
+            rehearser: state.rehearser.clone(),
             shelf: shelf.clone(),
             patience,
             config,
@@ -225,6 +229,7 @@ struct Background {
     clock: Clock,
     wake: Wake,
     standing: Standing,
+    rehearser: Rehearser,
     shelf: Shelf,
     patience: Patience,
     config: Serve,
@@ -271,6 +276,7 @@ impl Background {
         let standing = self.standing.clone();
         let standing =
             tokio::spawn(standing.run(self.pools.engine.clone(), self.clock.clone(), loops.clone()));
+        let preflights = tokio::spawn(self.preflights().run(loops.clone()));
         let stopping = engine.stopping.clone();
         let worker = tokio::spawn(worker::run(engine));
         self.is_ready.send_replace(true);
@@ -280,7 +286,16 @@ impl Background {
             tracing::error!(%error, "the worker broke off");
         }
         loops.cancel();
-        let _ = tokio::join!(upkeep, wake, librarian, standing);
+        let _ = tokio::join!(upkeep, wake, librarian, standing, preflights);
+    }
+
+    fn preflights(&self) -> Preflights {
+        Preflights {
+            pool: self.pools.background.clone(),
+            rehearser: self.rehearser.clone(),
+            wake: self.wake.clone(),
+            clock: self.clock.clone(),
+        }
     }
 
     fn librarian(&self) -> Librarian {
@@ -351,7 +366,7 @@ impl Background {
         };
         Ok(Engine::new(
             self.pools.engine.clone(),
-            Arc::new(Outside::new(Bounds::default())),
+            self.rehearser.world.clone(),
             self.standing.clone(),
             self.clock.clone(),
             self.wake.clone(),

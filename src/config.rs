@@ -1,7 +1,7 @@
 //! The command line and the environment: every setting of Muster in one place. Each has a default; `--help` lists
 //! them all.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use url::Url;
@@ -29,11 +29,17 @@ pub enum Command {
     Serve(Box<Serve>),
     /// Show the whole thing on a simulated fleet inside this process; needs nothing but Postgres binaries.
     Demo(Demo),
-    /// Check runbooks and targets, offline.
+    /// Check runbooks and targets, offline: the same as `runbook lint`.
     Lint {
         /// The folder with runbooks and targets.yaml.
         #[arg(default_value = "runbooks")]
         folder: PathBuf,
+    },
+    /// Work on runbooks without a running Muster and without a database.
+    Runbook {
+        /// What to do.
+        #[command(subcommand)]
+        command: RunbookCommand,
     },
     /// Add people.
     User {
@@ -47,6 +53,78 @@ pub enum Command {
         #[command(subcommand)]
         command: SourceCommand,
     },
+}
+
+/// Runbooks.
+#[derive(Debug, Subcommand)]
+pub enum RunbookCommand {
+    /// Check runbooks and targets: every fault with file, line and column.
+    Lint {
+        /// The folder with runbooks and targets.yaml.
+        #[arg(default_value = "runbooks")]
+        folder: PathBuf,
+    },
+    /// Say what every step would do now: all of it rendered, checks really asked, nothing changed. The exit code is 1
+    /// when something cannot work.
+    Plan(Plan),
+    /// Play the fixtures of a folder of runbooks and say which branches they take. The exit code is 1 when one does not
+    /// come out as it expects.
+    Test(Test),
+}
+
+/// What to plan, and with what.
+#[derive(Clone, Debug, Args)]
+pub struct Plan {
+    /// A runbook's file, or its name in the folder.
+    pub runbook: String,
+    /// The folder with runbooks.
+    #[arg(long, env = "MUSTER_RUNBOOKS", default_value = "runbooks")]
+    pub folder: PathBuf,
+    /// File with targets, when it is not targets.yaml beside the runbook.
+    #[arg(long, env = "MUSTER_TARGETS")]
+    pub targets: Option<PathBuf>,
+    /// An input of the run: NAME=VALUE. May be repeated.
+    #[arg(long = "input", value_parser = pair)]
+    inputs: Vec<(String, String)>,
+    /// A label of the alert it is about: NAME=VALUE. May be repeated.
+    #[arg(long = "label", value_parser = pair)]
+    labels: Vec<(String, String)>,
+    /// Only render: ask nothing, look for no credential.
+    #[arg(long)]
+    pub no_checks: bool,
+    /// Answer as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Plan {
+    /// The inputs, by name; of a name that comes twice the last.
+    pub fn inputs(&self) -> BTreeMap<String, String> {
+        self.inputs.iter().cloned().collect()
+    }
+
+    /// The labels, by name; of a name that comes twice the last.
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        self.labels.iter().cloned().collect()
+    }
+}
+
+/// Which fixtures to play.
+#[derive(Clone, Debug, Args)]
+pub struct Test {
+    /// The folder with runbooks; its fixtures are in the folder tests below it.
+    #[arg(default_value = "runbooks")]
+    pub folder: PathBuf,
+    /// File with targets, when it is not targets.yaml beside the runbooks. Without either, every name stands for a
+    /// target.
+    #[arg(long, env = "MUSTER_TARGETS")]
+    pub targets: Option<PathBuf>,
+    /// Only the fixtures of this runbook.
+    #[arg(long)]
+    pub runbook: Option<String>,
+    /// Answer as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// People.
@@ -167,6 +245,13 @@ fn role(text: &str) -> Result<Role, String> {
     Role::named(text).ok_or_else(|| "expected viewer, responder, approver or admin".to_owned())
 }
 
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
 fn slug(text: &str) -> Result<String, String> {
     match is_slug(text) {
         true => Ok(text.to_owned()),
@@ -224,5 +309,19 @@ mod tests {
         assert_eq!(serve.sources[1].heartbeat, Some(Span::from_secs(120)));
         assert_eq!(serve.hold_down, Span::from_secs(60));
         assert!(Cli::try_parse_from(["muster", "serve", "--source", "prom=hunter2"]).is_err());
+        let cli = Cli::parse_from([
+            "muster", "runbook", "plan", "r", "--input", "a=b=c", "--label", "x=",
+        ]);
+        let Command::Runbook {
+            command: RunbookCommand::Plan(plan),
+        } = cli.command
+        else {
+            panic!("not a plan")
+        };
+        assert_eq!(plan.inputs()["a"], "b=c");
+        assert_eq!(plan.labels()["x"], "");
+        for wrong in ["a", "=b"] {
+            assert!(Cli::try_parse_from(["muster", "runbook", "plan", "r", "--input", wrong]).is_err());
+        }
     }
 }

@@ -9,9 +9,10 @@
 //!               token, cap     intake ─> correlate ─> incident ─> matching ─> execute::start
 //!                              read      which one?   open, join   which        queue the run
 //!                                                     recover      runbook?
-//!  worker ──> claim a due run ──> domain::plan says what is next ──> do that, write what happened ──> …
-//!               lease, fence        pure: facts + time                intent, effect, outcome
-//!  person ──> web ──> incident::respond, execute::people ──> one fact under the run's lock, worker woken
+//!  worker ──> claim due runs ──> domain::plan says what may be done ──> one turn written ──> what it begins is sent ─┐
+//!               lease, fence      pure: facts, what is out, time         outcomes + intents   ^                     │
+//!                                                                        checked: fence, acts └──── what came back ─┘
+//!  person ──> web ──> incident::respond, execute::people ──> one fact under the run's lock, acts + 1, worker woken
 //! ```
 //!
 //! # The house
@@ -19,10 +20,10 @@
 //! Imports only go down, sibling stages never import each other; `tests/house.rs` holds both.
 //!
 //! ```text
-//! roof      main → app, demo                                                 config, telemetry
+//! roof      main → app, demo, cli                                            config, telemetry
 //! web       hooks · incidents · runs · approvals · runbooks · live · api     pages and JSON from the same reads
 //! corridor  pipeline (alert in → run queued) · upkeep (timers)
-//! stages    intake → correlate → incident → matching → execute → timeline    beside them: catalog
+//! stages    intake → correlate → incident → matching → execute → timeline    beside them: catalog, fixtures
 //! doors     store (Postgres, all SQL)             actions (the outside world, the only way out)
 //! ground    domain (nouns, states, pure rules)    clock (the only reader of time)    faults (crash points)
 //! ```
@@ -32,12 +33,15 @@
 //! - **P1** A 2xx is committed: [`web::hooks`] answers after the commit of [`pipeline::receive`], 5xx otherwise.
 //! - **P2** Any body may come any number of times: unique (source, fingerprint), one open episode an alert, one open
 //!   incident a group, one automatic run a runbook and incident, each by a unique index.
-//! - **P3** An attempt is committed as started before anything is sent: `execute::attempt`.
+//! - **P3** An attempt is committed as started before anything is sent: `execute::drive` sends what a turn begins only
+//!   once [`store::turns`] says that it is written.
 //! - **P4** An effect `once` is sent once without a person: a unique index on (run, step, permit) of attempts; a lost
 //!   answer becomes *outcome unknown*, settled by its probe or by a person.
 //! - **P5** A gate is bound to the hash of everything below it: [`domain::approval::Bound`], compared before each
 //!   effect.
-//! - **P6** One run holds a target lock; every write of a worker carries its claim's fence: [`store::queue`].
+//! - **P6** One run holds a target lock; every write of a worker carries its claim's fence: [`store::queue`]. It carries
+//!   the count of people's acts as well, so that no plan overtakes a person: an overtaken turn is refused whole, and
+//!   only what had come back from outside is written again.
 //! - **P7** The timeline is append-only, gap-free and hash-chained: [`store::events`].
 //! - **P8** A run is pinned to its version, and versions never change: a trigger refuses.
 //! - **P9** Timers are rows: [`store::queue`] for runs, due columns for incidents, episodes and heartbeats.
@@ -53,6 +57,7 @@ pub mod actions;
 pub mod store;
 
 pub mod catalog;
+pub mod fixtures;
 
 pub mod correlate;
 pub mod execute;
@@ -70,4 +75,5 @@ pub mod config;
 pub mod telemetry;
 
 pub mod app;
+pub mod cli;
 pub mod demo;

@@ -7,9 +7,9 @@ use clap::Parser;
 use muster::{
     actions,
     app::{App, OpenDatabase},
-    catalog::folder,
+    cli::{self, complain, say},
     clock::Clock,
-    config::{Cli, Command, Database, Serve, SourceCommand, UserCommand},
+    config::{Cli, Command, Database, RunbookCommand, Serve, SourceCommand, UserCommand},
     demo,
     domain::{operator::Role, span::Span},
     store::{
@@ -52,7 +52,16 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             telemetry::init(&options)?;
             demo::run(&demo, asked_to_stop()).await?;
         }
-        Command::Lint { folder } => return Ok(lint(&folder)),
+        Command::Lint { folder }
+        | Command::Runbook {
+            command: RunbookCommand::Lint { folder },
+        } => return Ok(cli::lint::run(&folder)),
+        Command::Runbook {
+            command: RunbookCommand::Plan(plan),
+        } => return cli::plan::run(&plan, Clock::real()).await,
+        Command::Runbook {
+            command: RunbookCommand::Test(test),
+        } => return cli::test::run(&test),
         Command::User {
             command: UserCommand::Add { name, role, database },
         } => {
@@ -92,33 +101,6 @@ async fn asked_to_stop() {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
-    }
-}
-
-fn lint(path: &std::path::Path) -> ExitCode {
-    let reading = folder::read(path, None);
-    for fault in &reading.faults {
-        complain(&fault.to_string());
-    }
-    let warnings: Vec<_> = reading
-        .runbooks
-        .iter()
-        .flat_map(|file| &file.parsed.warnings)
-        .collect();
-    for warning in &warnings {
-        complain(&format!("warning: {warning}"));
-    }
-    let targets = reading.targets.as_ref().map_or(0, |targets| targets.0.len());
-    say(&format!(
-        "{} runbooks, {targets} targets, {} faults, {} warnings",
-        reading.runbooks.len(),
-        reading.faults.len(),
-        warnings.len()
-    ));
-    if reading.faults.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
     }
 }
 
@@ -176,17 +158,4 @@ async fn add_source(pool: &PgPool, name: &str, heartbeat: Option<Span>) -> anyho
          The token is not shown again."
     ));
     Ok(())
-}
-
-#[expect(clippy::print_stdout, reason = "a command answers the person at the terminal")]
-fn say(text: &str) {
-    println!("{text}");
-}
-
-#[expect(
-    clippy::print_stderr,
-    reason = "a command complains to the person at the terminal"
-)]
-fn complain(text: &str) {
-    eprintln!("{text}");
 }

@@ -27,7 +27,7 @@ use crate::{
     store::{
         StoreError, alerts,
         deliveries::{self, NewDelivery},
-        events, heartbeats, incidents,
+        events, heartbeats, incidents, preflights,
         runbooks::Version,
         sources::Source,
     },
@@ -114,6 +114,7 @@ pub async fn receive(
         let labels: Vec<(AlertId, &Labels)> =
             alerts.iter().map(|(id, report)| (*id, &report.labels)).collect();
         for version in matching::record(conn, incident, shelf, &labels, is_new, now).await? {
+            preflights::insert(conn, incident, version.id, now).await?;
             if version.runbook.start == StartMode::Automatic {
                 start::begin_automatically(conn, incident, version, now).await?;
             }

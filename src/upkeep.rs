@@ -23,7 +23,7 @@ use crate::{
     pipeline::{self, Patience},
     store::{
         StoreError, boots, deliveries, events, heartbeats, heartbeats::Silent, incidents, operators,
-        replicas, wake::Wake,
+        preflights, replicas, wake::Wake,
     },
 };
 
@@ -33,7 +33,7 @@ const POLL: Duration = Duration::from_secs(1);
 const PRUNE_EVERY: Span = Span::from_secs(600);
 /// Things done in one pass; the next follows at once when there was more.
 const BATCH: i64 = 100;
-/// Deliveries forgotten in one pass.
+/// Rows forgotten in one pass.
 const PRUNE_BATCH: i64 = 1000;
 
 /// What upkeep needs to know.
@@ -47,7 +47,7 @@ pub struct Upkeep {
     pub wake: Wake,
     /// How long Muster waits before it believes.
     pub patience: Patience,
-    /// How long raw deliveries are kept.
+    /// How long raw deliveries and preflights are kept.
     pub keep_deliveries: Span,
 }
 
@@ -129,6 +129,7 @@ impl Upkeep {
         replicas::prune(&mut conn).await?;
         let before = now - self.keep_deliveries.as_delta();
         while deliveries::prune(&mut conn, before, PRUNE_BATCH).await? == PRUNE_BATCH as u64 {}
+        while preflights::prune(&mut conn, before, PRUNE_BATCH).await? == PRUNE_BATCH as u64 {}
         Ok(())
     }
 }

@@ -210,6 +210,19 @@ impl Call<'_> {
 /// The rendered command as people see it at a gate and in plan mode. It holds no secret; a request that cannot be
 /// sent says why.
 pub fn describe(target: &Target, request: &Rendered) -> String {
+    try_describe(target, request).unwrap_or_else(|failure| {
+        let text = format!(
+            "{} on {} cannot be sent: {failure}",
+            request.action.name(),
+            target.name
+        );
+        Redactor::default().text(&text)
+    })
+}
+
+/// The same, or why the request cannot be sent as it is written.
+pub fn try_describe(target: &Target, request: &Rendered) -> Result<String, Failure> {
+    let redactor = Redactor::default();
     let text = match (request.action, &target.connection) {
         (ActionKind::Http, Connection::Http(web)) => http::describe(web, &request.with),
         (ActionKind::Tcp, Connection::Tcp { address }) => tcp::describe(address, &request.with),
@@ -228,14 +241,8 @@ pub fn describe(target: &Target, request: &Rendered) -> String {
         (ActionKind::Command, Connection::Command(host)) => command::describe(host, &request.with),
         (action, _) => Err(mismatch(target, action)),
     };
-    let text = text.unwrap_or_else(|failure| {
-        format!(
-            "{} on {} cannot be sent: {failure}",
-            request.action.name(),
-            target.name
-        )
-    });
-    Redactor::default().text(&text)
+    text.map(|text| redactor.text(&text))
+        .map_err(|failure| answer::tidy_failure(&redactor, failure))
 }
 
 fn too_late(sent: &Sent, limit: Duration) -> Failure {

@@ -36,16 +36,18 @@ impl Secret {
     pub async fn resolve(reference: &SecretRef) -> Result<Self, Failure> {
         let value = match reference {
             SecretRef::Env(name) => std::env::var(name).map_err(|error| match error {
-                std::env::VarError::NotPresent => "the variable is not set".to_owned(),
-                std::env::VarError::NotUnicode(_) => "it is not UTF-8 text".to_owned(),
+                std::env::VarError::NotPresent => "is not set".to_owned(),
+                std::env::VarError::NotUnicode(_) => "cannot be read: it is not UTF-8 text".to_owned(),
             }),
-            SecretRef::File(path) => read(path).await,
+            SecretRef::File(path) => read(path)
+                .await
+                .map_err(|reason| format!("cannot be read: {reason}")),
         };
         let name = String::from(reference.clone());
         match value {
             Ok(value) if value.is_empty() => Err(invalid(format!("secret {name} is empty"))),
             Ok(value) => Ok(Self(value)),
-            Err(reason) => Err(invalid(format!("secret {name} cannot be read: {reason}"))),
+            Err(reason) => Err(invalid(format!("secret {name} {reason}"))),
         }
     }
 }

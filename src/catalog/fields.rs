@@ -15,7 +15,10 @@ use crate::domain::span::Span;
 /// Keys the format will have; until then a file with one is refused rather than half carried out.
 const LATER: [(&str, &str); 4] = [
     ("notify", "use a call to http, or a manual step"),
-    ("tests", "keep the test cases beside the runbook"),
+    (
+        "tests",
+        "put each test into a file of its own in the folder tests",
+    ),
     ("twin", "leave it out"),
     ("limits", "timeout_max is the only limit of a target"),
 ];

@@ -50,9 +50,9 @@ pub struct RunbookFile {
 }
 
 /// One file as found, or why it cannot be read.
-struct Found {
-    path: PathBuf,
-    text: Result<String, String>,
+pub(super) struct Found {
+    pub(super) path: PathBuf,
+    pub(super) text: Result<String, String>,
 }
 
 /// Reads the runbooks `folder/*.yaml` and the targets: `targets_file`, or else `targets.yaml` in the folder if there
@@ -175,11 +175,11 @@ fn place_in(source: &str, way: impl FnOnce(findings::Path) -> findings::Path, me
     Fault::at(place, path.to_string(), message)
 }
 
-fn in_file(faults: Vec<Fault>, name: &str) -> impl Iterator<Item = Fault> {
+pub(super) fn in_file(faults: Vec<Fault>, name: &str) -> impl Iterator<Item = Fault> {
     faults.into_iter().map(move |fault| fault.in_file(name))
 }
 
-fn whole_file(name: &str, problem: String) -> Fault {
+pub(super) fn whole_file(name: &str, problem: String) -> Fault {
     Fault::at(Place { line: 1, column: 1 }, String::new(), problem).in_file(name)
 }
 
@@ -187,12 +187,12 @@ fn targets_path(folder: &Path, targets_file: Option<&Path>) -> PathBuf {
     targets_file.map_or_else(|| folder.join(TARGETS_FILE), Path::to_owned)
 }
 
-struct Files {
-    files: Vec<Found>,
-    faults: Vec<Fault>,
+pub(super) struct Files {
+    pub(super) files: Vec<Found>,
+    pub(super) faults: Vec<Fault>,
 }
 
-fn find(folder: &Path, targets_file: Option<&Path>) -> Files {
+pub(super) fn find(folder: &Path, targets_file: Option<&Path>) -> Files {
     let mut files = Vec::new();
     let mut faults = Vec::new();
     let shown = folder.display().to_string();

@@ -10,7 +10,6 @@ mod fields;
 mod findings;
 mod gate;
 mod inputs;
-mod names;
 mod nearest;
 mod order;
 mod passing;
@@ -20,12 +19,13 @@ mod scope;
 mod step;
 mod validate;
 
+pub mod fixture;
 pub mod folder;
 pub mod shelf;
 pub mod targets;
 pub mod write;
 
-use crate::domain::{runbook::Runbook, target::Targets};
+use crate::domain::{names, runbook::Runbook, target::Targets};
 
 pub use document::{DEPTH_MAX, FILE_BYTES_MAX, NODES_MAX};
 pub use findings::Fault;

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::labels::Labels;
 
+/// Characters of a summary that become an incident's title.
+const HEADLINE_CHARS_MAX: usize = 200;
+
 /// The identity of a label set: 64 bits, written as 16 hex digits. It names the alert, not one occurrence of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fingerprint(pub u64);
@@ -59,6 +62,14 @@ impl AlertReport {
     /// What people call the alert: its name, or the start of its labels when it has none.
     pub fn title(&self) -> String {
         title(&self.labels)
+    }
+}
+
+/// What an incident that such an alert opens is called: its summary, or the alert's own name.
+pub fn headline(labels: &Labels, annotations: &Labels) -> String {
+    match annotations.get("summary") {
+        "" => title(labels),
+        summary => summary.chars().take(HEADLINE_CHARS_MAX).collect(),
     }
 }
 

@@ -1,11 +1,14 @@
 //! What expressions and templates of a run can read.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
-use super::id::{IncidentId, RunId, StepId};
+use super::{
+    id::{IncidentId, RunId, StepId},
+    state::{RunState, StepState},
+};
 
 /// What a finished step left for the steps after it and for the gate.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,6 +84,20 @@ pub fn learn(context: &mut Value, step: &StepId, found: &Finding) {
 pub fn learn_all(context: &mut Value, findings: &BTreeMap<StepId, Finding>) {
     for (step, found) in findings {
         learn(context, step, found);
+    }
+}
+
+/// What expressions of this step can read: `item` and `index` as well, when it is one item of a `for_each` step.
+pub fn read_by(context: &Arc<Value>, run: &RunState, step: &StepId) -> Arc<Value> {
+    let Some(index) = step.index() else {
+        return Arc::clone(context);
+    };
+    match run.step(&StepId::from(step.base())) {
+        StepState::Listed { items } => match items.get(index) {
+            Some(item) => Arc::new(with_item(context, item, index)),
+            None => Arc::clone(context),
+        },
+        _ => Arc::clone(context),
     }
 }
 

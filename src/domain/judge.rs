@@ -1,12 +1,19 @@
 //! What an answer means for a step: pure rules over effect class, error class and the author's expectation.
 
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::{
     action::{Failure, FailureClass, Outcome},
-    step::{Act, ActWord, Effect},
+    span::Span,
+    step::{Act, ActWord, Effect, Probe},
     template::Expression,
 };
+
+/// Stands between what the target said and what the probe saw.
+pub const VERIFIED: &str = "; verified: ";
+/// Stands before what the probe saw when it does not show what the target said.
+pub const NOT_VERIFIED: &str = "not verified: ";
 
 /// What one attempt led to.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,6 +90,49 @@ pub fn expectation(expect: Option<&Expression>, context: &Value, result: &Value)
         Ok(true) => Ok(()),
         Ok(false) => Err(format!("expected {}", expect.source())),
         Err(error) => Err(format!("{} cannot be judged: {error}", expect.source())),
+    }
+}
+
+/// How long to wait before a step with `until` asks again after this judgement; `None` when it is the last word.
+/// `give_up` is when its time is over.
+pub fn asks_again(
+    act: &Act,
+    judgement: &Judgement,
+    give_up: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Option<Span> {
+    let (until, give_up) = (act.until?, give_up?);
+    let is_open = matches!(judgement, Judgement::Failed { may_retry: true, .. });
+    (is_open && act.effect == Effect::Safe && now + until.every.as_delta() < give_up).then_some(until.every)
+}
+
+/// The probe that must confirm this judgement: an effect with a verify probe is done when the probe says so, not when
+/// the target says so.
+pub fn confirming<'a>(act: &'a Act, judgement: &Judgement) -> Option<&'a Probe> {
+    let is_done = matches!(judgement, Judgement::Done(_));
+    act.verify
+        .as_ref()
+        .filter(|_| is_done && act.effect != Effect::Safe)
+}
+
+/// What a target's good answer is worth once the verify probe was asked.
+pub fn confirmed(effect: Effect, outcome: Outcome, told: Told) -> Judgement {
+    match told {
+        Told::Done { summary } => Judgement::Done(Outcome {
+            summary: format!("{}{VERIFIED}{summary}", outcome.summary),
+            result: outcome.result,
+        }),
+        Told::NotShown { finding } if effect == Effect::Once => Judgement::Unknown {
+            reason: format!(
+                "the target said \"{}\", but the verify probe does not: {finding}",
+                outcome.summary
+            ),
+        },
+        Told::NotShown { finding } => Judgement::Failed {
+            failure: Failure::new(FailureClass::Lost, format!("{NOT_VERIFIED}{finding}")),
+            result: outcome.result,
+            may_retry: true,
+        },
     }
 }
 

@@ -11,6 +11,7 @@ pub mod matcher;
 pub mod alert;
 pub mod incident;
 
+pub mod names;
 pub mod template;
 
 pub mod difference;
@@ -19,6 +20,7 @@ pub mod step;
 pub mod target;
 
 pub mod action;
+pub mod aim;
 pub mod backoff;
 
 pub mod breaker;
@@ -40,5 +42,11 @@ pub mod state;
 
 pub mod attempt;
 pub mod context;
+pub mod gate;
 pub mod judge;
 pub mod plan;
+
+pub mod consequence;
+
+pub mod fixture;
+pub mod rehearsal;

@@ -196,8 +196,9 @@ impl Planner<'_> {
             }
             is_over = false;
             waits_for_somebody |= self.waits_for_somebody(step);
-            if self.is_free(at, step) {
-                self.step(step, &mut plan);
+            match self.is_free(at, step) {
+                true => self.step(step, &mut plan),
+                false => self.clocks(step, &mut plan),
             }
         }
         if is_over {
@@ -243,12 +244,12 @@ impl Planner<'_> {
     fn failure(&self) -> Option<(RunResult, String, bool)> {
         self.runbook.steps.iter().find_map(|step| {
             let rejected = self.parts(step).find_map(|id| match self.run.step(&id) {
-                StepState::Rejected { reason, expired } => Some((reason, *expired)),
+                StepState::Rejected { expired: true, .. } if self.expiry_path(step).is_some() => None,
+                StepState::Rejected { reason, .. } => Some(reason),
                 _ => None,
             });
-            if let Some((reason, expired)) = rejected {
-                let has_path = expired && self.expiry_path(step).is_some();
-                return (!has_path).then(|| (RunResult::Rejected, reason.clone(), false));
+            if let Some(reason) = rejected {
+                return Some((RunResult::Rejected, reason.clone(), false));
             }
             let (id, message) = self.final_failure(step)?;
             let reason = format!("{id}: {message}");
@@ -289,7 +290,7 @@ impl Planner<'_> {
     fn is_behind(&self, step: &Step) -> bool {
         self.parts(step).all(|id| match self.run.step(&id) {
             StepState::Succeeded | StepState::Satisfied | StepState::Skipped => true,
-            StepState::Approved { use_by, .. } => !self.has_lapsed(&step.id, *use_by),
+            StepState::Approved { use_by, .. } => !self.has_lapsed(&id, *use_by),
             StepState::Failed { .. } => step.on_failure != OnFailure::Stop,
             StepState::Rejected { expired, .. } => *expired && self.expiry_path(step).is_some(),
             _ => false,
@@ -351,15 +352,17 @@ impl Planner<'_> {
 
     /// A gate that is open to its steps is behind the run until it lapses.
     fn lapse(&self, step: &Step, plan: &mut Plan) {
-        if let StepState::Approved { approval, use_by } = self.run.step(&step.id) {
-            if self.has_lapsed(&step.id, *use_by) {
-                plan.moves.push(Move::ExpireGate {
-                    step: step.id.clone(),
-                    approval: *approval,
-                    unused: true,
-                });
-            } else if *use_by > self.now && self.waits_under(&step.id) {
-                plan.at(*use_by);
+        for id in self.parts(step) {
+            if let StepState::Approved { approval, use_by } = self.run.step(&id) {
+                if self.has_lapsed(&id, *use_by) {
+                    plan.moves.push(Move::ExpireGate {
+                        step: id,
+                        approval: *approval,
+                        unused: true,
+                    });
+                } else if *use_by > self.now && self.waits_under(&id) {
+                    plan.at(*use_by);
+                }
             }
         }
     }
@@ -401,6 +404,19 @@ impl Planner<'_> {
     fn is_in_doubt(&self) -> bool {
         let in_doubt = |state: &StepState| matches!(state, StepState::Unknown { .. });
         self.run.steps.values().any(in_doubt)
+    }
+
+    /// What has begun keeps its clocks, even when something it needs is not behind any more: a gate above it may have
+    /// lapsed since.
+    fn clocks(&self, step: &Step, plan: &mut Plan) {
+        for id in self.parts(step) {
+            if matches!(
+                self.run.step(&id),
+                StepState::GateOpen { .. } | StepState::ManualOpen { .. } | StepState::Waiting { .. }
+            ) {
+                self.part(step, &id, plan);
+            }
+        }
     }
 
     /// The moves of a step whose turn it is.

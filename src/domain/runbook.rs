@@ -182,6 +182,18 @@ impl Runbook {
         }
     }
 
+    /// The names of the locks a run holds, sorted, or which one has none.
+    pub fn lock_names(&self, context: &serde_json::Value) -> Result<Vec<String>, String> {
+        let name = |lock: &Template| {
+            lock.render(context)
+                .map_err(|error| format!("the lock {} has no name: {error}", lock.source()))
+        };
+        let mut names = self.locks.iter().map(name).collect::<Result<Vec<_>, _>>()?;
+        names.sort_unstable();
+        names.dedup();
+        Ok(names)
+    }
+
     /// Whether any step has an effect that may not be repeated at will.
     pub fn has_effects(&self) -> bool {
         self.all_steps().any(|step| step.effect() != Effect::Safe)

@@ -108,6 +108,34 @@ pub enum Stand {
     Skipped,
 }
 
+impl Stand {
+    /// All of them with their names, as the interface has them.
+    pub const ALL: [(&str, Self); 14] = [
+        ("ready", Self::Ready),
+        ("listed", Self::Listed),
+        ("started", Self::Started),
+        ("retry_at", Self::RetryAt),
+        ("unknown", Self::Unknown),
+        ("gate_open", Self::GateOpen),
+        ("approved", Self::Approved),
+        ("rejected", Self::Rejected),
+        ("manual_open", Self::ManualOpen),
+        ("waiting", Self::Waiting),
+        ("succeeded", Self::Succeeded),
+        ("satisfied", Self::Satisfied),
+        ("failed", Self::Failed),
+        ("skipped", Self::Skipped),
+    ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::ALL
+            .iter()
+            .find(|(_, stand)| *stand == self)
+            .map_or("", |(name, _)| name)
+    }
+}
+
 /// Facts about a step by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the names of the variants of `RunFact`")]

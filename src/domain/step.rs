@@ -352,6 +352,28 @@ fn yes() -> bool {
 }
 
 impl Step {
+    /// What a person reads above it.
+    pub fn title_in(&self, context: &Value) -> String {
+        self.title
+            .as_ref()
+            .and_then(|title| title.render(context).ok())
+            .unwrap_or_else(|| self.id.0.replace('-', " "))
+    }
+
+    /// The author's word for what it does.
+    pub fn word(&self) -> &'static str {
+        match &self.kind {
+            StepKind::Act(act) => match act.word {
+                ActWord::Check => "check",
+                ActWord::Call => "call",
+                ActWord::Logs => "logs",
+            },
+            StepKind::Gate(_) => "gate",
+            StepKind::Manual { .. } => "manual",
+            StepKind::Wait { .. } => "wait",
+        }
+    }
+
     /// How its effect may be repeated; a step without an action has none.
     pub fn effect(&self) -> Effect {
         match &self.kind {

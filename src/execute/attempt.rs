@@ -6,16 +6,14 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    aim::{Aimed, aim},
-    engine::Engine,
-};
+use super::engine::Engine;
 use crate::{
     domain::{
-        action::{Envelope, Failure, FailureClass, Outcome},
+        action::{Envelope, Failure},
+        aim::{Aimed, aim},
         attempt::idempotency_key,
         id::StepId,
-        judge::{Judgement, Told, judge, told},
+        judge::{Judgement, Told, asks_again, confirmed, confirming, judge, told},
         span::Span,
         state::Try,
         step::{Act, Effect, Probe},
@@ -99,14 +97,7 @@ impl Sending {
             let judgement = self
                 .confirm(engine, judge(&self.act, &self.context, answer))
                 .await?;
-            let again = match (&judgement, self.act.until, self.give_up) {
-                (Judgement::Failed { may_retry: true, .. }, Some(until), Some(give_up))
-                    if self.act.effect == Effect::Safe =>
-                {
-                    (engine.clock.now() + until.every.as_delta() < give_up).then_some(until.every)
-                }
-                _ => None,
-            };
+            let again = asks_again(&self.act, &judgement, self.give_up, engine.clock.now());
             match again {
                 Some(_) if engine.stopping.is_cancelled() => return None,
                 Some(every) => engine.clock.sleep(every.as_duration()).await,
@@ -124,36 +115,21 @@ impl Sending {
         }
     }
 
-    /// An effect with a verify probe is done when the probe says so, not when the target says so.
+    /// Asks the probe that must confirm a good answer, if there is one.
     async fn confirm(&self, engine: &Engine, judged: Judgement) -> Option<Judgement> {
-        let (Judgement::Done(outcome), Some(probe)) = (&judged, &self.act.verify) else {
+        let Some(probe) = confirming(&self.act, &judged) else {
             return Some(judged);
         };
-        if self.act.effect == Effect::Safe {
-            return Some(judged);
-        }
         let question = Question {
             claim: self.claim,
             step: self.step.clone(),
             probe: probe.clone(),
             context: self.context.clone(),
         };
-        Some(match question.ask_until_done(engine).await? {
-            Told::Done { summary } => Judgement::Done(Outcome {
-                result: outcome.result.clone(),
-                summary: format!("{}; verified: {summary}", outcome.summary),
-            }),
-            Told::NotShown { finding } if self.act.effect == Effect::Once => Judgement::Unknown {
-                reason: format!(
-                    "the target said \"{}\", but the verify probe does not: {finding}",
-                    outcome.summary
-                ),
-            },
-            Told::NotShown { finding } => Judgement::Failed {
-                failure: Failure::new(FailureClass::Lost, format!("not verified: {finding}")),
-                result: outcome.result.clone(),
-                may_retry: true,
-            },
+        let told = question.ask_until_done(engine).await?;
+        Some(match judged {
+            Judgement::Done(outcome) => confirmed(self.act.effect, outcome, told),
+            judged => judged,
         })
     }
 }

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     domain::{
         event::{IncidentFact, NewEvent},
+        id::StepId,
         incident::IncidentMove,
         run::{RunFact, RunResult},
         state::StepState,
@@ -67,12 +68,11 @@ fn has_verified(view: &View) -> bool {
         .iter()
         .filter(|step| step.phase == Some(Phase::Verify))
         .peekable();
+    let is_done = |id: &StepId| matches!(view.state.step(id), StepState::Succeeded | StepState::Satisfied);
     proofs.peek().is_some()
-        && proofs.all(|step| {
-            matches!(
-                view.state.step(&step.id),
-                StepState::Succeeded | StepState::Satisfied
-            )
+        && proofs.all(|step| match view.state.step(&step.id) {
+            StepState::Listed { items } => (0..items.len()).all(|index| is_done(&step.id.item(index))),
+            _ => is_done(&step.id),
         })
 }
 

@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::{
-    aim::aim,
     attempt::{Back, Question, Sending, jitter},
     closing,
     draft::Draft,
@@ -26,15 +25,16 @@ use crate::{
     actions,
     domain::{
         action::FailureClass,
+        aim::{Aimed, aim},
         attempt::{self, conclude, idempotency_key, unusable},
+        consequence::{self, not_applying},
         id::{ApprovalId, StepId},
         judge::Told,
         plan::{self, Move, Plan},
         run::{RunFact, RunResult},
         span::Span,
         state::{StepState, Try},
-        step::{Act, Effect, Step, StepKind},
-        template::TemplateError,
+        step::{Act, Effect, Step},
     },
     store::{
         StoreError, approvals,
@@ -264,47 +264,20 @@ impl Driver {
                     },
                 }));
             }
-            Move::Finish { result, reason } if closing::is_plain(&self.view, *result) => {
-                draft.finish = Some(*result);
-                RunFact::RunFinished {
-                    result: *result,
-                    reason: reason.clone(),
-                }
-            }
-            Move::Finish { result, reason } => {
+            Move::Finish { result, reason } if !closing::is_plain(&self.view, *result) => {
                 return Ok(Made::Special(Special::Finish(*result, reason.clone())));
             }
-            Move::ListItems { step } => self.list_items(step)?,
-            Move::Refuse { step, next, reason } => unusable(step.clone(), *next, reason.clone()),
-            Move::PassOver { step, reason } => RunFact::StepSkipped {
-                step: step.clone(),
-                reason: reason.clone(),
-            },
-            Move::AskManual { step } => self.ask_manual(step, now)?,
-            Move::ManualOverdue { step } => RunFact::ManualOverdue { step: step.clone() },
-            Move::BeginWait { step } => self.begin_wait(step, now)?,
-            Move::EndWait { step } => RunFact::WaitOver { step: step.clone() },
-            Move::End { result, reason, undo } => RunFact::RunEnding {
-                result: *result,
-                reason: reason.clone(),
-                undo: *undo,
-            },
+            plain => {
+                if let Move::Finish { result, .. } = plain {
+                    draft.finish = Some(*result);
+                }
+                let (view, runbook) = (&self.view, &self.view.version.runbook);
+                consequence::of(plain, runbook, |step| view.context(step), now)
+                    .ok_or_else(|| StoreError::corrupt("events", "step", format!("{plain:?}")))?
+            }
         };
         draft.fact(&mut self.view, fact, now)?;
         Ok(Made::Moved)
-    }
-
-    /// The fact that a step does not apply, or that nobody can say whether it does.
-    fn not_applying(&self, id: &StepId, step: &Step, next: Try) -> Option<RunFact> {
-        let when = step.when.as_ref()?;
-        match when.holds(&self.view.context(id)) {
-            Ok(true) => None,
-            Ok(false) => Some(RunFact::StepSkipped {
-                step: id.clone(),
-                reason: format!("{} does not hold", when.source()),
-            }),
-            Err(error) => Some(unusable(id.clone(), next, format!("when: {error}"))),
-        }
     }
 
     /// Makes one attempt of an acting step, up to what is sent once the turn is written.
@@ -322,7 +295,7 @@ impl Driver {
             return Err(StoreError::corrupt("events", "step", id));
         };
         let is_plain = id.undone().is_none() && id.index().is_none();
-        if is_plain && let Some(fact) = self.not_applying(id, step, next) {
+        if is_plain && let Some(fact) = not_applying(id, step, next, &self.view.context(id)) {
             draft.fact(&mut self.view, fact, now)?;
             return Ok(Made::Moved);
         }
@@ -394,7 +367,7 @@ impl Driver {
         step: &Step,
         act: &Act,
         made: Try,
-        aimed: super::aim::Aimed,
+        aimed: Aimed,
         now: DateTime<Utc>,
     ) -> Sending {
         let claim = self.view.claim;
@@ -463,59 +436,6 @@ impl Driver {
         self.out.spawn(coming.in_current_span());
     }
 
-    fn list_items(&self, id: &StepId) -> Result<RunFact, StoreError> {
-        let step = self.view.find(id)?.step;
-        if let Some(fact) = self.not_applying(id, step, Try::FIRST) {
-            return Ok(fact);
-        }
-        let context = self.view.context(id);
-        let listed = step.for_each.as_ref().map_or(Ok(Vec::new()), |each| {
-            let list = each
-                .items
-                .evaluate(&context)
-                .map_err(|error: TemplateError| format!("for_each: {error}"))?;
-            plan::items(list, each.max)
-        });
-        Ok(match listed {
-            Ok(items) => RunFact::ItemsListed {
-                step: id.clone(),
-                items,
-            },
-            Err(problem) => unusable(id.clone(), Try::FIRST, problem),
-        })
-    }
-
-    fn ask_manual(&self, id: &StepId, now: DateTime<Utc>) -> Result<RunFact, StoreError> {
-        let step = self.view.find(id)?.step;
-        let StepKind::Manual { instruction, within } = &step.kind else {
-            return Err(StoreError::corrupt("events", "step", "not a manual step"));
-        };
-        if let Some(fact) = self.not_applying(id, step, Try::FIRST) {
-            return Ok(fact);
-        }
-        Ok(match instruction.render(&self.view.context(id)) {
-            Ok(instruction) => RunFact::ManualAsked {
-                step: id.clone(),
-                instruction,
-                due: within.map(|within| now + within.as_delta()),
-            },
-            Err(error) => unusable(id.clone(), Try::FIRST, error.to_string()),
-        })
-    }
-
-    fn begin_wait(&self, id: &StepId, now: DateTime<Utc>) -> Result<RunFact, StoreError> {
-        let step = self.view.find(id)?.step;
-        let StepKind::Wait { length } = &step.kind else {
-            return Err(StoreError::corrupt("events", "step", "not a wait step"));
-        };
-        Ok(self
-            .not_applying(id, step, Try::FIRST)
-            .unwrap_or_else(|| RunFact::WaitBegan {
-                step: id.clone(),
-                until: now + length.as_delta(),
-            }))
-    }
-
     async fn special(&mut self, special: Special, now: DateTime<Utc>) -> Result<Flow, StoreError> {
         match special {
             Special::OpenGate(step) => requests::open(self, &step, now).await,
@@ -577,11 +497,9 @@ impl Driver {
     async fn look_again(&mut self, error: StoreError) -> Result<(), StoreError> {
         loop {
             tokio::time::sleep(WRITE_AGAIN).await;
-            if !self.engine.holds(self.view.claim) {
-                return Err(error);
-            }
             match self.reload().await {
-                Err(again) if again.is_unavailable() => {}
+                Err(again) if again.is_unavailable() && self.engine.holds(self.view.claim) => {}
+                Err(again) if again.is_unavailable() => return Err(error),
                 other => return other,
             }
         }

@@ -26,18 +26,10 @@ pub(super) async fn take(driver: &mut Driver) -> Result<Flow, StoreError> {
         return Ok(Flow::Again);
     }
     let context = driver.view.context(&"".into());
-    let mut names = Vec::new();
-    for lock in &version.runbook.locks {
-        match lock.render(&context) {
-            Ok(name) => names.push(name),
-            Err(error) => {
-                let reason = format!("the lock {} has no name: {error}", lock.source());
-                return over(driver, RunResult::Failed, reason).await;
-            }
-        }
-    }
-    names.sort_unstable();
-    names.dedup();
+    let names = match version.runbook.lock_names(&context) {
+        Ok(names) => names,
+        Err(reason) => return over(driver, RunResult::Failed, reason).await,
+    };
     loop {
         let now = driver.engine.clock.now();
         let claim = driver.view.claim;

@@ -14,11 +14,11 @@ use sqlx::PgConnection;
 use super::engine::Engine;
 use crate::{
     domain::{
-        context::{Finding, Setting, learn, learn_all, with_item},
+        context::{Finding, Setting, learn, learn_all, read_by},
         id::{ApprovalId, OperatorId, RunId, StepId},
         run::RunFact,
         runbook::Found,
-        state::{IllegalMove, RunState, StepState},
+        state::{IllegalMove, RunState},
         step::Step,
     },
     store::{
@@ -142,16 +142,12 @@ impl View {
 
     /// What expressions of this step can read.
     pub fn context(&self, step: &StepId) -> Arc<Value> {
-        let Some(index) = step.index() else {
-            return self.context.clone();
-        };
-        match self.state.step(&StepId::from(step.base())) {
-            StepState::Listed { items } => match items.get(index) {
-                Some(item) => Arc::new(with_item(&self.context, item, index)),
-                None => self.context.clone(),
-            },
-            _ => self.context.clone(),
-        }
+        read_by(&self.context, &self.state, step)
+    }
+
+    /// What expressions of any step can read.
+    pub fn known(&self) -> &Arc<Value> {
+        &self.context
     }
 
     /// The step of that name in the pinned version, and what it does.
@@ -164,9 +160,6 @@ impl View {
 
     /// What a person reads above a step.
     pub fn title(&self, step: &Step, context: &Value) -> String {
-        step.title
-            .as_ref()
-            .and_then(|title| title.render(context).ok())
-            .unwrap_or_else(|| step.id.0.replace('-', " "))
+        step.title_in(context)
     }
 }

@@ -23,6 +23,7 @@ use crate::{
     domain::id::RunId,
     store::{
         StoreError,
+        pool::{self, PoolSize},
         queue::{self, Claim},
         replicas,
     },
@@ -214,11 +215,13 @@ async fn put_off(engine: &Engine, claim: Claim) {
 /// Renews the lease. A lease that has ended is never renewed: the process takes a new identity, and whatever it was
 /// doing finds its fence stale.
 async fn keep_lease(engine: Arc<Engine>) {
+    let options = (*engine.pool.connect_options()).clone();
+    let pool = pool::connect(options, "muster lease", &PoolSize::LEASE);
     loop {
         tokio::time::sleep(RENEW).await;
         let asked = Instant::now();
         let renewed = async {
-            let mut conn = engine.pool.acquire().await?;
+            let mut conn = pool.acquire().await?;
             match replicas::renew(&mut conn, engine.replica()).await? {
                 true => Ok(Lease {
                     replica: engine.replica(),

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 
 use crate::{
     domain::{
-        alert::AlertReport,
+        alert::{AlertReport, headline},
         digest::Digest,
         event::{IncidentFact, NewEvent},
         id::{AlertId, EpisodeId, IncidentId, SourceId},
@@ -65,10 +65,7 @@ pub async fn open(
     let worst = reports.iter().min_by_key(|report| Severity::of(&report.labels));
     let Some(worst) = worst else { return Ok(None) };
     let severity = Severity::of(&worst.labels);
-    let title = match worst.annotations.get("summary") {
-        "" => worst.title(),
-        summary => summary.chars().take(200).collect(),
-    };
+    let title = headline(&worst.labels, &worst.annotations);
     let new = NewIncident {
         title: &title,
         severity,

@@ -24,6 +24,7 @@ pub mod matches;
 pub mod operators;
 pub mod overdue;
 pub mod pauses;
+pub mod preflights;
 pub mod queue;
 pub mod replicas;
 pub mod reviews;

@@ -35,7 +35,7 @@ pub struct PoolSize {
     pub lock_timeout: Duration,
 }
 
-/// The bounds of every pool; twenty connections a replica unless told otherwise.
+/// The bounds of every pool; twenty-five connections a replica unless told otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolSizes {
     /// Pages and API.
@@ -46,6 +46,17 @@ pub struct PoolSizes {
     pub engine: PoolSize,
     /// Timers, exports, clean-up.
     pub background: PoolSize,
+}
+
+impl PoolSize {
+    /// One connection for the lease of a replica: whatever else the engine does, its renewal waits for nobody. An answer
+    /// that takes longer than this comes too late to be one.
+    pub const LEASE: Self = Self {
+        max: 1,
+        acquire_timeout: Duration::from_secs(2),
+        statement_timeout: Duration::from_secs(2),
+        lock_timeout: Duration::from_secs(2),
+    };
 }
 
 impl Default for PoolSizes {
@@ -59,7 +70,7 @@ impl Default for PoolSizes {
         PoolSizes {
             web: size(6, 3, 5),
             intake: size(8, 2, 5),
-            engine: size(4, 5, 10),
+            engine: size(8, 5, 10),
             background: size(2, 10, 60),
         }
     }

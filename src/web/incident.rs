@@ -30,7 +30,9 @@ use crate::{
         operator::Operator,
     },
     execute::standing::Standing,
-    store::{self, StoreError, alerts, approvals, events, incidents, matches, reviews, runbooks, runs},
+    store::{
+        self, StoreError, alerts, approvals, events, incidents, matches, preflights, reviews, runbooks, runs,
+    },
 };
 
 /// Runs shown on the page.
@@ -72,12 +74,13 @@ pub async fn show(
     );
     let filter = Filter::read(&query.show);
     let timeline = timeline(&mut tx, id, &filter, query.before, now).await?;
+    let preflights = preflights::count_finished(&mut tx, id).await?;
     let mut frame = page::frame(&app, &mut tx, &me, title, Place::Incidents, now).await?;
     let parameters = [
         ("scope", format!("incident:{id}")),
         ("show", filter.parameter.clone()),
         ("rows", if query.before.is_some() { "no" } else { "" }.to_owned()),
-        ("after", incident.last_seq.to_string()),
+        ("after", cursor(incident.last_seq, preflights)),
     ];
     let parameters = parameters.each_ref().map(|(name, value)| (*name, value.as_str()));
     frame = frame.live(text::with_query("/live", &parameters));
@@ -88,6 +91,11 @@ pub async fn show(
         note: hidden(None),
     };
     Ok(Html(page.render()?))
+}
+
+/// Where an open page stands: its newest event, and how many preflights it shows.
+pub fn cursor(seq: i64, preflights: i64) -> String {
+    format!("{seq}.{preflights}")
 }
 
 /// Everything the page shows besides the timeline.
@@ -127,6 +135,7 @@ pub async fn load(
     Ok(Some(IncidentRecord {
         members: alerts::list_members(conn, id, ALERTS_MAX).await?,
         matches,
+        preflights: preflights::list(conn, id).await?,
         approvals: pending,
         reviews: reviews::list(conn, Some(id), REVIEWS_MAX).await?,
         runs,

@@ -22,9 +22,11 @@ pub mod assets;
 pub mod boots;
 pub mod controls;
 pub mod deliveries;
+pub mod fixtures;
 pub mod incident;
 pub mod incidents;
 pub mod live;
+pub mod plans;
 pub mod postmortem;
 pub mod respond;
 pub mod resume;
@@ -55,9 +57,12 @@ use tower_http::{
 };
 
 use self::{error::WebError, state::AppState};
+use crate::execute::rehearse::REHEARSAL_MAX;
 
 /// How long a page may take; a live stream may go on.
 const ANSWER_MAX: Duration = Duration::from_secs(15);
+/// How long the answer of a rehearsal may take; the rehearsal itself ends before.
+const REHEARSAL_ANSWER_MAX: Duration = Duration::from_secs(REHEARSAL_MAX.as_secs() + 10);
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       font-src 'none'; manifest-src 'self'; form-action 'self'; base-uri 'none'; \
@@ -84,6 +89,7 @@ pub fn router(state: AppState) -> Router {
         .route("/incidents/{id}/postmortem", get(postmortem::show))
         .route("/incidents/{id}/postmortem.md", get(postmortem::markdown))
         .route("/runs/{id}", get(runs::show))
+        .route("/runs/{id}/fixture", get(fixtures::save))
         .route("/runs/{id}/pause", post(controls::pause))
         .route("/runs/{id}/go-on", post(controls::go_on))
         .route("/runs/{id}/stop", post(controls::stop))
@@ -104,6 +110,7 @@ pub fn router(state: AppState) -> Router {
         .route("/reviews/{id}/close", post(reviews::close))
         .route("/runbooks", get(runbooks::list))
         .route("/runbooks/{slug}", get(runbooks::show))
+        .route("/runbooks/{slug}/plan", get(plans::show))
         .route("/deliveries", get(deliveries::list))
         .route("/deliveries/{id}/body", get(deliveries::body))
         .route("/system", get(system::show))
@@ -116,16 +123,22 @@ pub fn router(state: AppState) -> Router {
         .route("/system/boots/{id}", get(boots::show))
         .route("/static/{file}", get(assets::get));
 
+    let in_time = |limit| TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, limit);
+    // These ask targets, within a limit of their own.
+    let outward = Router::new()
+        .route("/runbooks/{slug}/plan", post(plans::run))
+        .route("/api/v1/runbooks/{slug}/plan", post(api::plans::run))
+        .layer(DefaultBodyLimit::max(dress::FORM_BYTES_MAX))
+        .layer(in_time(REHEARSAL_ANSWER_MAX));
+
     let csrf = csrf(&state);
     Router::new()
         .merge(pages)
         .nest("/api/v1", api::router())
         .fallback(nothing_here)
         .layer(DefaultBodyLimit::max(dress::FORM_BYTES_MAX))
-        .layer(TimeoutLayer::with_status_code(
-            StatusCode::SERVICE_UNAVAILABLE,
-            ANSWER_MAX,
-        ))
+        .layer(in_time(ANSWER_MAX))
+        .merge(outward)
         // A stream goes on for hours, so it stands outside the limit of time.
         .route("/live", get(live::get))
         .layer(csrf)

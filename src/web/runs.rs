@@ -22,6 +22,7 @@ use super::{
     view::{
         layout::Place,
         parts::said,
+        plan,
         record::{Promise, RunLog, RunRecord},
         run::{RunPage, RunPart, RunView},
         start::{Choice, ChoosePage, StartForm, StartPage},
@@ -178,6 +179,7 @@ pub async fn new_form(
         frame,
         incident: id.0,
         incident_title: said(&incident.title),
+        plan: plan::address(&version.runbook.slug, id, version.number),
         form: StartForm::of(id.0, version, &context),
         summary: said(&version.runbook.summary),
     };

@@ -8,10 +8,17 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{password::Passwords, throttle::Throttle};
-use crate::{catalog::shelf::Faults, clock::Clock, execute::standing::Standing, store::wake::Wake};
+use crate::{
+    catalog::shelf::Faults,
+    clock::Clock,
+    execute::{rehearse::Rehearser, standing::Standing},
+    store::wake::Wake,
+};
 
 /// Live streams at once in one process; each holds memory and a connection of the server, none of the pool's.
 pub const LIVE_STREAMS_MAX: usize = 512;
+/// Runbooks that people rehearse at once in one process; each asks targets a few things at a time.
+pub const REHEARSALS_MAX: usize = 4;
 
 /// The state of the web room; clones share it.
 #[derive(Clone)]
@@ -24,6 +31,10 @@ pub struct AppState {
     pub wake: Wake,
     /// What stands over every run, as this replica saw it last.
     pub standing: Standing,
+    /// Goes through runbooks without changing anything.
+    pub rehearser: Rehearser,
+    /// Places for that.
+    pub rehearsals: Arc<Semaphore>,
     /// Hashes and checks passwords, a few at a time.
     pub passwords: Passwords,
     /// Slows down guessing.
@@ -41,10 +52,13 @@ pub struct AppState {
 impl AppState {
     /// A state over these doors; everything else begins empty.
     pub fn new(db: PgPool, clock: Clock, wake: Wake) -> Self {
+        let standing = Standing::new(wake.clone());
         Self {
             db,
+            rehearser: Rehearser::new(standing.clone(), clock.clone()),
+            rehearsals: Arc::new(Semaphore::new(REHEARSALS_MAX)),
             clock,
-            standing: Standing::new(wake.clone()),
+            standing,
             wake,
             passwords: Passwords::default(),
             throttle: Throttle::default(),

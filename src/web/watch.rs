@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     domain::id::{ApprovalId, IncidentId, RunId},
-    store::{self, StoreError, approvals, events, runs},
+    store::{self, StoreError, approvals, events, preflights, runs},
 };
 
 /// Events that are sent as rows; after more the page is read anew.
@@ -90,24 +90,31 @@ impl Watcher {
         })
     }
 
-    fn seq(&self) -> i64 {
-        self.cursor.parse().unwrap_or(0)
+    /// The newest event this browser has; on an incident's page also how many of its preflights.
+    fn place(&self) -> (i64, i64) {
+        let (seq, preflights) = self.cursor.split_once('.').unwrap_or((&self.cursor, ""));
+        (seq.parse().unwrap_or(0), preflights.parse().unwrap_or(0))
     }
 
     /// Whether an incident has an event this browser has not seen: one cheap question a wake-up.
     async fn has_news(&self, incident: IncidentId) -> Result<bool, WebError> {
         let mut conn = self.app.db.acquire().await.map_err(StoreError::from)?;
-        let news = events::list_after(&mut conn, incident, self.seq(), 1).await?;
+        let news = events::list_after(&mut conn, incident, self.place().0, 1).await?;
         Ok(!news.is_empty())
     }
 
     async fn look_at_incident(&self, id: IncidentId, filter: &Filter, rows: bool) -> Result<Found, WebError> {
+        let (seen, seen_preflights) = self.place();
         if !self.has_news(id).await? {
-            return Ok(Found::Nothing);
+            let mut conn = self.app.db.acquire().await.map_err(StoreError::from)?;
+            // A report is no event, and yet people wait for it.
+            if preflights::count_finished(&mut conn, id).await? == seen_preflights {
+                return Ok(Found::Nothing);
+            }
         }
         let now = self.app.clock.now();
         let mut tx = store::begin_reading(&self.app.db).await?;
-        let news = events::list_after(&mut tx, id, self.seq(), ROWS_MAX).await?;
+        let news = events::list_after(&mut tx, id, seen, ROWS_MAX).await?;
         if news.len() as i64 >= ROWS_MAX {
             return Ok(Found::TooMuch);
         }
@@ -117,6 +124,7 @@ impl Watcher {
             return Ok(Found::NotThere);
         };
         let pending = page::pending(&mut tx).await?;
+        let preflights = preflights::count_finished(&mut tx, id).await?;
         drop(tx);
         let mut patches: Vec<Patch> = sections
             .rendered()?
@@ -141,7 +149,7 @@ impl Watcher {
         patches.push(self.waiting(&pending));
         Ok(Found::Patches {
             patches,
-            cursor: seq.to_string(),
+            cursor: incident_page::cursor(seq, preflights),
         })
     }
 

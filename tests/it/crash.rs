@@ -25,7 +25,26 @@ use crate::{
     support::{database::Database, ledger::Ledger, muster::Setup},
 };
 
-const RUNBOOK: &str = r#"
+/// A runbook, and what its target may have seen of it in the end.
+struct Shape {
+    runbook: &'static str,
+    /// Paths that change something, the step each belongs to, and whether it may come again by itself.
+    paths: &'static [(&'static str, &'static str, bool)],
+    result: &'static str,
+    /// Commits of a run that nobody disturbs, at least.
+    commits: usize,
+}
+
+/// One step after the other, of every kind.
+const IN_ORDER: Shape = Shape {
+    paths: &[
+        ("strike", "strike", false),
+        ("blind", "blind-strike", false),
+        ("set", "set", true),
+    ],
+    result: "succeeded",
+    commits: 10,
+    runbook: r#"
 runbook: count-me
 title: Every kind of step
 match: ['alertname="Broken"']
@@ -57,18 +76,60 @@ steps:
     call: http
     with: { target: ledger, method: PUT, path: /set }
     effect: idempotent
-"#;
+"#,
+};
+
+/// Side by side, over a list, taken back in reverse under the same gate, and the last step whatever comes.
+const BACK_AGAIN: Shape = Shape {
+    paths: &[
+        ("left", "left", false),
+        ("right", "right", true),
+        ("each-1", "each[0]", false),
+        ("each-2", "each[1]", false),
+        ("back-2", "undo:each[1]", true),
+        ("back-1", "undo:each[0]", true),
+        ("last", "last", true),
+    ],
+    result: "failed",
+    commits: 12,
+    runbook: r#"
+runbook: count-me
+title: There and back
+match: ['alertname="Broken"']
+start: automatic
+locks: ["the-ledger"]
+steps:
+  - id: left
+    needs: []
+    call: http
+    with: { target: ledger, method: POST, path: /left }
+    effect: once
+  - { id: right, needs: [], call: http, with: { target: ledger, method: PUT, path: /right }, effect: idempotent }
+  - id: ask
+    gate: {}
+    title: Go on?
+  - id: each
+    for_each: "[1, 2]"
+    call: http
+    with: { target: ledger, method: POST, path: "/each-{{ item }}" }
+    effect: once
+    undo: { call: http, with: { target: ledger, method: PUT, path: "/back-{{ item }}" }, effect: idempotent }
+  - { id: look, check: http, with: { target: ledger, path: /look }, expect: result.body.done, on_failure: undo }
+finally:
+  - { id: last, call: http, with: { target: ledger, method: PUT, path: /last }, effect: idempotent }
+"#,
+};
 
 const LONG: Duration = Duration::from_secs(60);
 
 /// One Muster that crashes at `point` and is started again; returns whether it got that far.
-async fn survive(point: &str) -> bool {
+async fn survive(shape: &Shape, point: &str) -> bool {
     let (database, scratch, ledger) = (Database::new().await, Scratch::new(), Ledger::start().await);
     let targets = format!(
         "targets:\n  - name: ledger\n    http: {{ url: \"http://{}/\" }}\n",
         ledger.address
     );
-    std::fs::write(scratch.path().join("count-me.yaml"), RUNBOOK).unwrap();
+    std::fs::write(scratch.path().join("count-me.yaml"), shape.runbook).unwrap();
     std::fs::write(scratch.path().join("targets.yaml"), targets).unwrap();
     let setup = Setup::new(database.url(), scratch.path());
     let ana = approver(&database).await;
@@ -97,7 +158,7 @@ async fn survive(point: &str) -> bool {
     })
     .await
     .unwrap();
-    check(&database, &ledger, &allowed, point).await;
+    check(shape, &database, &ledger, &allowed, point).await;
     crashed
 }
 
@@ -150,7 +211,7 @@ async fn answer(conn: &mut PgConnection, ana: &Operator, allowed: &mut BTreeSet<
 }
 
 /// An independent look at the promises: the ledger's account against the timeline's.
-async fn check(database: &Database, ledger: &Ledger, allowed: &BTreeSet<String>, point: &str) {
+async fn check(shape: &Shape, database: &Database, ledger: &Ledger, allowed: &BTreeSet<String>, point: &str) {
     let mut conn = database.pools.background.acquire().await.unwrap();
     let incident = IncidentId(1);
     let timeline = events::list_after(&mut conn, incident, 0, 1000).await.unwrap();
@@ -172,13 +233,11 @@ async fn check(database: &Database, ledger: &Ledger, allowed: &BTreeSet<String>,
         1,
         "{point}: P2"
     );
-    assert_eq!(
-        database
-            .count("select count(*) from runs where result = 'succeeded'")
-            .await,
-        1,
-        "{point}"
-    );
+    let result: String = sqlx::query_scalar("select result from runs")
+        .fetch_one(&mut *conn)
+        .await
+        .unwrap();
+    assert_eq!(result, shape.result, "{point}");
     assert_eq!(
         database.count("select count(*) from run_queue").await,
         0,
@@ -210,14 +269,14 @@ async fn check(database: &Database, ledger: &Ledger, allowed: &BTreeSet<String>,
         assert!(entry.fence >= fences, "{point}: P6: an old worker sent {entry:?}");
         fences = entry.fence;
     }
-    for (path, step) in [("strike", "strike"), ("blind", "blind-strike"), ("set", "set")] {
+    for (path, step, repeats) in shape.paths {
         let of_path: Vec<usize> = counts
             .iter()
-            .filter(|((found, _), _)| found == path)
+            .filter(|((found, _), _)| found == *path)
             .map(|(_, count)| *count)
             .collect();
         assert_eq!(of_path.len(), 1, "{point}: {path} has one key: {counts:?}");
-        let may_repeat = path == "set" || allowed.contains(step);
+        let may_repeat = *repeats || allowed.contains(*step);
         assert!(
             of_path[0] == 1 || may_repeat,
             "{point}: P4: {path} came {} times by itself",
@@ -226,18 +285,35 @@ async fn check(database: &Database, ledger: &Ledger, allowed: &BTreeSet<String>,
     }
     let position = |wanted: &dyn Fn(&RunFact) -> bool| facts.iter().position(|fact| wanted(fact));
     let approved = position(&|fact| matches!(fact, RunFact::GateApproved { .. }));
-    let struck = position(&|fact| matches!(fact, RunFact::StepStarted { step, .. } if step.0 == "strike"));
+    let gated = ["strike", "each[0]"];
+    let struck = position(
+        &|fact| matches!(fact, RunFact::StepStarted { step, .. } if gated.contains(&step.0.as_str())),
+    );
     assert!(approved.is_some() && approved < struck, "{point}: P5: {facts:?}");
+    let place = |path: &str| ledger.entries().iter().position(|entry| entry.path == path);
+    assert!(
+        place("back-2") <= place("back-1") && place("back-1") <= place("last"),
+        "{point}: taken back in reverse, then the last step"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_at_every_commit_keeps_every_promise() {
+    die_everywhere(&IN_ORDER).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_at_every_commit_on_the_way_back_keeps_every_promise() {
+    die_everywhere(&BACK_AGAIN).await;
+}
+
+async fn die_everywhere(shape: &Shape) {
     let mut points = 0;
     for batch in 0.. {
         // Four at once: most of the time of each is spent waiting.
         let numbers = (batch * 2 + 1)..=(batch * 2 + 2);
         let named = numbers.flat_map(|number| [format!("before:{number}"), format!("after:{number}")]);
-        let survived = join_all(named.map(|point| async move { survive(&point).await })).await;
+        let survived = join_all(named.map(|point| async move { survive(shape, &point).await })).await;
         let crashed = survived.into_iter().filter(|crashed| *crashed).count();
         points += crashed;
         if crashed < 4 {
@@ -245,5 +321,9 @@ async fn a_kill_at_every_commit_keeps_every_promise() {
         }
     }
     println!("killed at {points} points");
-    assert!(points >= 24, "the run has at least twelve commits: {points}");
+    assert!(
+        points >= 2 * shape.commits,
+        "killed at {points} points, and the run has at least {} commits",
+        shape.commits
+    );
 }

@@ -11,6 +11,7 @@ mod support;
 mod bad_input;
 mod boot_pages;
 mod boots;
+mod campaign;
 mod captures;
 mod controls;
 mod correlation;

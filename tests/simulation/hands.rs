@@ -230,6 +230,10 @@ impl Schedule {
         }
         let target = ["t0", "t1", "t2"][nature.target];
         let run = RunId(hands.claim.run as i64);
+        let version = match self.rules.pins_version {
+            true => self.db.runs[hands.claim.run].version,
+            false => self.shelf.len() - 1,
+        };
         let begin = Begin {
             key: idempotency_key(Uuid::nil(), run, &step, target, next.generation),
             step,
@@ -237,7 +241,7 @@ impl Schedule {
             effect: act.effect,
             gate,
             config,
-            version: self.db.runs[hands.claim.run].version,
+            version,
         };
         hands.begins.push(begin.clone());
         self.put(hands, Write::Begin(begin));

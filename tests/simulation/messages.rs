@@ -183,7 +183,8 @@ impl Schedule {
                     self.reach(Seen::OutcomeKept);
                 }
                 // What the plan now says, and not before the clock has moved.
-                let again = self.now + self.dice.delay(20);
+                let after = if refused == Refused::Untimely { 800 } else { 20 };
+                let again = self.now + self.dice.delay(after);
                 return self.agenda.add(
                     again,
                     Event::Nudge {

@@ -38,6 +38,8 @@ pub struct Rules {
     pub trusts_lease_only: bool,
     /// A worker whose commit may or may not have happened reads the run again only once that is certain.
     pub waits_for_lost_turn: bool,
+    /// A run is carried out by the version it began with.
+    pub pins_version: bool,
     /// A run begins nothing before it holds all its locks.
     pub takes_locks: bool,
 }
@@ -56,6 +58,7 @@ impl Rules {
         commits_first: true,
         trusts_lease_only: true,
         waits_for_lost_turn: true,
+        pins_version: true,
         takes_locks: true,
     };
 }
@@ -136,6 +139,13 @@ pub const MUTANTS: &[Mutant] = &[
         name: "a turn lands after its worker gave it up and read the run again",
         rules: Rules {
             waits_for_lost_turn: false,
+            ..Rules::REAL
+        },
+    },
+    Mutant {
+        name: "a run follows the newest version",
+        rules: Rules {
+            pins_version: false,
             ..Rules::REAL
         },
     },

@@ -74,7 +74,11 @@ impl Schedule {
         let mut dice = Dice::new(seed);
         let mood = Mood::random(&mut dice);
         let workers = (0..2 + dice.below(3))
-            .map(|worker| Worker::new(worker, dice.between(-20_000, 20_000)))
+            .map(|worker| {
+                let drift = dice.one_of(&[0, 200, 20_000, 60_000]);
+                let error = dice.one_of(&[0, 0, 0, 2000]);
+                Worker::new(worker, dice.between(-drift, drift), dice.between(-error, error))
+            })
             .collect();
         let mut schedule = Self {
             rules,

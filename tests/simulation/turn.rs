@@ -166,11 +166,11 @@ impl Schedule {
             Write::Begin(begin) => {
                 // A pause that has only just begun counts as well.
                 let pause = turn.iter().find_map(|write| match write {
-                    Write::Conclude {
-                        step,
-                        fact: RunFact::StepFailed { retry_at, .. },
-                        ..
-                    } if *step == begin.step => *retry_at,
+                    Write::Conclude { step, fact, .. } if *step == begin.step => match fact {
+                        RunFact::StepFailed { retry_at, .. } => *retry_at,
+                        RunFact::StepHeld { retry_at, .. } => Some(*retry_at),
+                        _ => None,
+                    },
                     _ => None,
                 });
                 let is_due = match (pause, state.step(&begin.step)) {

@@ -39,6 +39,8 @@ pub struct Worker {
     renews: Ms,
     /// How much faster its clock runs than true time, in millionths.
     drift: i64,
+    /// How far it is off when it reads the database's clock.
+    error: Ms,
     /// How long its clock has stood still.
     stood: Ms,
     /// What the database's clock showed when it last said so, and its own clock then.
@@ -50,7 +52,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub fn new(worker: usize, drift: i64) -> Self {
+    pub fn new(worker: usize, drift: i64, error: Ms) -> Self {
         Self {
             is_alive: false,
             process: Process { worker, life: 0 },
@@ -60,6 +62,7 @@ impl Worker {
             lease_until: 0,
             renews: 0,
             drift,
+            error,
             stood: 0,
             seen: (0, 0),
             config: [0; TARGETS],
@@ -81,7 +84,7 @@ impl Worker {
 
     /// The database said what its clock shows.
     pub fn hears_time(&mut self, database: Ms, now: Ms) {
-        self.seen = (database, self.clock(now));
+        self.seen = (database + self.error, self.clock(now));
     }
 
     fn may_claim(&self, now: Ms) -> bool {

@@ -12,7 +12,7 @@ fn every_fault_of_the_head_has_its_place() {
         (
             "tests: []",
             vec![
-                r#"4:1: tests: this version of Muster does not carry out "tests"; keep the test cases beside the runbook"#,
+                r#"4:1: tests: this version of Muster does not carry out "tests"; put each test into a file of its own in the folder tests"#,
             ],
         ),
         (

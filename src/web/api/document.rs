@@ -20,7 +20,7 @@ const PREFIX: &str = "/api/v1";
         description = "Incidents, runbooks, runs and approvals as JSON. Errors are `{error: {code, message, reference}}`.",
         license(name = "Apache-2.0")
     ),
-    paths(alertmanager),
+    paths(alertmanager, super::plans::run),
     components(schemas(ErrorAnswer)),
     modifiers(&Schemes),
     security(("session" = []))

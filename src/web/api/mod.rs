@@ -7,7 +7,9 @@ pub mod approvals;
 pub mod boots;
 pub mod deliveries;
 pub mod document;
+pub mod fixtures;
 pub mod incidents;
+pub mod plans;
 pub mod reviews;
 pub mod runbooks;
 pub mod runs;
@@ -55,6 +57,7 @@ fn parts() -> (Router<AppState>, utoipa::openapi::OpenApi) {
         .routes(routes!(incidents::resolve))
         .routes(routes!(incidents::note))
         .routes(routes!(runs::get))
+        .routes(routes!(fixtures::get))
         .routes(routes!(runs::start))
         .routes(routes!(runs::pause))
         .routes(routes!(runs::go_on))
@@ -74,6 +77,7 @@ fn parts() -> (Router<AppState>, utoipa::openapi::OpenApi) {
         .routes(routes!(reviews::close))
         .routes(routes!(runbooks::list))
         .routes(routes!(runbooks::get))
+        .routes(routes!(plans::get))
         .routes(routes!(deliveries::list))
         .routes(routes!(standing::paused, standing::pause))
         .routes(routes!(standing::resume))
@@ -134,7 +138,9 @@ mod tests {
                 "/api/v1/reviews/{id}/close",
                 "/api/v1/runbooks",
                 "/api/v1/runbooks/{slug}",
+                "/api/v1/runbooks/{slug}/plan",
                 "/api/v1/runs/{id}",
+                "/api/v1/runs/{id}/fixture",
                 "/api/v1/runs/{id}/go-on",
                 "/api/v1/runs/{id}/pause",
                 "/api/v1/runs/{id}/resume",
@@ -146,5 +152,7 @@ mod tests {
                 "/api/v1/sources/{source}/alertmanager",
             ]
         );
+        let plan = &document.paths.paths["/api/v1/runbooks/{slug}/plan"];
+        assert!(plan.get.is_some() && plan.post.is_some());
     }
 }

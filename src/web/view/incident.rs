@@ -1,7 +1,7 @@
 //! The page of one incident: head, what waits for a decision, what can be done, runs, alerts, timeline. Each section
 //! is a template of its own, so that the page and a live patch show the same thing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use askama::{Template, filters::HtmlSafe};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -21,12 +21,13 @@ use super::{
 use crate::{
     domain::{
         approval::may_decide,
+        id::VersionId,
         incident::{IncidentState, Severity},
         operator::{Operator, Role},
     },
     store::{
-        alerts::MemberAlert, approvals::Approval, incidents::Incident, matches::Match, reviews::Review,
-        runbooks::Version, runs::RunLine,
+        alerts::MemberAlert, approvals::Approval, incidents::Incident, matches::Match, preflights::Preflight,
+        reviews::Review, runbooks::Version, runs::RunLine,
     },
 };
 
@@ -39,6 +40,8 @@ pub struct IncidentRecord {
     pub members: Vec<MemberAlert>,
     /// The runbooks that matched, each with its version.
     pub matches: Vec<(Match, Option<Version>)>,
+    /// What these runbooks could do when they matched.
+    pub preflights: BTreeMap<VersionId, Preflight>,
     /// Requests for a decision that are pending.
     pub approvals: Vec<(Approval, i64)>,
     /// What was opened alone, not yet reviewed first.

@@ -34,6 +34,7 @@ pub mod approval;
 pub mod glass;
 pub mod review;
 
+pub mod plan;
 pub mod runbook;
 
 pub mod boot;

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use super::{
     incident::IncidentRecord,
     parts::{Said, said},
+    plan::PreflightLine,
     record::RunLog,
     run::{RunRow, RunView},
     start::StartForm,
@@ -39,6 +40,8 @@ pub struct MatchCard {
     pub number: i32,
     /// The line that holds, matcher by matcher: the matcher and the value it met.
     pub because: Vec<(Said, Said)>,
+    /// What it could do when it matched.
+    pub preflight: Option<PreflightLine>,
     /// The live run of it, if there is one.
     pub running: Option<i64>,
     /// What starts it.
@@ -72,6 +75,10 @@ impl Runs {
                             .map(|matcher| (said(&matcher.matcher), said(&matcher.actual)))
                             .collect()
                     }),
+                    preflight: record
+                        .preflights
+                        .get(&found.version_id)
+                        .and_then(|preflight| PreflightLine::of(id, found, preflight, now)),
                     running: record
                         .live_runs()
                         .find(|run| run.version.runbook.slug == found.slug)

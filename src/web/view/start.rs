@@ -19,6 +19,8 @@ pub struct StartPage {
     pub incident: i64,
     /// What the incident is called.
     pub incident_title: Said,
+    /// Where it is planned first.
+    pub plan: String,
     /// The form.
     pub form: StartForm,
     /// What the runbook does.

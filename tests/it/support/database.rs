@@ -61,7 +61,26 @@ impl Database {
             let copy = format!("create database {name} template {TEMPLATE}");
             conn.execute(sqlx::AssertSqlSafe(copy)).await.unwrap();
         }
-        let options = server.clone().database(&name);
+        Self::over(server.clone().database(&name))
+    }
+
+    /// A new database on a server of its own, for a test that takes most of a server's connections. The server ends
+    /// with what is returned beside it.
+    pub async fn alone(name: &str) -> (Self, Embedded) {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-postgres"));
+        let embedded = Embedded::start(&folder).await.unwrap();
+        let server = embedded.connect_options();
+        let mut conn = PgConnection::connect_with(&server).await.unwrap();
+        for statement in ["drop database if exists", "create database"] {
+            let statement = format!("{statement} {name}");
+            conn.execute(sqlx::AssertSqlSafe(statement)).await.unwrap();
+        }
+        let options = server.database(name);
+        migrate::run(&options).await.unwrap();
+        (Self::over(options), embedded)
+    }
+
+    fn over(options: PgConnectOptions) -> Self {
         Self {
             pools: Pools::new(&options, &PoolSizes::default()),
             options,

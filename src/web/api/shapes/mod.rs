@@ -4,6 +4,7 @@
 pub mod approval;
 pub mod boot;
 pub mod incident;
+pub mod plan;
 pub mod run;
 pub mod shelf;
 pub mod standing;

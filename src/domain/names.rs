@@ -3,22 +3,26 @@
 
 /// One name and what is read below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Chain {
-    pub(super) root: String,
+pub struct Chain {
+    /// The first name.
+    pub root: String,
     /// The names below it, as far as they are written out.
-    pub(super) below: Vec<String>,
+    pub below: Vec<String>,
     /// The next level is computed, like `steps[labels.x]`.
-    pub(super) is_computed: bool,
+    pub is_computed: bool,
     /// It is called like a function.
-    pub(super) is_called: bool,
+    pub is_called: bool,
 }
 
 /// What an expression uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Names {
-    pub(super) chains: Vec<Chain>,
-    pub(super) filters: Vec<String>,
-    pub(super) tests: Vec<String>,
+pub struct Names {
+    /// Names of values.
+    pub chains: Vec<Chain>,
+    /// Filters, as in `x | upper`.
+    pub filters: Vec<String>,
+    /// Tests, as in `x is defined`.
+    pub tests: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -36,7 +40,7 @@ const KEYWORDS: [&str; 13] = [
 ];
 
 /// Reads an expression that is known to be well formed.
-pub(super) fn read(expression: &str) -> Names {
+pub fn read(expression: &str) -> Names {
     let tokens = tokens(expression);
     let mut names = Names::default();
     let mut at = 0;

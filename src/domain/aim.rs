@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::domain::{
+use super::{
     action::Rendered,
     step::Request,
     target::{Target, Targets},
@@ -18,22 +18,25 @@ pub struct Aimed {
     pub target: Target,
 }
 
-/// Renders a request and finds its target among those the file names now; or says what is wrong with it.
-pub fn aim(targets: &Targets, request: &Request, context: &Value) -> Result<Aimed, String> {
+/// Renders a request; or says what is wrong with it.
+pub fn rendered(request: &Request, context: &Value) -> Result<Rendered, String> {
     let rendered = render_tree(&request.with, context).map_err(|error| error.to_string())?;
     let Value::Object(mut with) = rendered else {
         return Err("the inputs are not a map".to_owned());
     };
-    let Some(Value::String(name)) = with.remove("target") else {
+    let Some(Value::String(target)) = with.remove("target") else {
         return Err("no target is named".to_owned());
     };
-    let target = targets.find(&name, request.action)?.clone();
-    Ok(Aimed {
-        request: Rendered {
-            action: request.action,
-            target: name,
-            with: Value::Object(with),
-        },
+    Ok(Rendered {
+        action: request.action,
         target,
+        with: Value::Object(with),
     })
+}
+
+/// Renders a request and finds its target among those the file names now; or says what is wrong with it.
+pub fn aim(targets: &Targets, request: &Request, context: &Value) -> Result<Aimed, String> {
+    let request = rendered(request, context)?;
+    let target = targets.find(&request.target, request.action)?.clone();
+    Ok(Aimed { request, target })
 }
