@@ -284,7 +284,7 @@ fn of_run(fact: &RunFact) -> String {
         } => {
             format!("{step}: the approval lapsed before every step had started; it asks again")
         }
-        Fact::GateVoided { step, why, .. } => format!("{step}: the approval is void: {why}"),
+        Fact::GateVoided { step, why, .. } => format!("{step}: what was asked is void: {why}"),
         Fact::ManualOverdue { step } => format!("{step}: nobody did it in time"),
         Fact::ManualAsked {
             step, instruction, ..

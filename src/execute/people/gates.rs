@@ -37,8 +37,8 @@ pub async fn decide(
     by: &Operator,
     now: DateTime<Utc>,
 ) -> Result<ApprovalState, PeopleError> {
-    let (approval, _) = locked(conn, id).await?;
-    still_asked(conn, &approval, digest, now).await?;
+    let (approval, state) = locked(conn, id).await?;
+    still_asked(conn, &approval, &state, digest, now).await?;
     may_decide(&approval.rule, by, approval.requester)?;
     let reason = reason.trim();
     if verdict == Verdict::Reject && reason.is_empty() {
@@ -122,11 +122,15 @@ async fn settled_by(conn: &mut PgConnection, approval: &Approval) -> Result<Peop
 async fn still_asked(
     conn: &mut PgConnection,
     approval: &Approval,
+    state: &RunState,
     digest: Digest,
     now: DateTime<Utc>,
 ) -> Result<(), PeopleError> {
     if approval.state != ApprovalState::Pending {
         return Err(settled_by(conn, approval).await?);
+    }
+    if approval.step.undone().is_none() && state.ending.is_some() {
+        return Err(moved("the steps of the run are over; nothing was decided"));
     }
     if approval.decide_by <= now {
         return Err(moved("the time to decide is over; nothing was decided"));
@@ -149,8 +153,8 @@ pub async fn send_back(
     by: &Operator,
     now: DateTime<Utc>,
 ) -> Result<(), PeopleError> {
-    let (approval, _) = locked(conn, id).await?;
-    still_asked(conn, &approval, digest, now).await?;
+    let (approval, state) = locked(conn, id).await?;
+    still_asked(conn, &approval, &state, digest, now).await?;
     may_decide(&approval.rule, by, approval.requester)?;
     let note = note.trim();
     if note.is_empty() {
@@ -265,8 +269,8 @@ pub async fn break_glass(
     by: &Operator,
     now: DateTime<Utc>,
 ) -> Result<(), PeopleError> {
-    let (approval, _) = locked(conn, id).await?;
-    still_asked(conn, &approval, digest, now).await?;
+    let (approval, state) = locked(conn, id).await?;
+    still_asked(conn, &approval, &state, digest, now).await?;
     if !approval.rule.break_glass {
         return Err(refused(
             "this gate cannot be opened alone: its runbook says break_glass: false",

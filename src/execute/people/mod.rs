@@ -21,9 +21,10 @@ use crate::{
     domain::{
         approval::Refusal,
         event::{Event, NewEvent},
-        id::{IncidentId, RunId},
+        id::{IncidentId, RunId, StepId},
         operator::Operator,
         run::RunFact,
+        runbook::Runbook,
         state::RunState,
     },
     store::{StoreError, events, queue, runs as rows},
@@ -64,6 +65,18 @@ fn moved(message: impl Into<String>) -> PeopleError {
 fn refused(message: impl Into<String>) -> PeopleError {
     PeopleError::Refused {
         message: message.into(),
+    }
+}
+
+/// Refuses a word about a step whose turn will not come any more: the steps of the run are over, and only what takes
+/// back and what runs at the end is still to come.
+fn still_to_come(state: &RunState, runbook: &Runbook, step: &StepId) -> Result<(), PeopleError> {
+    let is_usual = step.undone().is_none() && runbook.steps.iter().any(|other| other.id.0 == step.base());
+    match state.ending.is_some() && is_usual {
+        true => Err(moved(format!(
+            "the steps of the run are over, so nothing waits for {step} any more"
+        ))),
+        false => Ok(()),
     }
 }
 
