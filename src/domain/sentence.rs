@@ -248,6 +248,7 @@ fn of_run(fact: &RunFact) -> String {
             format!("{step}: the verify probe does not settle it: {finding}")
         }
         Fact::StepSkipped { step, reason } => format!("{step}: skipped: {reason}"),
+        Fact::StepReopened { step } => format!("{step}: to be read again"),
         Fact::GateOpened { step, needed: 1, .. } => format!("{step}: waits for a decision"),
         Fact::GateOpened { step, needed, .. } => format!("{step}: waits for {needed} approvals"),
         Fact::GateApproval {

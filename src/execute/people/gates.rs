@@ -3,12 +3,13 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::{PeopleError, lock, moved, record, refused};
+use super::{PeopleError, lock, moved, pinned, record, refused};
 use crate::{
     domain::{
         approval::{ApprovalState, Refusal, Verdict, may_decide},
         digest::Digest,
         event::{IncidentFact, NewEvent},
+        evidence::to_read_again,
         id::{ApprovalId, IncidentId, StepId},
         operator::{Operator, Role},
         run::RunFact,
@@ -19,7 +20,7 @@ use crate::{
     store::{
         StoreError,
         approvals::{self, Approval},
-        events, reviews, runbooks, runs,
+        events, reviews,
     },
 };
 
@@ -144,7 +145,7 @@ async fn still_asked(
 }
 
 /// A person wants something changed before they decide: the run pauses with their note, and once it goes on the gate
-/// asks again with what is true then.
+/// asks again with what is true then: what only read since the run last changed something is read again before.
 pub async fn send_back(
     conn: &mut PgConnection,
     id: ApprovalId,
@@ -156,6 +157,7 @@ pub async fn send_back(
     let (approval, state) = locked(conn, id).await?;
     still_asked(conn, &approval, &state, digest, now).await?;
     may_decide(&approval.rule, by, approval.requester)?;
+    let version = pinned(conn, approval.run).await?;
     let note = note.trim();
     if note.is_empty() {
         return Err(refused("say what has to change"));
@@ -169,12 +171,15 @@ pub async fn send_back(
         now,
     )
     .await?;
-    let fact = RunFact::GateSentBack {
+    let sent_back = RunFact::GateSentBack {
         step: approval.step.clone(),
         approval: id,
         note: note.to_owned(),
     };
-    record(conn, approval.incident, approval.run, vec![fact], by, now).await
+    let again = to_read_again(&version.runbook, &state, &approval.step);
+    let again = again.into_iter().map(|step| RunFact::StepReopened { step });
+    let facts = std::iter::once(sent_back).chain(again).collect();
+    record(conn, approval.incident, approval.run, facts, by, now).await
 }
 
 /// A person takes an approval back, or the approvals given so far. Possible until something has started under it; then
@@ -226,12 +231,7 @@ async fn started_under(
     if approval.state != ApprovalState::Approved {
         return Ok(None);
     }
-    let kept = runs::find(conn, approval.run)
-        .await?
-        .ok_or(PeopleError::NotFound("run"))?;
-    let version = runbooks::find_version(conn, kept.version)
-        .await?
-        .ok_or(PeopleError::NotFound("runbook version"))?;
+    let version = pinned(conn, approval.run).await?;
     let log = events::run_log(conn, approval.run).await?;
     let since = log.iter().position(|(_, fact)| {
         matches!(fact, RunFact::GateApproved { approval: given, .. } | RunFact::GateBroken { approval: given, .. }

@@ -27,7 +27,11 @@ use crate::{
         runbook::Runbook,
         state::RunState,
     },
-    store::{StoreError, events, queue, runs as rows},
+    store::{
+        StoreError, events, queue,
+        runbooks::{self, Version},
+        runs as rows,
+    },
 };
 
 /// Why an act was not carried out.
@@ -90,6 +94,14 @@ async fn lock(conn: &mut PgConnection, run: RunId) -> Result<(IncidentId, RunSta
     let state = RunState::fold(facts.iter().map(|(at, fact)| (*at, fact)))
         .map_err(|error| StoreError::corrupt("events", "body", error))?;
     Ok((kept.incident, state))
+}
+
+/// The version a run is pinned to.
+async fn pinned(conn: &mut PgConnection, run: RunId) -> Result<Version, PeopleError> {
+    let kept = rows::find(conn, run).await?.ok_or(PeopleError::NotFound("run"))?;
+    runbooks::find_version(conn, kept.version)
+        .await?
+        .ok_or(PeopleError::NotFound("runbook version"))
 }
 
 async fn record(

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::{PeopleError, lock, moved, record, refused, still_to_come};
+use super::{PeopleError, lock, moved, pinned, record, refused, still_to_come};
 use crate::{
     domain::{
         approval::ApprovalState,
@@ -18,18 +18,8 @@ use crate::{
     store::{
         approvals,
         attempts::{self, EndedAttempt},
-        runbooks::{self, Version},
-        runs,
     },
 };
-
-/// The version a run is pinned to.
-async fn pinned(conn: &mut PgConnection, run: RunId) -> Result<Version, PeopleError> {
-    let kept = runs::find(conn, run).await?.ok_or(PeopleError::NotFound("run"))?;
-    runbooks::find_version(conn, kept.version)
-        .await?
-        .ok_or(PeopleError::NotFound("runbook version"))
-}
 
 /// A person says that a manual step is done.
 pub async fn manual_done(
