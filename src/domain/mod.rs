@@ -42,6 +42,7 @@ pub mod state;
 
 pub mod attempt;
 pub mod context;
+pub mod evidence;
 pub mod gate;
 pub mod judge;
 pub mod plan;

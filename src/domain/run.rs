@@ -83,6 +83,8 @@ pub enum RunFact {
     ProbeInconclusive { step: StepId, finding: String },
     /// The step does not apply, was passed over, or a person let it be.
     StepSkipped { step: StepId, reason: String },
+    /// What it found is to be read again: the gate it was evidence for was sent back.
+    StepReopened { step: StepId },
     /// A gate asks for a decision.
     GateOpened {
         step: StepId,
@@ -274,6 +276,7 @@ impl RunFact {
             | Self::OutcomeUnknown { step, .. }
             | Self::ProbeInconclusive { step, .. }
             | Self::StepSkipped { step, .. }
+            | Self::StepReopened { step }
             | Self::GateOpened { step, .. }
             | Self::GateApproval { step, .. }
             | Self::GateApproved { step, .. }

@@ -248,6 +248,7 @@ fn of_run(fact: &RunFact) -> String {
             format!("{step}: the verify probe does not settle it: {finding}")
         }
         Fact::StepSkipped { step, reason } => format!("{step}: skipped: {reason}"),
+        Fact::StepReopened { step } => format!("{step}: to be read again"),
         Fact::GateOpened { step, needed: 1, .. } => format!("{step}: waits for a decision"),
         Fact::GateOpened { step, needed, .. } => format!("{step}: waits for {needed} approvals"),
         Fact::GateApproval {
@@ -284,7 +285,7 @@ fn of_run(fact: &RunFact) -> String {
         } => {
             format!("{step}: the approval lapsed before every step had started; it asks again")
         }
-        Fact::GateVoided { step, why, .. } => format!("{step}: the approval is void: {why}"),
+        Fact::GateVoided { step, why, .. } => format!("{step}: what was asked is void: {why}"),
         Fact::ManualOverdue { step } => format!("{step}: nobody did it in time"),
         Fact::ManualAsked {
             step, instruction, ..

@@ -151,6 +151,7 @@ pub enum StepFact {
     OutcomeUnknown,
     ProbeInconclusive,
     Skipped,
+    Reopened,
     GateOpened,
     GateApproval,
     GateApproved,
@@ -192,6 +193,7 @@ pub const MOVES: &[(&[Stand], StepFact, &[Stand])] = {
             &[Unknown, Succeeded, Failed, Ready],
         ),
         (&[Ready, RetryAt, ManualOpen, Waiting], F::Skipped, &[Skipped]),
+        (&[Succeeded], F::Reopened, &[Ready]),
         (&[Ready], F::GateOpened, &[GateOpen]),
         (&[GateOpen], F::GateApproval, &[GateOpen]),
         (&[GateOpen], F::GateApproved, &[Approved]),
@@ -240,6 +242,8 @@ pub struct RunState {
     pub interruptions: BTreeMap<StepId, u32>,
     /// When the first attempt of a step began.
     pub first_started: BTreeMap<StepId, DateTime<Utc>>,
+    /// The number of a step's newest attempt.
+    pub attempts: BTreeMap<StepId, u32>,
     /// Steps that worked, in the order they were done; what was carried over comes first.
     pub done: Vec<StepId>,
     /// A person wants nothing new to begin, and why.
@@ -308,6 +312,7 @@ impl StepFact {
             RunFact::OutcomeUnknown { .. } => Self::OutcomeUnknown,
             RunFact::ProbeInconclusive { .. } => Self::ProbeInconclusive,
             RunFact::StepSkipped { .. } => Self::Skipped,
+            RunFact::StepReopened { .. } => Self::Reopened,
             RunFact::GateOpened { .. } => Self::GateOpened,
             RunFact::GateApproval { .. } => Self::GateApproval,
             RunFact::GateApproved { .. } => Self::GateApproved,
@@ -387,17 +392,29 @@ impl RunState {
         };
         let before = self.step(step);
         let to = allowed(before.stand(), name);
-        let after = match to.is_empty() {
-            true => None,
-            false => step_after(before, fact).filter(|after| to.contains(&after.stand())),
+        let after = match (to.is_empty(), fact) {
+            (true, _) => None,
+            // Its state has forgotten its numbers, and none is used twice.
+            (false, RunFact::StepReopened { step }) => Some(StepState::Ready {
+                next: Try {
+                    attempt: self.attempts.get(step).map_or(1, |made| made + 1),
+                    ..Try::FIRST
+                },
+            }),
+            (false, fact) => step_after(before, fact).filter(|after| to.contains(&after.stand())),
         };
         let Some(after) = after else {
             return Err(illegal(before));
         };
         self.lock_awaited = None;
         match fact {
-            RunFact::StepStarted { .. } => {
+            RunFact::StepStarted { attempt, .. } => {
                 self.first_started.entry(step.clone()).or_insert(at);
+                self.attempts.insert(step.clone(), *attempt);
+            }
+            RunFact::StepReopened { .. } => {
+                self.first_started.remove(step);
+                self.done.retain(|done| done != step);
             }
             RunFact::StepInterrupted { .. } => *self.interruptions.entry(step.clone()).or_default() += 1,
             RunFact::GateSentBack { note, .. } => self.paused = Some(format!("sent back: {note}")),
@@ -529,7 +546,8 @@ fn step_after(before: &StepState, fact: &RunFact) -> Option<StepState> {
             message: "nobody did it in time".to_owned(),
         },
         RunFact::WaitBegan { until, .. } => State::Waiting { until: *until },
-        RunFact::RunStarted { .. }
+        RunFact::StepReopened { .. }
+        | RunFact::RunStarted { .. }
         | RunFact::LockAwaited { .. }
         | RunFact::PauseRequested { .. }
         | RunFact::PauseEnded

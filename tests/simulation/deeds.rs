@@ -6,6 +6,7 @@ use muster::domain::{
     approval::ApprovalState,
     attempt::AttemptEnd,
     digest::Digest,
+    evidence::to_read_again,
     id::{ApprovalId, StepId},
     run::{RunFact, UnknownChoice},
     state::{RunState, StepState},
@@ -155,16 +156,20 @@ impl Schedule {
             What::SendBack { approval } => {
                 let gate = self.open(run, *approval, clock)?;
                 let fact = RunFact::GateSentBack {
-                    step: gate,
+                    step: gate.clone(),
                     approval: *approval,
                     note: reason(),
                 };
-                Some(vec![moves(
+                let mut writes = vec![moves(
                     *approval,
                     ApprovalState::Pending,
                     ApprovalState::Void,
                     fact,
-                )])
+                )];
+                let again = to_read_again(&made.runbook, state, &gate);
+                let again = again.into_iter().map(|step| RunFact::StepReopened { step });
+                writes.extend(again.map(Write::Tell));
+                Some(writes)
             }
             What::Pause => state
                 .paused

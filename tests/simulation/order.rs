@@ -99,7 +99,7 @@ impl Schedule {
     }
 }
 
-/// What was done, in the order the log tells of it.
+/// What was done, in the order the log tells of it; what is read again counts from its last time.
 pub fn done_in_order(row: &RunRow) -> Vec<&StepId> {
     let is_done = |fact: &&RunFact| match fact {
         RunFact::StepCarried { .. }
@@ -109,8 +109,15 @@ pub fn done_in_order(row: &RunRow) -> Vec<&StepId> {
         RunFact::UnknownDecided { choice, .. } => *choice == UnknownChoice::MarkDone,
         _ => false,
     };
-    let facts = row.log.iter().map(|(_, fact)| fact);
-    facts.filter(is_done).filter_map(RunFact::step).collect()
+    let mut done: Vec<&StepId> = Vec::new();
+    for (_, fact) in &row.log {
+        match fact {
+            RunFact::StepReopened { step } => done.retain(|other| *other != step),
+            fact if is_done(&fact) => done.extend(fact.step()),
+            _ => {}
+        }
+    }
+    done
 }
 
 /// How many items of a step may be out at once.

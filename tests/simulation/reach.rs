@@ -49,7 +49,7 @@ counted! {
 counted! {
     fact_index, FACTS, RunFact:
     RunStarted, StepCarried, LockAwaited, ItemsListed, StepSatisfied, StepStarted, StepSucceeded, StepFailed, StepHeld,
-    StepInterrupted, OutcomeUnknown, ProbeInconclusive, StepSkipped, GateOpened, GateApproval, GateApproved, GateBroken,
+    StepInterrupted, OutcomeUnknown, ProbeInconclusive, StepSkipped, StepReopened, GateOpened, GateApproval, GateApproved, GateBroken,
     GateRejected, GateWithdrawn, GateSentBack, GateExpired, GateVoided, ManualAsked, ManualDone, ManualOverdue, WaitBegan,
     WaitOver, UnknownDecided, PauseRequested, PauseEnded, StopRequested, UndoRequested, RunEnding, RunFinished,
 }

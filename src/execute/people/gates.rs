@@ -3,12 +3,13 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::{PeopleError, lock, moved, record, refused};
+use super::{PeopleError, lock, moved, pinned, record, refused};
 use crate::{
     domain::{
         approval::{ApprovalState, Refusal, Verdict, may_decide},
         digest::Digest,
         event::{IncidentFact, NewEvent},
+        evidence::to_read_again,
         id::{ApprovalId, IncidentId, StepId},
         operator::{Operator, Role},
         run::RunFact,
@@ -19,7 +20,7 @@ use crate::{
     store::{
         StoreError,
         approvals::{self, Approval},
-        events, reviews, runbooks, runs,
+        events, reviews,
     },
 };
 
@@ -37,8 +38,8 @@ pub async fn decide(
     by: &Operator,
     now: DateTime<Utc>,
 ) -> Result<ApprovalState, PeopleError> {
-    let (approval, _) = locked(conn, id).await?;
-    still_asked(conn, &approval, digest, now).await?;
+    let (approval, state) = locked(conn, id).await?;
+    still_asked(conn, &approval, &state, digest, now).await?;
     may_decide(&approval.rule, by, approval.requester)?;
     let reason = reason.trim();
     if verdict == Verdict::Reject && reason.is_empty() {
@@ -122,11 +123,15 @@ async fn settled_by(conn: &mut PgConnection, approval: &Approval) -> Result<Peop
 async fn still_asked(
     conn: &mut PgConnection,
     approval: &Approval,
+    state: &RunState,
     digest: Digest,
     now: DateTime<Utc>,
 ) -> Result<(), PeopleError> {
     if approval.state != ApprovalState::Pending {
         return Err(settled_by(conn, approval).await?);
+    }
+    if approval.step.undone().is_none() && state.ending.is_some() {
+        return Err(moved("the steps of the run are over; nothing was decided"));
     }
     if approval.decide_by <= now {
         return Err(moved("the time to decide is over; nothing was decided"));
@@ -140,7 +145,7 @@ async fn still_asked(
 }
 
 /// A person wants something changed before they decide: the run pauses with their note, and once it goes on the gate
-/// asks again with what is true then.
+/// asks again with what is true then: what only read since the run last changed something is read again before.
 pub async fn send_back(
     conn: &mut PgConnection,
     id: ApprovalId,
@@ -149,9 +154,10 @@ pub async fn send_back(
     by: &Operator,
     now: DateTime<Utc>,
 ) -> Result<(), PeopleError> {
-    let (approval, _) = locked(conn, id).await?;
-    still_asked(conn, &approval, digest, now).await?;
+    let (approval, state) = locked(conn, id).await?;
+    still_asked(conn, &approval, &state, digest, now).await?;
     may_decide(&approval.rule, by, approval.requester)?;
+    let version = pinned(conn, approval.run).await?;
     let note = note.trim();
     if note.is_empty() {
         return Err(refused("say what has to change"));
@@ -165,12 +171,15 @@ pub async fn send_back(
         now,
     )
     .await?;
-    let fact = RunFact::GateSentBack {
+    let sent_back = RunFact::GateSentBack {
         step: approval.step.clone(),
         approval: id,
         note: note.to_owned(),
     };
-    record(conn, approval.incident, approval.run, vec![fact], by, now).await
+    let again = to_read_again(&version.runbook, &state, &approval.step);
+    let again = again.into_iter().map(|step| RunFact::StepReopened { step });
+    let facts = std::iter::once(sent_back).chain(again).collect();
+    record(conn, approval.incident, approval.run, facts, by, now).await
 }
 
 /// A person takes an approval back, or the approvals given so far. Possible until something has started under it; then
@@ -201,7 +210,7 @@ pub async fn withdraw(
     }
     if let Some(step) = started_under(conn, &approval, &state).await? {
         return Err(moved(format!(
-            "{step} has started under it already; stop the run instead"
+            "the step {step} has started under it already; stop the run instead"
         )));
     }
     approvals::set_state(conn, id, approval.state, ApprovalState::Withdrawn, None, now).await?;
@@ -222,12 +231,7 @@ async fn started_under(
     if approval.state != ApprovalState::Approved {
         return Ok(None);
     }
-    let kept = runs::find(conn, approval.run)
-        .await?
-        .ok_or(PeopleError::NotFound("run"))?;
-    let version = runbooks::find_version(conn, kept.version)
-        .await?
-        .ok_or(PeopleError::NotFound("runbook version"))?;
+    let version = pinned(conn, approval.run).await?;
     let log = events::run_log(conn, approval.run).await?;
     let since = log.iter().position(|(_, fact)| {
         matches!(fact, RunFact::GateApproved { approval: given, .. } | RunFact::GateBroken { approval: given, .. }
@@ -265,8 +269,8 @@ pub async fn break_glass(
     by: &Operator,
     now: DateTime<Utc>,
 ) -> Result<(), PeopleError> {
-    let (approval, _) = locked(conn, id).await?;
-    still_asked(conn, &approval, digest, now).await?;
+    let (approval, state) = locked(conn, id).await?;
+    still_asked(conn, &approval, &state, digest, now).await?;
     if !approval.rule.break_glass {
         return Err(refused(
             "this gate cannot be opened alone: its runbook says break_glass: false",
@@ -309,7 +313,7 @@ pub async fn close_review(
         .await?
         .ok_or(PeopleError::NotFound("review"))?;
     if let Some(name) = review.closed_by_name {
-        return Err(moved(format!("{name} has closed this review already")));
+        return Err(moved(format!("this review was closed by {name} already")));
     }
     if review.opened_by == by.id.0 {
         return Err(refused(

@@ -21,12 +21,17 @@ use crate::{
     domain::{
         approval::Refusal,
         event::{Event, NewEvent},
-        id::{IncidentId, RunId},
+        id::{IncidentId, RunId, StepId},
         operator::Operator,
         run::RunFact,
+        runbook::Runbook,
         state::RunState,
     },
-    store::{StoreError, events, queue, runs as rows},
+    store::{
+        StoreError, events, queue,
+        runbooks::{self, Version},
+        runs as rows,
+    },
 };
 
 /// Why an act was not carried out.
@@ -67,6 +72,18 @@ fn refused(message: impl Into<String>) -> PeopleError {
     }
 }
 
+/// Refuses a word about a step whose turn will not come any more: the steps of the run are over, and only what takes
+/// back and what runs at the end is still to come.
+fn still_to_come(state: &RunState, runbook: &Runbook, step: &StepId) -> Result<(), PeopleError> {
+    let is_usual = step.undone().is_none() && runbook.steps.iter().any(|other| other.id.0 == step.base());
+    match state.ending.is_some() && is_usual {
+        true => Err(moved(format!(
+            "the steps of the run are over, so nothing waits for {step} any more"
+        ))),
+        false => Ok(()),
+    }
+}
+
 /// Locks a live run and folds its facts.
 async fn lock(conn: &mut PgConnection, run: RunId) -> Result<(IncidentId, RunState), PeopleError> {
     let kept = rows::find(conn, run).await?.ok_or(PeopleError::NotFound("run"))?;
@@ -77,6 +94,14 @@ async fn lock(conn: &mut PgConnection, run: RunId) -> Result<(IncidentId, RunSta
     let state = RunState::fold(facts.iter().map(|(at, fact)| (*at, fact)))
         .map_err(|error| StoreError::corrupt("events", "body", error))?;
     Ok((kept.incident, state))
+}
+
+/// The version a run is pinned to.
+async fn pinned(conn: &mut PgConnection, run: RunId) -> Result<Version, PeopleError> {
+    let kept = rows::find(conn, run).await?.ok_or(PeopleError::NotFound("run"))?;
+    runbooks::find_version(conn, kept.version)
+        .await?
+        .ok_or(PeopleError::NotFound("runbook version"))
 }
 
 async fn record(

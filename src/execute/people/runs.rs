@@ -8,13 +8,14 @@ use sqlx::PgConnection;
 use super::{PeopleError, lock, moved, record, refused};
 use crate::{
     domain::{
+        approval::ApprovalState,
         id::{IncidentId, RunId, VersionId},
         operator::Operator,
         run::RunFact,
-        state::RunState,
+        state::{RunState, StepState},
     },
     execute::start::{StartError, Starter, begin},
-    store::{incidents, runbooks},
+    store::{approvals, incidents, runbooks},
 };
 
 /// Starts a run of a version on an open incident. `given` are the inputs a person typed.
@@ -55,20 +56,19 @@ pub async fn stop(
     now: DateTime<Utc>,
 ) -> Result<(), PeopleError> {
     let (incident, state) = lock(conn, run).await?;
-    may_stop(&state)?;
+    match (&state.stop_requested, &state.ending) {
+        (Some(_), _) => return Err(moved("the run is stopping already")),
+        (None, Some(_)) => return Err(moved("the run is ending already")),
+        (None, None) => {}
+    }
     let reason = said(reason, || format!("stopped by {}", by.name));
-    record(
-        conn,
-        incident,
-        run,
-        vec![RunFact::StopRequested { reason }],
-        by,
-        now,
-    )
-    .await
+    let mut facts = vec![RunFact::StopRequested { reason }];
+    facts.extend(ask_no_more(conn, &state, now).await?);
+    record(conn, incident, run, facts, by, now).await
 }
 
-/// A person wants the run to stop, and what it did to be taken back in reverse order, under the same gates.
+/// A person wants the run to stop, and what it did to be taken back in reverse order, under the same gates. Whoever
+/// asked it to stop before may still want that, until it is over.
 pub async fn undo(
     conn: &mut PgConnection,
     run: RunId,
@@ -77,25 +77,36 @@ pub async fn undo(
     now: DateTime<Utc>,
 ) -> Result<(), PeopleError> {
     let (incident, state) = lock(conn, run).await?;
-    may_stop(&state)?;
+    match (state.undo_requested, &state.ending) {
+        (true, _) => return Err(moved("the run is taking back what it did already")),
+        (false, Some(_)) => return Err(moved("the run is ending already")),
+        (false, None) => {}
+    }
     let reason = said(reason, || format!("taken back by {}", by.name));
-    record(
-        conn,
-        incident,
-        run,
-        vec![RunFact::UndoRequested { reason }],
-        by,
-        now,
-    )
-    .await
+    let mut facts = vec![RunFact::UndoRequested { reason }];
+    facts.extend(ask_no_more(conn, &state, now).await?);
+    record(conn, incident, run, facts, by, now).await
 }
 
-fn may_stop(state: &RunState) -> Result<(), PeopleError> {
-    match (&state.stop_requested, &state.ending) {
-        (Some(_), _) => Err(moved("the run is stopping already")),
-        (None, Some(_)) => Err(moved("the run is ending already")),
-        (None, None) => Ok(()),
+/// Voids what the steps of a run still ask: nothing would follow from a decision.
+async fn ask_no_more(
+    conn: &mut PgConnection,
+    state: &RunState,
+    now: DateTime<Utc>,
+) -> Result<Vec<RunFact>, PeopleError> {
+    let mut facts = Vec::new();
+    for (step, stands) in &state.steps {
+        if let StepState::GateOpen { approval, .. } = stands {
+            let (from, to) = (ApprovalState::Pending, ApprovalState::Void);
+            approvals::set_state(conn, *approval, from, to, None, now).await?;
+            facts.push(RunFact::GateVoided {
+                step: step.clone(),
+                approval: *approval,
+                why: "the run is to stop".to_owned(),
+            });
+        }
     }
+    Ok(facts)
 }
 
 /// A person wants nothing new to begin. What is on its way ends; clocks of gates run on.

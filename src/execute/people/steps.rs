@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::{PeopleError, lock, moved, record, refused};
+use super::{PeopleError, lock, moved, pinned, record, refused, still_to_come};
 use crate::{
     domain::{
         approval::ApprovalState,
@@ -18,7 +18,6 @@ use crate::{
     store::{
         approvals,
         attempts::{self, EndedAttempt},
-        runbooks, runs,
     },
 };
 
@@ -37,6 +36,8 @@ pub async fn manual_done(
         StepState::Succeeded => return Err(moved("this step is done already")),
         _ => return Err(moved("this step does not wait for a person")),
     }
+    let version = pinned(conn, run).await?;
+    still_to_come(&state, &version.runbook, step)?;
     let fact = RunFact::ManualDone {
         step: step.clone(),
         note: note.trim().to_owned(),
@@ -60,10 +61,7 @@ pub async fn decide_unknown(
             "the outcome of this step is not unknown any more; nothing was decided",
         ));
     }
-    let kept = runs::find(conn, run).await?.ok_or(PeopleError::NotFound("run"))?;
-    let version = runbooks::find_version(conn, kept.version)
-        .await?
-        .ok_or(PeopleError::NotFound("runbook version"))?;
+    let version = pinned(conn, run).await?;
     let has_probe = version
         .runbook
         .find(step)
@@ -131,15 +129,13 @@ pub async fn skip(
     now: DateTime<Utc>,
 ) -> Result<(), PeopleError> {
     let (incident, state) = lock(conn, run).await?;
-    let kept = runs::find(conn, run).await?.ok_or(PeopleError::NotFound("run"))?;
-    let version = runbooks::find_version(conn, kept.version)
-        .await?
-        .ok_or(PeopleError::NotFound("runbook version"))?;
+    let version = pinned(conn, run).await?;
     let found = version
         .runbook
         .find(step)
         .filter(|_| is_part(&state, step))
         .ok_or(PeopleError::NotFound("step of this run"))?;
+    still_to_come(&state, &version.runbook, step)?;
     if matches!(found.step.kind, StepKind::Gate(_)) {
         return Err(refused(
             "a gate cannot be skipped: have it approved, or break the glass",

@@ -173,7 +173,7 @@ async fn an_approval_is_taken_back_until_something_has_started_under_it() {
         };
         assert_eq!(late.status, StatusCode::CONFLICT);
         assert!(
-            late.text.contains("trike has started under it already"),
+            late.text.contains("The step strike has started under it already"),
             "{}",
             late.text
         );
@@ -231,7 +231,7 @@ steps:
     assert!(html.contains("Nobody may open this gate alone"), "{html}");
     for path in ["/approvals", "/incidents/1"] {
         let html = bench.page(path, &bench.ana).await;
-        assert!(html.contains("asks eve or zoe by name"), "{path}: {html}");
+        assert!(html.contains("eve or zoe by name"), "{path}: {html}");
     }
     let body = bench.get_json(&page).await;
     assert_eq!(

@@ -117,7 +117,7 @@ async fn a_responder_opens_a_gate_alone_with_a_reason_and_another_person_closes_
         .await;
     assert_eq!(late.status, StatusCode::CONFLICT);
     assert!(
-        late.text.contains("ana has closed this review already"),
+        late.text.contains("This review was closed by ana already"),
         "{}",
         late.text
     );
@@ -132,7 +132,7 @@ async fn a_responder_opens_a_gate_alone_with_a_reason_and_another_person_closes_
     let timeline = bench.get_json("/incidents/1/timeline").await;
     let last = timeline.as_array().unwrap().last().unwrap();
     assert_eq!(
-        last["sentence"], "Reviewed what was opened alone, “Strike?”: It had to be <done>",
+        last["text"], "Reviewed what was opened alone, “Strike?”: It had to be <done>",
         "{last}"
     );
 }
@@ -160,7 +160,7 @@ async fn an_approver_cannot_review_their_own_breaking_and_may_take_it_back_while
         .await;
     assert_eq!(own.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(
-        own.text.contains("somebody else has to look at it"),
+        own.text.contains("Somebody else has to look at it"),
         "{}",
         own.text
     );

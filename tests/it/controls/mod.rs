@@ -5,6 +5,7 @@ mod gates;
 mod glass;
 mod resume;
 mod runs;
+mod screen;
 mod shown;
 mod target;
 mod unknown;

@@ -163,7 +163,7 @@ async fn a_step_somebody_vouches_for_counts_and_one_let_be_is_passed_and_the_tim
             .as_array()
             .unwrap()
             .iter()
-            .any(|event| event["sentence"] == note && event["actor"] == "rob"),
+            .any(|event| event["text"] == note && event["actor"] == "rob"),
         "{timeline}"
     );
     let html = bench.page(&format!("/runs/{after}"), &bench.vic).await;

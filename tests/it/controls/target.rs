@@ -1,5 +1,6 @@
 //! A web service that writes down what changes it, and whose paths say how it behaves: `ok`; `fail` until it is mended (a
-//! clear no); `lost` (does it, and cuts its answer off, once a path); `held` (answers when it is let go).
+//! clear no); `lost` (does it, and cuts its answer off, once a path); `held` (answers when it is let go); `list` gives
+//! as many items as its path says, the one numbered 140 from a bad place.
 
 use std::{
     collections::BTreeSet,
@@ -21,6 +22,8 @@ use axum::{
 use futures_util::stream;
 use serde_json::json;
 use tokio::{net::TcpListener, sync::Semaphore};
+
+use super::HOSTILE;
 
 /// The running target.
 #[derive(Clone)]
@@ -79,6 +82,13 @@ async fn serve(
     method: Method,
     headers: HeaderMap,
 ) -> Response {
+    if method == Method::GET && kind == "list" {
+        let items = (0..path.parse().unwrap()).map(|at: usize| match at {
+            140 => HOSTILE.to_owned(),
+            at => format!("n{at}"),
+        });
+        return Json(items.collect::<Vec<String>>()).into_response();
+    }
     if method == Method::GET {
         return Json(json!({"path": path})).into_response();
     }

@@ -115,6 +115,18 @@ impl Site {
         }
     }
 
+    /// Serves the pages to real browsers until the test ends.
+    pub async fn serve(&self) -> SocketAddr {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let service = self
+            .router
+            .clone()
+            .into_make_service_with_connect_info::<SocketAddr>();
+        tokio::spawn(async move { axum::serve(listener, service).await });
+        address
+    }
+
     fn request(method: Method, path: &str, cookie: &str) -> axum::http::request::Builder {
         Request::builder()
             .method(method)
