@@ -27,11 +27,12 @@ pub async fn take_all(
     names: &[String],
     now: DateTime<Utc>,
 ) -> Result<Option<Holder>, StoreError> {
-    // Who came first is served first.
+    // Who came first is served first; who holds it already need not stand in line.
     let before = sqlx::query!(
         "select w.name, w.run_id, q.incident_id
          from lock_waits w join run_queue q on q.run_id = w.run_id
          where w.name = any($2) and w.run_id <> $1
+           and not exists (select from target_locks l where l.name = w.name and l.run_id = $1)
            and (w.since, w.run_id) < (coalesce((select min(since) from lock_waits where run_id = $1), $3), $1)
          order by w.since, w.run_id limit 1",
         run.0,

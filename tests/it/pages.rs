@@ -486,7 +486,7 @@ async fn an_open_page_hears_of_exactly_what_it_has_not_seen() {
         .unwrap();
     site.state.wake.changed();
     let next: i64 = seen.parse::<i64>().unwrap() + 1;
-    let news = hear(&format!("id: {next}\n")).await;
+    let news = hear(&format!("id: {next}.0\n")).await;
     assert_eq!(news.matches("\"mode\":\"prepend\"").count(), 1);
     assert!(news.contains(&format!("id=\\\"e{next}\\\"")) && news.contains("look &#60;here&#62;"));
     assert!(

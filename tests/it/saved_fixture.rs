@@ -75,11 +75,11 @@ steps:
   - id: each
     for_each: { in: 'inputs.parts | split(",")', at_once: 2 }
     call: http
-    with: { target: t, method: PUT, path: "/each/{{ item }}" }
+    with: { target: u, method: PUT, path: "/each/{{ item }}" }
     effect: idempotent
     retry: { attempts: 3, initial: 100ms, max: 200ms }
     on_failure: undo
-    undo: { call: http, with: { target: t, method: PUT, path: "/back/{{ item }}" }, effect: idempotent }
+    undo: { call: http, with: { target: u, method: PUT, path: "/back/{{ item }}" }, effect: idempotent }
   - id: maybe
     when: labels.host == 'other'
     wait: 1s
@@ -184,8 +184,9 @@ impl Bench {
         let run = people::start(&mut conn, IncidentId(1), version.id, &BTreeMap::new(), &ben, now)
             .await
             .unwrap();
-        let targets =
-            parse_targets("targets:\n  - name: t\n    http: { url: \"http://nowhere.invalid/\" }\n");
+        let targets = parse_targets(
+            "targets:\n  - { name: t, http: { url: \"http://nowhere.invalid/\" } }\n  - { name: u, http: { url: \"http://nowhere.invalid/\" } }\n",
+        );
         let answers = answers
             .iter()
             .map(|(path, list)| ((*path).to_owned(), list.iter().cloned().collect()))
