@@ -382,7 +382,7 @@ impl Driver {
             return Ok(Made::Moved);
         }
         self.absent.remove(id);
-        let sending = self.sending(id, step, act, next, aimed, lapses, now);
+        let sending = self.sending(id, (step, act), next, aimed, lapses, now);
         draft.begin(&mut self.view, sending, now)?;
         self.busy.insert(id.clone());
         Ok(Made::Moved)
@@ -391,8 +391,7 @@ impl Driver {
     fn sending(
         &self,
         id: &StepId,
-        step: &Step,
-        act: &Act,
+        (step, act): (&Step, &Act),
         made: Try,
         aimed: Aimed,
         use_by: Option<DateTime<Utc>>,
