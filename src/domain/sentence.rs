@@ -106,7 +106,15 @@ fn because(text: &str) -> String {
 pub fn sentence(event: &Event) -> String {
     match event {
         Event::Incident(fact) => of_incident(fact),
-        Event::Run(_, fact) => of_run(fact),
+        Event::Run(_, fact) => {
+            let words = of_run(fact);
+            // No author writes `undo:`, and nobody should have to read it.
+            let undone = fact.step().and_then(|step| Some((step, step.undone()?)));
+            match undone.and_then(|(step, undone)| Some((undone, words.strip_prefix(&step.0)?))) {
+                Some((undone, rest)) => format!("taking back {undone}{rest}"),
+                None => words,
+            }
+        }
     }
 }
 
@@ -331,5 +339,25 @@ fn of_run(fact: &RunFact) -> String {
             };
             format!("{word}{}", because(reason))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::id::RunId;
+
+    #[test]
+    fn what_takes_a_step_back_is_told_in_words() {
+        let told = |fact: RunFact| sentence(&Event::Run(RunId(1), fact));
+        let skipped = |step: &str| {
+            told(RunFact::StepSkipped {
+                step: step.into(),
+                reason: "no time".to_owned(),
+            })
+        };
+        assert_eq!(skipped("drain[3]"), "drain[3]: skipped: no time");
+        assert_eq!(skipped("undo:drain[3]"), "taking back drain[3]: skipped: no time");
+        assert_eq!(told(RunFact::PauseEnded), "Let the run go on");
     }
 }

@@ -297,6 +297,8 @@ pub struct ApprovalLine {
     pub decide_by: DateTime<Utc>,
     /// When it was settled.
     pub decided_at: Option<DateTime<Utc>>,
+    /// Whether one person opened it alone.
+    pub broken: bool,
 }
 
 /// Pending requests, the soonest to lapse first, then those settled after `settled_since`, the newest first; at most
@@ -311,7 +313,8 @@ pub async fn list_lines(
                   o.name as "requester_name?", a.opened_at, a.decide_by, a.decided_at,
                   (select count(*) from votes v where v.approval_id = a.id and v.verdict = 'approve') as "given!",
                   array(select distinct s -> 'request' ->> 'target' from jsonb_array_elements(a.bound -> 'steps') s
-                        where (s ->> 'changes')::boolean) as "targets!"
+                        where (s ->> 'changes')::boolean) as "targets!",
+                  exists (select from reviews r where r.approval_id = a.id) as "broken!"
            from approvals a join incidents i on i.id = a.incident_id
            left join operators o on o.id = a.requester
            where a.state = 'pending' or a.decided_at > $1
@@ -342,6 +345,7 @@ pub async fn list_lines(
             opened_at: row.opened_at,
             decide_by: row.decide_by,
             decided_at: row.decided_at,
+            broken: row.broken,
         })
     })
     .collect()

@@ -240,8 +240,10 @@ pub struct StepRow {
 
 /// How a request stands, in a badge. A request that enough people approved is void once its run is over: it was used,
 /// not thrown away.
-fn standing(state: ApprovalState, given: i64, needed: u32) -> Badge {
+fn standing(state: ApprovalState, given: i64, needed: u32, broken: bool) -> Badge {
     match state {
+        ApprovalState::Approved if broken => Badge::new("sev3", "triangle", "Opened alone"),
+        ApprovalState::Void if broken => Badge::new("sev3", "triangle", "Opened alone, over"),
         ApprovalState::Void if given >= i64::from(needed) => Badge::new("done", "check", "Approved, over"),
         state => state.into(),
     }
@@ -262,7 +264,12 @@ impl ApprovalFacts {
             incident_key: key(approval.incident.0),
             incident_title: said(&record.run.incident.title),
             severity: record.run.incident.severity.into(),
-            state: standing(approval.state, given as i64, approval.rule.approvals),
+            state: standing(
+                approval.state,
+                given as i64,
+                approval.rule.approvals,
+                record.review.is_some(),
+            ),
             title: said(&approval.title),
             impact: said(&approval.impact),
             targets: targets(&approval.bound).into_iter().map(said).collect(),
@@ -515,7 +522,7 @@ impl Inbox {
             place.push(InboxRow {
                 href: format!("/approvals/{}", line.id),
                 severity: line.severity.into(),
-                state: standing(line.state, line.given, line.rule.approvals),
+                state: standing(line.state, line.given, line.rule.approvals, line.broken),
                 title: said(&line.title),
                 targets: format::listed(&targets),
                 incident: key(line.incident.0),

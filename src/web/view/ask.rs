@@ -80,6 +80,7 @@ impl AskCard {
             .iter()
             .filter(|(_, state)| matches!(state, StepState::ManualOpen { .. } | StepState::Unknown { .. }))
             .map(|(id, _)| id)
+            .filter(|id| !log.is_left(id))
             .collect();
         open.sort_by_key(|id| place(id));
         open.into_iter()

@@ -6,6 +6,7 @@ use super::{
     record::RunLog,
     rules,
     step::title,
+    text,
 };
 use crate::{
     domain::{
@@ -19,6 +20,8 @@ use crate::{
 
 /// Steps listed of what would be taken back.
 const LINES_MAX: usize = 50;
+/// Characters of an item in a line.
+const ITEM_CHARS_MAX: usize = 60;
 
 /// The forms of a live run.
 #[derive(Clone, Debug)]
@@ -27,6 +30,8 @@ pub struct Controls {
     pub may_pause: bool,
     /// Whether it may still be asked to stop.
     pub may_stop: bool,
+    /// Whether it may still be asked to take back what it did.
+    pub may_undo: bool,
     /// What would be taken back, in this order.
     pub undo: Vec<UndoLine>,
     /// How much more would be.
@@ -69,6 +74,7 @@ impl Controls {
         Some(Self {
             may_pause: record.state.paused.is_none(),
             may_stop: record.state.stop_requested.is_none() && record.state.ending.is_none(),
+            may_undo: !record.state.undo_requested && record.state.ending.is_none(),
             undo_more: undo.len().saturating_sub(LINES_MAX),
             undo: undo.into_iter().take(LINES_MAX).collect(),
             stays,
@@ -97,8 +103,8 @@ fn taken_back(log: &RunLog<'_>) -> (Vec<UndoLine>, Vec<Said>) {
             continue;
         };
         let context = record.context_of(id);
-        let words = match id.index() {
-            Some(_) => format!("{} ({id})", title(step, &context)),
+        let words = match log.item(id) {
+            Some(item) => format!("{}, {}", title(step, &context), text::cut(&item, ITEM_CHARS_MAX)),
             None => title(step, &context),
         };
         match &act.undo {

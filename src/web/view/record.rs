@@ -134,6 +134,29 @@ impl<'a> RunLog<'a> {
         self.record.state.step(id)
     }
 
+    /// Whether the turn of a step will not come any more: the run is over, or its steps are and this is one of them.
+    /// What nobody knows stays a question.
+    pub fn is_left(&self, id: &StepId) -> bool {
+        let run = &self.record.state;
+        let is_usual = || {
+            let steps = &self.record.version.runbook.steps;
+            id.undone().is_none() && steps.iter().any(|step| step.id.0 == id.base())
+        };
+        let is_over = run.finished.is_some() || (run.ending.is_some() && is_usual());
+        is_over && !matches!(self.state(id), StepState::Unknown { .. })
+    }
+
+    /// What an item is, in words.
+    pub fn item(&self, id: &StepId) -> Option<String> {
+        let index = id.index()?;
+        match self.state(&id.base().into()) {
+            StepState::Listed { items } => items
+                .get(index)
+                .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)),
+            _ => None,
+        }
+    }
+
     /// The newest fact of a step.
     pub fn last(&self, id: &StepId) -> Option<&'a RunFact> {
         self.last.get(id).map(|(_, fact)| *fact)

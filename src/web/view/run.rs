@@ -269,7 +269,7 @@ fn groups(log: &RunLog<'_>) -> Vec<StepGroup> {
     if !undos.is_empty() {
         let steps = undos.iter().take(UNDO_SHOWN_MAX).filter_map(|id| {
             let step = runbook.step(id)?;
-            let plan = StepPlan::undo(id, step, &record.context_of(id));
+            let plan = StepPlan::undo(id, step, log.item(id), &record.context_of(id));
             Some(StepView::of(plan, id, step, log))
         });
         groups.push(StepGroup {

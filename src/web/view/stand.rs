@@ -56,8 +56,8 @@ pub struct StepView {
     pub is_active: bool,
     /// Whether the run stands here.
     pub is_current: bool,
-    /// Its gate's page.
-    pub gate_href: Option<String>,
+    /// Its gate's page, and whether something can be decided there.
+    pub gate: Option<(String, bool)>,
     /// Its attempts, those of its items among them.
     pub attempts: Vec<AttemptView>,
 }
@@ -77,7 +77,11 @@ impl DecisionLine {
     /// The line of a recorded act. `about` is the step whose name need not be said again.
     pub fn of(recorded: &Recorded, about: Option<&StepId>, now: DateTime<Utc>) -> Self {
         let words = sentence(&recorded.event);
-        let short = about.and_then(|id| words.strip_prefix(&format!("{id}: ")));
+        let named = about.map(|id| match id.undone() {
+            Some(undone) => format!("taking back {undone}: "),
+            None => format!("{id}: "),
+        });
+        let short = named.and_then(|named| words.strip_prefix(&named));
         Self {
             by: said(&recorded.actor.to_string()),
             at: at(recorded.recorded_at, now),
@@ -130,20 +134,24 @@ impl StepView {
             went_on: matches!(state, StepState::Failed { .. })
                 && matches!(step.on_failure, OnFailure::Continue | OnFailure::GoTo(_)),
             is_over: is_over(state) || items.as_ref().is_some_and(|items| items.is_over),
-            is_active: is_active(state) || items.as_ref().is_some_and(|items| !items.is_over),
+            is_active: !log.is_left(id)
+                && (is_active(state) || items.as_ref().is_some_and(|items| !items.is_over)),
             is_current: false,
-            gate_href: match (state, log.last(id)) {
-                (StepState::GateOpen { approval, .. } | StepState::Approved { approval, .. }, _)
+            gate: match (state, log.last(id)) {
+                (StepState::GateOpen { approval, .. }, _) => Some((*approval, !log.is_left(id))),
+                (StepState::Approved { approval, .. }, _)
                 | (
                     _,
                     Some(
                         RunFact::GateSentBack { approval, .. }
                         | RunFact::GateRejected { approval, .. }
+                        | RunFact::GateVoided { approval, .. }
                         | RunFact::GateExpired { approval, .. },
                     ),
-                ) => Some(format!("/approvals/{approval}")),
+                ) => Some((*approval, false)),
                 _ => None,
-            },
+            }
+            .map(|(approval, is_open)| (format!("/approvals/{approval}"), is_open)),
             items,
             attempts,
             plan,
@@ -202,7 +210,8 @@ pub fn finding(id: &StepId, log: &RunLog<'_>) -> String {
             }),
         ) => format!("a person says it was done: {evidence}"),
         (StepState::ManualOpen { .. }, Some(RunFact::ManualAsked { instruction, .. })) => instruction.clone(),
-        (_, Some(RunFact::GateSentBack { note, .. })) => format!("sent back: {note}"),
+        // What people said of it stands beside it.
+        (_, Some(RunFact::GateSentBack { .. } | RunFact::GateWithdrawn { .. })) => String::new(),
         (_, Some(RunFact::GateVoided { why, .. })) => format!("it asks again: {why}"),
         _ => newest(),
     }
@@ -210,14 +219,20 @@ pub fn finding(id: &StepId, log: &RunLog<'_>) -> String {
 
 /// Where a step stands, and when its next moment comes.
 pub fn standing(id: &StepId, log: &RunLog<'_>) -> (Badge, Option<Ago>) {
-    let (run, now) = (&log.record.state, log.now);
+    let now = log.now;
     let badge = |tint, icon, word: &str| (Badge::new(tint, icon, word), None);
     let until = |tint, icon, word: &str, due| (Badge::new(tint, icon, word), Some(ago(due, now)));
     let found = log.record.version.runbook.find(id);
     let has_probe = found.is_some_and(|found| found.act.is_some_and(|act| act.verify.is_some()));
     let is_gate = found.is_some_and(|found| matches!(found.step.kind, StepKind::Gate(_)));
     match (log.state(id), log.last(id)) {
-        (StepState::Ready { .. }, _) if run.finished.is_some() => badge("quiet", "barred", "Not reached"),
+        (StepState::Ready { .. }, _) if log.is_left(id) => badge("quiet", "barred", "Not reached"),
+        (state, _) if log.is_left(id) && is_active(state) && !is_trouble(state) => {
+            badge("quiet", "barred", "Left undone")
+        }
+        (StepState::Ready { .. }, Some(RunFact::StepReopened { .. })) => {
+            badge("running", "clock", "To be read again")
+        }
         (StepState::Ready { .. }, Some(RunFact::GateSentBack { .. })) => badge("quiet", "bent", "Sent back"),
         (StepState::Ready { .. }, Some(_)) if is_gate => badge("gate", "lock", "Asks again"),
         (StepState::Ready { next }, _) if next.attempt == 1 => badge("quiet", "circle-open", "Not started"),

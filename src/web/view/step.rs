@@ -4,12 +4,15 @@ use serde_json::Value;
 
 use super::{
     parts::{Said, said},
-    rules,
+    rules, text,
 };
 use crate::domain::{
     id::StepId,
     step::{ActWord, Phase, Step, StepKind},
 };
+
+/// Characters of an item in a title.
+const ITEM_CHARS_MAX: usize = 60;
 
 /// What the runbook says of a step.
 #[derive(Clone, Debug)]
@@ -53,20 +56,21 @@ impl StepPlan {
     }
 
     /// What takes a step or one of its items back, or the gate that is asked before.
-    pub fn undo(id: &StepId, step: &Step, context: &Value) -> Self {
+    pub fn undo(id: &StepId, step: &Step, item: Option<String>, context: &Value) -> Self {
         let undo = match &step.kind {
             StepKind::Act(act) => act.undo.as_ref().map(|undo| rules::request(&undo.request)),
             _ => None,
         };
-        let words = match (&step.kind, id.index()) {
-            (StepKind::Gate(_), _) => "Ask before it is taken back",
-            (_, None) => "Take back",
-            (_, Some(_)) => "Take back one item",
+        let own = title(step, context);
+        let words = match (&step.kind, item) {
+            (StepKind::Gate(_), _) => format!("Ask before it is taken back: {own}"),
+            (_, None) => format!("Take back: {own}"),
+            (_, Some(item)) => format!("Take back: {own}, {}", text::cut(&item, ITEM_CHARS_MAX)),
         };
         Self {
             number: 0,
             id: id.0.clone(),
-            title: said(&format!("{words}: {}", title(step, context))),
+            title: said(&words),
             kind: "undo",
             phase: None,
             doc: None,

@@ -72,6 +72,7 @@ async fn what_is_sent_back_pauses_the_run_and_the_gate_asks_again_with_what_is_t
         // Nothing is asked while it is paused, whatever changes.
         let elsewhere = Target::start().await;
         bench.targets.send_replace(targets(&elsewhere));
+        bench.site.clock().advance(Duration::from_secs(60));
         let action = format!("/runs/{run}/go-on");
         match by {
             By::Form => {
@@ -88,6 +89,15 @@ async fn what_is_sent_back_pauses_the_run_and_the_gate_asks_again_with_what_is_t
             }
         }
         let second = bench.asked(Some(first)).await;
+        let read = async |approval| {
+            let body = bench.get_json(&format!("/approvals/{approval}")).await;
+            body["bound"]["evidence"][0]["at"].clone()
+        };
+        assert_eq!(
+            (read(first).await, read(second).await),
+            (json!("2026-11-21T03:00:00Z"), json!("2026-11-21T03:01:00Z")),
+            "the evidence was read again"
+        );
         assert_ne!(bench.digest(second).await, digest, "it is about the new target");
         assert_eq!(bench.state(first).await, "returned");
         let old = json!({"verdict": "approve", "digest": digest});
@@ -101,6 +111,33 @@ async fn what_is_sent_back_pauses_the_run_and_the_gate_asks_again_with_what_is_t
         assert_eq!(bench.target.done(), Vec::<String>::new());
         assert_eq!(elsewhere.done(), ["strike", "more"]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_does_not_hold_any_more_when_it_is_read_again_ends_the_run_and_nobody_is_asked() {
+    let bench = Bench::new().await;
+    let run = bench.start(&GATED.replace("/ok/look", "/holds/look")).await;
+    let first = bench.asked(None).await;
+    let page = format!("/approvals/{first}");
+    let typed = [("note", "is it still so?")];
+    bench
+        .does(&page, &format!("{page}/send-back"), &bench.ana, &typed)
+        .await;
+    let html = bench.page(&format!("/runs/{run}"), &bench.vic).await;
+    assert!(html.contains("To be read again"), "{html}");
+    bench.target.change();
+    bench
+        .json(&format!("/runs/{run}/go-on"), &bench.rob, json!({}))
+        .await;
+    assert_eq!(bench.result(run).await, RunResult::Failed);
+    let asked = bench
+        .site
+        .intake
+        .database
+        .count("select count(*) from approvals")
+        .await;
+    assert_eq!(asked, 1);
+    assert_eq!(bench.target.done(), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

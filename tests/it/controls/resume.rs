@@ -82,7 +82,7 @@ async fn a_run_goes_on_where_it_failed_and_what_was_done_is_not_sent_again() {
             !html.contains("name=\"step.first\"") && !html.contains("newest version"),
             "{html}"
         );
-        bench.target.mend();
+        bench.target.change();
         let answer = match by_form {
             true => {
                 bench
@@ -318,7 +318,7 @@ steps:
     let run = bench.start(source).await;
     assert_eq!(bench.result(run).await, RunResult::Failed);
     assert_eq!(bench.target.done(), ["open", "drain-a", "undo-open"]);
-    bench.target.mend();
+    bench.target.change();
     let resume = format!("/runs/{run}/resume");
     let html = bench.page(&resume, &bench.rob).await;
     assert!(

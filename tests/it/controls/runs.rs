@@ -174,12 +174,22 @@ async fn what_was_done_is_taken_back_in_reverse_order_and_the_gate_is_asked_agai
         );
         assert!(gate.contains("then it is not taken back"), "{gate}");
         assert_eq!(bench.target.done().len(), 4, "nothing is taken back unasked");
-        let html = bench.page(&page, &bench.vic).await;
+        let html = bench.page(&page, &bench.rob).await;
+        assert!(
+            !html.contains("/steps/look/done"),
+            "nobody is asked to look any more"
+        );
+        assert!(html.contains("Left undone"), "{html}");
+        let late = bench
+            .json(&format!("/runs/{run}/steps/look/done"), &bench.rob, json!({}))
+            .await;
+        assert_eq!(late.status, StatusCode::CONFLICT, "{}", late.text);
         for said in [
             "Takes back what was done, the last first: <bdi>wrong pool</bdi>",
             "Taking back, the last first",
             "At the end, whatever came before",
             "undo:drain[1]",
+            "Take back: drain, b",
         ] {
             assert!(html.contains(said), "{said}: {html}");
         }
@@ -198,6 +208,64 @@ async fn what_was_done_is_taken_back_in_reverse_order_and_the_gate_is_asked_agai
             "the last first, then what runs at the end"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_is_to_stop_asks_nothing_more_and_what_it_did_may_still_be_taken_back() {
+    let bench = Bench::new().await;
+    // The gate asks while the effect above it is on its way beside it.
+    let beside = r#"
+runbook: beside
+title: Beside
+steps:
+  - id: open
+    needs: []
+    call: http
+    with: { target: web, method: POST, path: /held/open }
+    undo: { call: http, with: { target: web, method: DELETE, path: /ok/undo-open } }
+  - id: ask
+    needs: []
+    gate: {}
+  - id: drain
+    call: http
+    with: { target: web, method: POST, path: /ok/drain }
+"#;
+    let run = bench.start(beside).await;
+    let asked = bench.asked(None).await;
+    let digest = bench.digest(asked).await;
+    let stop = format!("/runs/{run}/stop");
+    bench
+        .does(
+            &format!("/runs/{run}"),
+            &stop,
+            &bench.rob,
+            &[("reason", "not now")],
+        )
+        .await;
+    assert_eq!(bench.state(asked).await, "void");
+    for (act, body) in [
+        ("decision", json!({"verdict": "approve", "digest": digest})),
+        ("send-back", json!({"note": "x", "digest": digest})),
+        (
+            "break-glass",
+            json!({"reason": "nobody is awake", "digest": digest}),
+        ),
+    ] {
+        let late = bench
+            .json(&format!("/approvals/{asked}/{act}"), &bench.ana, body)
+            .await;
+        assert_eq!(late.status, StatusCode::CONFLICT, "{act}: {}", late.text);
+    }
+    let undo = format!("/runs/{run}/undo");
+    let again = bench.json(&stop, &bench.rob, json!({})).await;
+    assert_eq!(again.status, StatusCode::CONFLICT);
+    let undone = bench
+        .json(&undo, &bench.ana, json!({"reason": "back, please"}))
+        .await;
+    assert_eq!(undone.status, StatusCode::OK, "{}", undone.text);
+    bench.target.let_go();
+    assert_eq!(bench.result(run).await, RunResult::Stopped);
+    assert_eq!(bench.target.done(), ["open", "undo-open"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

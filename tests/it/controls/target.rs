@@ -1,5 +1,5 @@
-//! A web service that writes down what changes it, and whose paths say how it behaves: `ok`; `fail` until it is mended (a
-//! clear no); `lost` (does it, and cuts its answer off, once a path); `held` (answers when it is let go); `list` gives
+//! A web service that writes down what changes it, and whose paths say how it behaves: `ok`; `fail` (a clear no) until it
+//! has changed; `holds` (a yes to who asks) until then; `lost` (does it, and cuts its answer off, once a path); `held` (answers when it is let go); `list` gives
 //! as many items as its path says, the one numbered 140 from a bad place.
 
 use std::{
@@ -31,7 +31,7 @@ pub struct Target {
     pub address: SocketAddr,
     done: Arc<Mutex<Vec<(String, String)>>>,
     lost: Arc<Mutex<BTreeSet<String>>>,
-    is_mended: Arc<AtomicBool>,
+    has_changed: Arc<AtomicBool>,
     held: Arc<Semaphore>,
 }
 
@@ -42,7 +42,7 @@ impl Target {
             address: listener.local_addr().unwrap(),
             done: Arc::default(),
             lost: Arc::default(),
-            is_mended: Arc::default(),
+            has_changed: Arc::default(),
             held: Arc::new(Semaphore::new(0)),
         };
         let router = Router::new()
@@ -65,9 +65,9 @@ impl Target {
         here.map(|(_, key)| key.clone()).collect()
     }
 
-    /// From now on `fail` works.
-    pub fn mend(&self) {
-        self.is_mended.store(true, Ordering::SeqCst);
+    /// From now on `fail` works, and `holds` does not.
+    pub fn change(&self) {
+        self.has_changed.store(true, Ordering::SeqCst);
     }
 
     /// Lets one answer of `held` go.
@@ -89,10 +89,13 @@ async fn serve(
         });
         return Json(items.collect::<Vec<String>>()).into_response();
     }
+    if method == Method::GET && kind == "holds" && target.has_changed.load(Ordering::SeqCst) {
+        return StatusCode::CONFLICT.into_response();
+    }
     if method == Method::GET {
         return Json(json!({"path": path})).into_response();
     }
-    let refuses = kind == "fail" && !target.is_mended.load(Ordering::SeqCst);
+    let refuses = kind == "fail" && !target.has_changed.load(Ordering::SeqCst);
     if !refuses {
         let key = headers
             .get("idempotency-key")
