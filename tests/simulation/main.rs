@@ -8,6 +8,8 @@
 //! MUSTER_SCHEDULES=1000000 cargo test --release --test simulation -- --nocapture    many, on all cores
 //! ```
 //!
+//! `MUSTER_FIRST` is the seed to begin with, for others than the usual ones.
+//!
 //! # What is simulated
 //!
 //! - **Database** (`database`, `turn`): the log of each run and the rows beside it; a turn of a worker is one
@@ -134,14 +136,14 @@ fn story(seed: u64) -> String {
 }
 
 /// Plays seeds on all cores until one breaks a promise; what was reached, or the lowest such seed.
-fn play_all(count: u64) -> Result<Reach, u64> {
-    let (next, worst) = (AtomicU64::new(0), AtomicU64::new(u64::MAX));
+fn play_all(first: u64, count: u64) -> Result<Reach, u64> {
+    let (next, worst) = (AtomicU64::new(first), AtomicU64::new(u64::MAX));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let work = || {
         let mut reached = Reach::default();
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= count || seed > worst.load(Ordering::Relaxed) {
+            if seed >= first + count || seed > worst.load(Ordering::Relaxed) {
                 return reached;
             }
             let (broken, one, _) = play(seed, Rules::REAL, false);
@@ -173,7 +175,8 @@ fn every_schedule_keeps_the_promises_and_ends() {
     }
     let count = setting("MUSTER_SCHEDULES").unwrap_or(SCHEDULES);
     let began = Instant::now();
-    let reached = play_all(count).unwrap_or_else(|seed| panic!("{}", story(seed)));
+    let first = setting("MUSTER_FIRST").unwrap_or(0);
+    let reached = play_all(first, count).unwrap_or_else(|seed| panic!("{}", story(seed)));
     let rate = count as f64 / began.elapsed().as_secs_f64();
     println!(
         "{count} schedules, {} events, {rate:.0} schedules a second\n{}",
