@@ -139,6 +139,12 @@ async fn measure(folder: &Path) -> anyhow::Result<()> {
     );
     latency("commit of the start to the first step", &starts);
     latency("one step, answer to the next step's request", &steps);
+    let step_floor = idle_floor(&options).await?;
+    latency("the floor's step: one statement, one commit", &step_floor);
+    println!(
+        "step to the floor's step: {:.2} at p50",
+        steps.value_at_quantile(0.5) as f64 / step_floor.value_at_quantile(0.5) as f64
+    );
 
     rig.stop().await;
     let (clean, pinned) = claims(&options).await?;
@@ -213,6 +219,28 @@ async fn floor(options: &PgConnectOptions) -> anyhow::Result<f64> {
     });
     try_join_all(workers).await?;
     Ok(FLOOR_RUNS as f64 / began.elapsed().as_secs_f64())
+}
+
+/// The least that one durable step takes on this machine when nothing else goes on: an update and an insert in one
+/// statement, committed, on one connection. What a step of Muster's takes beside it is Muster's own.
+async fn idle_floor(options: &PgConnectOptions) -> anyhow::Result<Histogram<u64>> {
+    let mut micros = Histogram::new(3)?;
+    let mut conn = PgConnection::connect_with(options).await?;
+    conn.execute("truncate floor_step").await?;
+    for step in 0..IDLE_RUNS * STEPS {
+        let began = Instant::now();
+        sqlx::query(
+            "with u as (update floor_run set pos = $2 where id = $1 returning id)
+             insert into floor_step select id, $2, $3 from u",
+        )
+        .bind((step / STEPS) as i64 + 1)
+        .bind((step % STEPS) as i32 + 1)
+        .bind(json!({"ok": true, "summary": "done"}))
+        .execute(&mut conn)
+        .await?;
+        micros.record(began.elapsed().as_micros() as u64)?;
+    }
+    Ok(micros)
 }
 
 impl Rig {
