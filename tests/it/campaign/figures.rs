@@ -99,6 +99,14 @@ pub fn all(
             facts(|fact| matches!(fact, RunFact::StepSatisfied { .. })),
         ),
         in_full(
+            "items of steps done",
+            facts(|fact| matches!(fact, RunFact::StepSucceeded { step, .. } if step.index().is_some())),
+        ),
+        in_full(
+            "steps taken back",
+            facts(|fact| matches!(fact, RunFact::StepSucceeded { step, .. } if step.undone().is_some())),
+        ),
+        in_full(
             "waits for a lock",
             facts(|fact| matches!(fact, RunFact::LockAwaited { .. })),
         ),

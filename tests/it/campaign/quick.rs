@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use muster::domain::id::StepId;
 use sqlx::Row;
 
 use super::{World, shapes::Place};
@@ -123,5 +124,6 @@ pub fn too_often(world: &World, entries: &[Entry]) -> Vec<String> {
 
 /// Whether a step of the campaign may be sent once.
 pub fn is_once(step: &str) -> bool {
-    step.ends_with("strike") || step == "refuse"
+    let step = StepId(step.to_owned());
+    step.undone().is_none() && (step.base().ends_with("strike") || step.base() == "refuse")
 }

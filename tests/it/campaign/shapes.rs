@@ -1,7 +1,8 @@
 //! The runbooks of the campaign and how the outside world treats each of their steps.
 //!
-//! A step asks for `/runs/RUN/STEP/vNUMBER`: the ledger can tell runs, steps and versions apart without knowing
-//! anything of keys. What stands below a gate has a name that begins with [`GATED`].
+//! A step asks for `/runs/RUN/STEP/vNUMBER`, one item of a step for `/runs/RUN/STEP.ITEM/vNUMBER`: the ledger can tell
+//! runs, steps and versions apart without knowing anything of keys. What stands below a gate has a name that begins
+//! with [`GATED`].
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -14,18 +15,20 @@ use crate::support::ledger::{Answer, Asked, Manner};
 pub const GATED: &str = "gated";
 
 /// The runbooks by name, and how many runs of a hundred each gets.
-pub const SHAPES: [(usize, &str); 6] = [
-    (24, "probed"),
-    (18, "blind"),
-    (18, "steady"),
-    (18, "asking"),
-    (8, "failing"),
-    (14, "long"),
+pub const SHAPES: [(usize, &str); 8] = [
+    (18, "probed"),
+    (14, "blind"),
+    (12, "steady"),
+    (16, "asking"),
+    (6, "failing"),
+    (10, "long"),
+    (12, "wide"),
+    (12, "back"),
 ];
 
 /// Whether runs of a shape hold the lock of their host.
 pub fn locks(slug: &str) -> bool {
-    matches!(slug, "probed" | "asking" | "long")
+    matches!(slug, "probed" | "asking" | "long" | "back")
 }
 
 /// What a request asks of the ledger, by its path.
@@ -44,7 +47,10 @@ impl Place {
         };
         Some(Self {
             run: run.parse().ok()?,
-            step: (*step).to_owned(),
+            step: match step.split_once('.') {
+                Some((step, item)) => format!("{step}[{item}]"),
+                None => (*step).to_owned(),
+            },
             version: version.strip_prefix('v')?.parse().ok()?,
         })
     }
@@ -114,6 +120,13 @@ fn runbook(slug: &str, number: usize) -> String {
 ",
         path("never")
     );
+    // A step at the beginning, side by side with its neighbours of the same make.
+    let beside = |text: String| text.replacen("\n", "\n  needs: []\n", 1);
+    let each = |text: String| text.replacen("\n", "\n  for_each: { in: \"[0, 1, 2]\", at_once: 2 }\n", 1);
+    let undone = |text: String, step: &str| {
+        let with = format!("with: {{ target: ledger, method: PUT, path: {} }}", path(step));
+        format!("{text}  undo: {{ call: http, {with}, effect: idempotent }}\n")
+    };
     let steps = match slug {
         "probed" => [look(), probed("probed-strike"), idempotent("set")].concat(),
         "blind" => [idempotent("grind"), once("blind-strike"), idempotent("set")].concat(),
@@ -133,6 +146,24 @@ fn runbook(slug: &str, number: usize) -> String {
             idempotent("gated-set"),
         ]
         .concat(),
+        "wide" => [
+            beside(idempotent("grind")),
+            beside(once("left-strike")),
+            beside(probed("right-strike")),
+            "- id: join\n  needs: [grind, left-strike, right-strike]\n  wait: 100ms\n".to_owned(),
+            each(probed("sweep-strike").replace("/sweep-strike/", "/sweep-strike.{{ item }}/")),
+            idempotent("set"),
+        ]
+        .concat(),
+        "back" => [
+            undone(idempotent("raise"), "undo:raise"),
+            undone(
+                each(once("grow-strike").replace("/grow-strike/", "/grow-strike.{{ item }}/")),
+                "undo:grow-strike.{{ item }}",
+            ),
+            never.replace("on_failure: continue", "on_failure: undo"),
+        ]
+        .concat(),
         "failing" => [never, idempotent("grind"), once("refuse")].concat(),
         _ => [
             idempotent("grind"),
@@ -142,6 +173,10 @@ fn runbook(slug: &str, number: usize) -> String {
             once("blind-strike"),
         ]
         .concat(),
+    };
+    let last = match slug {
+        "wide" | "back" => format!("finally:\n{}", idempotent("last")),
+        _ => String::new(),
     };
     let lock = if locks(slug) {
         "locks: [\"host/{{ inputs.host }}\"]\n"
@@ -156,7 +191,7 @@ start: automatic
 inputs:
   host: {{ from: labels.host, required: true }}
 {lock}steps:
-{steps}"
+{steps}{last}"
     )
 }
 
