@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
     id::{IncidentId, RunId, StepId},
@@ -104,10 +104,14 @@ pub fn read_by(context: &Arc<Value>, run: &RunState, step: &StepId) -> Arc<Value
 /// The context of one item of a `for_each` step: `item` and `index` are readable as well.
 pub fn with_item(context: &Value, item: &Value, index: usize) -> Value {
     let mut context = context.clone();
-    if let Value::Object(names) = &mut context {
-        let names: &mut Map<String, Value> = names;
+    put_item(&mut context, item, index);
+    context
+}
+
+/// Makes a context that of one item.
+pub fn put_item(context: &mut Value, item: &Value, index: usize) {
+    if let Value::Object(names) = context {
         names.insert("item".to_owned(), item.clone());
         names.insert("index".to_owned(), json!(index));
     }
-    context
 }

@@ -12,7 +12,7 @@ use super::{
     action::Rendered,
     aim::Aimed,
     approval::{Bound, BoundStep, Evidence},
-    context::{self, Finding, with_item},
+    context::{self, Finding, put_item},
     digest::Digest,
     id::StepId,
     plan,
@@ -161,8 +161,10 @@ impl Sight<'_> {
                 plan::items(list, each.max).map_err(|problem| format!("{}: {problem}", step.id))?
             }
         };
+        // One copy for all items: what a run has found can be large, and there are up to a thousand of them.
+        let mut context = Value::clone(&context);
         for (index, item) in items.iter().enumerate() {
-            let context = with_item(&context, item, index);
+            put_item(&mut context, item, index);
             steps.push(self.one(step, act, step.id.item(index), &context)?);
         }
         Ok(())

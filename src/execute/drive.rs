@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -51,6 +51,8 @@ const PERSON_POLL: Span = Span::from_secs(3600);
 const PAUSED_POLL: Span = Span::from_secs(30);
 /// How often a worker that waits for an answer looks whether a person has acted.
 const ACTS_POLL: Duration = Duration::from_secs(1);
+/// Conflicts in a row after which a write is not just unlucky: the run is put off, and its page says why.
+const CONFLICTS_MAX: u32 = 10;
 /// The pause before a failed write is looked into, while the lease lasts.
 const WRITE_AGAIN: Duration = Duration::from_millis(200);
 
@@ -106,6 +108,7 @@ pub(super) async fn drive(engine: Arc<Engine>, view: View) -> Result<(), StoreEr
     if locks::take(&mut driver).await? == Flow::Through {
         return Ok(());
     }
+    let mut conflicts = 0;
     loop {
         let went = match driver.turn().await {
             Ok(Flow::Listen) => driver.listen().await.map(|()| Flow::Again),
@@ -113,8 +116,12 @@ pub(super) async fn drive(engine: Arc<Engine>, view: View) -> Result<(), StoreEr
         };
         match went {
             Ok(Flow::Through) => return Ok(()),
-            Ok(Flow::Again | Flow::Listen) => {}
-            Err(error) if error.is_unavailable() || error.is_conflict() => driver.look_again(&error).await?,
+            Ok(Flow::Again | Flow::Listen) => conflicts = 0,
+            Err(error) if error.is_unavailable() => driver.look_again(&error).await?,
+            Err(error) if error.is_conflict() && conflicts < CONFLICTS_MAX => {
+                conflicts += 1;
+                driver.look_again(&error).await?;
+            }
             Err(error) => return Err(error),
         }
     }
@@ -615,11 +622,6 @@ enum Made {
     Moved,
     /// It takes a transaction of its own.
     Special(Special),
-}
-
-/// When a run whose worker failed unexpectedly is looked at again.
-pub(super) fn after_fault(now: DateTime<Utc>) -> DateTime<Utc> {
-    now + TimeDelta::seconds(5)
 }
 
 /// What is kept of an attempt before it is sent.

@@ -16,7 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
 use super::{
-    drive::{self, drive},
+    drive::drive,
     engine::{Engine, Lease, in_time},
     view::View,
 };
@@ -46,9 +46,6 @@ const CLAIMS_PER_FULL_PASS: u32 = 20;
 /// How far before the last claimed run the next claim begins to look: later than any transaction that queues a run
 /// takes to commit.
 const MARK_BEHIND: TimeDelta = TimeDelta::seconds(2);
-
-/// How long a run that cannot be read is left alone.
-const UNREADABLE_PAUSE: TimeDelta = TimeDelta::seconds(60);
 
 type Working = Arc<Mutex<HashMap<RunId, i64>>>;
 
@@ -187,8 +184,7 @@ async fn claim(
                     error = &error as &dyn std::error::Error,
                     "the run cannot be read; it is put off"
                 );
-                let due = engine.clock.now() + UNREADABLE_PAUSE;
-                queue::release(&mut *engine.pool.acquire().await?, claim, due).await?;
+                put_off(engine, claim, &error).await;
             }
         }
     }
@@ -217,11 +213,11 @@ async fn work(engine: &Arc<Engine>, working: &Working, view: View) {
                 error = &error as &dyn std::error::Error,
                 "the run is put off after a fault"
             );
-            put_off(engine, claim).await;
+            put_off(engine, claim, &error).await;
         }
         Err(error) => {
             tracing::error!(%error, "the run's worker broke off; it is put off");
-            put_off(engine, claim).await;
+            put_off(engine, claim, &error).await;
         }
     }
     if let Ok(mut runs) = working.lock()
@@ -231,13 +227,32 @@ async fn work(engine: &Arc<Engine>, working: &Working, view: View) {
     }
 }
 
-/// Lets a run go after a fault. When even that fails, the sweep finds that nobody works on it.
-async fn put_off(engine: &Engine, claim: Claim) {
-    let due = drive::after_fault(engine.clock.now());
-    let released = async { queue::release(&mut *engine.pool.acquire().await?, claim, due).await };
-    if let Err(error) = released.await {
-        tracing::debug!(%error, "not released; the sweep will find it");
+/// Lets a run go after a fault, ever longer while it stays, and tells its page. When even that fails, the sweep finds
+/// that nobody works on it.
+async fn put_off(engine: &Engine, claim: Claim, error: &(dyn std::error::Error + Sync)) {
+    let fault = error_chain(error);
+    let put_off = in_time(async {
+        let mut conn = engine.pool.acquire().await?;
+        queue::put_off(&mut conn, claim, &fault, engine.clock.now()).await
+    });
+    if let Err(error) = put_off.await {
+        tracing::debug!(%error, "not put off; the sweep will find it");
     }
+}
+
+/// An error with what it comes from.
+fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        // Many an error repeats its cause in its own words.
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        cause = inner.source();
+    }
+    text
 }
 
 /// Renews the lease. A lease that has ended is never renewed: the process takes a new identity, and whatever it was

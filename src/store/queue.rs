@@ -4,12 +4,32 @@
 //! another writes nothing. Every act of a person raises `acts`; a worker's write names the number it has seen as well,
 //! so it never overtakes what a person did.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 
 use super::StoreError;
 use crate::domain::id::{IncidentId, OperatorId, ReplicaId, RunId, VersionId};
+
+/// The first pause after a fault of a worker; it doubles with each further one.
+pub const FAULT_PAUSE_MIN: Duration = Duration::from_secs(5);
+/// The longest one.
+pub const FAULT_PAUSE_MAX: Duration = Duration::from_secs(600);
+/// Characters kept of what was in the way.
+const FAULT_TEXT_MAX: usize = 500;
+
+/// What keeps the workers from going on with a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// How often in a row.
+    pub times: i32,
+    /// What was in the way, the last time.
+    pub reason: String,
+    /// When it is tried again.
+    pub next: DateTime<Utc>,
+}
 
 /// A run this replica may work on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,6 +201,45 @@ pub async fn release(conn: &mut PgConnection, claim: Claim, due: DateTime<Utc>) 
         1 => Ok(()),
         _ => Err(StoreError::Fenced(claim.run)),
     }
+}
+
+/// Lets a claimed run go after a fault of its worker, and keeps what was in the way. The pause doubles with each fault
+/// in a row, from [`FAULT_PAUSE_MIN`] to [`FAULT_PAUSE_MAX`]; a person's act ends it.
+pub async fn put_off(
+    conn: &mut PgConnection,
+    claim: Claim,
+    fault: &str,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let fault: String = fault.chars().take(FAULT_TEXT_MAX).collect();
+    let put_off = sqlx::query!(
+        "update run_queue set state = 2, owner = null, faults = faults + 1, fault = $3,
+                              due = $4::timestamptz + make_interval(secs => least($5::float8 * 2 ^ least(faults, 30), $6::float8))
+         where run_id = $1 and fence = $2 and state = 1",
+        claim.run.0,
+        claim.fence,
+        fault,
+        now,
+        FAULT_PAUSE_MIN.as_secs_f64(),
+        FAULT_PAUSE_MAX.as_secs_f64(),
+    )
+    .execute(conn)
+    .await?;
+    match put_off.rows_affected() {
+        1 => Ok(()),
+        _ => Err(StoreError::Fenced(claim.run)),
+    }
+}
+
+/// What keeps the workers from going on with a live run, if anything does.
+pub async fn find_fault(conn: &mut PgConnection, run: RunId) -> Result<Option<Fault>, StoreError> {
+    Ok(sqlx::query_as!(
+        Fault,
+        r#"select faults as "times", fault as "reason", due as "next" from run_queue where run_id = $1 and faults > 0"#,
+        run.0
+    )
+    .fetch_optional(conn)
+    .await?)
 }
 
 /// Counts a person's act, and makes a waiting run due now. One that a worker holds finds the act before its next write.

@@ -88,6 +88,11 @@ pub async fn write(
 ) -> Vec<Result<Verdict, StoreError>> {
     let mut verdicts = vec![None; turns.len()];
     let all = write_all(conn, heads, turns, &mut verdicts).await;
+    let all = match all {
+        // The error of a lone turn is its own, whatever kind it is.
+        Err(error) if matches!(verdicts[..], [None]) => return vec![Err(error)],
+        all => all,
+    };
     let mut told = Vec::with_capacity(turns.len());
     for (turn, verdict) in turns.iter().zip(verdicts) {
         told.push(match (verdict, &all) {
@@ -324,7 +329,7 @@ async fn statement(
                where a.run_id = e.run_id and a.step = e.step and a.attempt = e.attempt
                  and a.state in ('started', 'unknown')),
            let_go as (
-               update run_queue q set state = 2, owner = null, due = r.due
+               update run_queue q set state = 2, owner = null, due = r.due, faults = 0, fault = ''
                from r join i on i.id = r.incident_id where q.run_id = r.run_id and r.due is not null),
            gone as (
                delete from run_queue q using r join i on i.id = r.incident_id

@@ -37,7 +37,8 @@ use crate::{
     },
     execute::{people, standing::Standing},
     store::{
-        self, StoreError, approvals, attempts, events, incidents, locks, matches, operators, runbooks, runs,
+        self, StoreError, approvals, attempts, events, incidents, locks, matches, operators, queue, runbooks,
+        runs,
     },
 };
 
@@ -125,7 +126,12 @@ pub async fn load(
         Some(_) => runs::find_continuation(conn, id).await?,
         None => None,
     };
+    let fault = match run.finished_at {
+        Some(_) => None,
+        None => queue::find_fault(conn, id).await?,
+    };
     Ok(Some(RunRecord {
+        fault,
         acts: events::run_acts(conn, id, ACTS_MAX).await?,
         attempts: attempts::list(conn, id, ATTEMPTS_MAX).await?,
         standing: standing.clone(),

@@ -17,7 +17,9 @@ use crate::{
         step::{Act, Effect},
     },
     execute::standing::Standing,
-    store::{attempts::AttemptRow, incidents::Incident, locks::Holder, runbooks::Version, runs::Run},
+    store::{
+        attempts::AttemptRow, incidents::Incident, locks::Holder, queue::Fault, runbooks::Version, runs::Run,
+    },
 };
 
 /// Everything known of a run.
@@ -43,6 +45,8 @@ pub struct RunRecord {
     pub promised: BTreeMap<StepId, Promise>,
     /// Who holds the lock it waits for.
     pub holder: Option<Holder>,
+    /// What keeps the workers from going on with it.
+    pub fault: Option<Fault>,
     /// The run that goes on where it ended.
     pub continued_by: Option<RunId>,
     /// What stands over every run.

@@ -56,6 +56,8 @@ pub struct RunView {
     pub inputs: Vec<(String, Said)>,
     /// The lock it waits for.
     pub lock: Option<LockLine>,
+    /// What keeps Muster from going on with it.
+    pub fault: Option<FaultLine>,
     /// Its steps; then what takes them back, then what runs at the end.
     pub groups: Vec<StepGroup>,
     /// Why nothing new begins, and who wanted that.
@@ -94,6 +96,17 @@ pub struct LockLine {
     pub since: Ago,
     /// The run that holds it, and its incident.
     pub holder: Option<(i64, i64)>,
+}
+
+/// What keeps Muster from going on with a run.
+#[derive(Clone, Debug)]
+pub struct FaultLine {
+    /// How often in a row: `3 times`.
+    pub times: String,
+    /// What is in the way.
+    pub reason: Said,
+    /// When it is tried again.
+    pub next: Ago,
 }
 
 /// That a run is paused.
@@ -151,6 +164,11 @@ impl RunView {
                 .map(|(name, value)| (name.clone(), said(value)))
                 .collect(),
             lock: lock(log),
+            fault: record.fault.as_ref().map(|fault| FaultLine {
+                times: format::count(i64::from(fault.times), "time", "times"),
+                reason: said(&fault.reason),
+                next: ago(fault.next, now),
+            }),
             groups: groups(log),
             paused: paused(log),
             stopping: record

@@ -1,10 +1,14 @@
 //! Words over a run: paused and let go on, stopped, taken back, a step let be; and who may say them.
 
 use axum::http::StatusCode;
-use muster::domain::run::{RunFact, RunResult};
+use muster::{
+    domain::run::{RunFact, RunResult},
+    store::queue,
+};
 use serde_json::json;
 
-use super::{Bench, op};
+use super::{Bench, LONG, op};
+use crate::fleet::wait;
 
 const TWO: &str = r#"
 runbook: two
@@ -95,6 +99,58 @@ async fn a_stopped_run_leaves_what_it_did() {
         .json(&format!("/runs/{run}/stop"), &bench.rob, json!({}))
         .await;
     assert_eq!(late.status, StatusCode::CONFLICT);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_cannot_go_on_says_why_and_is_tried_ever_more_seldom() {
+    let bench = Bench::new().await;
+    let mut conn = bench.site.conn().await;
+    // The database refuses what the worker writes: not an outage, and nothing that goes away by asking at once.
+    sqlx::raw_sql(
+        "create function no_room() returns trigger language plpgsql as $$
+         begin raise exception 'no room for attempts'; end $$;
+         create trigger no_room before insert on attempts for each row execute function no_room()",
+    )
+    .execute(&mut *conn)
+    .await
+    .unwrap();
+    let run = bench.start(TWO).await;
+    let mut pauses = Vec::new();
+    for times in 1..=9 {
+        let fault = wait::until("the run is put off", LONG, async || {
+            let mut conn = bench.site.conn().await;
+            let fault = queue::find_fault(&mut conn, run).await?;
+            let fault = fault.filter(|fault| fault.times == times);
+            fault.ok_or_else(|| anyhow::anyhow!("not for the time {times}"))
+        })
+        .await
+        .unwrap();
+        assert!(fault.reason.contains("no room for attempts"), "{fault:?}");
+        let pause = (fault.next - bench.site.clock().now()).to_std().unwrap();
+        pauses.push(pause.as_secs());
+        bench.site.clock().advance(pause);
+        bench.engine.wake.changed();
+    }
+    assert_eq!(pauses, [5, 10, 20, 40, 80, 160, 320, 600, 600]);
+    for path in [format!("/runs/{run}"), "/incidents/1".to_owned()] {
+        let html = bench.page(&path, &bench.vic).await;
+        assert!(
+            html.contains("Muster could not go on with this run"),
+            "{path}: {html}"
+        );
+        assert!(html.contains("no room for attempts"), "{path}");
+    }
+    assert!(bench.target.done().is_empty());
+
+    sqlx::raw_sql("drop trigger no_room on attempts")
+        .execute(&mut *conn)
+        .await
+        .unwrap();
+    bench.site.clock().advance(queue::FAULT_PAUSE_MAX);
+    bench.engine.wake.changed();
+    bench.until(run, "it asks", is_asked).await;
+    let html = bench.page(&format!("/runs/{run}"), &bench.vic).await;
+    assert!(!html.contains("could not go on"), "{html}");
 }
 
 const BACK: &str = r#"

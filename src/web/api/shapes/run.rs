@@ -51,6 +51,8 @@ pub struct RunBody {
     pub ending: Option<EndingBody>,
     /// The run that holds the lock it waits for.
     pub waits_for_run: Option<i64>,
+    /// What keeps Muster from going on with it.
+    pub fault: Option<FaultBody>,
     /// Its steps in order.
     pub steps: Vec<StepBody>,
     /// What takes back what was done, and the gates asked for it, as far as it has begun.
@@ -59,6 +61,17 @@ pub struct RunBody {
     pub finally: Vec<StepBody>,
     /// Its attempts in order, the newest 500.
     pub attempts: Vec<AttemptBody>,
+}
+
+/// What keeps Muster from going on with a run. Nothing is sent meanwhile.
+#[derive(Serialize, ToSchema)]
+pub struct FaultBody {
+    /// How often in a row.
+    pub times: i32,
+    /// What was in the way, the last time.
+    pub reason: String,
+    /// When it is tried again.
+    pub next: DateTime<Utc>,
 }
 
 /// What a run does once its steps are over.
@@ -171,6 +184,11 @@ impl From<RunRecord> for RunBody {
                 result: ending.result.name().to_owned(),
                 reason: ending.reason.clone(),
                 undo: ending.undo,
+            }),
+            fault: record.fault.map(|fault| FaultBody {
+                times: fault.times,
+                reason: fault.reason,
+                next: fault.next,
             }),
             waits_for_run: record.holder.as_ref().map(|holder| holder.run.0),
             steps,
