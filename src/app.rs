@@ -263,6 +263,7 @@ impl Background {
             clock: self.clock.clone(),
             wake: self.wake.clone(),
             patience: self.patience,
+            shelf: self.shelf.versions.subscribe(),
             keep_deliveries: self.config.keep_deliveries,
         };
         let upkeep = tokio::spawn(upkeep.run(loops.clone()));

@@ -69,6 +69,7 @@ pub mod matching;
 pub mod timeline;
 
 pub mod pipeline;
+pub mod receive;
 pub mod upkeep;
 
 pub mod web;

@@ -1,61 +1,54 @@
-//! The pipeline: one delivery in, everything that follows from it out, in the caller's one transaction. The whole
-//! flow on one screen; slow work is only queued.
+//! The pipeline: a batch of deliveries in, everything that follows from them out, in the caller's one transaction. The
+//! whole flow on one screen; slow work is only queued. A batch costs a fixed number of statements, whatever the number
+//! of its deliveries and alerts; only what starts by itself is written one by one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+pub use crate::correlate::Patience;
 use crate::{
     correlate::{
-        self, Sighting,
+        self,
+        desk::{Desk, Effect, GroupName, Home, Known},
         rules::{Placement, place},
     },
     domain::{
         alert::{AlertReport, AlertStatus, Reading},
         event::{IncidentFact, NewEvent},
-        id::{AlertId, EpisodeId, IncidentId},
-        labels::Labels,
+        id::{IncidentId, SourceId},
         operator::Actor,
         runbook::StartMode,
         span::Span,
     },
     execute::start,
-    incident::membership::{self, Group},
+    incident::membership,
     intake::Delivery,
-    matching,
+    matching::{self, Asked},
     store::{
         StoreError, alerts,
         deliveries::{self, NewDelivery},
-        events, heartbeats, incidents, preflights,
+        desk::{self as rows, AlertKey, EpisodeInsert, EpisodeUpdate, IncidentInsert, IncidentUpdate},
+        events, heartbeats, incidents,
         runbooks::Version,
         sources::Source,
     },
 };
 
-/// How long Muster waits before it believes what it is told.
-#[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// How long every alert must stay ended before an incident recovers.
-    pub hold_down: Span,
-    /// How long an ended alert must be said to fire with its old start before that is believed.
-    pub refire: Span,
-    /// How long after its end a group comes back into the same incident.
-    pub reopen_within: Span,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self {
-            hold_down: Span::from_secs(60),
-            refire: Span::from_secs(60),
-            reopen_within: Span::from_secs(600),
-        }
-    }
-}
-
-/// How often a group looks for its incident while others open and end it.
+/// How often the desk asks for what it is missing.
 const LOOKS_MAX: usize = 5;
+
+/// One delivery, read.
+#[derive(Clone, Copy, Debug)]
+pub struct Post<'a> {
+    /// Who sent it.
+    pub source: &'a Source,
+    /// As it came.
+    pub raw: NewDelivery<'a>,
+    /// What it says, group by group.
+    pub groups: &'a [Delivery],
+}
 
 /// What a delivery led to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,87 +59,318 @@ pub struct Outcome {
     pub readings: BTreeMap<&'static str, usize>,
 }
 
-/// Takes one delivery: keeps it raw, reads every report, places what is new, ends what is over, matches runbooks,
-/// starts those that start by themselves. Commit, then answer 2xx.
+/// Takes deliveries in the order they arrived: keeps them raw, reads every report, places what is new, ends what is
+/// over, matches runbooks, starts those that start by themselves. Commit, then answer 2xx.
 pub async fn receive(
     conn: &mut PgConnection,
-    source: &Source,
-    raw: NewDelivery<'_>,
-    delivery: &Delivery,
+    posts: &[Post<'_>],
     shelf: &[Version],
     patience: &Patience,
     now: DateTime<Utc>,
-) -> Result<Outcome, StoreError> {
-    deliveries::insert_applied(conn, source.id, raw, delivery.alerts.len()).await?;
-    let actor = Actor::Source {
-        id: source.id,
-        name: source.name.clone(),
-    };
-    if let Some(within) = source.heartbeat_within {
-        return beat(conn, source, delivery, within, raw.received_at, now).await;
-    }
-    let sightings = correlate::survey(conn, source.id, &delivery.alerts, raw.received_at).await?;
-    let mut outcome = Outcome::default();
-    for sighting in &sightings {
-        *outcome
-            .readings
-            .entry(reading_name(sighting.reading))
-            .or_default() += 1;
-    }
-    let key = correlate::key(source.id, &delivery.receiver, &delivery.group_key);
-    let group = Group {
-        source: source.id,
-        receiver: &delivery.receiver,
-        group_key: &delivery.group_key,
-        key,
-    };
-
-    for (incident, ended) in ended(&sightings) {
-        membership::leave(conn, incident, &ended, &actor, now).await?;
-        outcome.incidents.insert(incident);
-    }
-    settle_refires(conn, &sightings, patience, &mut outcome, now).await?;
-    note_moved_starts(conn, &sightings, &actor, &mut outcome, now).await?;
-
-    for (home, alerts) in new_episodes(&sightings) {
-        let (incident, is_new) = find_home(conn, home, group, &alerts, patience, &actor, now).await?;
-        outcome.incidents.insert(incident);
-        let labels: Vec<(AlertId, &Labels)> =
-            alerts.iter().map(|(id, report)| (*id, &report.labels)).collect();
-        for version in matching::record(conn, incident, shelf, &labels, is_new, now).await? {
-            preflights::insert(conn, incident, version.id, now).await?;
-            if version.runbook.start == StartMode::Automatic {
-                start::begin_automatically(conn, incident, version, now).await?;
-            }
+) -> Result<Vec<Outcome>, StoreError> {
+    keep(conn, posts).await?;
+    let mut effects = vec![Effect::default(); posts.len()];
+    let known = correlate::survey(conn, &reports(posts)).await?;
+    let desk = judge(conn, posts, known, patience, &mut effects, now).await?;
+    let homes = carry_out(conn, desk, shelf, patience, now).await?;
+    let mut outcomes: Vec<Outcome> = effects.iter().map(|effect| homes.outcome(effect)).collect();
+    for (post, outcome) in posts.iter().zip(&mut outcomes) {
+        if let Some(within) = post.source.heartbeat_within {
+            beat(conn, post, within, outcome, now).await?;
         }
     }
-    let touched: BTreeSet<IncidentId> = sightings
+    Ok(outcomes)
+}
+
+async fn keep(conn: &mut PgConnection, posts: &[Post<'_>]) -> Result<(), StoreError> {
+    let raw: Vec<(SourceId, NewDelivery<'_>, usize)> = posts
         .iter()
-        .filter_map(Sighting::open_incident)
-        .chain(outcome.incidents.iter().copied())
+        .map(|post| {
+            let alerts = post.groups.iter().map(|group| group.alerts.len()).sum();
+            (post.source.id, post.raw, alerts)
+        })
         .collect();
-    for incident in touched {
-        note_truncation(conn, incident, delivery, &mut outcome, now).await?;
-        membership::consider_recovery(conn, incident, patience.hold_down, now).await?;
+    deliveries::insert_applied(conn, &raw).await
+}
+
+/// Every alert that is reported, with its first report. A heartbeat's are signs of life and nothing else.
+fn reports<'a>(posts: &[Post<'a>]) -> BTreeMap<AlertKey, (&'a AlertReport, DateTime<Utc>)> {
+    let mut reports = BTreeMap::new();
+    for post in posts.iter().filter(|post| post.source.heartbeat_within.is_none()) {
+        for report in post.groups.iter().flat_map(|group| &group.alerts) {
+            let key = (post.source.id, report.fingerprint);
+            reports.entry(key).or_insert((report, post.raw.received_at));
+        }
     }
-    Ok(outcome)
+    reports
+}
+
+/// Judges the batch, as often as it takes to know everything that matters.
+async fn judge<'a>(
+    conn: &mut PgConnection,
+    posts: &[Post<'a>],
+    mut known: Known,
+    patience: &Patience,
+    effects: &mut Vec<Effect>,
+    now: DateTime<Utc>,
+) -> Result<Desk<'a>, StoreError> {
+    for _ in 0..LOOKS_MAX {
+        let mut desk = Desk::new(known.clone(), *patience, now);
+        for (post, effect) in posts.iter().zip(effects.iter_mut()) {
+            *effect = Effect::default();
+            if post.source.heartbeat_within.is_some() {
+                continue;
+            }
+            let actor = actor(post.source);
+            for group in post.groups {
+                let name = GroupName {
+                    source: post.source.id,
+                    receiver: &group.receiver,
+                    group_key: &group.group_key,
+                    key: correlate::key(post.source.id, &group.receiver, &group.group_key),
+                    truncated: group.truncated,
+                };
+                desk.take(name, &actor, &group.alerts, post.raw.received_at, effect);
+            }
+        }
+        desk.settle();
+        if desk.missing.is_empty() {
+            return Ok(desk);
+        }
+        correlate::learn(conn, &mut known, &desk.missing).await?;
+    }
+    Err(StoreError::Contended)
+}
+
+fn actor(source: &Source) -> Actor {
+    Actor::Source {
+        id: source.id,
+        name: source.name.clone(),
+    }
+}
+
+/// The incidents of a desk by their numbers.
+struct Homes(Vec<IncidentId>);
+
+impl Homes {
+    fn id(&self, home: Home) -> IncidentId {
+        match home {
+            Home::Known(id) => id,
+            Home::New(at) => self.0[at],
+        }
+    }
+
+    fn outcome(&self, effect: &Effect) -> Outcome {
+        let readings = effect.readings.iter();
+        Outcome {
+            incidents: effect.homes.iter().map(|home| self.id(*home)).collect(),
+            readings: readings
+                .map(|(reading, n)| (Reading::name(*reading), *n))
+                .collect(),
+        }
+    }
+}
+
+/// Writes what a desk has judged.
+async fn carry_out(
+    conn: &mut PgConnection,
+    desk: Desk<'_>,
+    shelf: &[Version],
+    patience: &Patience,
+    now: DateTime<Utc>,
+) -> Result<Homes, StoreError> {
+    let homes = Homes(open(conn, &desk, now).await?);
+    write_episodes(conn, &desk, &homes, now).await?;
+    let mut facts: BTreeMap<IncidentId, Vec<NewEvent>> = BTreeMap::new();
+    for (home, told) in &desk.facts {
+        facts
+            .entry(homes.id(*home))
+            .or_default()
+            .extend(told.iter().cloned());
+    }
+    let asked = asked(&desk, &homes);
+    let found = matching::record(conn, &asked, shelf, now).await?;
+    for (incident, told) in found.facts {
+        facts.entry(incident).or_default().extend(told);
+    }
+    let recovering = recovering(conn, &desk, &homes, patience, now).await?;
+    for (incident, due, _) in &recovering {
+        let fact = IncidentFact::RecoveryBegan { until: *due };
+        let told = facts.entry(*incident).or_default();
+        told.push(NewEvent::automatic(fact, now));
+    }
+    write_incidents(conn, &desk, &homes, &recovering).await?;
+    if !facts.is_empty() {
+        let timelines: Vec<(IncidentId, &[NewEvent])> =
+            facts.iter().map(|(id, told)| (*id, told.as_slice())).collect();
+        events::append_all(conn, &timelines, now).await?;
+    }
+    for (incident, version) in found.fresh {
+        if version.runbook.start == StartMode::Automatic {
+            start::begin_automatically(conn, incident, version, now).await?;
+        }
+    }
+    Ok(homes)
+}
+
+async fn open(
+    conn: &mut PgConnection,
+    desk: &Desk<'_>,
+    now: DateTime<Utc>,
+) -> Result<Vec<IncidentId>, StoreError> {
+    if desk.opened.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<IncidentInsert<'_>> = desk
+        .opened
+        .iter()
+        .map(|opening| IncidentInsert {
+            title: &opening.title,
+            severity: opening.severity,
+            source: opening.group.source,
+            receiver: opening.group.receiver,
+            group_key: opening.group.group_key,
+            key: opening.group.key,
+            context: membership::context(opening.worst),
+            detected_at: opening.detected_at,
+            recurrence_of: opening.recurrence_of,
+            truncated: opening.truncated,
+        })
+        .collect();
+    rows::insert_incidents(conn, &rows, now).await
+}
+
+async fn write_episodes(
+    conn: &mut PgConnection,
+    desk: &Desk<'_>,
+    homes: &Homes,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let spoken: Vec<(_, &AlertReport, DateTime<Utc>)> = desk
+        .spoken
+        .iter()
+        .map(|(id, (report, at))| (*id, *report, *at))
+        .collect();
+    if !spoken.is_empty() {
+        rows::update_alerts(conn, &spoken).await?;
+    }
+    let changed: Vec<EpisodeUpdate> = desk
+        .changed
+        .iter()
+        .map(|(id, change)| EpisodeUpdate {
+            id: *id,
+            ends_at: change.ends_at,
+            refire_due: change.refire_due,
+            last_start: change.last_start,
+        })
+        .collect();
+    // Before the new ones: an alert has one open episode at a time.
+    if !changed.is_empty() {
+        rows::update_episodes(conn, &changed, now).await?;
+    }
+    let opened: Vec<EpisodeInsert> = desk
+        .episodes
+        .iter()
+        .map(|episode| EpisodeInsert {
+            alert: episode.alert,
+            incident: homes.id(episode.home),
+            starts_at: episode.starts_at,
+            ends_at: episode.now.ends_at,
+            refire_due: episode.now.refire_due,
+            last_start: episode.now.last_start,
+            reason: episode.reason,
+        })
+        .collect();
+    if !opened.is_empty() {
+        rows::insert_episodes(conn, &opened, now).await?;
+    }
+    Ok(())
+}
+
+/// The incidents in which alerts fired anew.
+fn asked<'a>(desk: &Desk<'a>, homes: &Homes) -> Vec<Asked<'a>> {
+    let mut asked: Vec<Asked<'a>> = Vec::new();
+    let mut at: HashMap<Home, usize> = HashMap::new();
+    for fired in &desk.fired {
+        let index = *at.entry(fired.home).or_insert_with(|| {
+            asked.push(Asked {
+                incident: homes.id(fired.home),
+                is_new: matches!(fired.home, Home::New(_)),
+                alerts: Vec::new(),
+            });
+            asked.len() - 1
+        });
+        asked[index].alerts.push((fired.alert, &fired.report.labels));
+    }
+    asked
+}
+
+type Recovering = Vec<(IncidentId, DateTime<Utc>, Option<DateTime<Utc>>)>;
+
+/// The incidents whose hold-down begins: every alert has ended by its own resolve. Never while the sender's list was
+/// cut, and never on anything but resolves.
+async fn recovering(
+    conn: &mut PgConnection,
+    desk: &Desk<'_>,
+    homes: &Homes,
+    patience: &Patience,
+    now: DateTime<Utc>,
+) -> Result<Recovering, StoreError> {
+    let eased: Vec<IncidentId> = desk.may_recover.iter().map(|home| homes.id(*home)).collect();
+    if eased.is_empty() {
+        return Ok(Vec::new());
+    }
+    let due = now + patience.hold_down.as_delta();
+    let quiet = rows::find_quiet(conn, &eased).await?;
+    Ok(quiet.into_iter().map(|(id, ended)| (id, due, ended)).collect())
+}
+
+async fn write_incidents(
+    conn: &mut PgConnection,
+    desk: &Desk<'_>,
+    homes: &Homes,
+    recovering: &Recovering,
+) -> Result<(), StoreError> {
+    let mut rows: BTreeMap<IncidentId, IncidentUpdate> = BTreeMap::new();
+    let untouched = recovering
+        .iter()
+        .filter_map(|(id, _, _)| desk.stands(*id, &homes.0));
+    let changed = desk.incidents.iter().map(|(id, change)| (*id, *change));
+    for (id, change) in untouched.chain(changed) {
+        let row = IncidentUpdate {
+            id,
+            state: change.now.state,
+            reopened: change.reopened,
+            recover_due: change.now.recover_due,
+            recovered_at: None,
+            truncated: change.now.truncated,
+            detected_at: change.now.detected_at,
+        };
+        rows.insert(id, row);
+    }
+    for (id, due, ended) in recovering {
+        if let Some(row) = rows.get_mut(id) {
+            (row.recover_due, row.recovered_at) = (Some(*due), *ended);
+        }
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<IncidentUpdate> = rows.into_values().collect();
+    rows::update_incidents(conn, &rows).await
 }
 
 /// A heartbeat source: each firing body is a sign of life, and nothing else.
 async fn beat(
     conn: &mut PgConnection,
-    source: &Source,
-    delivery: &Delivery,
+    post: &Post<'_>,
     within: Span,
-    received_at: DateTime<Utc>,
+    outcome: &mut Outcome,
     now: DateTime<Utc>,
-) -> Result<Outcome, StoreError> {
-    let mut outcome = Outcome::default();
-    for report in delivery
-        .alerts
-        .iter()
-        .filter(|report| report.status == AlertStatus::Firing)
-    {
+) -> Result<(), StoreError> {
+    let (source, received_at) = (post.source, post.raw.received_at);
+    let reports = post.groups.iter().flat_map(|group| &group.alerts);
+    for report in reports.filter(|report| report.status == AlertStatus::Firing) {
         let due = received_at + within.as_delta();
         let title = report.title();
         let raised = heartbeats::beat(
@@ -165,91 +389,14 @@ async fn beat(
             outcome.incidents.insert(incident);
         }
     }
-    Ok(outcome)
-}
-
-type Ended<'a> = Vec<(EpisodeId, DateTime<Utc>, &'a AlertReport)>;
-
-fn ended<'a>(sightings: &[Sighting<'a>]) -> BTreeMap<IncidentId, Ended<'a>> {
-    let mut by_incident: BTreeMap<IncidentId, Ended<'a>> = BTreeMap::new();
-    for sighting in sightings
-        .iter()
-        .filter(|sighting| sighting.reading == Reading::Ended)
-    {
-        if let (Some(episode), Some(end)) = (&sighting.episode, sighting.report.ends_at) {
-            by_incident
-                .entry(episode.incident)
-                .or_default()
-                .push((episode.id, end, sighting.report));
-        }
-    }
-    by_incident
-}
-
-/// New episodes by where they must go: the open incident their alert is in, or `None` for wherever the group goes.
-fn new_episodes<'a>(
-    sightings: &[Sighting<'a>],
-) -> BTreeMap<Option<IncidentId>, Vec<(AlertId, &'a AlertReport)>> {
-    let mut by_home: BTreeMap<Option<IncidentId>, Vec<(AlertId, &'a AlertReport)>> = BTreeMap::new();
-    for sighting in sightings
-        .iter()
-        .filter(|sighting| sighting.reading == Reading::NewEpisode)
-    {
-        by_home
-            .entry(sighting.open_incident())
-            .or_default()
-            .push((sighting.alert, sighting.report));
-    }
-    by_home
-}
-
-/// Puts new episodes into the incident they belong to, which is opened or brought back when it must be.
-async fn find_home(
-    conn: &mut PgConnection,
-    home: Option<IncidentId>,
-    group: Group<'_>,
-    alerts: &[(AlertId, &AlertReport)],
-    patience: &Patience,
-    actor: &Actor,
-    now: DateTime<Utc>,
-) -> Result<(IncidentId, bool), StoreError> {
-    if let Some(incident) = home {
-        membership::join(
-            conn,
-            incident,
-            alerts,
-            "it is in this open incident already",
-            actor,
-            now,
-        )
-        .await?;
-        return Ok((incident, false));
-    }
-    let reports: Vec<&AlertReport> = alerts.iter().map(|(_, report)| *report).collect();
-    for _ in 0..LOOKS_MAX {
-        let newest = incidents::lock_newest_by_key(conn, group.key).await?;
-        let placement = place(newest.as_ref(), patience.reopen_within, now);
-        let reason = placement.reason();
-        let (incident, is_new) = match placement {
-            Placement::Join(incident) | Placement::Reopen(incident) => (incident, false),
-            Placement::Open { recurrence_of } => {
-                match membership::open(conn, group, &reports, recurrence_of, reason, actor, now).await? {
-                    Some(incident) => (incident, true),
-                    // Another delivery of this group opened it between the look and the insert: look again.
-                    None => continue,
-                }
-            }
-        };
-        membership::join(conn, incident, alerts, reason, actor, now).await?;
-        return Ok((incident, is_new));
-    }
-    Err(StoreError::Contended)
+    Ok(())
 }
 
 /// Believes re-fires that have lasted, at most `limit`; returns how many. One whose incident is still the group's
 /// comes back there; otherwise it is a new episode and goes wherever the group goes now.
 pub async fn believe_refires(
     conn: &mut PgConnection,
+    shelf: &[Version],
     patience: &Patience,
     limit: i64,
     now: DateTime<Utc>,
@@ -267,148 +414,27 @@ pub async fn believe_refires(
             continue;
         }
         let report = alerts::as_firing(conn, refire.alert).await?;
-        let group = Group {
+        let name = GroupName {
             source: group.source,
             receiver: &group.receiver,
             group_key: &group.group_key,
             key: group.key,
+            truncated: 0,
         };
-        find_home(
-            conn,
-            None,
-            group,
-            &[(refire.alert, &report)],
-            patience,
-            &Actor::Automation,
-            now,
-        )
-        .await?;
+        let key = (group.source, report.fingerprint);
+        let mut known = correlate::survey(conn, &BTreeMap::from([(key, (&report, now))])).await?;
+        for look in 0.. {
+            let mut desk = Desk::new(known.clone(), *patience, now);
+            desk.believe(name, &report);
+            if desk.missing.is_empty() {
+                carry_out(conn, desk, shelf, patience, now).await?;
+                break;
+            }
+            if look == LOOKS_MAX {
+                return Err(StoreError::Contended);
+            }
+            correlate::learn(conn, &mut known, &desk.missing).await?;
+        }
     }
     Ok(due.len())
-}
-
-/// A report that fires with the start of an ended episode is noted and believed when it lasts; a resolve after it
-/// takes the note back.
-async fn settle_refires(
-    conn: &mut PgConnection,
-    sightings: &[Sighting<'_>],
-    patience: &Patience,
-    outcome: &mut Outcome,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    let of = |reading: Reading| {
-        sightings
-            .iter()
-            .filter(move |sighting| sighting.reading == reading)
-    };
-    let withdrawn: Vec<EpisodeId> = of(Reading::RefireWithdrawn)
-        .filter_map(Sighting::episode_id)
-        .collect();
-    if !withdrawn.is_empty() {
-        alerts::set_refire_due(conn, &withdrawn, None).await?;
-    }
-    let pending: Vec<EpisodeId> = of(Reading::RefirePending)
-        .filter_map(Sighting::episode_id)
-        .collect();
-    if pending.is_empty() {
-        return Ok(());
-    }
-    let due = now + patience.refire.as_delta();
-    alerts::set_refire_due(conn, &pending, Some(due)).await?;
-    let mut fresh: BTreeMap<IncidentId, Vec<&AlertReport>> = BTreeMap::new();
-    for sighting in of(Reading::RefirePending) {
-        if let Some(episode) = sighting
-            .episode
-            .as_ref()
-            .filter(|episode| !episode.known.refire_pending)
-        {
-            fresh.entry(episode.incident).or_default().push(sighting.report);
-        }
-    }
-    for (incident, reports) in fresh {
-        let names = membership::names(reports.iter().copied());
-        let fact = IncidentFact::RefirePending {
-            count: reports.len(),
-            names,
-            due,
-        };
-        events::append(conn, incident, &[NewEvent::automatic(fact, now)], now).await?;
-        outcome.incidents.insert(incident);
-    }
-    Ok(())
-}
-
-async fn note_moved_starts(
-    conn: &mut PgConnection,
-    sightings: &[Sighting<'_>],
-    actor: &Actor,
-    outcome: &mut Outcome,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    for sighting in sightings
-        .iter()
-        .filter(|sighting| sighting.reading == Reading::StartMoved)
-    {
-        let Some(episode) = &sighting.episode else {
-            continue;
-        };
-        if !alerts::note_moved_start(conn, episode.id, sighting.report.starts_at).await? {
-            continue;
-        }
-        let fact = IncidentFact::StartMoved {
-            name: sighting.report.title(),
-            from: episode.known.starts_at,
-            to: sighting.report.starts_at,
-        };
-        events::append(
-            conn,
-            episode.incident,
-            &[NewEvent::by(actor.clone(), fact, now)],
-            now,
-        )
-        .await?;
-        outcome.incidents.insert(episode.incident);
-    }
-    Ok(())
-}
-
-async fn note_truncation(
-    conn: &mut PgConnection,
-    id: IncidentId,
-    delivery: &Delivery,
-    outcome: &mut Outcome,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    let Some(incident) = incidents::lock(conn, id).await? else {
-        return Ok(());
-    };
-    // A later body that is complete again does not bring back what an earlier one hid.
-    let hidden = delivery.truncated.max(incident.truncated_alerts);
-    if hidden == incident.truncated_alerts || !incident.state.is_open() {
-        return Ok(());
-    }
-    incidents::set_truncated(conn, id, hidden).await?;
-    if incident.recover_due.is_some() {
-        incidents::break_recovery(conn, id, false).await?;
-    }
-    let fact = IncidentFact::Truncated { hidden };
-    events::append(conn, id, &[NewEvent::automatic(fact, now)], now).await?;
-    outcome.incidents.insert(id);
-    Ok(())
-}
-
-fn reading_name(reading: Reading) -> &'static str {
-    match reading {
-        Reading::NewEpisode => "new",
-        Reading::StillFiring => "still_firing",
-        Reading::StartMoved => "start_moved",
-        Reading::RefirePending => "refire_pending",
-        Reading::OldFiring => "old_firing",
-        Reading::Ended => "ended",
-        Reading::EndedAgain => "ended_again",
-        Reading::RefireWithdrawn => "refire_withdrawn",
-        Reading::OldResolve => "old_resolve",
-        Reading::UnknownResolve => "unknown_resolve",
-        Reading::Superseded => "superseded",
-    }
 }

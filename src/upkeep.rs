@@ -2,10 +2,11 @@
 //! of, old rows go.
 //! Each pass takes no input but the database and may be repeated at will, on any replica.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection, PgPool};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -23,7 +24,7 @@ use crate::{
     pipeline::{self, Patience},
     store::{
         StoreError, boots, deliveries, events, heartbeats, heartbeats::Silent, incidents, operators,
-        preflights, replicas, wake::Wake,
+        preflights, replicas, runbooks::Version, wake::Wake,
     },
 };
 
@@ -47,6 +48,8 @@ pub struct Upkeep {
     pub wake: Wake,
     /// How long Muster waits before it believes.
     pub patience: Patience,
+    /// The runbooks that matching uses now; `None` until they are known.
+    pub shelf: watch::Receiver<Option<Arc<Vec<Version>>>>,
     /// How long raw deliveries and preflights are kept.
     pub keep_deliveries: Span,
 }
@@ -96,9 +99,12 @@ impl Upkeep {
     }
 
     async fn believe_refires(&self) -> Result<usize, StoreError> {
+        let Some(shelf) = self.shelf.borrow().clone() else {
+            return Ok(0);
+        };
         let now = self.clock.now();
         let mut tx = self.pool.begin().await?;
-        let count = pipeline::believe_refires(&mut tx, &self.patience, BATCH, now).await?;
+        let count = pipeline::believe_refires(&mut tx, &shelf, &self.patience, BATCH, now).await?;
         tx.commit().await?;
         Ok(count)
     }

@@ -38,6 +38,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "execute",
         ],
     ),
+    ("receive", &["domain", "store", "clock", "intake", "pipeline"]),
     (
         "upkeep",
         &["domain", "store", "clock", "correlate", "incident", "pipeline"],
@@ -46,7 +47,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "web",
         &[
             "domain", "store", "clock", "catalog", "fixtures", "intake", "incident", "matching", "execute",
-            "timeline", "pipeline",
+            "timeline", "pipeline", "receive",
         ],
     ),
     ("config", &["domain"]),

@@ -1,86 +1,128 @@
-//! Correlation: which reports of a delivery mean something new, and which incident they belong to. Reads and locks;
-//! `incident` writes.
+//! Correlation: which reports of a delivery mean something new, and which incident they belong to. The desk judges a
+//! whole batch in memory; here it is given what the database knows.
 
+pub mod desk;
 pub mod rules;
+
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use self::desk::{AlertNow, EpisodeNow, EpisodeRef, Home, IncidentNow, Known, Missing};
 use crate::{
     domain::{
-        alert::{AlertReport, Fingerprint, Reading, read},
+        alert::AlertReport,
         digest::Digest,
-        id::{AlertId, EpisodeId, IncidentId, SourceId},
+        id::{IncidentId, SourceId},
+        span::Span,
     },
     store::{
         StoreError,
-        alerts::{self, PlacedEpisode},
+        desk::{self as rows, AlertKey, AlertRow},
     },
 };
+
+/// How long Muster waits before it believes what it is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// How long every alert must stay ended before an incident recovers.
+    pub hold_down: Span,
+    /// How long an ended alert must be said to fire with its old start before that is believed.
+    pub refire: Span,
+    /// How long after its end a group comes back into the same incident.
+    pub reopen_within: Span,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            hold_down: Span::from_secs(60),
+            refire: Span::from_secs(60),
+            reopen_within: Span::from_secs(600),
+        }
+    }
+}
+
+/// How often alerts that others make at the same time are looked for.
+const LOOKS_MAX: usize = 3;
 
 /// Where new episodes of a sender's group look for an open incident.
 pub fn key(source: SourceId, receiver: &str, group_key: &str) -> Digest {
     Digest::of_json(&serde_json::json!([source, receiver, group_key]))
 }
 
-/// One report, read against what is known of its alert.
-#[derive(Clone, Debug)]
-pub struct Sighting<'a> {
-    /// Which alert.
-    pub alert: AlertId,
-    /// What was reported.
-    pub report: &'a AlertReport,
-    /// What it means.
-    pub reading: Reading,
-    /// The alert's latest firing period and its incident.
-    pub episode: Option<PlacedEpisode>,
-}
-
-impl Sighting<'_> {
-    /// The incident the alert is in, when that is still open: it stays there, whatever its group key does.
-    pub fn open_incident(&self) -> Option<IncidentId> {
-        self.episode
-            .as_ref()
-            .filter(|episode| episode.incident_state.is_open())
-            .map(|episode| episode.incident)
-    }
-
-    /// The alert's latest firing period.
-    pub fn episode_id(&self) -> Option<EpisodeId> {
-        self.episode.as_ref().map(|episode| episode.id)
-    }
-}
-
-/// Locks the alerts of a delivery, making those that are new, and reads every report against what is known. `reports`
-/// are sorted by fingerprint, each alert once.
-pub async fn survey<'a>(
+/// Locks the alerts that a batch reports, making those that are new.
+pub async fn survey(
     conn: &mut PgConnection,
-    source: SourceId,
-    reports: &'a [AlertReport],
-    received_at: DateTime<Utc>,
-) -> Result<Vec<Sighting<'a>>, StoreError> {
-    let fingerprints: Vec<Fingerprint> = reports.iter().map(|report| report.fingerprint).collect();
-    let mut known = alerts::lock(conn, source, &fingerprints).await?;
-    if known.len() < reports.len() {
-        alerts::insert_unknown(conn, source, reports, received_at).await?;
-        known = alerts::lock(conn, source, &fingerprints).await?;
+    reports: &BTreeMap<AlertKey, (&AlertReport, DateTime<Utc>)>,
+) -> Result<Known, StoreError> {
+    let mut known = Known::default();
+    let mut open: Vec<AlertKey> = reports.keys().copied().collect();
+    for _ in 0..LOOKS_MAX {
+        for row in rows::lock_alerts(conn, &open).await? {
+            known.alerts.insert((row.source, row.fingerprint), alert(&row));
+        }
+        open.retain(|key| !known.alerts.contains_key(key));
+        if open.is_empty() {
+            return Ok(known);
+        }
+        let fresh: Vec<(SourceId, &AlertReport, DateTime<Utc>)> = open
+            .iter()
+            .filter_map(|key| reports.get(key).map(|(report, at)| (key.0, *report, *at)))
+            .collect();
+        for (key, id) in rows::insert_alerts(conn, &fresh).await? {
+            let never = AlertNow {
+                id,
+                last_received_at: DateTime::UNIX_EPOCH,
+                episode: None,
+            };
+            known.alerts.insert(key, never);
+        }
+        open.retain(|key| !known.alerts.contains_key(key));
+        if open.is_empty() {
+            return Ok(known);
+        }
     }
-    let mut sightings: Vec<Sighting<'a>> = Vec::with_capacity(reports.len());
-    for (report, known) in reports.iter().zip(known) {
-        let known_episode = known.episode.as_ref().map(|episode| &episode.known);
-        let reading = read(known_episode, report, received_at, known.last_received_at);
-        sightings.push(Sighting {
-            alert: known.id,
-            report,
-            reading,
-            episode: known.episode,
-        });
+    Err(StoreError::Contended)
+}
+
+fn alert(row: &AlertRow) -> AlertNow {
+    AlertNow {
+        id: row.id,
+        last_received_at: row.last_received_at,
+        episode: row.episode.map(|episode| EpisodeNow {
+            at: EpisodeRef::Known(episode.id),
+            known: episode.known,
+            last_start: episode.last_start,
+            home: Home::Known(episode.incident),
+            home_is_open: episode.incident_state.is_open(),
+        }),
     }
-    let fresh: Vec<(AlertId, &AlertReport)> = sightings
-        .iter()
-        .filter(|sighting| sighting.reading != Reading::Superseded)
-        .map(|sighting| (sighting.alert, sighting.report))
-        .collect();
-    alerts::refresh(conn, &fresh, received_at).await?;
-    Ok(sightings)
+}
+
+/// Looks up what a desk was missing: the newest incident of groups, and incidents, which are locked.
+pub async fn learn(conn: &mut PgConnection, known: &mut Known, missing: &Missing) -> Result<(), StoreError> {
+    let mut ids: Vec<IncidentId> = missing.incidents.iter().copied().collect();
+    if !missing.groups.is_empty() {
+        let keys: Vec<Digest> = missing.groups.iter().copied().collect();
+        let found: HashMap<Digest, _> = rows::find_newest_by_keys(conn, &keys).await?;
+        ids.extend(found.values().map(|holder| holder.id));
+        known
+            .groups
+            .extend(keys.iter().map(|key| (*key, found.get(key).copied())));
+    }
+    ids.retain(|id| !known.incidents.contains_key(id));
+    if !ids.is_empty() {
+        for row in rows::lock_incidents(conn, &ids).await? {
+            let now = IncidentNow {
+                state: row.state,
+                recover_due: row.recover_due,
+                truncated: row.truncated,
+                detected_at: row.detected_at,
+            };
+            known.incidents.insert(row.id, now);
+        }
+    }
+    Ok(())
 }

@@ -2,10 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::{
-    domain::{id::IncidentId, incident::IncidentState, span::Span},
-    store::incidents::KeyHolder,
-};
+use crate::domain::{id::IncidentId, incident::IncidentState, span::Span};
 
 /// Where a group's new episodes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,13 +18,21 @@ pub enum Placement {
     },
 }
 
+/// The newest incident of a group.
+pub type KeyHolder = crate::store::incidents::KeyHolder;
+
 impl Placement {
+    /// The reason of an alert that joins its group's open incident.
+    pub const JOINED: &str = "same sender, receiver and group as the open incident";
+    /// The reason of the alert that opens a group's first incident.
+    pub const FIRST: &str = "first alert of this sender, receiver and group";
+
     /// The named reason, kept with each episode.
     pub fn reason(self) -> &'static str {
         match self {
-            Self::Join(_) => "same sender, receiver and group as the open incident",
+            Self::Join(_) => Self::JOINED,
             Self::Reopen(_) => "same group as an incident that was over a moment ago",
-            Self::Open { recurrence_of: None } => "first alert of this sender, receiver and group",
+            Self::Open { recurrence_of: None } => Self::FIRST,
             Self::Open {
                 recurrence_of: Some(_),
             } => "same group as an earlier incident, long over",

@@ -103,7 +103,7 @@ pub struct KnownEpisode {
 }
 
 /// What one report means for one alert; each is a reason fit for a page and a test.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reading {
     /// Fires and was not known, or began after the known end: a new episode.
@@ -128,6 +128,25 @@ pub enum Reading {
     UnknownResolve,
     /// Came in a delivery that arrived before one already applied.
     Superseded,
+}
+
+impl Reading {
+    /// As answers to senders name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NewEpisode => "new",
+            Self::StillFiring => "still_firing",
+            Self::StartMoved => "start_moved",
+            Self::RefirePending => "refire_pending",
+            Self::OldFiring => "old_firing",
+            Self::Ended => "ended",
+            Self::EndedAgain => "ended_again",
+            Self::RefireWithdrawn => "refire_withdrawn",
+            Self::OldResolve => "old_resolve",
+            Self::UnknownResolve => "unknown_resolve",
+            Self::Superseded => "superseded",
+        }
+    }
 }
 
 /// Reads one report against the alert's latest episode. `received_at` is the arrival of its delivery,

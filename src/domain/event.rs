@@ -116,6 +116,16 @@ pub enum Event {
     Run(RunId, RunFact),
 }
 
+impl Event {
+    /// The fact about the incident, when it is one.
+    pub fn as_incident_mut(&mut self) -> Option<&mut IncidentFact> {
+        match self {
+            Self::Incident(fact) => Some(fact),
+            Self::Run(..) => None,
+        }
+    }
+}
+
 /// An event to be written, with who caused it and when it happened.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewEvent {

@@ -1,4 +1,4 @@
-//! Alerts coming into an incident and leaving it: episodes open and end, the incident opens, recovers and comes back.
+//! An incident that opens, recovers and comes back by a timer's word; what deliveries do to it is judged at the desk.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -9,30 +9,18 @@ use crate::{
         alert::{AlertReport, headline},
         digest::Digest,
         event::{IncidentFact, NewEvent},
-        id::{AlertId, EpisodeId, IncidentId, SourceId},
+        id::{IncidentId, SourceId},
         incident::{IncidentMove, IncidentState, Severity},
         operator::Actor,
         span::Span,
     },
     store::{
         StoreError,
-        alerts::{self, DueRefire, NewEpisode},
+        alerts::{self, DueRefire},
         events,
         incidents::{self, NewIncident},
     },
 };
-
-/// How many names an event about many alerts holds.
-const NAMES_MAX: usize = 10;
-
-/// The first names of many, for an event.
-pub fn names<'a>(reports: impl IntoIterator<Item = &'a AlertReport>) -> Vec<String> {
-    reports
-        .into_iter()
-        .take(NAMES_MAX)
-        .map(AlertReport::title)
-        .collect()
-}
 
 /// A group of a sender that needs an incident.
 #[derive(Clone, Copy, Debug)]
@@ -91,47 +79,6 @@ pub async fn open(
     Ok(Some(id))
 }
 
-/// Puts new episodes into an incident. An incident that was recovering, or was over a moment ago, comes back.
-pub async fn join(
-    conn: &mut PgConnection,
-    id: IncidentId,
-    alerts: &[(AlertId, &AlertReport)],
-    reason: &str,
-    actor: &Actor,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    let episodes: Vec<NewEpisode> = alerts
-        .iter()
-        .map(|(alert, report)| NewEpisode {
-            alert: *alert,
-            starts_at: report.starts_at,
-        })
-        .collect();
-    alerts::open_episodes(conn, id, &episodes, reason, now).await?;
-    let Some((_, first)) = alerts.first() else {
-        return Ok(());
-    };
-    come_back(conn, id, &first.title(), now).await?;
-    let fact = IncidentFact::AlertsFired {
-        count: alerts.len(),
-        names: names(alerts.iter().map(|(_, report)| *report)),
-        reason: reason.to_owned(),
-    };
-    let earliest = alerts
-        .iter()
-        .map(|(_, report)| report.starts_at)
-        .min()
-        .unwrap_or(now);
-    incidents::note_start(conn, id, earliest).await?;
-    let event = NewEvent {
-        event: fact.into(),
-        actor: actor.clone(),
-        occurred_at: earliest,
-    };
-    events::append(conn, id, &[event], now).await?;
-    Ok(())
-}
-
 /// Brings an incident back that was recovering or over; one that is neither stays as it is.
 async fn come_back(
     conn: &mut PgConnection,
@@ -156,64 +103,6 @@ async fn come_back(
         (None, None) => return Ok(()),
     };
     events::append(conn, id, &[NewEvent::automatic(fact, now)], now).await?;
-    Ok(())
-}
-
-/// Ends episodes of one incident, each at the end its sender named.
-pub async fn leave(
-    conn: &mut PgConnection,
-    id: IncidentId,
-    ended: &[(EpisodeId, DateTime<Utc>, &AlertReport)],
-    actor: &Actor,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    let ends: Vec<(EpisodeId, DateTime<Utc>)> =
-        ended.iter().map(|(episode, end, _)| (*episode, *end)).collect();
-    alerts::end_episodes(conn, &ends, now).await?;
-    let Some(last) = ends.iter().map(|(_, end)| *end).max() else {
-        return Ok(());
-    };
-    let fact = IncidentFact::AlertsResolved {
-        count: ended.len(),
-        names: names(ended.iter().map(|(_, _, report)| *report)),
-        last_ended_at: last,
-    };
-    let event = NewEvent {
-        event: fact.into(),
-        actor: actor.clone(),
-        occurred_at: last,
-    };
-    events::append(conn, id, &[event], now).await?;
-    Ok(())
-}
-
-/// Begins the hold-down when every alert of the incident has ended by its own resolve. Never while the sender's list
-/// was cut, and never on anything but resolves.
-pub async fn consider_recovery(
-    conn: &mut PgConnection,
-    id: IncidentId,
-    hold_down: Span,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    let Some(incident) = incidents::lock(conn, id).await? else {
-        return Ok(());
-    };
-    if !incident.state.is_open() || incident.recover_due.is_some() || incident.truncated_alerts > 0 {
-        return Ok(());
-    }
-    if alerts::any_firing(conn, id).await? {
-        return Ok(());
-    }
-    let members = alerts::membership(conn, id).await?;
-    let until = now + hold_down.as_delta();
-    incidents::begin_recovery(conn, id, until, members.last_ended_at).await?;
-    events::append(
-        conn,
-        id,
-        &[NewEvent::automatic(IncidentFact::RecoveryBegan { until }, now)],
-        now,
-    )
-    .await?;
     Ok(())
 }
 

@@ -1,17 +1,22 @@
 //! Matching: which runbooks apply to the alerts that just fired, and why.
 
-use sqlx::PgConnection;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
 
 use crate::{
     domain::{
         event::{IncidentFact, NewEvent},
-        id::{AlertId, IncidentId},
+        id::{AlertId, IncidentId, VersionId},
         labels::Labels,
         runbook::TriggerReport,
     },
-    store::{StoreError, events, matches, runbooks::Version},
+    store::{
+        StoreError,
+        matches::{self, NewMatch},
+        runbooks::Version,
+    },
 };
 
 /// A runbook that applies, with the first alert it applies to.
@@ -60,50 +65,78 @@ pub fn candidates<'a>(shelf: &'a [Version], alerts: &[(AlertId, &Labels)]) -> Ve
         .collect()
 }
 
-/// Keeps which runbooks apply to an incident and why, and returns the ones that were not known to. `is_new` when the
-/// incident has just been opened: then finding none is a fact too.
+/// An incident in which alerts fired anew.
+pub struct Asked<'a> {
+    /// Which.
+    pub incident: IncidentId,
+    /// Whether it has just been opened: then finding no runbook is a fact too.
+    pub is_new: bool,
+    /// The alerts.
+    pub alerts: Vec<(AlertId, &'a Labels)>,
+}
+
+/// Which runbooks were found to apply, and what the timelines say of it.
+#[derive(Default)]
+pub struct Found<'a> {
+    /// Those that were not known to, in order.
+    pub fresh: Vec<(IncidentId, &'a Version)>,
+    /// What to write down.
+    pub facts: BTreeMap<IncidentId, Vec<NewEvent>>,
+}
+
+/// Keeps which runbooks apply to incidents and why, in one statement; the caller writes the facts.
 pub async fn record<'a>(
     conn: &mut PgConnection,
-    incident: IncidentId,
+    asked: &[Asked<'_>],
     shelf: &'a [Version],
-    alerts: &[(AlertId, &Labels)],
-    is_new: bool,
     now: DateTime<Utc>,
-) -> Result<Vec<&'a Version>, StoreError> {
-    let mut fresh = Vec::new();
-    let mut facts = Vec::new();
-    let candidates = candidates(shelf, alerts);
-    for candidate in &candidates {
-        let version = candidate.version;
-        if matches::insert(
-            conn,
-            incident,
-            version.id,
-            candidate.alert,
-            &candidate.report,
-            now,
-        )
-        .await?
-        {
-            facts.push(IncidentFact::Matched {
+) -> Result<Found<'a>, StoreError> {
+    let candidates: Vec<(IncidentId, Candidate<'a>)> = asked
+        .iter()
+        .flat_map(|asked| {
+            candidates(shelf, &asked.alerts)
+                .into_iter()
+                .map(|candidate| (asked.incident, candidate))
+        })
+        .collect();
+    let mut found = Found::default();
+    if !candidates.is_empty() {
+        let rows: Vec<NewMatch<'_>> = candidates
+            .iter()
+            .map(|(incident, candidate)| NewMatch {
+                incident: *incident,
+                version: candidate.version.id,
+                alert: candidate.alert,
+                report: &candidate.report,
+            })
+            .collect();
+        let made: BTreeSet<(IncidentId, VersionId)> =
+            matches::insert_all(conn, &rows, now).await?.into_iter().collect();
+        for (incident, candidate) in &candidates {
+            let version = candidate.version;
+            if !made.contains(&(*incident, version.id)) {
+                continue;
+            }
+            let fact = IncidentFact::Matched {
                 runbook: version.runbook.slug.clone(),
                 version: version.number,
                 line: candidate.line(),
-            });
-            fresh.push(version);
+            };
+            let facts = found.facts.entry(*incident).or_default();
+            facts.push(NewEvent::automatic(fact, now));
+            found.fresh.push((*incident, version));
         }
     }
-    if is_new && candidates.is_empty() {
-        facts.push(IncidentFact::NoMatch {
+    let matched: BTreeSet<IncidentId> = candidates.iter().map(|(incident, _)| *incident).collect();
+    for asked in asked
+        .iter()
+        .filter(|asked| asked.is_new && !matched.contains(&asked.incident))
+    {
+        let fact = IncidentFact::NoMatch {
             considered: shelf.len(),
-        });
+        };
+        let facts = found.facts.entry(asked.incident).or_default();
+        facts.push(NewEvent::automatic(fact, now));
     }
-    if !facts.is_empty() {
-        let facts: Vec<NewEvent> = facts
-            .into_iter()
-            .map(|fact| NewEvent::automatic(fact, now))
-            .collect();
-        events::append(conn, incident, &facts, now).await?;
-    }
-    Ok(fresh)
+    Ok(found)
 }

@@ -42,26 +42,33 @@ pub struct DeliveryRow {
     pub body_bytes: i32,
 }
 
-/// Keeps a body that was applied.
+/// Keeps bodies that were applied, each with its source and its number of alerts.
 pub async fn insert_applied(
     conn: &mut PgConnection,
-    source: SourceId,
-    delivery: NewDelivery<'_>,
-    alerts: usize,
-) -> Result<DeliveryId, StoreError> {
-    let id = sqlx::query_scalar!(
+    deliveries: &[(SourceId, NewDelivery<'_>, usize)],
+) -> Result<(), StoreError> {
+    let sources: Vec<i64> = deliveries.iter().map(|(source, _, _)| source.0).collect();
+    let received: Vec<DateTime<Utc>> = deliveries.iter().map(|(_, new, _)| new.received_at).collect();
+    let remotes: Vec<&str> = deliveries.iter().map(|(_, new, _)| new.remote).collect();
+    let agents: Vec<&str> = deliveries.iter().map(|(_, new, _)| new.user_agent).collect();
+    let bodies: Vec<&[u8]> = deliveries.iter().map(|(_, new, _)| new.body).collect();
+    let alerts: Vec<i32> = deliveries.iter().map(|(_, _, alerts)| *alerts as i32).collect();
+    sqlx::query!(
         "insert into deliveries (source_id, received_at, remote, user_agent, body, outcome, reason, alerts)
-         values ($1, $2, $3, $4, $5, 'applied', '', $6) returning id",
-        source.0,
-        delivery.received_at,
-        delivery.remote,
-        delivery.user_agent,
-        delivery.body,
-        alerts as i32,
+         select n.source_id, n.received_at, n.remote, n.user_agent, n.body, 'applied', '', n.alerts
+         from unnest($1::bigint[], $2::timestamptz[], $3::text[], $4::text[], $5::bytea[], $6::int[]) with ordinality
+              as n (source_id, received_at, remote, user_agent, body, alerts, ord)
+         order by n.ord",
+        &sources,
+        &received,
+        &remotes as &[&str],
+        &agents as &[&str],
+        &bodies as &[&[u8]],
+        &alerts,
     )
-    .fetch_one(conn)
+    .execute(conn)
     .await?;
-    Ok(DeliveryId(id))
+    Ok(())
 }
 
 /// Keeps a body that could not be used, with the place of the fault.

@@ -22,30 +22,55 @@ pub async fn append(
     events: &[NewEvent],
     now: DateTime<Utc>,
 ) -> Result<i64, StoreError> {
-    let counter = sqlx::query!(
-        "select next_seq, last_hash from incidents where id = $1 for no key update",
-        incident.0
+    append_all(conn, &[(incident, events)], now)
+        .await?
+        .pop()
+        .ok_or(StoreError::Contended)
+}
+
+/// The same for many incidents, each named once, whose rows are locked in the order of their numbers.
+pub async fn append_all(
+    conn: &mut PgConnection,
+    timelines: &[(IncidentId, &[NewEvent])],
+    now: DateTime<Utc>,
+) -> Result<Vec<i64>, StoreError> {
+    let ids: Vec<i64> = timelines.iter().map(|(incident, _)| incident.0).collect();
+    let ends: HashMap<i64, (i64, Vec<u8>)> = sqlx::query!(
+        "select id, next_seq, last_hash from incidents where id = any($1) order by id for no key update",
+        &ids
     )
-    .fetch_one(&mut *conn)
-    .await?;
-    let mut hash = Digest::from_slice(&counter.last_hash)
-        .ok_or_else(|| StoreError::corrupt("incidents", "last_hash", "not 32 bytes"))?;
+    .fetch_all(&mut *conn)
+    .await?
+    .into_iter()
+    .map(|row| (row.id, (row.next_seq, row.last_hash)))
+    .collect();
     let mut columns = Columns::default();
-    for (seq, event) in (counter.next_seq..).zip(events) {
-        hash = chain(hash, incident, seq, event, now);
-        columns.push(seq, event, hash);
+    let (mut next_seqs, mut last_hashes) = (Vec::new(), Vec::new());
+    for (incident, events) in timelines {
+        let (first, hash) = ends.get(&incident.0).ok_or(sqlx::Error::RowNotFound)?;
+        let mut hash = Digest::from_slice(hash)
+            .ok_or_else(|| StoreError::corrupt("incidents", "last_hash", "not 32 bytes"))?;
+        for (seq, event) in (*first..).zip(*events) {
+            hash = chain(hash, *incident, seq, event, now);
+            columns.push(*incident, seq, event, hash);
+        }
+        next_seqs.push(first + events.len() as i64);
+        last_hashes.push(hash.0.to_vec());
     }
-    let next_seq = counter.next_seq + events.len() as i64;
     sqlx::query!(
-        "with moved as (update incidents set next_seq = $2, last_hash = $3 where id = $1)
+        "with moved as (
+             update incidents i set next_seq = n.next_seq, last_hash = n.last_hash
+             from unnest($1::bigint[], $2::bigint[], $3::bytea[]) as n (id, next_seq, last_hash) where i.id = n.id)
          insert into events (incident_id, seq, run_id, kind, body, actor, occurred_at, recorded_at, hash)
-         select $1, e.seq, e.run_id, e.body ->> 'kind', e.body, e.actor, e.occurred_at, $4, e.hash
-         from unnest($5::bigint[], $6::bigint[], $7::jsonb[], $8::jsonb[], $9::timestamptz[], $10::bytea[])
-              as e (seq, run_id, body, actor, occurred_at, hash)",
-        incident.0,
-        next_seq,
-        &hash.0[..],
+         select e.incident_id, e.seq, e.run_id, e.body ->> 'kind', e.body, e.actor, e.occurred_at, $4, e.hash
+         from unnest($5::bigint[], $6::bigint[], $7::bigint[], $8::jsonb[], $9::jsonb[], $10::timestamptz[],
+                     $11::bytea[])
+              as e (incident_id, seq, run_id, body, actor, occurred_at, hash)",
+        &ids,
+        &next_seqs,
+        &last_hashes,
         now,
+        &columns.incidents,
         &columns.seqs,
         &columns.runs as &[Option<i64>],
         &columns.bodies,
@@ -55,11 +80,12 @@ pub async fn append(
     )
     .execute(conn)
     .await?;
-    Ok(next_seq - 1)
+    Ok(next_seqs.into_iter().map(|next| next - 1).collect())
 }
 
 #[derive(Default)]
 struct Columns {
+    incidents: Vec<i64>,
     seqs: Vec<i64>,
     runs: Vec<Option<i64>>,
     bodies: Vec<Value>,
@@ -69,7 +95,8 @@ struct Columns {
 }
 
 impl Columns {
-    fn push(&mut self, seq: i64, event: &NewEvent, hash: Digest) {
+    fn push(&mut self, incident: IncidentId, seq: i64, event: &NewEvent, hash: Digest) {
+        self.incidents.push(incident.0);
         self.seqs.push(seq);
         self.runs.push(match &event.event {
             Event::Run(run, _) => Some(run.0),

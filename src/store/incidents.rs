@@ -168,7 +168,7 @@ pub async fn insert(
 }
 
 /// What correlation needs to know of the newest incident with a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyHolder {
     /// Which.
     pub id: IncidentId,

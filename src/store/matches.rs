@@ -10,30 +10,57 @@ use crate::domain::{
     runbook::TriggerReport,
 };
 
-/// Keeps why a runbook version matched; `false` when that was known.
-pub async fn insert(
+/// Why a runbook version applies to an incident.
+#[derive(Clone, Copy, Debug)]
+pub struct NewMatch<'a> {
+    /// Which incident.
+    pub incident: IncidentId,
+    /// Which version.
+    pub version: VersionId,
+    /// The alert whose labels matched.
+    pub alert: AlertId,
+    /// Matcher by matcher.
+    pub report: &'a TriggerReport,
+}
+
+/// Keeps why runbook versions matched; returns those that were not known to, and queues the preflight of each.
+pub async fn insert_all(
     conn: &mut PgConnection,
-    incident: IncidentId,
-    version: VersionId,
-    alert: AlertId,
-    report: &TriggerReport,
+    matches: &[NewMatch<'_>],
     now: DateTime<Utc>,
-) -> Result<bool, StoreError> {
-    let report =
-        serde_json::to_value(report).map_err(|error| StoreError::corrupt("matches", "report", error))?;
+) -> Result<Vec<(IncidentId, VersionId)>, StoreError> {
+    let incidents: Vec<i64> = matches.iter().map(|new| new.incident.0).collect();
+    let versions: Vec<i64> = matches.iter().map(|new| new.version.0).collect();
+    let alerts: Vec<i64> = matches.iter().map(|new| new.alert.0).collect();
+    let reports = matches
+        .iter()
+        .map(|new| serde_json::to_value(new.report))
+        .collect::<Result<Vec<Value>, _>>()
+        .map_err(|error| StoreError::corrupt("matches", "report", error))?;
     Ok(sqlx::query!(
-        "insert into matches (incident_id, version_id, alert_id, report, at) values ($1, $2, $3, $4, $5)
-         on conflict (incident_id, version_id) do nothing",
-        incident.0,
-        version.0,
-        alert.0,
-        report,
+        "with made as (
+             insert into matches (incident_id, version_id, alert_id, report, at)
+             select n.incident_id, n.version_id, n.alert_id, n.report, $5
+             from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::jsonb[])
+                  as n (incident_id, version_id, alert_id, report)
+             on conflict (incident_id, version_id) do nothing
+             returning incident_id, version_id),
+         queued as (
+             insert into preflights (incident_id, version_id, state, queued_at, due)
+             select incident_id, version_id, 'queued', $5, $5 from made
+             on conflict do nothing)
+         select incident_id, version_id from made",
+        &incidents,
+        &versions,
+        &alerts,
+        &reports,
         now
     )
-    .execute(conn)
+    .fetch_all(conn)
     .await?
-    .rows_affected()
-        == 1)
+    .into_iter()
+    .map(|row| (IncidentId(row.incident_id), VersionId(row.version_id)))
+    .collect())
 }
 
 /// A runbook that matched an incident, and why.

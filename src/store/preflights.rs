@@ -41,25 +41,6 @@ pub enum Preflight {
     Missing,
 }
 
-/// Queues a preflight; a runbook that matches the incident again keeps the one it has.
-pub async fn insert(
-    conn: &mut PgConnection,
-    incident: IncidentId,
-    version: VersionId,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "insert into preflights (incident_id, version_id, state, queued_at, due) values ($1, $2, 'queued', $3, $3)
-         on conflict do nothing",
-        incident.0,
-        version.0,
-        now
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
 /// Claims the newest preflight that is due, until `lease`: after a flood the newest incident is the one people wake up
 /// for. One that another replica is claiming is passed over.
 pub async fn claim(

@@ -18,17 +18,17 @@ use data_encoding::BASE64;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::json;
 use sqlx::PgPool;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
 use crate::{
     clock::Clock,
     domain::{digest::Digest, id::SourceId},
-    intake::{Delivery, alertmanager},
-    pipeline::{self, Outcome, Patience},
+    intake::alertmanager,
+    pipeline::{Outcome, Patience},
+    receive::committer::{Committer, OwnPost, Shelf},
     store::{
         StoreError,
         deliveries::{self, NewDelivery},
-        runbooks::Version,
         sources::{self, Source},
         wake::Wake,
     },
@@ -63,15 +63,12 @@ impl Default for HookLimits {
 pub struct Hooks {
     pool: PgPool,
     clock: Clock,
-    wake: Wake,
-    shelf: watch::Receiver<Option<Arc<Vec<Version>>>>,
-    patience: Patience,
+    shelf: Shelf,
+    committer: Committer,
     limits: HookLimits,
     turns: Arc<Semaphore>,
 }
 
-/// How often a delivery is tried when another transaction is in its way.
-const TRIES: u32 = 5;
 /// What a sender is asked to wait, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
@@ -81,17 +78,17 @@ impl Hooks {
         pool: PgPool,
         clock: Clock,
         wake: Wake,
-        shelf: watch::Receiver<Option<Arc<Vec<Version>>>>,
+        shelf: Shelf,
         patience: Patience,
         limits: HookLimits,
     ) -> Self {
         let turns = Arc::new(Semaphore::new(limits.at_once));
+        let committer = Committer::start(pool.clone(), clock.clone(), wake, shelf.clone(), patience);
         Self {
             pool,
             clock,
-            wake,
             shelf,
-            patience,
+            committer,
             limits,
             turns,
         }
@@ -237,11 +234,9 @@ async fn take(
         return Err(Refusal::busy("too many deliveries at once; send it again"));
     };
     // Stored without its runbooks, an alert would wait for a person who is asleep.
-    let shelf = hooks
-        .shelf
-        .borrow()
-        .clone()
-        .ok_or_else(|| Refusal::busy("starting; send it again"))?;
+    if hooks.shelf.borrow().is_none() {
+        return Err(Refusal::busy("starting; send it again"));
+    }
     let source = authenticate(hooks, name, headers, letter).await?;
     let body = read(hooks, body, &source, letter).await?;
     let delivery = match alertmanager::parse(&body) {
@@ -256,9 +251,15 @@ async fn take(
             ));
         }
     };
-    let outcome = store(hooks, &source, &body, &delivery, letter, &shelf).await?;
-    hooks.wake.changed();
-    Ok(outcome)
+    let post = OwnPost {
+        source: Arc::new(source),
+        remote: letter.remote.clone(),
+        user_agent: letter.user_agent.clone(),
+        received_at: letter.received_at,
+        body,
+        groups: vec![delivery],
+    };
+    Ok(hooks.committer.store(post).await?)
 }
 
 /// Finds the source by its token, from the headers alone. A wrong name and a wrong token get the same answer.
@@ -336,33 +337,5 @@ async fn read(hooks: &Hooks, body: Body, source: &Source, letter: &Letter) -> Re
             "broken_off",
             error.to_string(),
         )),
-    }
-}
-
-/// Carries the delivery through the pipeline and commits. When another transaction is in the way the whole is tried
-/// again: nothing of it has been kept.
-async fn store(
-    hooks: &Hooks,
-    source: &Source,
-    body: &[u8],
-    delivery: &Delivery,
-    letter: &Letter,
-    shelf: &[Version],
-) -> Result<Outcome, StoreError> {
-    let mut tries = 1;
-    loop {
-        let attempt = async {
-            let mut tx = hooks.pool.begin().await?;
-            let raw = letter.with(body);
-            let now = hooks.clock.now();
-            let outcome =
-                pipeline::receive(&mut tx, source, raw, delivery, shelf, &hooks.patience, now).await?;
-            tx.commit().await?;
-            Ok::<Outcome, StoreError>(outcome)
-        };
-        match attempt.await {
-            Err(error) if error.is_conflict() && tries < TRIES => tries += 1,
-            result => return result,
-        }
     }
 }

@@ -80,6 +80,7 @@ impl Intake {
             clock: clock.clone(),
             wake: Wake::default(),
             patience: Patience::default(),
+            shelf: watch::channel(Some(Arc::default())).1,
             keep_deliveries: Span::from_secs(3600),
         };
         Self {

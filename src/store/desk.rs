@@ -1,0 +1,525 @@
+//! What correlation reads and writes for a batch of deliveries: a statement each, whatever the number of alerts.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::PgConnection;
+
+use super::{StoreError, incidents::KeyHolder};
+use crate::domain::{
+    alert::{AlertReport, Fingerprint, KnownEpisode},
+    digest::Digest,
+    id::{AlertId, EpisodeId, IncidentId, SourceId},
+    incident::{IncidentState, Severity},
+    labels::Labels,
+};
+
+/// An alert as the database knows it, locked for this transaction.
+#[derive(Clone, Copy, Debug)]
+pub struct AlertRow {
+    /// Who reports it.
+    pub source: SourceId,
+    /// Which of theirs.
+    pub fingerprint: Fingerprint,
+    /// Its number.
+    pub id: AlertId,
+    /// Arrival of the newest delivery that was applied to it.
+    pub last_received_at: DateTime<Utc>,
+    /// Its latest firing period, if it ever fired.
+    pub episode: Option<EpisodeRow>,
+}
+
+/// An alert's latest firing period and the incident it is in.
+#[derive(Clone, Copy, Debug)]
+pub struct EpisodeRow {
+    /// Its number.
+    pub id: EpisodeId,
+    /// Its times.
+    pub known: KnownEpisode,
+    /// The latest start named while it fired.
+    pub last_start: Option<DateTime<Utc>>,
+    /// Where it was placed.
+    pub incident: IncidentId,
+    /// How that incident stands.
+    pub incident_state: IncidentState,
+}
+
+/// Which alert.
+pub type AlertKey = (SourceId, Fingerprint);
+
+/// Locks alerts and reads their latest episodes; those that are not known are left out. `keys` are sorted, so that two
+/// batches cannot wait for each other.
+pub async fn lock_alerts(conn: &mut PgConnection, keys: &[AlertKey]) -> Result<Vec<AlertRow>, StoreError> {
+    let sources: Vec<i64> = keys.iter().map(|(source, _)| source.0).collect();
+    let prints: Vec<String> = keys.iter().map(|(_, print)| print.to_string()).collect();
+    // Two statements: one that waits for a lock reads the locked rows anew, but not those it joins them with.
+    let locked = sqlx::query_scalar!(
+        "select a.id from unnest($1::bigint[], $2::text[]) as k (source_id, fingerprint)
+         join alerts a on a.source_id = k.source_id and a.fingerprint = k.fingerprint
+         order by a.source_id, a.fingerprint for no key update of a",
+        &sources,
+        &prints,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    if locked.is_empty() {
+        return Ok(Vec::new());
+    }
+    sqlx::query!(
+        r#"select a.source_id, a.fingerprint, a.id, a.last_received_at, e.id as "episode_id?",
+                  e.starts_at as "starts_at?", e.ends_at, e.last_start, (e.refire_due is not null) as "refire_pending?",
+                  e.incident_id as "incident_id?", i.state as "incident_state?"
+           from unnest($1::bigint[]) as k (id)
+           join alerts a on a.id = k.id
+           left join episodes e on e.id = a.latest_episode_id
+           left join incidents i on i.id = e.incident_id"#,
+        &locked,
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| {
+        let episode = match (row.episode_id, row.starts_at, row.incident_id, row.incident_state) {
+            (Some(id), Some(starts_at), Some(incident), Some(state)) => Some(EpisodeRow {
+                id: EpisodeId(id),
+                known: KnownEpisode {
+                    starts_at,
+                    ends_at: row.ends_at,
+                    refire_pending: row.refire_pending.unwrap_or_default(),
+                },
+                last_start: row.last_start,
+                incident: IncidentId(incident),
+                incident_state: state_of(&state)?,
+            }),
+            _ => None,
+        };
+        Ok(AlertRow {
+            source: SourceId(row.source_id),
+            fingerprint: Fingerprint::parse(&row.fingerprint)
+                .ok_or_else(|| StoreError::corrupt("alerts", "fingerprint", row.fingerprint))?,
+            id: AlertId(row.id),
+            last_received_at: row.last_received_at,
+            episode,
+        })
+    })
+    .collect()
+}
+
+fn state_of(text: &str) -> Result<IncidentState, StoreError> {
+    IncidentState::named(text).ok_or_else(|| StoreError::corrupt("incidents", "state", text))
+}
+
+/// Makes alerts that are not known yet, in the order given, which is that of their keys. Returns those it made; another
+/// transaction made the others meanwhile.
+pub async fn insert_alerts(
+    conn: &mut PgConnection,
+    alerts: &[(SourceId, &AlertReport, DateTime<Utc>)],
+) -> Result<Vec<(AlertKey, AlertId)>, StoreError> {
+    let sources: Vec<i64> = alerts.iter().map(|(source, _, _)| source.0).collect();
+    let prints: Vec<String> = alerts
+        .iter()
+        .map(|(_, report, _)| report.fingerprint.to_string())
+        .collect();
+    let titles: Vec<String> = alerts.iter().map(|(_, report, _)| report.title()).collect();
+    let labels: Vec<Value> = alerts.iter().map(|(_, report, _)| json(&report.labels)).collect();
+    let annotations: Vec<Value> = alerts
+        .iter()
+        .map(|(_, report, _)| json(&report.annotations))
+        .collect();
+    let urls: Vec<&str> = alerts
+        .iter()
+        .map(|(_, report, _)| report.generator_url.as_str())
+        .collect();
+    let received: Vec<DateTime<Utc>> = alerts.iter().map(|(_, _, at)| *at).collect();
+    sqlx::query!(
+        "insert into alerts (source_id, fingerprint, title, labels, annotations, generator_url, first_received_at,
+                             last_received_at)
+         select r.source_id, r.fingerprint, r.title, r.labels, r.annotations, r.generator_url, r.at, 'epoch'
+         from unnest($1::bigint[], $2::text[], $3::text[], $4::jsonb[], $5::jsonb[], $6::text[], $7::timestamptz[])
+              as r (source_id, fingerprint, title, labels, annotations, generator_url, at)
+         on conflict (source_id, fingerprint) do nothing
+         returning source_id, fingerprint, id",
+        &sources,
+        &prints,
+        &titles,
+        &labels,
+        &annotations,
+        &urls as &[&str],
+        &received,
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| {
+        let print = Fingerprint::parse(&row.fingerprint)
+            .ok_or_else(|| StoreError::corrupt("alerts", "fingerprint", row.fingerprint))?;
+        Ok(((SourceId(row.source_id), print), AlertId(row.id)))
+    })
+    .collect()
+}
+
+fn json(labels: &Labels) -> Value {
+    labels
+        .0
+        .iter()
+        .map(|(name, value)| (name.clone(), Value::from(value.as_str())))
+        .collect()
+}
+
+/// Brings texts and the arrival time of locked alerts up to date.
+pub async fn update_alerts(
+    conn: &mut PgConnection,
+    alerts: &[(AlertId, &AlertReport, DateTime<Utc>)],
+) -> Result<(), StoreError> {
+    let ids: Vec<i64> = alerts.iter().map(|(id, _, _)| id.0).collect();
+    let annotations: Vec<Value> = alerts
+        .iter()
+        .map(|(_, report, _)| json(&report.annotations))
+        .collect();
+    let urls: Vec<&str> = alerts
+        .iter()
+        .map(|(_, report, _)| report.generator_url.as_str())
+        .collect();
+    let received: Vec<DateTime<Utc>> = alerts.iter().map(|(_, _, at)| *at).collect();
+    sqlx::query!(
+        "update alerts a set annotations = r.annotations, generator_url = r.generator_url, last_received_at = r.at
+         from unnest($1::bigint[], $2::jsonb[], $3::text[], $4::timestamptz[])
+              as r (id, annotations, generator_url, at)
+         where a.id = r.id",
+        &ids,
+        &annotations,
+        &urls as &[&str],
+        &received,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The newest incident with each of these keys, an open one first. Not locked: what matters is read again with the lock.
+pub async fn find_newest_by_keys(
+    conn: &mut PgConnection,
+    keys: &[Digest],
+) -> Result<HashMap<Digest, KeyHolder>, StoreError> {
+    let bytes: Vec<&[u8]> = keys.iter().map(|key| &key.0[..]).collect();
+    sqlx::query!(
+        "select k.key as \"key!\", i.id, i.state, i.resolved_at
+         from unnest($1::bytea[]) as k (key)
+         cross join lateral (
+             select id, state, resolved_at from incidents where correlation_key = k.key
+             order by (state in ('triggered', 'acknowledged', 'mitigated')) desc, id desc limit 1) i",
+        &bytes as &[&[u8]],
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| {
+        let key = Digest::from_slice(&row.key)
+            .ok_or_else(|| StoreError::corrupt("incidents", "correlation_key", "not 32 bytes"))?;
+        let holder = KeyHolder {
+            id: IncidentId(row.id),
+            state: state_of(&row.state)?,
+            resolved_at: row.resolved_at,
+        };
+        Ok((key, holder))
+    })
+    .collect()
+}
+
+/// An incident, locked.
+#[derive(Clone, Copy, Debug)]
+pub struct IncidentRow {
+    /// Which.
+    pub id: IncidentId,
+    /// How it stands.
+    pub state: IncidentState,
+    /// End of the hold-down, if all its alerts have ended.
+    pub recover_due: Option<DateTime<Utc>>,
+    /// Alerts the sender left out.
+    pub truncated: i32,
+    /// Earliest start of its alerts.
+    pub detected_at: DateTime<Utc>,
+}
+
+/// Locks incidents in the order of their numbers.
+pub async fn lock_incidents(
+    conn: &mut PgConnection,
+    ids: &[IncidentId],
+) -> Result<Vec<IncidentRow>, StoreError> {
+    let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
+    sqlx::query!(
+        "select id, state, recover_due, truncated_alerts, detected_at from incidents where id = any($1)
+         order by id for no key update",
+        &ids
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| {
+        Ok(IncidentRow {
+            id: IncidentId(row.id),
+            state: state_of(&row.state)?,
+            recover_due: row.recover_due,
+            truncated: row.truncated_alerts,
+            detected_at: row.detected_at,
+        })
+    })
+    .collect()
+}
+
+/// An incident to be opened.
+#[derive(Clone, Debug)]
+pub struct IncidentInsert<'a> {
+    /// What people call it.
+    pub title: &'a str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Who reported it.
+    pub source: SourceId,
+    /// The sender's receiver, raw.
+    pub receiver: &'a str,
+    /// The sender's group key, raw.
+    pub group_key: &'a str,
+    /// Where later episodes look for it.
+    pub key: Digest,
+    /// Labels and annotations of its first alert.
+    pub context: Value,
+    /// Earliest start of its alerts.
+    pub detected_at: DateTime<Utc>,
+    /// The one before it with the same key.
+    pub recurrence_of: Option<IncidentId>,
+    /// Alerts the sender left out.
+    pub truncated: i32,
+}
+
+/// Opens incidents; they come back in the order given. [`StoreError::Contended`] when an open one holds a key already.
+pub async fn insert_incidents(
+    conn: &mut PgConnection,
+    incidents: &[IncidentInsert<'_>],
+    now: DateTime<Utc>,
+) -> Result<Vec<IncidentId>, StoreError> {
+    let titles: Vec<&str> = incidents.iter().map(|new| new.title).collect();
+    let severities: Vec<i16> = incidents.iter().map(|new| new.severity.number()).collect();
+    let sources: Vec<i64> = incidents.iter().map(|new| new.source.0).collect();
+    let receivers: Vec<&str> = incidents.iter().map(|new| new.receiver).collect();
+    let groups: Vec<&str> = incidents.iter().map(|new| new.group_key).collect();
+    let keys: Vec<&[u8]> = incidents.iter().map(|new| &new.key.0[..]).collect();
+    let contexts: Vec<Value> = incidents.iter().map(|new| new.context.clone()).collect();
+    let detected: Vec<DateTime<Utc>> = incidents.iter().map(|new| new.detected_at).collect();
+    let before: Vec<Option<i64>> = incidents
+        .iter()
+        .map(|new| new.recurrence_of.map(|id| id.0))
+        .collect();
+    let truncated: Vec<i32> = incidents.iter().map(|new| new.truncated).collect();
+    let made = sqlx::query!(
+        "insert into incidents (title, severity, state, source_id, receiver, group_key, correlation_key, context,
+                                opened_at, detected_at, recurrence_of, truncated_alerts)
+         select n.title, n.severity, 'triggered', n.source_id, n.receiver, n.group_key, n.key, n.context, $1,
+                n.detected_at, n.recurrence_of, n.truncated
+         from unnest($2::text[], $3::smallint[], $4::bigint[], $5::text[], $6::text[], $7::bytea[], $8::jsonb[],
+                     $9::timestamptz[], $10::bigint[], $11::int[]) with ordinality
+              as n (title, severity, source_id, receiver, group_key, key, context, detected_at, recurrence_of,
+                    truncated, ord)
+         order by n.ord
+         on conflict (correlation_key) where state in ('triggered', 'acknowledged', 'mitigated') do nothing
+         returning id, correlation_key",
+        now,
+        &titles as &[&str],
+        &severities,
+        &sources,
+        &receivers as &[&str],
+        &groups as &[&str],
+        &keys as &[&[u8]],
+        &contexts,
+        &detected,
+        &before as &[Option<i64>],
+        &truncated,
+    )
+    .fetch_all(conn)
+    .await?;
+    let by_key: HashMap<Vec<u8>, i64> = made
+        .into_iter()
+        .map(|row| (row.correlation_key, row.id))
+        .collect();
+    incidents
+        .iter()
+        .map(|new| {
+            by_key
+                .get(&new.key.0[..])
+                .map(|id| IncidentId(*id))
+                .ok_or(StoreError::Contended)
+        })
+        .collect()
+}
+
+/// What becomes of a locked incident.
+#[derive(Clone, Copy, Debug)]
+pub struct IncidentUpdate {
+    /// Which.
+    pub id: IncidentId,
+    /// How it stands.
+    pub state: IncidentState,
+    /// How often it came back.
+    pub reopened: i32,
+    /// End of the hold-down, if all its alerts have ended.
+    pub recover_due: Option<DateTime<Utc>>,
+    /// The last end any sender named, with that.
+    pub recovered_at: Option<DateTime<Utc>>,
+    /// Alerts the sender left out.
+    pub truncated: i32,
+    /// Earliest start of its alerts.
+    pub detected_at: DateTime<Utc>,
+}
+
+/// Writes what becomes of locked incidents. One that is open again was over before.
+pub async fn update_incidents(
+    conn: &mut PgConnection,
+    incidents: &[IncidentUpdate],
+) -> Result<(), StoreError> {
+    let ids: Vec<i64> = incidents.iter().map(|now| now.id.0).collect();
+    let states: Vec<&str> = incidents.iter().map(|now| now.state.name()).collect();
+    let reopened: Vec<i32> = incidents.iter().map(|now| now.reopened).collect();
+    let due: Vec<Option<DateTime<Utc>>> = incidents.iter().map(|now| now.recover_due).collect();
+    let ended: Vec<Option<DateTime<Utc>>> = incidents.iter().map(|now| now.recovered_at).collect();
+    let truncated: Vec<i32> = incidents.iter().map(|now| now.truncated).collect();
+    let detected: Vec<DateTime<Utc>> = incidents.iter().map(|now| now.detected_at).collect();
+    sqlx::query!(
+        "update incidents i set state = n.state, reopened = i.reopened + n.reopened, recover_due = n.recover_due,
+                recovered_at = n.recovered_at, truncated_alerts = n.truncated, detected_at = n.detected_at,
+                resolved_at = case when n.state in ('resolved', 'closed') then i.resolved_at end,
+                closed_at = case when n.state = 'closed' then i.closed_at end
+         from unnest($1::bigint[], $2::text[], $3::int[], $4::timestamptz[], $5::timestamptz[], $6::int[],
+                     $7::timestamptz[])
+              as n (id, state, reopened, recover_due, recovered_at, truncated, detected_at)
+         where i.id = n.id",
+        &ids,
+        &states as &[&str],
+        &reopened,
+        &due as &[Option<DateTime<Utc>>],
+        &ended as &[Option<DateTime<Utc>>],
+        &truncated,
+        &detected,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// What becomes of an episode.
+#[derive(Clone, Copy, Debug)]
+pub struct EpisodeUpdate {
+    /// Which.
+    pub id: EpisodeId,
+    /// Its end, by the sender.
+    pub ends_at: Option<DateTime<Utc>>,
+    /// When its re-fire is believed, when one is pending.
+    pub refire_due: Option<DateTime<Utc>>,
+    /// The latest start named while it fired.
+    pub last_start: Option<DateTime<Utc>>,
+}
+
+/// Writes what becomes of episodes whose alerts are locked.
+pub async fn update_episodes(
+    conn: &mut PgConnection,
+    episodes: &[EpisodeUpdate],
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let ids: Vec<i64> = episodes.iter().map(|episode| episode.id.0).collect();
+    let ends: Vec<Option<DateTime<Utc>>> = episodes.iter().map(|episode| episode.ends_at).collect();
+    let due: Vec<Option<DateTime<Utc>>> = episodes.iter().map(|episode| episode.refire_due).collect();
+    let starts: Vec<Option<DateTime<Utc>>> = episodes.iter().map(|episode| episode.last_start).collect();
+    sqlx::query!(
+        "update episodes e set ends_at = n.ends_at, refire_due = n.refire_due, last_start = n.last_start,
+                ended_at = case when n.ends_at is not null then coalesce(e.ended_at, $1) end
+         from unnest($2::bigint[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[])
+              as n (id, ends_at, refire_due, last_start)
+         where e.id = n.id",
+        now,
+        &ids,
+        &ends as &[Option<DateTime<Utc>>],
+        &due as &[Option<DateTime<Utc>>],
+        &starts as &[Option<DateTime<Utc>>],
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// An episode to be opened; it may be over already.
+#[derive(Clone, Copy, Debug)]
+pub struct EpisodeInsert {
+    /// Of which alert.
+    pub alert: AlertId,
+    /// In which incident.
+    pub incident: IncidentId,
+    /// Start by the sender's clock.
+    pub starts_at: DateTime<Utc>,
+    /// Its end, by the sender.
+    pub ends_at: Option<DateTime<Utc>>,
+    /// When its re-fire is believed, when one is pending.
+    pub refire_due: Option<DateTime<Utc>>,
+    /// The latest start named while it fired.
+    pub last_start: Option<DateTime<Utc>>,
+    /// Why it is there.
+    pub reason: &'static str,
+}
+
+/// Opens episodes, in the order given, and makes the last one of each alert its latest.
+pub async fn insert_episodes(
+    conn: &mut PgConnection,
+    episodes: &[EpisodeInsert],
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let alerts: Vec<i64> = episodes.iter().map(|episode| episode.alert.0).collect();
+    let incidents: Vec<i64> = episodes.iter().map(|episode| episode.incident.0).collect();
+    let starts: Vec<DateTime<Utc>> = episodes.iter().map(|episode| episode.starts_at).collect();
+    let ends: Vec<Option<DateTime<Utc>>> = episodes.iter().map(|episode| episode.ends_at).collect();
+    let due: Vec<Option<DateTime<Utc>>> = episodes.iter().map(|episode| episode.refire_due).collect();
+    let last: Vec<Option<DateTime<Utc>>> = episodes.iter().map(|episode| episode.last_start).collect();
+    let reasons: Vec<&str> = episodes.iter().map(|episode| episode.reason).collect();
+    sqlx::query!(
+        "with opened as (
+             insert into episodes (alert_id, incident_id, starts_at, ends_at, refire_due, last_start, opened_at,
+                                   ended_at, reason)
+             select n.alert_id, n.incident_id, n.starts_at, n.ends_at, n.refire_due, n.last_start, $1,
+                    case when n.ends_at is not null then $1::timestamptz end, n.reason
+             from unnest($2::bigint[], $3::bigint[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[],
+                         $7::timestamptz[], $8::text[]) with ordinality
+                  as n (alert_id, incident_id, starts_at, ends_at, refire_due, last_start, reason, ord)
+             order by n.ord
+             returning id, alert_id)
+         update alerts a set latest_episode_id = o.id
+         from (select alert_id, max(id) as id from opened group by alert_id) o where a.id = o.alert_id",
+        now,
+        &alerts,
+        &incidents,
+        &starts,
+        &ends as &[Option<DateTime<Utc>>],
+        &due as &[Option<DateTime<Utc>>],
+        &last as &[Option<DateTime<Utc>>],
+        &reasons as &[&str],
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Of these incidents, those in which nothing fires, with the last end any sender named.
+pub async fn find_quiet(
+    conn: &mut PgConnection,
+    incidents: &[IncidentId],
+) -> Result<Vec<(IncidentId, Option<DateTime<Utc>>)>, StoreError> {
+    let ids: Vec<i64> = incidents.iter().map(|id| id.0).collect();
+    Ok(sqlx::query!(
+        r#"select k.id as "id!", (select max(e.ends_at) from episodes e where e.incident_id = k.id) as last
+           from unnest($1::bigint[]) as k (id)
+           where not exists (select from episodes e where e.incident_id = k.id and e.ends_at is null)"#,
+        &ids
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| (IncidentId(row.id), row.last))
+    .collect())
+}
