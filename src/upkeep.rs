@@ -171,6 +171,7 @@ async fn raise_silence(
         annotations: Labels::from([("summary", title.as_str())]),
         starts_at: silent.last_seen_at,
         ends_at: None,
+        lease_until: None,
         generator_url: String::new(),
     };
     let key = correlate::key(silent.source, "heartbeat", &silent.fingerprint);

@@ -54,6 +54,8 @@ pub struct AlertReport {
     pub starts_at: DateTime<Utc>,
     /// When it ended, by the sender; `None` while firing.
     pub ends_at: Option<DateTime<Utc>>,
+    /// When a firing report runs out unless it is made again; `None` when the sender will say that it is over.
+    pub lease_until: Option<DateTime<Utc>>,
     /// Where the rule can be seen; any text.
     pub generator_url: String,
 }
@@ -198,6 +200,7 @@ mod tests {
             annotations: Labels::default(),
             starts_at: at(starts),
             ends_at: ends.map(at),
+            lease_until: None,
             generator_url: String::new(),
         }
     }

@@ -1,212 +1,100 @@
-//! Alertmanager's webhook, version "4" in all its variants; "1", which Grafana sends, reads the same.
+//! Alertmanager's webhook, version "4" in all its variants. What Grafana makes of it reads through here too.
 //!
 //! Unknown keys are passed over and absent optional ones tolerated: the format has grown a key in many releases.
 //! Anything that is not this shape is refused with the place of the fault, so that it is seen, not guessed at.
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Datelike, SubsecRound, Utc};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::{Delivery, Fault};
+use super::{
+    Delivery, Fault,
+    document::{self, Object, fault, kind},
+};
 use crate::domain::{
     alert::{AlertReport, AlertStatus, Fingerprint},
     labels::Labels,
 };
 
-/// The longest text Postgres keeps sensibly in one label; longer ones are cut visibly.
-const TEXT_BYTES_MAX: usize = 65_536;
-
 /// Reads one body.
 pub fn parse(body: &[u8]) -> Result<Delivery, Fault> {
-    let document: Value = serde_json::from_slice(body).map_err(|error| Fault {
-        place: format!("line {}, column {}", error.line(), error.column()),
-        problem: format!("not JSON: {}", json_problem(&error)),
-    })?;
-    let Value::Object(root) = document else {
+    read(&document::parse(body)?, |_, _| {})
+}
+
+/// Reads a document of this shape. `enrich` may add to an alert's annotations what a dialect says besides.
+pub(super) fn read(document: &Value, enrich: impl Fn(&Object<'_>, &mut Labels)) -> Result<Delivery, Fault> {
+    let Ok(root) = Object::at(document, "") else {
         return Err(fault("", "expected an object, as Alertmanager's webhook sends"));
     };
-    let Some(alerts) = root.get("alerts") else {
-        return Err(fault(
-            "alerts",
-            "missing; this address takes Alertmanager's webhook, version 4",
-        ));
-    };
-    let Value::Array(alerts) = alerts else {
-        return Err(fault(
-            "alerts",
-            &format!("expected a list, found {}", kind(alerts)),
-        ));
+    let alerts = match root.get("alerts") {
+        Some(Value::Array(alerts)) => alerts,
+        Some(other) => {
+            return Err(root.fault("alerts", format!("expected a list, found {}", kind(other))));
+        }
+        None => {
+            return Err(root.fault(
+                "alerts",
+                "missing; this address takes Alertmanager's webhook, version 4",
+            ));
+        }
     };
     let mut reports: BTreeMap<Fingerprint, AlertReport> = BTreeMap::new();
     for (index, alert) in alerts.iter().enumerate() {
-        let report = read_alert(alert, &format!("alerts[{index}]"))?;
+        let alert = Object::at(alert, &format!("alerts[{index}]"))?;
+        let mut report = read_alert(&alert)?;
+        enrich(&alert, &mut report.annotations);
         reports.insert(report.fingerprint, report);
     }
     if reports.is_empty() {
-        return Err(fault("alerts", "holds no alert"));
+        return Err(root.fault("alerts", "holds no alert"));
     }
     Ok(Delivery {
-        receiver: text(&root, "", "receiver")?,
-        group_key: text(&root, "", "groupKey")?,
+        receiver: root.text("receiver")?,
+        group_key: root.text("groupKey")?,
         truncated: match root.get("truncatedAlerts") {
-            None | Some(Value::Null) => 0,
+            None => 0,
             Some(number) => number
                 .as_i64()
                 .and_then(|number| i32::try_from(number).ok())
                 .filter(|number| *number >= 0)
-                .ok_or_else(|| fault("truncatedAlerts", "expected a number, 0 or more"))?,
+                .ok_or_else(|| root.fault("truncatedAlerts", "expected a number, 0 or more"))?,
         },
         alerts: reports.into_values().collect(),
     })
 }
 
-fn read_alert(value: &Value, place: &str) -> Result<AlertReport, Fault> {
-    let Value::Object(alert) = value else {
-        return Err(fault(
-            place,
-            &format!("expected an object, found {}", kind(value)),
-        ));
-    };
-    let labels = pairs(alert, place, "labels")?;
-    if !alert.contains_key("labels") {
-        return Err(fault(&format!("{place}.labels"), "missing"));
+fn read_alert(alert: &Object<'_>) -> Result<AlertReport, Fault> {
+    let labels = alert.pairs("labels")?;
+    if alert.get("labels").is_none() {
+        return Err(alert.fault("labels", "missing"));
     }
     let status = match alert.get("status").and_then(Value::as_str) {
         Some("firing") => AlertStatus::Firing,
         Some("resolved") => AlertStatus::Resolved,
-        _ => {
-            return Err(fault(
-                &format!("{place}.status"),
-                "expected \"firing\" or \"resolved\"",
-            ));
-        }
+        _ => return Err(alert.fault("status", "expected \"firing\" or \"resolved\"")),
     };
-    let starts_at = time(alert, place, "startsAt")?.ok_or_else(|| {
-        fault(
-            &format!("{place}.startsAt"),
-            "missing; expected a time like 2026-11-21T02:01:26Z",
-        )
-    })?;
-    let ends_at = time(alert, place, "endsAt")?;
+    let starts_at = alert
+        .time("startsAt")?
+        .ok_or_else(|| alert.fault("startsAt", "missing; expected a time like 2026-11-21T02:01:26Z"))?;
+    let ends_at = alert.time("endsAt")?;
     Ok(AlertReport {
-        fingerprint: text(alert, place, "fingerprint")
+        fingerprint: alert
+            .raw_text("fingerprint")
             .ok()
-            .and_then(|text| Fingerprint::parse(&text))
+            .and_then(Fingerprint::parse)
             .unwrap_or_else(|| labels.fingerprint()),
         status,
-        annotations: visible(pairs(alert, place, "annotations")?),
-        generator_url: shown(&text(alert, place, "generatorURL")?),
-        labels: visible(labels),
+        annotations: document::visible(alert.pairs("annotations")?),
+        generator_url: alert.text("generatorURL")?,
+        labels: document::visible(labels),
         starts_at,
         ends_at: match status {
             AlertStatus::Firing => None,
             // A resolve without an end ended, at the latest, when it started again to be reported.
             AlertStatus::Resolved => Some(ends_at.unwrap_or(starts_at)),
         },
+        lease_until: None,
     })
-}
-
-fn fault(place: &str, problem: &str) -> Fault {
-    Fault {
-        // It is kept, and a label's name in it may hold what Postgres refuses.
-        place: shown(place),
-        problem: problem.to_owned(),
-    }
-}
-
-fn json_problem(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.split(" at line ").next().unwrap_or_default().to_owned()
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
-}
-
-fn at(place: &str, key: &str) -> String {
-    if place.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{place}.{key}")
-    }
-}
-
-fn text(map: &Map<String, Value>, place: &str, key: &str) -> Result<String, Fault> {
-    match map.get(key) {
-        None | Some(Value::Null) => Ok(String::new()),
-        Some(Value::String(text)) => Ok(shown(text)),
-        Some(other) => Err(fault(
-            &at(place, key),
-            &format!("expected a text, found {}", kind(other)),
-        )),
-    }
-}
-
-fn pairs(map: &Map<String, Value>, place: &str, key: &str) -> Result<Labels, Fault> {
-    match map.get(key) {
-        None | Some(Value::Null) => Ok(Labels::default()),
-        Some(Value::Object(pairs)) => pairs
-            .iter()
-            .map(|(name, value)| match value {
-                Value::String(text) => Ok((name.clone(), text.clone())),
-                other => Err(fault(
-                    &format!("{}.{name}", at(place, key)),
-                    &format!("expected a text, found {}", kind(other)),
-                )),
-            })
-            .collect::<Result<_, _>>()
-            .map(Labels),
-        Some(other) => Err(fault(
-            &at(place, key),
-            &format!("expected an object, found {}", kind(other)),
-        )),
-    }
-}
-
-/// A time; the year 1, which Alertmanager sends for "not yet", is none. Cut to the precision Postgres keeps, so that
-/// a time read back compares equal.
-fn time(map: &Map<String, Value>, place: &str, key: &str) -> Result<Option<DateTime<Utc>>, Fault> {
-    let text = text(map, place, key)?;
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let time = DateTime::parse_from_rfc3339(&text)
-        .map_err(|_| fault(&at(place, key), "expected a time like 2026-11-21T02:01:26Z"))?
-        .with_timezone(&Utc)
-        .trunc_subsecs(6);
-    Ok((time.year() > 1).then_some(time))
-}
-
-/// U+0000, which Postgres refuses, becomes its picture; the raw body keeps the original.
-fn shown(text: &str) -> String {
-    let mut text = text.replace('\0', "\u{2400}");
-    if text.len() > TEXT_BYTES_MAX {
-        let cut = (0..=TEXT_BYTES_MAX)
-            .rev()
-            .find(|at| text.is_char_boundary(*at))
-            .unwrap_or(0);
-        text.truncate(cut);
-        text.push_str("… [cut]");
-    }
-    text
-}
-
-fn visible(labels: Labels) -> Labels {
-    Labels(
-        labels
-            .0
-            .into_iter()
-            .map(|(name, value)| (shown(&name), shown(&value)))
-            .collect(),
-    )
 }
 
 #[cfg(test)]

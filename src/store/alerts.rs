@@ -67,6 +67,7 @@ pub async fn as_firing(conn: &mut PgConnection, alert: AlertId) -> Result<AlertR
         annotations: labels(row.annotations)?,
         starts_at: row.starts_at,
         ends_at: None,
+        lease_until: None,
         generator_url: row.generator_url,
     })
 }

@@ -1,0 +1,297 @@
+//! How JSON of any shape is read as alerts: where in it each part of an alert stands.
+//!
+//! ```yaml
+//! alerts: data.events            # the list; without it the body is one alert, or a list of them
+//! status: state                  # without it every alert fires
+//! firing: [triggered]            # values of status; case does not matter
+//! resolved: [recovered, muted]
+//! starts_at: since               # RFC 3339, or seconds or milliseconds since 1970
+//! ends_at: until
+//! labels:
+//!   from: tags                   # an object whose values become labels
+//!   names: { alertname: rule.title, service: rule["app.name"], host: hosts[0] }
+//! annotations:
+//!   names: { summary: text }
+//! url: links[0].href
+//! key: [id]                      # what makes it the same alert; without it, all its labels
+//! ```
+//!
+//! All paths but that of `alerts` begin at the alert; a path of one dot is the alert itself.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The longest path, in bytes.
+const PATH_BYTES_MAX: usize = 500;
+
+/// Values of a status that mean firing, unless the mapping says others.
+const FIRING: [&str; 8] = [
+    "firing",
+    "triggered",
+    "alerting",
+    "alert",
+    "open",
+    "active",
+    "problem",
+    "critical",
+];
+/// Values of a status that mean resolved, unless the mapping says others.
+const RESOLVED: [&str; 6] = ["resolved", "ok", "closed", "recovered", "recovery", "inactive"];
+
+/// Where the parts of an alert stand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mapping {
+    /// The list of alerts, from the root. Without it the root is the list or the only alert.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alerts: Option<JsonPath>,
+    /// Whether it fires. Without it every alert does, until something else ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<JsonPath>,
+    /// Values of the status that mean firing. One that is in both lists is firing: rather one alert too many.
+    #[serde(default = "firing")]
+    pub firing: Vec<String>,
+    /// Values of the status that mean resolved.
+    #[serde(default = "resolved")]
+    pub resolved: Vec<String>,
+    /// When it began; without it, when it is heard of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starts_at: Option<JsonPath>,
+    /// When it ended; without it, when that is heard of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_at: Option<JsonPath>,
+    /// What it is about.
+    #[serde(default)]
+    pub labels: Pick,
+    /// What it says.
+    #[serde(default)]
+    pub annotations: Pick,
+    /// Where it can be seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<JsonPath>,
+    /// The values that make it the same alert; without them, all its labels do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub key: Vec<JsonPath>,
+}
+
+impl Default for Mapping {
+    fn default() -> Self {
+        Self {
+            alerts: None,
+            status: None,
+            firing: firing(),
+            resolved: resolved(),
+            starts_at: None,
+            ends_at: None,
+            labels: Pick::default(),
+            annotations: Pick::default(),
+            url: None,
+            key: Vec::new(),
+        }
+    }
+}
+
+fn firing() -> Vec<String> {
+    FIRING.map(str::to_owned).into()
+}
+
+fn resolved() -> Vec<String> {
+    RESOLVED.map(str::to_owned).into()
+}
+
+/// Names and values picked out of an alert.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pick {
+    /// An object, all of which is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<JsonPath>,
+    /// Single values by the names they get; they come before those of `from`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub names: BTreeMap<String, JsonPath>,
+}
+
+/// A path into JSON: names and `[n]` with dots between them; `["a.b"]` for a name with a dot or bracket in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct JsonPath {
+    text: String,
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Name(String),
+    Index(usize),
+}
+
+impl JsonPath {
+    /// Reads a path as people write it, or says what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text.len() > PATH_BYTES_MAX {
+            return Err(format!("a path has at most {PATH_BYTES_MAX} bytes"));
+        }
+        let parts = match text {
+            "." => Vec::new(),
+            _ => parts(text).ok_or_else(|| {
+                format!("`{text}` is no path; expected one like data.events[0].name or tags[\"a.b\"]")
+            })?,
+        };
+        Ok(Self {
+            text: text.to_owned(),
+            parts,
+        })
+    }
+
+    /// What stands there; `None` when there is nothing, or null.
+    pub fn find<'a>(&self, value: &'a Value) -> Option<&'a Value> {
+        self.parts
+            .iter()
+            .try_fold(value, |value, part| match part {
+                Part::Name(name) => value.as_object()?.get(name),
+                Part::Index(index) => value.as_array()?.get(*index),
+            })
+            .filter(|value| !value.is_null())
+    }
+
+    /// The path of what stands there, for an object that stands at `place` itself.
+    pub(super) fn below(&self, place: &str) -> String {
+        match self.text.as_str() {
+            "." => place.to_owned(),
+            text if place.is_empty() || text.starts_with('[') => format!("{place}{text}"),
+            text => format!("{place}.{text}"),
+        }
+    }
+}
+
+/// The parts of a path that has at least one.
+fn parts(text: &str) -> Option<Vec<Part>> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        if let Some(bracket) = rest.strip_prefix('[') {
+            let (part, after) = match bracket.strip_prefix('"') {
+                Some(quoted) => {
+                    let (name, after) = quoted.split_once("\"]")?;
+                    (Part::Name(name.to_owned()), after)
+                }
+                None => {
+                    let (index, after) = bracket.split_once(']')?;
+                    let digits = index.bytes().all(|byte| byte.is_ascii_digit());
+                    (Part::Index(index.parse().ok().filter(|_| digits)?), after)
+                }
+            };
+            parts.push(part);
+            rest = after;
+        } else {
+            let rest_of_name = match parts.is_empty() {
+                true => rest,
+                false => rest.strip_prefix('.')?,
+            };
+            let end = rest_of_name.find(['.', '[']).unwrap_or(rest_of_name.len());
+            let name = &rest_of_name[..end];
+            if name.is_empty() || name.contains([']', '"']) {
+                return None;
+            }
+            parts.push(Part::Name(name.to_owned()));
+            rest = &rest_of_name[end..];
+        }
+    }
+    (!parts.is_empty()).then_some(parts)
+}
+
+impl TryFrom<String> for JsonPath {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text)
+    }
+}
+
+impl From<JsonPath> for String {
+    fn from(path: JsonPath) -> Self {
+        path.text
+    }
+}
+
+impl fmt::Display for JsonPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_path_leads_to_a_value_or_to_nothing() {
+        let value = json!({"a": {"b.c": [null, {"d": 7}]}, "": 1, "list": [1, [2, 3]]});
+        for (path, found) in [
+            (".", Some(value.clone())),
+            ("a", Some(value["a"].clone())),
+            ("a[\"b.c\"][1].d", Some(json!(7))),
+            ("a[\"b.c\"][0]", None),
+            ("a[\"b.c\"][2]", None),
+            ("list[1][0]", Some(json!(2))),
+            ("list.0", None),
+            ("a[0]", None),
+            ("[\"\"]", Some(json!(1))),
+        ] {
+            assert_eq!(
+                JsonPath::parse(path).unwrap().find(&value),
+                found.as_ref(),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_path_is_refused() {
+        let long = "a".repeat(PATH_BYTES_MAX + 1);
+        for text in [
+            "",
+            "a.",
+            ".a",
+            "a..b",
+            "a[",
+            "a[x]",
+            "a[-1]",
+            "a[+1]",
+            "a[]",
+            "a]",
+            "a[\"b]",
+            "a[0]b",
+            "a\"",
+            "a[99999999999999999999]",
+            &long,
+        ] {
+            assert!(JsonPath::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_mapping_is_read_strictly_and_written_back() {
+        let mapping: Mapping = serde_json::from_value(json!({
+            "alerts": "data", "status": "s", "labels": {"from": "tags", "names": {"host": "hosts[0]"}}, "key": ["id"],
+        }))
+        .unwrap();
+        assert_eq!(mapping.firing, firing());
+        let again: Mapping = serde_json::from_value(serde_json::to_value(&mapping).unwrap()).unwrap();
+        assert_eq!(again, mapping);
+        for wrong in [
+            json!({"alert": "x"}),
+            json!({"labels": {"form": "x"}}),
+            json!({"url": "a..b"}),
+        ] {
+            assert!(
+                serde_json::from_value::<Mapping>(wrong.clone()).is_err(),
+                "{wrong}"
+            );
+        }
+    }
+}
