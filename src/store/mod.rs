@@ -31,6 +31,7 @@ pub mod reviews;
 pub mod runbooks;
 pub mod runs;
 pub mod sources;
+pub mod tokens;
 pub mod turns;
 pub mod wake;
 
