@@ -344,7 +344,13 @@ impl Background {
                 .await
                 .map_err(|problem| anyhow::anyhow!("the token of source {}: {problem}", declared.name))?;
             let id = sources::upsert(&mut conn, &declared.name, declared.heartbeat, now).await?;
-            sources::insert_token(&mut conn, id, Digest::of_bytes(secret.reveal().as_bytes()), now).await?;
+            let token = Digest::of_bytes(secret.reveal().as_bytes());
+            if !sources::insert_token(&mut conn, id, token, now).await? {
+                tracing::warn!(
+                    "two other tokens open source {}, so the declared one does not: revoke one of them on its page",
+                    declared.name
+                );
+            }
         }
         if operators::none_exists(&mut conn).await? {
             let code = new_token()?;

@@ -9,6 +9,7 @@ use url::Url;
 use crate::domain::{
     id::is_slug,
     operator::Role,
+    source::SourceKind,
     span::{Span, SpanError},
     target::SecretRef,
 };
@@ -47,7 +48,7 @@ pub enum Command {
         #[command(subcommand)]
         command: UserCommand,
     },
-    /// Add senders and their tokens.
+    /// Add and list senders, issue and revoke their tokens.
     Source {
         /// What to do.
         #[command(subcommand)]
@@ -146,18 +147,54 @@ pub enum UserCommand {
 /// Senders.
 #[derive(Debug, Subcommand)]
 pub enum SourceCommand {
-    /// Add a sender, or a second token for it; prints the token once.
+    /// Add a sender; prints its first token once, and what to paste on its side.
     Add {
         /// Its name in the webhook's address.
         #[arg(value_parser = slug)]
         name: String,
+        /// What it speaks: alertmanager, prometheus, grafana, pagerduty, sns, pubsub or generic.
+        #[arg(long, value_parser = source_kind, default_value = "alertmanager")]
+        format: SourceKind,
         /// Make it a heartbeat: silence for this long raises an incident.
         #[arg(long)]
         heartbeat: Option<Span>,
+        /// The address by which it reaches Muster.
+        #[arg(long, env = "MUSTER_PUBLIC_URL", default_value = "http://MUSTER:8080")]
+        url: String,
         /// Where the senders are kept.
         #[command(flatten)]
         database: Database,
     },
+    /// List the senders with their tokens.
+    List {
+        /// Where the senders are kept.
+        #[command(flatten)]
+        database: Database,
+    },
+    /// Issue a token of a sender, or revoke one; two can be live at once.
+    Token {
+        /// Its name.
+        #[arg(value_parser = slug)]
+        name: String,
+        /// Who will use the new token, or why the old one is revoked.
+        #[arg(long = "for", default_value = "made at the terminal")]
+        words: String,
+        /// Number of the token to revoke, from the list.
+        #[arg(long)]
+        revoke: Option<i64>,
+        /// Where the senders are kept.
+        #[command(flatten)]
+        database: Database,
+    },
+}
+
+impl SourceCommand {
+    /// Where the senders are kept.
+    pub fn database(&self) -> &Database {
+        match self {
+            Self::Add { database, .. } | Self::List { database } | Self::Token { database, .. } => database,
+        }
+    }
 }
 
 /// Which database.
@@ -243,6 +280,13 @@ pub struct DeclaredSource {
 
 fn role(text: &str) -> Result<Role, String> {
     Role::named(text).ok_or_else(|| "expected viewer, responder, approver or admin".to_owned())
+}
+
+fn source_kind(text: &str) -> Result<SourceKind, String> {
+    SourceKind::named(text).ok_or_else(|| {
+        let names: Vec<&str> = SourceKind::ALL.into_iter().map(SourceKind::name).collect();
+        format!("expected one of {}", names.join(", "))
+    })
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -25,7 +25,7 @@
 //! roof      main → app, demo, cli                                            config, telemetry
 //! web       hooks · incidents · runs · approvals · runbooks · live · api     pages and JSON from the same reads
 //! corridor  pipeline (alert in → run queued) · upkeep (timers)
-//! stages    intake → correlate → incident → matching → execute → timeline    beside them: catalog, fixtures
+//! stages    intake → correlate → incident → matching → execute → timeline    beside them: catalog, fixtures, sources
 //! doors     store (Postgres, all SQL)             actions (the outside world, the only way out)
 //! ground    domain (nouns, states, pure rules)    clock (the only reader of time)    faults (crash points)
 //! ```
@@ -60,6 +60,7 @@ pub mod store;
 
 pub mod catalog;
 pub mod fixtures;
+pub mod sources;
 
 pub mod correlate;
 pub mod execute;

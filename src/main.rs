@@ -9,19 +9,15 @@ use muster::{
     app::{App, OpenDatabase},
     cli::{self, complain, say},
     clock::Clock,
-    config::{Cli, Command, Database, RunbookCommand, Serve, SourceCommand, UserCommand},
+    config::{Cli, Command, Database, RunbookCommand, Serve, UserCommand},
     demo,
-    domain::{operator::Role, span::Span},
+    domain::operator::Role,
     store::{
         migrate, operators,
         pool::{self, PoolSizes},
-        sources,
     },
     telemetry::{self, LogOptions},
-    web::{
-        password::Passwords,
-        session::{new_token, token_digest},
-    },
+    web::password::Passwords,
 };
 use sqlx::PgPool;
 use tokio::signal::unix::{SignalKind, signal};
@@ -67,15 +63,12 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         } => {
             with_database(&database, async |pool| add_user(pool, &name, role).await).await?;
         }
-        Command::Source {
-            command:
-                SourceCommand::Add {
-                    name,
-                    heartbeat,
-                    database,
-                },
-        } => {
-            with_database(&database, async |pool| add_source(pool, &name, heartbeat).await).await?;
+        Command::Source { command } => {
+            let database = command.database().clone();
+            with_database(&database, async |pool| {
+                cli::source::run(&mut *pool.acquire().await?, &command, Clock::real().now()).await
+            })
+            .await?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -142,20 +135,5 @@ async fn add_user(pool: &PgPool, name: &str, role: Role) -> anyhow::Result<()> {
     .await?;
     anyhow::ensure!(id.is_some(), "there is somebody called {name} already");
     say(&format!("{name} can sign in as {role}"));
-    Ok(())
-}
-
-async fn add_source(pool: &PgPool, name: &str, heartbeat: Option<Span>) -> anyhow::Result<()> {
-    let token = new_token()?;
-    let now = Clock::real().now();
-    let mut conn = pool.acquire().await?;
-    let id = sources::upsert(&mut conn, name, heartbeat, now).await?;
-    sources::insert_token(&mut conn, id, token_digest(&token), now).await?;
-    say(&format!(
-        "Post to   /api/v1/sources/{name}/alertmanager\nToken     {token}\n\nAlertmanager:\n\nreceivers:\n  - name: muster\n    \
-         webhook_configs:\n      - url: http://MUSTER/api/v1/sources/{name}/alertmanager\n        send_resolved: true\n        \
-         max_alerts: 0\n        http_config:\n          authorization:\n            credentials: {token}\n\n\
-         The token is not shown again."
-    ));
     Ok(())
 }

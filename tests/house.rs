@@ -21,6 +21,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("intake", &["domain"]),
     ("catalog", &["domain", "store", "clock"]),
     ("fixtures", &["domain"]),
+    ("sources", &["domain", "store"]),
     ("correlate", &["domain", "store"]),
     ("incident", &["domain", "store"]),
     ("matching", &["domain", "store"]),
@@ -46,8 +47,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "web",
         &[
-            "domain", "store", "clock", "catalog", "fixtures", "intake", "incident", "matching", "execute",
-            "timeline", "pipeline", "receive",
+            "domain", "store", "clock", "catalog", "fixtures", "sources", "intake", "incident", "matching",
+            "execute", "timeline", "pipeline", "receive",
         ],
     ),
     ("config", &["domain"]),

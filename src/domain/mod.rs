@@ -29,6 +29,8 @@ pub mod pause;
 
 pub mod operator;
 
+pub mod source;
+
 pub mod approval;
 
 pub mod event;

@@ -1,4 +1,5 @@
-//! What people did to what stands over every run: paused, resumed, froze, closed a circuit. Append-only.
+//! What people did to what stands over every run: paused, resumed, froze, closed a circuit, changed a source.
+//! Append-only.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -19,15 +20,33 @@ pub enum ActKind {
     FreezeMade,
     /// A freeze was ended before its time.
     FreezeEnded,
+    /// A source was made.
+    SourceMade,
+    /// Settings of a source were changed.
+    SourceChanged,
+    /// A source was closed to its sender.
+    SourceDisabled,
+    /// It was opened again.
+    SourceEnabled,
+    /// A token of a source was made.
+    TokenIssued,
+    /// A token of a source was taken away.
+    TokenRevoked,
 }
 
 impl ActKind {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 11] = [
         Self::Paused,
         Self::Resumed,
         Self::CircuitClosed,
         Self::FreezeMade,
         Self::FreezeEnded,
+        Self::SourceMade,
+        Self::SourceChanged,
+        Self::SourceDisabled,
+        Self::SourceEnabled,
+        Self::TokenIssued,
+        Self::TokenRevoked,
     ];
 
     /// Its name in the database and in JSON.
@@ -38,9 +57,18 @@ impl ActKind {
             Self::CircuitClosed => "circuit_closed",
             Self::FreezeMade => "freeze_made",
             Self::FreezeEnded => "freeze_ended",
+            Self::SourceMade => "source_made",
+            Self::SourceChanged => "source_changed",
+            Self::SourceDisabled => "source_disabled",
+            Self::SourceEnabled => "source_enabled",
+            Self::TokenIssued => "source_token_issued",
+            Self::TokenRevoked => "source_token_revoked",
         }
     }
 }
+
+/// Who did what was done at the server's own terminal, where nobody signs in.
+pub const TERMINAL: &str = "the command line";
 
 /// One thing that a person did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,29 +77,29 @@ pub struct Act {
     pub id: i64,
     /// When.
     pub at: DateTime<Utc>,
-    /// Name of who did it.
+    /// Name of who did it; [`TERMINAL`] for what was done at the server itself.
     pub by: String,
     /// What.
     pub kind: ActKind,
-    /// Which target or freeze; empty for a pause.
+    /// Which target, freeze or source; empty for a pause.
     pub subject: String,
     /// Why, in their words.
     pub reason: String,
 }
 
-/// Writes down what somebody does, in the transaction that does it.
+/// Writes down what somebody does, in the transaction that does it; without a person it was done at the terminal.
 pub async fn insert(
     conn: &mut PgConnection,
     kind: ActKind,
     subject: &str,
     reason: &str,
-    by: OperatorId,
+    by: impl Into<Option<OperatorId>>,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "insert into standing_acts (at, operator_id, act, subject, reason) values ($1, $2, $3, $4, $5)",
         now,
-        by.0,
+        by.into().map(|by| by.0),
         kind.name(),
         subject,
         reason
@@ -84,9 +112,9 @@ pub async fn insert(
 /// What was done, the newest first, before that number, at most `limit`.
 pub async fn list(conn: &mut PgConnection, before: i64, limit: i64) -> Result<Vec<Act>, StoreError> {
     sqlx::query!(
-        "select a.id, a.at, o.name, a.act, a.subject, a.reason
-         from standing_acts a join operators o on o.id = a.operator_id
-         where a.id < $1 order by a.id desc limit $2",
+        r#"select a.id, a.at, o.name as "name?", a.act, a.subject, a.reason
+           from standing_acts a left join operators o on o.id = a.operator_id
+           where a.id < $1 order by a.id desc limit $2"#,
         before,
         limit
     )
@@ -98,7 +126,7 @@ pub async fn list(conn: &mut PgConnection, before: i64, limit: i64) -> Result<Ve
         Ok(Act {
             id: row.id,
             at: row.at,
-            by: row.name,
+            by: row.name.unwrap_or_else(|| TERMINAL.to_owned()),
             kind: kind.ok_or_else(|| StoreError::corrupt("standing_acts", "act", row.act))?,
             subject: row.subject,
             reason: row.reason,

@@ -10,7 +10,9 @@ use axum::{
 use chrono::TimeDelta;
 
 use super::view::format;
-use crate::{execute::people::PeopleError, incident::respond::RespondError, store::StoreError};
+use crate::{
+    execute::people::PeopleError, incident::respond::RespondError, sources::SourceError, store::StoreError,
+};
 
 /// Why a request was not done.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -285,6 +287,18 @@ impl From<PeopleError> for WebError {
             PeopleError::Refused { message } => Self::refused(message),
             PeopleError::Forbidden(refusal) => Self::forbidden(sentence(&refusal.to_string())),
             PeopleError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<SourceError> for WebError {
+    fn from(error: SourceError) -> Self {
+        match error {
+            SourceError::NotFound(what) => Self::not_found(what),
+            SourceError::Moved { message } => Self::moved(message),
+            SourceError::Faulty(_) => Self::refused(error.to_string()),
+            SourceError::Random(cause) => Self::bug("no random bytes", cause),
+            SourceError::Store(error) => error.into(),
         }
     }
 }

@@ -34,6 +34,7 @@ pub mod reviews;
 pub mod runbooks;
 pub mod runs;
 pub mod sign_in;
+pub mod sources;
 pub mod standing;
 pub mod system;
 pub mod watch;
@@ -113,6 +114,13 @@ pub fn router(state: AppState) -> Router {
         .route("/runbooks/{slug}/plan", get(plans::show))
         .route("/deliveries", get(deliveries::list))
         .route("/deliveries/{id}/body", get(deliveries::body))
+        .route("/sources", get(sources::list))
+        .route("/sources/new", get(sources::new_form).post(sources::make))
+        .route("/sources/{name}", get(sources::show).post(sources::change))
+        .route("/sources/{name}/disable", post(sources::disable))
+        .route("/sources/{name}/enable", post(sources::enable))
+        .route("/sources/{name}/tokens", post(sources::issue))
+        .route("/sources/{name}/tokens/{id}/revoke", post(sources::revoke))
         .route("/system", get(system::show))
         .route("/system/pause", post(standing::pause))
         .route("/system/resume", post(standing::resume))

@@ -30,6 +30,7 @@ mod runbook_tests;
 mod saved_fixture;
 mod scratch;
 mod server;
+mod sources;
 mod standing;
 mod steps;
 mod store;

@@ -13,6 +13,7 @@ pub mod plans;
 pub mod reviews;
 pub mod runbooks;
 pub mod runs;
+pub mod sources;
 pub mod standing;
 
 use axum::{Json, Router, routing::get};
@@ -87,6 +88,12 @@ fn parts() -> (Router<AppState>, utoipa::openapi::OpenApi) {
         .routes(routes!(standing::end_freeze))
         .routes(routes!(standing::locks))
         .routes(routes!(standing::acts))
+        .routes(routes!(sources::list, sources::make))
+        .routes(routes!(sources::get, sources::change))
+        .routes(routes!(sources::disable))
+        .routes(routes!(sources::enable))
+        .routes(routes!(sources::tokens, sources::issue))
+        .routes(routes!(sources::revoke))
         .routes(routes!(boots::list))
         .routes(routes!(boots::get))
         .split_for_parts()
@@ -149,7 +156,13 @@ mod tests {
                 "/api/v1/runs/{id}/steps/{step}/unknown",
                 "/api/v1/runs/{id}/stop",
                 "/api/v1/runs/{id}/undo",
+                "/api/v1/sources",
+                "/api/v1/sources/{source}",
                 "/api/v1/sources/{source}/alertmanager",
+                "/api/v1/sources/{source}/disable",
+                "/api/v1/sources/{source}/enable",
+                "/api/v1/sources/{source}/tokens",
+                "/api/v1/sources/{source}/tokens/{id}/revoke",
             ]
         );
         let plan = &document.paths.paths["/api/v1/runbooks/{slug}/plan"];

@@ -22,6 +22,8 @@ pub enum Place {
     Runbooks,
     /// What senders sent.
     Deliveries,
+    /// Who may send, and how they do.
+    Sources,
     /// How Muster itself is.
     System,
     /// None of them.
@@ -35,6 +37,7 @@ impl Place {
             Self::Approvals => "approvals",
             Self::Runbooks => "runbooks",
             Self::Deliveries => "deliveries",
+            Self::Sources => "sources",
             Self::System => "system",
             Self::Elsewhere => "",
         }

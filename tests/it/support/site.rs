@@ -165,6 +165,14 @@ impl Site {
             .await
     }
 
+    /// JSON that takes the place of what is there.
+    pub async fn put_json(&self, path: &str, cookie: &str, body: &str) -> Answer {
+        let request =
+            Self::request(Method::PUT, path, cookie).header(header::CONTENT_TYPE, "application/json");
+        self.send(request.body(Body::from(body.to_owned())).unwrap())
+            .await
+    }
+
     /// The body of a live stream, to be read bit by bit.
     pub async fn live(&self, path: &str, cookie: &str) -> axum::body::BodyDataStream {
         let request = Self::request(Method::GET, path, cookie)

@@ -187,9 +187,10 @@ pub struct ActBody {
     pub at: DateTime<Utc>,
     /// Who.
     pub by: String,
-    /// `paused`, `resumed`, `circuit_closed`, `freeze_made`, `freeze_ended`
+    /// `paused`, `resumed`, `circuit_closed`, `freeze_made`, `freeze_ended`, `source_made`, `source_changed`,
+    /// `source_disabled`, `source_enabled`, `source_token_issued`, `source_token_revoked`
     pub act: String,
-    /// Which target or freeze; empty for a pause.
+    /// Which target, freeze or source; empty for a pause.
     pub subject: String,
     /// Why.
     pub reason: String,

@@ -1,0 +1,273 @@
+//! Configuration of a sender, ready to be pasted: for each format what it needs to deliver to its source. Pure text.
+
+use crate::domain::source::{SourceKind, SourceSettings};
+
+/// What stands in the place of a token that is not known.
+pub const NO_TOKEN: &str = "THE-TOKEN";
+
+/// One piece of configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snippet {
+    /// Where it goes.
+    pub place: &'static str,
+    /// What to paste.
+    pub text: String,
+    /// What to know about it.
+    pub note: &'static str,
+}
+
+/// The address a sender of this kind posts to. `base` has no final slash.
+pub fn address(kind: SourceKind, base: &str, name: &str) -> String {
+    format!("{base}/api/v1/sources/{name}/{kind}")
+}
+
+/// What to paste on the sender's side. `token` is the token when it was just made, or [`NO_TOKEN`].
+pub fn snippets(settings: &SourceSettings, base: &str, name: &str, token: &str) -> Vec<Snippet> {
+    let kind = settings.format;
+    let url = address(kind, base, name);
+    match kind {
+        SourceKind::Alertmanager if settings.heartbeat_within.is_some() => watchdog(&url, name, token),
+        SourceKind::Alertmanager => vec![alertmanager(&url, name, token)],
+        SourceKind::Prometheus => vec![prometheus(base, name, token)],
+        SourceKind::Grafana => vec![grafana(&url, name, token)],
+        SourceKind::Pagerduty => vec![pagerduty(&url, token)],
+        SourceKind::Sns => vec![sns(&url, token)],
+        SourceKind::Pubsub => vec![pubsub(&url, name, token)],
+        SourceKind::Generic => vec![generic(&url, token)],
+    }
+}
+
+fn alertmanager(url: &str, name: &str, token: &str) -> Snippet {
+    Snippet {
+        place: "alertmanager.yml",
+        text: format!(
+            r#"route:
+  receiver: {name}
+  group_by: [alertname, cluster]  # labels that stay the same while it lasts; never severity or pod
+  group_wait: 10s
+  group_interval: 1m              # not less
+  repeat_interval: 1h             # an alert that is not repeated counts as stale in the end
+  routes: []                      # put the Watchdog's here, to a source of its own that has a heartbeat
+receivers:
+  - name: {name}
+    webhook_configs:
+      - url: {url}
+        send_resolved: true       # an incident recovers when every alert's own resolve has come
+        max_alerts: 0             # a cut list cannot show recovery
+        http_config:
+          authorization:
+            credentials: {token}
+"#
+        ),
+        note: "Start every Alertmanager of a cluster with the same --web.external-url.",
+    }
+}
+
+/// A heartbeat: an alert that always fires, sent again and again.
+fn watchdog(url: &str, name: &str, token: &str) -> Vec<Snippet> {
+    let config = format!(
+        r#"route:
+  routes:                         # before the others
+    - matchers: [alertname="Watchdog"]
+      receiver: {name}
+      group_by: [alertname, cluster]
+      group_wait: 0s
+      group_interval: 1m
+      repeat_interval: 1m         # silence counts after this, group_interval and some slack
+receivers:
+  - name: {name}
+    webhook_configs:
+      - url: {url}
+        send_resolved: false
+        max_alerts: 0
+        http_config:
+          authorization:
+            credentials: {token}
+"#
+    );
+    let rule = r#"groups:
+  - name: watchdog
+    rules:
+      - alert: Watchdog           # always fires
+        expr: vector(1)
+"#;
+    vec![
+        Snippet {
+            place: "alertmanager.yml",
+            text: config,
+            note: "This source raises an incident when the Watchdog falls silent, and for nothing else. Give it at least \
+                   three minutes.",
+        },
+        Snippet {
+            place: "A rule file of Prometheus",
+            text: rule.to_owned(),
+            note: "",
+        },
+    ]
+}
+
+fn prometheus(base: &str, name: &str, token: &str) -> Snippet {
+    let (scheme, host, prefix) = parts(base);
+    Snippet {
+        place: "prometheus.yml",
+        text: format!(
+            r#"alerting:
+  alertmanagers:
+    - scheme: {scheme}
+      path_prefix: {prefix}/api/v1/sources/{name}/prometheus
+      api_version: v2
+      authorization:
+        credentials: {token}
+      static_configs:
+        - targets: ["{host}"]
+"#
+        ),
+        note: "Prometheus does not try again what was not taken; it sends every alert anew each minute. With an \
+               Alertmanager in between, nothing is lost and alerts are grouped.",
+    }
+}
+
+/// Scheme, host with port, and path of the base address.
+fn parts(base: &str) -> (&str, &str, &str) {
+    let (scheme, rest) = base.split_once("://").unwrap_or(("http", base));
+    match rest.find('/') {
+        Some(at) => (scheme, &rest[..at], &rest[at..]),
+        None => (scheme, rest, ""),
+    }
+}
+
+fn grafana(url: &str, name: &str, token: &str) -> Snippet {
+    Snippet {
+        place: "provisioning/alerting/muster.yaml, or Alerting, Contact points, Webhook",
+        text: format!(
+            r#"apiVersion: 1
+contactPoints:
+  - orgId: 1
+    name: {name}
+    receivers:
+      - uid: muster-{name}
+        type: webhook
+        disableResolveMessage: false
+        settings:
+          url: {url}
+          httpMethod: POST
+          authorization_scheme: Bearer
+          authorization_credentials: {token}
+          maxAlerts: 0
+"#
+        ),
+        note: "A uid of Grafana has at most 40 characters; shorten it when the name is long.",
+    }
+}
+
+fn pagerduty(url: &str, token: &str) -> Snippet {
+    Snippet {
+        place: "PagerDuty, Integrations, Generic Webhooks (v3), New Webhook",
+        text: format!(
+            "Webhook URL       {url}\nScope             the service or team\nEvents            incident.triggered, \
+             incident.acknowledged, incident.resolved, incident.reopened\nCustom header     Authorization\nIts value        \
+             Bearer {token}\n"
+        ),
+        note: "PagerDuty shows the secret it signs with once: put it where Muster reads it, and name that place in \
+               Signed with.",
+    }
+}
+
+fn sns(url: &str, token: &str) -> Snippet {
+    // The token has no character that means something in an address.
+    let endpoint = url.replacen("://", &format!("://muster:{token}@"), 1);
+    Snippet {
+        place: "A shell with the AWS command line",
+        text: format!(
+            "aws sns subscribe \\\n  --topic-arn arn:aws:sns:REGION:ACCOUNT:TOPIC \\\n  --protocol https \\\n  \
+             --notification-endpoint '{endpoint}'\n"
+        ),
+        note: "SNS delivers to https only. Use a policy of deliveries that tries for an hour, and a dead-letter queue.",
+    }
+}
+
+fn pubsub(url: &str, name: &str, token: &str) -> Snippet {
+    Snippet {
+        place: "A shell with the Google Cloud command line",
+        text: format!(
+            "gcloud pubsub subscriptions create muster-{name} \\\n  --topic=TOPIC \\\n  \
+             --push-endpoint='{url}?token={token}' \\\n  --ack-deadline=30 \\\n  --min-retry-delay=10s --max-retry-delay=600s\n"
+        ),
+        note: "Pub/Sub pushes to https only. The token stands in the address, since a push has no header of its own.",
+    }
+}
+
+fn generic(url: &str, token: &str) -> Snippet {
+    Snippet {
+        place: "A shell, or whatever can post JSON",
+        text: format!(
+            "curl --fail-with-body --retry 5 --retry-all-errors \\\n  --header 'Authorization: Bearer {token}' \\\n  \
+             --header 'Content-Type: application/json' \\\n  --data @alert.json \\\n  {url}\n"
+        ),
+        note: "The mapping of this source says where title, labels and state stand in the body.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::span::Span;
+
+    const BASE: &str = "https://muster.example:8443/ops";
+
+    fn pieces(format: SourceKind, heartbeat_within: Option<Span>) -> Vec<Snippet> {
+        let settings = SourceSettings {
+            format,
+            heartbeat_within,
+            ..SourceSettings::default()
+        };
+        snippets(&settings, BASE, "team-a", "mst_x")
+    }
+
+    #[test]
+    fn every_format_has_its_address_and_its_token() {
+        for kind in SourceKind::ALL {
+            let text = &pieces(kind, None)[0].text;
+            assert!(text.contains("mst_x"), "{kind}: {text}");
+            let path = format!("/ops/api/v1/sources/team-a/{kind}");
+            assert!(text.contains(&path), "{kind}: {text}");
+        }
+        let text = &pieces(SourceKind::Sns, None)[0].text;
+        assert!(
+            text.contains("https://muster:mst_x@muster.example:8443/ops/api"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn yaml_is_yaml_and_says_what_is_advised() {
+        let minute = Some(Span::from_secs(60));
+        for (kind, heartbeat) in [
+            (SourceKind::Alertmanager, None),
+            (SourceKind::Alertmanager, minute),
+            (SourceKind::Prometheus, None),
+            (SourceKind::Grafana, None),
+        ] {
+            for piece in pieces(kind, heartbeat) {
+                let parsed: Result<serde_json::Value, _> = serde_yaml::from_str(&piece.text);
+                assert!(parsed.is_ok(), "{kind}: {parsed:?}");
+            }
+        }
+        let parsed: serde_json::Value =
+            serde_yaml::from_str(&pieces(SourceKind::Prometheus, None)[0].text).unwrap();
+        let manager = &parsed["alerting"]["alertmanagers"][0];
+        assert_eq!(manager["path_prefix"], "/ops/api/v1/sources/team-a/prometheus");
+        assert_eq!(manager["static_configs"][0]["targets"][0], "muster.example:8443");
+        let text = &pieces(SourceKind::Alertmanager, None)[0].text;
+        for advised in [
+            "send_resolved: true",
+            "max_alerts: 0",
+            "group_interval: 1m",
+            "repeat_interval: 1h",
+        ] {
+            assert!(text.contains(advised), "{advised}");
+        }
+        let watchdog = pieces(SourceKind::Alertmanager, minute);
+        assert!(watchdog[0].text.contains("Watchdog") && watchdog[1].text.contains("vector(1)"));
+    }
+}

@@ -1,0 +1,46 @@
+//! Sources: their rows, their pages, their JSON, and the command that adds them.
+
+mod api;
+mod command;
+mod pages;
+mod store;
+
+use axum::http::StatusCode;
+use muster::{
+    domain::{id::SourceId, source::AskedSettings},
+    sources as acts,
+    store::pool::Pools,
+};
+
+use crate::support::site::{Answer, Site};
+
+/// A form with an operation of its own.
+async fn post(site: &Site, path: &str, cookie: &str, fields: &[(&str, &str)]) -> Answer {
+    let op = uuid::Uuid::new_v4().to_string();
+    let fields: Vec<(&str, &str)> = [("op", op.as_str())]
+        .into_iter()
+        .chain(fields.iter().copied())
+        .collect();
+    site.post(path, cookie, &fields).await
+}
+
+/// A source with the usual settings and no token.
+async fn make(pools: &Pools, name: &str) -> SourceId {
+    let mut conn = pools.web.acquire().await.unwrap();
+    let now = "2026-11-21T03:00:00Z".parse().unwrap();
+    acts::make(&mut conn, name, &AskedSettings::default(), None, now)
+        .await
+        .unwrap()
+}
+
+/// Sends a body with this token.
+async fn deliver(site: &Site, source: &str, token: &str, body: &'static str) -> StatusCode {
+    let (status, _) = site
+        .intake
+        .post_with(source, &format!("Bearer {token}"), body)
+        .await;
+    status
+}
+
+const BODY: &str = r#"{"receiver": "r", "groupKey": "g", "alerts": [
+    {"status": "firing", "startsAt": "2026-11-21T02:59:00Z", "labels": {"alertname": "Down"}}]}"#;
