@@ -183,7 +183,14 @@ impl SettingsForm {
                     1,
                     10,
                 ),
-                line("storm_within", "within", "Like 10m.", &asked.storm_within, 1, 40),
+                line(
+                    "storm_within",
+                    "Within this time",
+                    "Like 10m.",
+                    &asked.storm_within,
+                    1,
+                    40,
+                ),
                 line(
                     "sign_with",
                     "Signed with",

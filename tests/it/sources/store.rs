@@ -376,8 +376,10 @@ async fn every_act_is_written_down_with_what_it_changed() {
     let database = Database::new().await;
     let mut conn = database.pools.web.acquire().await.unwrap();
     make(&database.pools, "team").await;
-    let mut asked = AskedSettings::default();
-    asked.correlate_by = vec!["cluster".to_owned()];
+    let asked = AskedSettings {
+        correlate_by: vec!["cluster".to_owned()],
+        ..AskedSettings::default()
+    };
     acts::change(
         &mut conn,
         "team",
