@@ -43,17 +43,20 @@ fn alertmanager(url: &str, name: &str, token: &str) -> Snippet {
         text: format!(
             r#"route:
   receiver: {name}
-  group_by: [alertname, cluster]  # labels that stay the same while it lasts; never severity or pod
+  # Labels that stay the same while it lasts; never severity or pod.
+  group_by: [alertname, cluster]
   group_wait: 10s
-  group_interval: 1m              # not less
-  repeat_interval: 1h             # an alert that is not repeated counts as stale in the end
-  routes: []                      # put the Watchdog's here, to a source of its own that has a heartbeat
+  group_interval: 1m
+  repeat_interval: 1h
+  # routes: the Watchdog's first, to a source with a heartbeat
 receivers:
   - name: {name}
     webhook_configs:
       - url: {url}
-        send_resolved: true       # an incident recovers when every alert's own resolve has come
-        max_alerts: 0             # a cut list cannot show recovery
+        # An incident recovers when every alert's own resolve came.
+        send_resolved: true
+        # A cut list cannot show recovery.
+        max_alerts: 0
         http_config:
           authorization:
             credentials: {token}
@@ -67,13 +70,14 @@ receivers:
 fn watchdog(url: &str, name: &str, token: &str) -> Vec<Snippet> {
     let config = format!(
         r#"route:
-  routes:                         # before the others
+  routes:
+    # Before the others.
     - matchers: [alertname="Watchdog"]
       receiver: {name}
       group_by: [alertname, cluster]
       group_wait: 0s
       group_interval: 1m
-      repeat_interval: 1m         # silence counts after this, group_interval and some slack
+      repeat_interval: 1m
 receivers:
   - name: {name}
     webhook_configs:
@@ -88,7 +92,8 @@ receivers:
     let rule = r#"groups:
   - name: watchdog
     rules:
-      - alert: Watchdog           # always fires
+      # Always fires.
+      - alert: Watchdog
         expr: vector(1)
 "#;
     vec![

@@ -10,7 +10,10 @@ use super::{
     sender::{self, NO_TOKEN, Snippet},
 };
 use crate::{
-    domain::source::{AskedSettings, Fault, SourceKind},
+    domain::{
+        source::{AskedSettings, Fault, SourceKind},
+        target::SecretRef,
+    },
     sources::TOKEN_NAME_CHARS_MAX,
     store::{
         sources::{COUNTED_MAX, Pulse, Source},
@@ -137,6 +140,11 @@ impl SettingsForm {
             chars_max,
         };
         let kinds = SourceKind::ALL.into_iter();
+        // What is no reference may be the secret itself, put here by mistake; it is not sent back.
+        let sign_with = match SecretRef::try_from(asked.sign_with.trim().to_owned()) {
+            Ok(_) => asked.sign_with.as_str(),
+            Err(_) => "",
+        };
         Self {
             formats: kinds
                 .map(|kind| (kind.name(), kind.title(), kind.name() == asked.format))
@@ -175,13 +183,20 @@ impl SettingsForm {
                     1,
                     10,
                 ),
-                line("storm_within", "within", "Like 10m.", &asked.storm_within, 1, 40),
+                line(
+                    "storm_within",
+                    "Within this time",
+                    "Like 10m.",
+                    &asked.storm_within,
+                    1,
+                    40,
+                ),
                 line(
                     "sign_with",
                     "Signed with",
                     "Where the shared secret is: env:NAME or file:/path. Only Grafana, PagerDuty and any JSON. Empty: \
                      not signed.",
-                    &asked.sign_with,
+                    sign_with,
                     1,
                     1000,
                 ),

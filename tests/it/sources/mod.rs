@@ -3,6 +3,7 @@
 mod api;
 mod command;
 mod pages;
+mod screen;
 mod store;
 
 use axum::http::StatusCode;

@@ -219,6 +219,49 @@ async fn a_declared_token_is_taken_once_and_gives_way_to_two_others() {
 }
 
 #[tokio::test]
+async fn tokens_from_before_there_was_a_limit_stay_live_and_leave_no_room() {
+    let database = Database::new().await;
+    let id = make(&database.pools, "team").await;
+    let mut conn = database.pools.web.acquire().await.unwrap();
+    let old = "insert into source_tokens (source_id, token_hash, slot, carried_over, created_at)
+               select $1, sha256(n::text::bytea), n, n > 2, now() from generate_series(1, 3) n returning id";
+    let ids: Vec<i64> = sqlx::query_scalar(old)
+        .bind(id.0)
+        .fetch_all(&mut *conn)
+        .await
+        .unwrap();
+    let third = Digest::of_bytes(b"3");
+    assert!(
+        sources::find_by_token(&mut conn, "team", third)
+            .await
+            .unwrap()
+            .is_some()
+    );
+    for id_of in &ids[..2] {
+        assert_eq!(
+            tokens::insert(&mut conn, id, token("new"), at(0)).await.unwrap(),
+            None
+        );
+        tokens::revoke(&mut conn, id, *id_of, at(1))
+            .await
+            .unwrap()
+            .unwrap();
+    }
+    assert!(
+        tokens::insert(&mut conn, id, token("new"), at(2))
+            .await
+            .unwrap()
+            .is_some()
+    );
+    assert_eq!(
+        tokens::insert(&mut conn, id, token("newer"), at(2))
+            .await
+            .unwrap(),
+        None
+    );
+}
+
+#[tokio::test]
 async fn a_snapshot_knows_every_open_source_and_its_live_tokens() {
     let database = Database::new().await;
     let mut conn = database.pools.web.acquire().await.unwrap();
@@ -333,8 +376,10 @@ async fn every_act_is_written_down_with_what_it_changed() {
     let database = Database::new().await;
     let mut conn = database.pools.web.acquire().await.unwrap();
     make(&database.pools, "team").await;
-    let mut asked = AskedSettings::default();
-    asked.correlate_by = vec!["cluster".to_owned()];
+    let asked = AskedSettings {
+        correlate_by: vec!["cluster".to_owned()],
+        ..AskedSettings::default()
+    };
     acts::change(
         &mut conn,
         "team",
