@@ -55,8 +55,10 @@ inputs:
   instance: { from: labels.instance, required: true }
 steps:
   - id: ask
-    check: http
-    with: { target: bench, path: "/{{ inputs.instance }}" }
+    # A preflight asks every check once more, so what is timed is a call.
+    call: http
+    with: { target: bench, method: PUT, path: "/{{ inputs.instance }}" }
+    effect: idempotent
 "#;
 
 /// What ends a measurement, whichever comes first.

@@ -24,6 +24,7 @@ use crate::{
         worker,
     },
     pipeline::Patience,
+    receive::{ReceiverParts, spool::folder::SpoolLimits},
     store::{
         boots,
         embedded::Embedded,
@@ -132,14 +133,19 @@ impl App {
             body_bytes_max: config.body_max,
             ..HookLimits::default()
         };
-        let hooks = Hooks::new(
-            pools.intake.clone(),
-            clock.clone(),
-            wake.clone(),
-            shelf.versions.subscribe(),
+        let parts = ReceiverParts {
+            pool: pools.intake.clone(),
+            clock: clock.clone(),
+            wake: wake.clone(),
+            shelf: shelf.versions.subscribe(),
             patience,
-            hook_limits,
-        );
+            spool: Some(config.spool_folder()),
+            spool_limits: SpoolLimits {
+                bytes_max: config.spool_max,
+                ..SpoolLimits::default()
+            },
+        };
+        let hooks = Hooks::new(parts, hook_limits);
         let router = web::router(state.clone())
             .merge(hooks.router())
             .merge(health::router(pools.web.clone(), metrics));

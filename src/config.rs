@@ -242,6 +242,12 @@ pub struct Serve {
     /// Longest webhook body in bytes.
     #[arg(long, env = "MUSTER_BODY_MAX", default_value_t = 16 << 20)]
     pub body_max: usize,
+    /// Folder on this machine's disk where deliveries wait for the database; `spool` in the data folder when not given.
+    #[arg(long, env = "MUSTER_SPOOL")]
+    pub spool: Option<PathBuf>,
+    /// Bytes that may wait there.
+    #[arg(long, env = "MUSTER_SPOOL_MAX", default_value_t = 1 << 30)]
+    pub spool_max: u64,
     /// How long raw deliveries are kept.
     #[arg(long, env = "MUSTER_KEEP_DELIVERIES", default_value = "14d")]
     pub keep_deliveries: Span,
@@ -254,6 +260,14 @@ pub struct Serve {
     /// How long a stopping server waits for attempts that are out.
     #[arg(long, env = "MUSTER_DRAIN", default_value = "20s")]
     pub drain: Span,
+}
+
+impl Serve {
+    /// Where deliveries wait for the database.
+    pub fn spool_folder(&self) -> PathBuf {
+        let by_default = || self.database.data.join("spool");
+        self.spool.clone().unwrap_or_else(by_default)
+    }
 }
 
 /// Settings of the demo.

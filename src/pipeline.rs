@@ -48,6 +48,8 @@ pub struct Post<'a> {
     pub raw: NewDelivery<'a>,
     /// What it says, group by group.
     pub groups: &'a [Delivery],
+    /// What else there is to say of it: alerts of it that cannot be used.
+    pub remark: &'a str,
 }
 
 /// What a delivery led to.
@@ -68,6 +70,9 @@ pub async fn receive(
     patience: &Patience,
     now: DateTime<Utc>,
 ) -> Result<Vec<Outcome>, StoreError> {
+    if posts.is_empty() {
+        return Ok(Vec::new());
+    }
     keep(conn, posts).await?;
     let mut effects = vec![Effect::default(); posts.len()];
     let known = correlate::survey(conn, &reports(posts)).await?;
@@ -83,11 +88,11 @@ pub async fn receive(
 }
 
 async fn keep(conn: &mut PgConnection, posts: &[Post<'_>]) -> Result<(), StoreError> {
-    let raw: Vec<(SourceId, NewDelivery<'_>, usize)> = posts
+    let raw: Vec<(SourceId, NewDelivery<'_>, usize, &str)> = posts
         .iter()
         .map(|post| {
             let alerts = post.groups.iter().map(|group| group.alerts.len()).sum();
-            (post.source.id, post.raw, alerts)
+            (post.source.id, post.raw, alerts, post.remark)
         })
         .collect();
     deliveries::insert_applied(conn, &raw).await

@@ -39,7 +39,10 @@ const ROOMS: &[(&str, &[&str])] = &[
             "execute",
         ],
     ),
-    ("receive", &["domain", "store", "clock", "intake", "pipeline"]),
+    (
+        "receive",
+        &["domain", "store", "clock", "actions", "intake", "pipeline"],
+    ),
     (
         "upkeep",
         &["domain", "store", "clock", "correlate", "incident", "pipeline"],

@@ -13,7 +13,7 @@ mod inputs;
 mod address;
 mod client;
 mod redact;
-mod secret;
+pub mod secret;
 
 mod command;
 mod elasticsearch;

@@ -49,6 +49,7 @@ pub mod gate;
 pub mod judge;
 pub mod plan;
 
+pub mod causes;
 pub mod consequence;
 
 pub mod fixture;

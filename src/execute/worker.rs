@@ -21,7 +21,7 @@ use super::{
     view::View,
 };
 use crate::{
-    domain::id::RunId,
+    domain::{causes, id::RunId},
     store::{
         StoreError,
         pool::{self, PoolSize},
@@ -230,7 +230,7 @@ async fn work(engine: &Arc<Engine>, working: &Working, view: View) {
 /// Lets a run go after a fault, ever longer while it stays, and tells its page. When even that fails, the sweep finds
 /// that nobody works on it.
 async fn put_off(engine: &Engine, claim: Claim, error: &(dyn std::error::Error + Sync)) {
-    let fault = error_chain(error);
+    let fault = causes::told(error);
     let put_off = in_time(async {
         let mut conn = engine.pool.acquire().await?;
         queue::put_off(&mut conn, claim, &fault, engine.clock.now()).await
@@ -238,21 +238,6 @@ async fn put_off(engine: &Engine, claim: Claim, error: &(dyn std::error::Error +
     if let Err(error) = put_off.await {
         tracing::debug!(%error, "not put off; the sweep will find it");
     }
-}
-
-/// An error with what it comes from.
-fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        // Many an error repeats its cause in its own words.
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
-        }
-        cause = inner.source();
-    }
-    text
 }
 
 /// Renews the lease. A lease that has ended is never renewed: the process takes a new identity, and whatever it was

@@ -11,6 +11,21 @@ use crate::domain::{
 /// The faults told of one body; more are counted.
 const FAULTS_MAX: usize = 32;
 
+/// The groups of a sender that groups by itself, gathered anew by the labels that its source says instead. What the
+/// sender left out may belong to any of them.
+pub fn regroup(groups: Vec<Delivery>, correlate_by: &[String]) -> Vec<Delivery> {
+    let truncated = groups.iter().map(|group| group.truncated).max().unwrap_or(0);
+    let mut gathered = Groups::new(correlate_by);
+    for report in groups.into_iter().flat_map(|group| group.alerts) {
+        gathered.push(Ok(report));
+    }
+    let mut groups = gathered.into_groups();
+    for group in &mut groups {
+        group.truncated = truncated;
+    }
+    groups
+}
+
 /// The alerts of one body, each in its group.
 pub(super) struct Groups<'a> {
     correlate_by: BTreeSet<&'a str>,
@@ -71,18 +86,22 @@ impl<'a> Groups<'a> {
                 problem: format!("{} more alerts cannot be used", self.untold),
             });
         }
+        let faults = std::mem::take(&mut self.faults);
         Content::Alerts {
-            groups: self
-                .groups
-                .into_iter()
-                .map(|(group_key, alerts)| Delivery {
-                    receiver: String::new(),
-                    group_key,
-                    truncated: 0,
-                    alerts: alerts.into_values().collect(),
-                })
-                .collect(),
-            faults: self.faults,
+            groups: self.into_groups(),
+            faults,
         }
+    }
+
+    fn into_groups(self) -> Vec<Delivery> {
+        self.groups
+            .into_iter()
+            .map(|(group_key, alerts)| Delivery {
+                receiver: String::new(),
+                group_key,
+                truncated: 0,
+                alerts: alerts.into_values().collect(),
+            })
+            .collect()
     }
 }

@@ -28,6 +28,7 @@ use chrono::{DateTime, Utc};
 use url::Url;
 
 use crate::domain::alert::AlertReport;
+pub use groups::regroup;
 use mapping::Mapping;
 
 /// The labels whose values make a group, for senders that do not group: what a team would be called out for once.

@@ -1,4 +1,114 @@
-//! Receiving: deliveries that have been authenticated and read are committed together with whatever else arrived, and
-//! each is answered once it is.
+//! Receiving: one path for every delivery. It is written to this machine's spool together with whatever else arrived,
+//! synced, and then given a short time to reach the database; the sender hears "stored" or "spooled". What the database
+//! does not take now it takes later, in order and once.
+//!
+//! Without a disk to write to, deliveries go straight to the database, and are refused when that is away too.
 
+pub mod backlog;
 pub mod committer;
+pub mod parcel;
+pub mod senders;
+pub mod signature;
+pub mod spool;
+pub mod spooler;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use sqlx::PgPool;
+use tokio::sync::watch;
+
+use self::{
+    backlog::Backlog,
+    committer::Committer,
+    parcel::{Answer, Parcel},
+    senders::Senders,
+    spool::folder::SpoolLimits,
+    spooler::Spooler,
+};
+use crate::{
+    clock::Clock,
+    pipeline::Patience,
+    store::{runbooks::Version, wake::Wake},
+};
+
+/// The runbooks that matching uses now; `None` until they are known.
+pub type Shelf = watch::Receiver<Option<Arc<Vec<Version>>>>;
+
+/// How long a delivery that is on the disk waits for the database before its sender is told that it is spooled.
+const STORE_WAIT: Duration = Duration::from_millis(1500);
+/// How long one that is not waits.
+const DIRECT_WAIT: Duration = Duration::from_secs(25);
+
+/// What receiving needs.
+pub struct ReceiverParts {
+    /// Connections.
+    pub pool: PgPool,
+    /// The time.
+    pub clock: Clock,
+    /// Tells others that something changed.
+    pub wake: Wake,
+    /// The runbooks.
+    pub shelf: Shelf,
+    /// How long Muster waits before it believes.
+    pub patience: Patience,
+    /// The spool's folder; without one, deliveries go straight to the database.
+    pub spool: Option<PathBuf>,
+    /// Bounds of the spool.
+    pub spool_limits: SpoolLimits,
+}
+
+/// Takes deliveries. Clones share their lanes, which end with the last of them.
+#[derive(Clone, Debug)]
+pub struct Receiver {
+    /// Who may send.
+    pub senders: Arc<Senders>,
+    spooler: Spooler,
+    backlog: Arc<Backlog>,
+}
+
+impl Receiver {
+    /// Starts the lanes. What an earlier process left in the spool comes first.
+    pub fn start(parts: ReceiverParts) -> Self {
+        let senders = Senders::start(parts.pool.clone(), parts.clock.clone());
+        let backlog = Arc::new(Backlog::default());
+        let spooler = Spooler::start(parts.spool, parts.spool_limits, backlog.clone());
+        let committer = Committer {
+            pool: parts.pool,
+            clock: parts.clock,
+            wake: parts.wake,
+            shelf: parts.shelf,
+            patience: parts.patience,
+            senders: senders.clone(),
+            backlog: backlog.clone(),
+            folder: spooler.folder(),
+        };
+        tokio::spawn(committer.run());
+        Self {
+            senders,
+            spooler,
+            backlog,
+        }
+    }
+
+    /// Takes a delivery; returns once it is stored, or surely will be, or is refused.
+    pub async fn take(&self, parcel: Parcel) -> Answer {
+        let Some(receipt) = self.spooler.put(parcel).await else {
+            return Answer::Refused("Muster is stopping; send it again".to_owned());
+        };
+        let is_spooled = receipt.spooled.await.unwrap_or(false);
+        let wait = match is_spooled {
+            true => STORE_WAIT,
+            false => DIRECT_WAIT,
+        };
+        match (tokio::time::timeout(wait, receipt.answer).await, is_spooled) {
+            (Ok(Ok(answer)), _) => answer,
+            (_, true) => Answer::Spooled,
+            (_, false) => Answer::Refused("not stored; send it again".to_owned()),
+        }
+    }
+
+    /// Deliveries on this machine's disk that have not reached the database.
+    pub fn waiting(&self) -> usize {
+        self.backlog.waiting()
+    }
+}

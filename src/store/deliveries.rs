@@ -42,22 +42,26 @@ pub struct DeliveryRow {
     pub body_bytes: i32,
 }
 
-/// Keeps bodies that were applied, each with its source and its number of alerts.
+/// Keeps bodies that were applied, each with its source, its number of alerts, and what else there is to say of it.
 pub async fn insert_applied(
     conn: &mut PgConnection,
-    deliveries: &[(SourceId, NewDelivery<'_>, usize)],
+    deliveries: &[(SourceId, NewDelivery<'_>, usize, &str)],
 ) -> Result<(), StoreError> {
-    let sources: Vec<i64> = deliveries.iter().map(|(source, _, _)| source.0).collect();
-    let received: Vec<DateTime<Utc>> = deliveries.iter().map(|(_, new, _)| new.received_at).collect();
-    let remotes: Vec<&str> = deliveries.iter().map(|(_, new, _)| new.remote).collect();
-    let agents: Vec<&str> = deliveries.iter().map(|(_, new, _)| new.user_agent).collect();
-    let bodies: Vec<&[u8]> = deliveries.iter().map(|(_, new, _)| new.body).collect();
-    let alerts: Vec<i32> = deliveries.iter().map(|(_, _, alerts)| *alerts as i32).collect();
+    let sources: Vec<i64> = deliveries.iter().map(|(source, ..)| source.0).collect();
+    let received: Vec<DateTime<Utc>> = deliveries.iter().map(|(_, new, ..)| new.received_at).collect();
+    let remotes: Vec<&str> = deliveries.iter().map(|(_, new, ..)| new.remote).collect();
+    let agents: Vec<&str> = deliveries.iter().map(|(_, new, ..)| new.user_agent).collect();
+    let bodies: Vec<&[u8]> = deliveries.iter().map(|(_, new, ..)| new.body).collect();
+    let alerts: Vec<i32> = deliveries
+        .iter()
+        .map(|(_, _, alerts, _)| *alerts as i32)
+        .collect();
+    let reasons: Vec<&str> = deliveries.iter().map(|(.., reason)| *reason).collect();
     sqlx::query!(
         "insert into deliveries (source_id, received_at, remote, user_agent, body, outcome, reason, alerts)
-         select n.source_id, n.received_at, n.remote, n.user_agent, n.body, 'applied', '', n.alerts
-         from unnest($1::bigint[], $2::timestamptz[], $3::text[], $4::text[], $5::bytea[], $6::int[]) with ordinality
-              as n (source_id, received_at, remote, user_agent, body, alerts, ord)
+         select n.source_id, n.received_at, n.remote, n.user_agent, n.body, 'applied', n.reason, n.alerts
+         from unnest($1::bigint[], $2::timestamptz[], $3::text[], $4::text[], $5::bytea[], $6::int[], $7::text[])
+              with ordinality as n (source_id, received_at, remote, user_agent, body, alerts, reason, ord)
          order by n.ord",
         &sources,
         &received,
@@ -65,6 +69,7 @@ pub async fn insert_applied(
         &agents as &[&str],
         &bodies as &[&[u8]],
         &alerts,
+        &reasons as &[&str],
     )
     .execute(conn)
     .await?;

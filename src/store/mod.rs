@@ -32,6 +32,7 @@ pub mod reviews;
 pub mod runbooks;
 pub mod runs;
 pub mod sources;
+pub mod spool_marks;
 pub mod tokens;
 pub mod turns;
 pub mod wake;

@@ -1,8 +1,9 @@
-//! `POST /api/v1/sources/{source}/alertmanager`: where senders deliver.
+//! `POST /api/v1/sources/{source}/{format}`: where senders deliver.
 //!
-//! Answers: 200 when everything that follows is committed; 400 for a body that can never be used, kept with the place
-//! of its fault; 401 for a wrong token, before the body is read; 413 for one that is too long; 503 with Retry-After
-//! for whatever may work in a moment. Never 429, never a redirect: senders take those as final.
+//! Answers: 200 when everything that follows is committed; 202 when it is on this machine's disk and the database is
+//! away; 400 for a body that can never be used, kept with the place of its fault; 401 for a wrong token, before the body
+//! is read, or a wrong signature; 413 for one that is too long; 503 with Retry-After for whatever may work in a moment.
+//! Never 429, never a redirect: senders take those as final.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -14,6 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
+use chrono::{DateTime, Utc};
 use data_encoding::BASE64;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::json;
@@ -23,14 +25,17 @@ use tokio::sync::Semaphore;
 use crate::{
     clock::Clock,
     domain::{digest::Digest, id::SourceId},
-    intake::alertmanager,
-    pipeline::{Outcome, Patience},
-    receive::committer::{Committer, OwnPost, Shelf},
+    intake::{Content, Format},
+    receive::{
+        Receiver, ReceiverParts, Shelf,
+        parcel::{self, Answer, Parcel},
+        signature,
+        spool::record::{Head, Record},
+    },
     store::{
         StoreError,
         deliveries::{self, NewDelivery},
-        sources::{self, Source},
-        wake::Wake,
+        sources::Source,
     },
 };
 
@@ -64,7 +69,7 @@ pub struct Hooks {
     pool: PgPool,
     clock: Clock,
     shelf: Shelf,
-    committer: Committer,
+    receiver: Receiver,
     limits: HookLimits,
     turns: Arc<Semaphore>,
 }
@@ -74,32 +79,36 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 impl Hooks {
     /// The intake over its own connections.
-    pub fn new(
-        pool: PgPool,
-        clock: Clock,
-        wake: Wake,
-        shelf: Shelf,
-        patience: Patience,
-        limits: HookLimits,
-    ) -> Self {
-        let turns = Arc::new(Semaphore::new(limits.at_once));
-        let committer = Committer::start(pool.clone(), clock.clone(), wake, shelf.clone(), patience);
+    pub fn new(parts: ReceiverParts, limits: HookLimits) -> Self {
         Self {
-            pool,
-            clock,
-            shelf,
-            committer,
+            pool: parts.pool.clone(),
+            clock: parts.clock.clone(),
+            shelf: parts.shelf.clone(),
+            receiver: Receiver::start(parts),
             limits,
-            turns,
+            turns: Arc::new(Semaphore::new(limits.at_once)),
         }
     }
 
-    /// Its routes, with and without a final slash.
+    /// Its routes, with and without a final slash. Prometheus adds a path of its own to the one it is given.
     pub fn router(self) -> Router {
-        Router::new()
-            .route("/api/v1/sources/{source}/alertmanager", post(deliver))
-            .route("/api/v1/sources/{source}/alertmanager/", post(deliver))
-            .with_state(self)
+        let mut router = Router::new();
+        for format in Format::ALL {
+            let path = format!("/api/v1/sources/{{source}}/{}", format.name());
+            let mut paths = vec![path.clone(), format!("{path}/")];
+            if format == Format::Prometheus {
+                paths.extend(["v1", "v2"].map(|version| format!("{path}/api/{version}/alerts")));
+            }
+            for path in paths {
+                router = router.route(
+                    &path,
+                    post(move |hooks, source, remote, headers, body| {
+                        deliver(format, hooks, source, remote, headers, body)
+                    }),
+                );
+            }
+        }
+        router.with_state(self)
     }
 }
 
@@ -157,6 +166,7 @@ impl IntoResponse for Refusal {
 
 /// Takes one delivery.
 async fn deliver(
+    format: Format,
     State(hooks): State<Hooks>,
     Path(source): Path<String>,
     ConnectInfo(remote): ConnectInfo<SocketAddr>,
@@ -164,21 +174,16 @@ async fn deliver(
     body: Body,
 ) -> Response {
     let began = std::time::Instant::now();
-    // A task of its own: a sender that hangs up in the middle does not cut a transaction off.
+    // A task of its own: a sender that hangs up in the middle does not cut it off.
     let task = tokio::spawn(async move {
         let letter = Letter::new(&headers, remote, hooks.clock.now());
-        take(&hooks, &source, &headers, &letter, body).await
+        take(&hooks, format, &source, &headers, &letter, body).await
     });
     let answer = task
         .await
         .unwrap_or_else(|error| {
             tracing::error!(%error, "a delivery broke off");
             Err(Refusal::busy("not stored; send it again"))
-        })
-        .map(|outcome| {
-            let incidents: Vec<String> = outcome.incidents.iter().map(|id| format!("INC-{id}")).collect();
-            Json(json!({"status": "stored", "incidents": incidents, "alerts": outcome.readings}))
-                .into_response()
         })
         .unwrap_or_else(IntoResponse::into_response);
     metrics::counter!("muster_deliveries_total", "status" => answer.status().as_str().to_owned())
@@ -191,11 +196,11 @@ async fn deliver(
 struct Letter {
     remote: String,
     user_agent: String,
-    received_at: chrono::DateTime<chrono::Utc>,
+    received_at: DateTime<Utc>,
 }
 
 impl Letter {
-    fn new(headers: &HeaderMap, remote: SocketAddr, received_at: chrono::DateTime<chrono::Utc>) -> Self {
+    fn new(headers: &HeaderMap, remote: SocketAddr, received_at: DateTime<Utc>) -> Self {
         let agent = headers
             .get(header::USER_AGENT)
             .map(|agent| String::from_utf8_lossy(agent.as_bytes()));
@@ -224,11 +229,12 @@ impl Letter {
 
 async fn take(
     hooks: &Hooks,
+    format: Format,
     name: &str,
     headers: &HeaderMap,
     letter: &Letter,
     body: Body,
-) -> Result<Outcome, Refusal> {
+) -> Result<Response, Refusal> {
     let turn = tokio::time::timeout(hooks.limits.queue_timeout, hooks.turns.acquire()).await;
     let Ok(Ok(_turn)) = turn else {
         return Err(Refusal::busy("too many deliveries at once; send it again"));
@@ -239,11 +245,29 @@ async fn take(
     }
     let source = authenticate(hooks, name, headers, letter).await?;
     let body = read(hooks, body, &source, letter).await?;
-    let delivery = match alertmanager::parse(&body) {
-        Ok(delivery) => delivery,
+    check_signature(hooks, &source, format, headers, &body, letter).await?;
+    let record = Record {
+        head: Head {
+            source: source.id,
+            format: format.name().to_owned(),
+            remote: letter.remote.clone(),
+            user_agent: letter.user_agent.clone(),
+            received_at: letter.received_at,
+        },
+        body,
+    };
+    let (groups, remark) = match parcel::read(&source, &record, format) {
+        Ok(parcel::Letter::Groups(groups, remark)) => (groups, remark),
+        Ok(parcel::Letter::Asks(asked)) => {
+            let reason = match asked {
+                Content::Confirm { url } => format!("the sender asks to be confirmed: open {url}"),
+                _ => "nothing to store".to_owned(),
+            };
+            reject(hooks, &source, letter, &record.body, &reason).await?;
+            return Ok(Json(json!({"status": "kept", "reason": reason})).into_response());
+        }
         Err(fault) => {
-            let mut conn = hooks.pool.acquire().await.map_err(StoreError::from)?;
-            deliveries::insert_rejected(&mut conn, source.id, letter.with(&body), &fault.to_string()).await?;
+            reject(hooks, &source, letter, &record.body, &fault.to_string()).await?;
             return Err(Refusal::new(
                 StatusCode::BAD_REQUEST,
                 "unusable_body",
@@ -251,15 +275,35 @@ async fn take(
             ));
         }
     };
-    let post = OwnPost {
-        source: Arc::new(source),
-        remote: letter.remote.clone(),
-        user_agent: letter.user_agent.clone(),
-        received_at: letter.received_at,
-        body,
-        groups: vec![delivery],
+    let parcel = Parcel {
+        source,
+        record,
+        groups,
+        remark: remark.clone(),
     };
-    Ok(hooks.committer.store(post).await?)
+    match hooks.receiver.take(parcel).await {
+        Answer::Stored(outcome) => {
+            let incidents: Vec<String> = outcome.incidents.iter().map(|id| format!("INC-{id}")).collect();
+            let mut answer = json!({"status": "stored", "incidents": incidents, "alerts": outcome.readings});
+            if !remark.is_empty() {
+                answer["faults"] = remark.into();
+            }
+            Ok(Json(answer).into_response())
+        }
+        Answer::Spooled => Ok((StatusCode::ACCEPTED, Json(json!({"status": "spooled"}))).into_response()),
+        Answer::Refused(why) => Err(Refusal::busy(&why)),
+    }
+}
+
+async fn reject(
+    hooks: &Hooks,
+    source: &Source,
+    letter: &Letter,
+    body: &[u8],
+    reason: &str,
+) -> Result<(), StoreError> {
+    let mut conn = hooks.pool.acquire().await?;
+    deliveries::insert_rejected(&mut conn, source.id, letter.with(body), reason).await
 }
 
 /// Finds the source by its token, from the headers alone. A wrong name and a wrong token get the same answer.
@@ -268,21 +312,16 @@ async fn authenticate(
     name: &str,
     headers: &HeaderMap,
     letter: &Letter,
-) -> Result<Source, Refusal> {
-    let mut conn = hooks.pool.acquire().await.map_err(StoreError::from)?;
-    // Postgres takes no U+0000: asked for such a name it would fail, and the sender be told to come again.
-    let name = if name.contains('\0') { "" } else { name };
+) -> Result<Arc<Source>, Refusal> {
+    let senders = &hooks.receiver.senders;
     let source = match token(headers) {
-        Some(token) => sources::find_by_token(&mut conn, name, Digest::of_bytes(&token)).await?,
+        Some(token) => senders.find(name, Digest::of_bytes(&token)).await?,
         None => None,
     };
     match source {
         Some(source) => Ok(source),
         None => {
-            let known = sources::find_by_name(&mut conn, name)
-                .await?
-                .map(|source| source.id);
-            refuse(&mut conn, known, letter, "no or wrong token").await?;
+            refuse(hooks, senders.id_of(name), letter, "no or wrong token").await?;
             Err(Refusal::new(
                 StatusCode::UNAUTHORIZED,
                 "unauthorized",
@@ -292,13 +331,46 @@ async fn authenticate(
     }
 }
 
+/// Checks what a sender signs, when its source has a secret for that.
+async fn check_signature(
+    hooks: &Hooks,
+    source: &Source,
+    format: Format,
+    headers: &HeaderMap,
+    body: &[u8],
+    letter: &Letter,
+) -> Result<(), Refusal> {
+    let header = |name: &str| Some(headers.get(name)?.to_str().ok()?.to_owned());
+    match signature::is_right(source, format, header, body).await {
+        Ok(true) => return Ok(()),
+        Ok(false) => {}
+        Err(failure) => {
+            tracing::error!(
+                source = source.name,
+                reason = failure.message,
+                "a signing secret cannot be read"
+            );
+            return Err(Refusal::busy(
+                "the signature cannot be checked now; send it again",
+            ));
+        }
+    }
+    refuse(hooks, Some(source.id), letter, "no or wrong signature").await?;
+    Err(Refusal::new(
+        StatusCode::UNAUTHORIZED,
+        "unauthorized",
+        "the body is not signed with the secret of this source",
+    ))
+}
+
 async fn refuse(
-    conn: &mut sqlx::PgConnection,
+    hooks: &Hooks,
     source: Option<SourceId>,
     letter: &Letter,
     reason: &str,
 ) -> Result<(), StoreError> {
-    deliveries::count_refused(conn, source, letter.with(b""), reason).await
+    let mut conn = hooks.pool.acquire().await?;
+    deliveries::count_refused(&mut conn, source, letter.with(b""), reason).await
 }
 
 /// The token of a bearer or basic header. The user of basic auth may be anything.
@@ -328,8 +400,7 @@ async fn read(hooks: &Hooks, body: Body, source: &Source, letter: &Letter) -> Re
         Err(error) if error.is::<LengthLimitError>() => {
             let reason =
                 format!("the body is longer than {limit} bytes; raise --body-max or send smaller groups");
-            let mut conn = hooks.pool.acquire().await.map_err(StoreError::from)?;
-            refuse(&mut conn, Some(source.id), letter, &reason).await?;
+            refuse(hooks, Some(source.id), letter, &reason).await?;
             Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", reason))
         }
         Err(error) => Err(Refusal::new(

@@ -31,6 +31,7 @@ mod saved_fixture;
 mod scratch;
 mod server;
 mod sources;
+mod spool;
 mod standing;
 mod steps;
 mod store;

@@ -20,7 +20,7 @@ use muster::{
     catalog,
     domain::{runbook::Runbook, target::Targets},
     execute::{preflight::Preflights, rehearse::Rehearser, standing::Standing},
-    pipeline::Patience,
+    receive::ReceiverParts,
     store::{
         runbooks::{self, Version},
         wake::Wake,
@@ -32,7 +32,7 @@ use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
     fleet::ports,
-    support::intake::{self, Intake, TOKEN},
+    support::intake::{self, Intake, TOKEN, parts},
 };
 
 /// A web service that writes down everything that reaches it. `/done` says that it is done; `/slow` answers once it may.
@@ -153,11 +153,10 @@ async fn hooks(intake: &Intake, source: &str) -> (Router, Version) {
         .unwrap();
     let (_, shelf) = watch::channel(Some(Arc::new(vec![version.clone()])));
     let hooks = Hooks::new(
-        pools.intake.clone(),
-        clock,
-        Wake::default(),
-        shelf,
-        Patience::default(),
+        ReceiverParts {
+            shelf,
+            ..parts(pools.intake.clone(), clock)
+        },
         HookLimits::default(),
     );
     (hooks.router(), version)

@@ -12,8 +12,8 @@ use muster::{
         operator::{Operator, Role},
     },
     execute::control,
-    pipeline::Patience,
-    store::{events, runbooks, wake::Wake},
+    receive::ReceiverParts,
+    store::{events, runbooks},
     web::hooks::{HookLimits, Hooks},
 };
 use serde_json::json;
@@ -21,7 +21,7 @@ use sqlx::{Postgres, pool::PoolConnection};
 use tokio::sync::watch;
 
 use super::{asked, freeze, person};
-use crate::support::intake::{self, Intake, TOKEN};
+use crate::support::intake::{self, Intake, TOKEN, parts};
 
 const AUTOMATIC: &str = r#"
 runbook: restart
@@ -53,11 +53,10 @@ impl Starts {
             .unwrap();
         let (_, shelf) = watch::channel(Some(Arc::new(vec![version])));
         let hooks = Hooks::new(
-            pools.intake.clone(),
-            clock,
-            Wake::default(),
-            shelf,
-            Patience::default(),
+            ReceiverParts {
+                shelf,
+                ..parts(pools.intake.clone(), clock)
+            },
             HookLimits::default(),
         );
         let ana = person(&mut conn, "ana", Role::Approver).await;

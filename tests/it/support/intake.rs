@@ -13,6 +13,7 @@ use muster::{
     clock::Clock,
     domain::{digest::Digest, span::Span},
     pipeline::Patience,
+    receive::{ReceiverParts, spool::folder::SpoolLimits},
     store::{sources, wake::Wake},
     upkeep::Upkeep,
     web::hooks::{HookLimits, Hooks},
@@ -33,10 +34,22 @@ pub struct Answer {
     pub body: Value,
 }
 
+/// What the intake needs, over any pool, with no runbooks and no disk.
+pub fn parts(pool: PgPool, clock: Clock) -> ReceiverParts {
+    ReceiverParts {
+        pool,
+        clock,
+        wake: Wake::default(),
+        shelf: watch::channel(Some(Arc::default())).1,
+        patience: Patience::default(),
+        spool: None,
+        spool_limits: SpoolLimits::default(),
+    }
+}
+
 /// The intake's routes over any pool.
 pub fn routes(pool: PgPool, clock: Clock, limits: HookLimits) -> Router {
-    let (_, shelf) = watch::channel(Some(Arc::default()));
-    Hooks::new(pool, clock, Wake::default(), shelf, Patience::default(), limits).router()
+    Hooks::new(parts(pool, clock), limits).router()
 }
 
 /// Sends a request as Alertmanager would.

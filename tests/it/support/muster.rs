@@ -47,6 +47,7 @@ impl Setup {
             .arg("serve")
             .env("DATABASE_URL", &self.database_url)
             .env("MUSTER_RUNBOOKS", &self.runbooks)
+            .env("MUSTER_DATA", self.log.with_extension("data"))
             .env("MUSTER_LISTEN", self.address.to_string())
             .env("MUSTER_SOURCES", "test=env:MUSTER_TEST_TOKEN")
             .env("MUSTER_TEST_TOKEN", TOKEN)

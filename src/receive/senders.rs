@@ -1,0 +1,146 @@
+//! Who may send, kept in memory: deliveries are accepted while the database is away, and no delivery costs a statement
+//! to know its sender.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+
+use crate::{
+    clock::Clock,
+    domain::{digest::Digest, id::SourceId},
+    store::{
+        StoreError,
+        sources::{self, Source},
+    },
+};
+
+/// How long a change of sources or tokens takes at most to be known here.
+const REFRESH: Duration = Duration::from_secs(10);
+/// How often at most a sender that is not known makes Muster look again, in one second: guessing must not become a load.
+const LOOKS_PER_SECOND: u32 = 20;
+/// The pause before a source that must be known is looked for again.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+#[derive(Debug, Default)]
+struct Known {
+    by_token: HashMap<(String, Digest), Arc<Source>>,
+    by_id: HashMap<SourceId, Arc<Source>>,
+    by_name: HashMap<String, SourceId>,
+}
+
+/// Who may send.
+#[derive(Debug)]
+pub struct Senders {
+    pool: PgPool,
+    clock: Clock,
+    known: RwLock<Option<Arc<Known>>>,
+    looks: Mutex<(Instant, u32)>,
+    used: Mutex<HashMap<Digest, DateTime<Utc>>>,
+}
+
+impl Senders {
+    /// Starts to keep them; ends when nobody uses them any more.
+    pub fn start(pool: PgPool, clock: Clock) -> Arc<Self> {
+        let senders = Arc::new(Self {
+            pool,
+            clock,
+            known: RwLock::default(),
+            looks: Mutex::new((Instant::now(), 0)),
+            used: Mutex::default(),
+        });
+        let weak = Arc::downgrade(&senders);
+        tokio::spawn(async move {
+            loop {
+                {
+                    let Some(senders) = weak.upgrade() else { return };
+                    if let Err(error) = senders.refresh().await {
+                        tracing::debug!(
+                            error = &error as &dyn std::error::Error,
+                            "the sources known stay as they are"
+                        );
+                    }
+                }
+                tokio::time::sleep(REFRESH).await;
+            }
+        });
+        senders
+    }
+
+    async fn refresh(&self) -> Result<(), StoreError> {
+        let mut conn = self.pool.acquire().await?;
+        let used: Vec<(Digest, DateTime<Utc>)> = {
+            let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+            used.drain().collect()
+        };
+        if !used.is_empty() {
+            sources::note_used(&mut conn, &used).await?;
+        }
+        let mut known = Known::default();
+        for found in sources::snapshot(&mut conn).await? {
+            let source = Arc::new(found.source);
+            for hash in found.token_hashes {
+                let key = (source.name.clone(), hash);
+                known.by_token.insert(key, source.clone());
+            }
+            known.by_name.insert(source.name.clone(), source.id);
+            known.by_id.insert(source.id, source);
+        }
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(known));
+        Ok(())
+    }
+
+    fn known(&self) -> Option<Arc<Known>> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The source of that name that this token opens. A token that is not known may be new, so the database is asked
+    /// once more; an error means that it could not be.
+    pub async fn find(&self, name: &str, token: Digest) -> Result<Option<Arc<Source>>, StoreError> {
+        let key = (name.to_owned(), token);
+        let look = |known: Option<Arc<Known>>| known?.by_token.get(&key).cloned();
+        let mut found = look(self.known());
+        if found.is_none() {
+            if !self.may_look() {
+                return Err(StoreError::Contended);
+            }
+            self.refresh().await?;
+            found = look(self.known());
+        }
+        if found.is_some() {
+            let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+            used.insert(token, self.clock.now());
+        }
+        Ok(found)
+    }
+
+    /// The number of the source of that name.
+    pub fn id_of(&self, name: &str) -> Option<SourceId> {
+        self.known()?.by_name.get(name).copied()
+    }
+
+    /// A source by its number, waited for until the database has been asked; `None` for one that is disabled.
+    pub async fn by_id_until_known(&self, id: SourceId) -> Option<Arc<Source>> {
+        loop {
+            if let Some(known) = self.known() {
+                return known.by_id.get(&id).cloned();
+            }
+            if self.refresh().await.is_err() {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        }
+    }
+
+    fn may_look(&self) -> bool {
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        if looks.0.elapsed() >= Duration::from_secs(1) {
+            *looks = (Instant::now(), 0);
+        }
+        looks.1 += 1;
+        looks.1 <= LOOKS_PER_SECOND
+    }
+}
