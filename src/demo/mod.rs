@@ -14,7 +14,7 @@ use crate::{
     clock::Clock,
     config::{self, Database, Serve},
     domain::{id::SourceId, operator::Role, span::Span},
-    store::{operators, sources},
+    store::{operators, sources, tokens},
     web::{
         password::Passwords,
         session::{new_token, token_digest},
@@ -80,6 +80,10 @@ impl Demo {
         let (code, token) = (new_token()?, new_token()?);
         operators::insert_sign_in_code(&mut conn, token_digest(&code), newcomer, began + LINK).await?;
         let source: SourceId = sources::upsert(&mut conn, "demo", None, began).await?;
+        // A folder that was used before: nobody knows the tokens of that process any more.
+        for lost in tokens::list(&mut conn, source).await? {
+            tokens::revoke(&mut conn, source, lost.id, began).await?;
+        }
         sources::insert_token(&mut conn, source, token_digest(&token), began).await?;
         drop(conn);
         let link = format!("{}/enter/{code}", app.url());

@@ -1,8 +1,14 @@
 //! Sources as JSON.
 
-use axum::http::StatusCode;
-use muster::domain::operator::Role;
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, StatusCode},
+    routing::post,
+};
+use muster::{domain::operator::Role, web};
 use serde_json::{Value, json};
+use tower::ServiceExt;
 
 use super::{BODY, deliver};
 use crate::support::site::Site;
@@ -168,4 +174,28 @@ async fn viewers_read_and_only_admins_change() {
     }
     let answer = site.put_json("/api/v1/sources/prom", &vic, "{}").await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn the_intake_has_its_formats_beside_them() {
+    let site = Site::new().await;
+    let intake = Router::new()
+        .route("/api/v1/sources/{source}/{format}", post(async || "taken"))
+        .route(
+            "/api/v1/sources/{source}/{format}/api/v2/alerts",
+            post(async || "taken"),
+        );
+    // Addresses that collide would not even merge.
+    let both = web::router(site.state.clone()).merge(intake);
+    for (path, status) in [
+        ("/api/v1/sources/prom/grafana", StatusCode::OK),
+        ("/api/v1/sources/prom/prometheus/api/v2/alerts", StatusCode::OK),
+        ("/api/v1/sources/prom/tokens", StatusCode::UNAUTHORIZED),
+        ("/api/v1/sources/prom/disable", StatusCode::UNAUTHORIZED),
+        ("/api/v1/sources/prom/tokens/1/revoke", StatusCode::UNAUTHORIZED),
+    ] {
+        let request = Request::post(path).body(Body::empty()).unwrap();
+        let answer = both.clone().oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), status, "{path}");
+    }
 }

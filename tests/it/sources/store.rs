@@ -1,5 +1,7 @@
 //! Rows of sources and of their tokens.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use muster::{
     domain::{
@@ -177,6 +179,30 @@ async fn of_tokens_issued_at_once_two_win_and_a_revoked_one_makes_room() {
     make(&database.pools, "other").await;
     let foreign = acts::revoke(&mut conn, "other", won[1].id, "x", None, at(1)).await;
     assert!(matches!(foreign, Err(SourceError::NotFound(_))), "{foreign:?}");
+}
+
+#[tokio::test]
+async fn a_token_issued_while_another_one_is_gets_the_place_beside_it() {
+    const WAITING: &str = "select count(*) from pg_stat_activity
+                           where datname = current_database() and wait_event_type = 'Lock'";
+    let database = Database::new().await;
+    let id = make(&database.pools, "team").await;
+    let mut first = database.pools.web.begin().await.unwrap();
+    acts::issue(&mut first, "team", "one", None, at(0)).await.unwrap();
+    let pool = database.pools.background.clone();
+    let second = tokio::spawn(async move {
+        let mut tx = pool.begin().await.unwrap();
+        let issued = acts::issue(&mut tx, "team", "two", None, at(0)).await;
+        tx.commit().await.unwrap();
+        issued
+    });
+    let waits = async { while database.count(WAITING).await == 0 {} };
+    let waits = tokio::time::timeout(Duration::from_secs(20), waits).await;
+    waits.expect("the second waits for the first");
+    first.commit().await.unwrap();
+    second.await.unwrap().unwrap();
+    let mut conn = database.pools.web.acquire().await.unwrap();
+    assert_eq!(tokens::list(&mut conn, id).await.unwrap().len(), 2);
 }
 
 #[tokio::test]

@@ -1,0 +1,236 @@
+//! Settings of sources, case by case.
+
+use serde_json::json;
+
+use super::*;
+
+type Change = fn(&mut AskedSettings);
+
+#[test]
+fn settings_read_back_as_they_were_written() {
+    let mut asked = AskedSettings::default();
+    assert_eq!(asked.check(), Ok(SourceSettings::default()));
+    assert_eq!(
+        (asked.stale_after.as_str(), asked.storm_starts.as_str()),
+        ("8h10m", "20")
+    );
+    asked = AskedSettings {
+        format: "generic".to_owned(),
+        correlate_by: [" cluster ", "", "größe"].map(str::to_owned).to_vec(),
+        stale_after: String::new(),
+        heartbeat_within: "5m".to_owned(),
+        storm_starts: " 3 ".to_owned(),
+        storm_within: "1h".to_owned(),
+        sign_with: "env:HOOK".to_owned(),
+        mapping: r#"{"alerts": "items"}"#.to_owned(),
+    };
+    let settings = asked.check().unwrap();
+    let expected = SourceSettings {
+        format: SourceKind::Generic,
+        correlate_by: vec!["cluster".to_owned(), "größe".to_owned()],
+        stale_after: None,
+        heartbeat_within: Some(Span::from_secs(300)),
+        storm: Storm {
+            starts: 3,
+            within: Span::from_secs(3600),
+        },
+        sign_with: Some(SecretRef::Env("HOOK".to_owned())),
+        mapping: Some(json!({"alerts": "items"})),
+    };
+    assert_eq!(settings, expected);
+    assert_eq!(AskedSettings::from(&settings).check(), Ok(settings));
+}
+
+#[test]
+fn a_faulty_field_is_named_with_the_way_out() {
+    let cases: &[(Change, &str, &str)] = &[
+        (
+            |asked| asked.format = "nagios".into(),
+            "format",
+            "alertmanager, prometheus",
+        ),
+        (
+            |asked| asked.correlate_by = vec!["a b".into()],
+            "correlate_by",
+            "no spaces",
+        ),
+        (
+            |asked| asked.correlate_by = vec!["a,b".into()],
+            "correlate_by",
+            "commas",
+        ),
+        (
+            |asked| asked.correlate_by = vec!["a\0".into()],
+            "correlate_by",
+            "control",
+        ),
+        (
+            |asked| asked.correlate_by = vec!["x".repeat(201)],
+            "correlate_by",
+            "200",
+        ),
+        (
+            |asked| asked.correlate_by = vec!["a".into(), "a ".into()],
+            "correlate_by",
+            "a is named twice",
+        ),
+        (
+            |asked| asked.correlate_by = (0..11).map(|n| format!("l{n}")).collect(),
+            "correlate_by",
+            "at most 10",
+        ),
+        (|asked| asked.stale_after = "soon".into(), "stale_after", "8h10m"),
+        (
+            |asked| asked.stale_after = "59s".into(),
+            "stale_after",
+            "at least 1m",
+        ),
+        (
+            |asked| asked.stale_after = "31d".into(),
+            "stale_after",
+            "at most 30d",
+        ),
+        (
+            |asked| asked.heartbeat_within = "10ms".into(),
+            "heartbeat_within",
+            "at least 1s",
+        ),
+        (|asked| asked.storm_starts = "0".into(), "storm_starts", "freeze"),
+        (
+            |asked| asked.storm_starts = "10001".into(),
+            "storm_starts",
+            "10000",
+        ),
+        (
+            |asked| asked.storm_starts = "many".into(),
+            "storm_starts",
+            "a number",
+        ),
+        (
+            |asked| asked.storm_within = String::new(),
+            "storm_within",
+            "like 10m",
+        ),
+        (
+            |asked| asked.storm_within = "2d".into(),
+            "storm_within",
+            "at most 1d",
+        ),
+        (
+            |asked| asked.sign_with = "env:HOOK".into(),
+            "sign_with",
+            "leave it empty",
+        ),
+        (
+            |asked| asked.sign_with = "hunter2".into(),
+            "sign_with",
+            "never the secret itself",
+        ),
+        (
+            |asked| asked.sign_with = "file:/a\nb".into(),
+            "sign_with",
+            "one line",
+        ),
+        (|asked| asked.mapping = "{}".into(), "mapping", "leave it empty"),
+        (|asked| generic(asked, "[]"), "mapping", "JSON object"),
+        (|asked| generic(asked, "{"), "mapping", "line 1"),
+        (|asked| generic(asked, r#"{"a": "\u0000"}"#), "mapping", "U+0000"),
+    ];
+    for (change, field, says) in cases {
+        let mut asked = AskedSettings::default();
+        change(&mut asked);
+        let faults = asked.check().unwrap_err();
+        let [fault] = &faults[..] else {
+            panic!("one fault of {field}: {faults:?}")
+        };
+        assert_eq!(fault.field, *field, "{fault}");
+        assert!(fault.message.contains(says), "{says}: {fault}");
+        assert!(!fault.message.contains("hunter2"), "it may be a secret");
+    }
+}
+
+fn generic(asked: &mut AskedSettings, mapping: &str) {
+    asked.format = "generic".to_owned();
+    asked.mapping = mapping.to_owned();
+}
+
+#[test]
+fn all_faults_are_told_at_once() {
+    let asked = AskedSettings {
+        format: "x".to_owned(),
+        correlate_by: vec!["a b".to_owned()],
+        stale_after: "x".to_owned(),
+        heartbeat_within: "x".to_owned(),
+        storm_starts: "x".to_owned(),
+        storm_within: "x".to_owned(),
+        sign_with: "x".to_owned(),
+        mapping: "x".to_owned(),
+    };
+    let fields: Vec<&str> = asked
+        .check()
+        .unwrap_err()
+        .iter()
+        .map(|fault| fault.field)
+        .collect();
+    let expected = [
+        "format",
+        "correlate_by",
+        "stale_after",
+        "heartbeat_within",
+        "storm_starts",
+        "storm_within",
+        "sign_with",
+        "mapping",
+    ];
+    assert_eq!(fields, expected);
+}
+
+#[test]
+fn names_fit_an_address() {
+    for good in ["a", "prometheus-eu", "9", &"x".repeat(63)] {
+        assert_eq!(check_name(good), Ok(()), "{good}");
+    }
+    for bad in [
+        "",
+        "new",
+        "A",
+        "-a",
+        "a-",
+        "a/b",
+        "a b",
+        "..",
+        "<b>",
+        "a\0",
+        "ä",
+        &"x".repeat(64),
+    ] {
+        assert_eq!(check_name(bad).unwrap_err().field, "name", "{bad}");
+    }
+}
+
+#[test]
+fn a_change_is_told_field_by_field() {
+    let old = SourceSettings::default();
+    let new = SourceSettings {
+        format: SourceKind::Generic,
+        correlate_by: vec!["cluster".to_owned(), "env".to_owned()],
+        stale_after: None,
+        storm: Storm {
+            starts: 1,
+            ..old.storm
+        },
+        mapping: Some(json!({})),
+        ..old.clone()
+    };
+    assert_eq!(
+        old.changes(&new),
+        [
+            "format alertmanager → generic",
+            "correlate_by none → cluster, env",
+            "stale_after 8h10m → none",
+            "storm 20 in 10m → 1 in 10m",
+            "mapping changed",
+        ]
+    );
+    assert!(old.changes(&old).is_empty());
+}
