@@ -34,7 +34,7 @@ pub(super) fn read(document: &Value, enrich: impl Fn(&Object<'_>, &mut Labels)) 
         None => {
             return Err(root.fault(
                 "alerts",
-                "missing; this address takes Alertmanager's webhook, version 4",
+                "missing; expected the webhook of Alertmanager or Grafana",
             ));
         }
     };

@@ -1,5 +1,5 @@
 //! Google Pub/Sub's push envelope: a message in base64. A Cloud Monitoring incident in it is read by
-//! [`super::monitoring`]; anything else as if it had come without the envelope.
+//! `monitoring`; anything else as if it had come without the envelope.
 
 use data_encoding::BASE64;
 use serde_json::Value;

@@ -1,5 +1,5 @@
 //! Amazon SNS over HTTPS: an envelope that is a notification or asks to be confirmed, signed by Amazon. What a
-//! notification carries is read by [`super::cloudwatch`], or by a mapping.
+//! notification carries is read by `cloudwatch`, or by a mapping.
 //!
 //! The signature says that the envelope comes from SNS, not from whose topic: compare [`Envelope::topic_arn`] too.
 //! Whoever checks it fetches the certificate from [`Envelope::signing_cert_url`] and hands it to

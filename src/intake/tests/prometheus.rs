@@ -8,7 +8,7 @@ use crate::{
         alert::AlertStatus::{Firing, Resolved},
         labels::Labels,
     },
-    intake::{Content, Format},
+    intake::{Content, Format, Reader, alertmanager, prometheus},
 };
 
 /// As Prometheus 2.53 sends it to `/api/v2/alerts`.
@@ -222,4 +222,43 @@ fn hostile_text_is_data() {
         report.labels,
         Labels::from([("__proto__", "x"), ("a␀b", "c␀d"), ("\u{202e}", "<b>")])
     );
+}
+
+#[test]
+fn recorded_alerts_are_who_alertmanager_says_they_are() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/alertmanager");
+    // Later than every end in them.
+    let with = Reader {
+        received_at: at("2026-11-22T00:00:00Z"),
+        correlate_by: &[],
+        mapping: None,
+    };
+    let mut compared = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let Ok(recording) = serde_json::from_slice::<Value>(&std::fs::read(file.unwrap().path()).unwrap())
+        else {
+            continue;
+        };
+        for request in recording["requests"].as_array().unwrap() {
+            let body = request["body_raw"].as_str().unwrap();
+            let stated = alertmanager::parse(body.as_bytes()).unwrap().alerts;
+            // The same list, without what Prometheus does not send: states and fingerprints.
+            let mut list = serde_json::from_str::<Value>(body).unwrap()["alerts"].take();
+            for alert in list.as_array_mut().unwrap() {
+                let alert = alert.as_object_mut().unwrap();
+                alert.retain(|key, _| !["status", "fingerprint"].contains(&key.as_str()));
+                alert.retain(|key, value| key != "annotations" || *value != json!({}));
+            }
+            let (groups, faults) = alerts(prometheus::read(list.to_string().as_bytes(), &with));
+            assert_eq!(faults, []);
+            let mut read: Vec<_> = groups.into_iter().flat_map(|group| group.alerts).collect();
+            read.sort_by_key(|report| report.fingerprint);
+            for report in &mut read {
+                assert_eq!(report.lease_until.take().is_some(), report.status == Firing);
+            }
+            compared += read.len();
+            assert_eq!(read, stated);
+        }
+    }
+    assert!(compared > 2000, "{compared}");
 }
