@@ -24,6 +24,7 @@ pub mod aim;
 pub mod backoff;
 
 pub mod breaker;
+pub mod causes;
 pub mod freeze;
 pub mod pause;
 
@@ -49,7 +50,6 @@ pub mod gate;
 pub mod judge;
 pub mod plan;
 
-pub mod causes;
 pub mod consequence;
 
 pub mod fixture;

@@ -10,7 +10,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use axum::{
     Json, Router,
     body::Body,
-    extract::{ConnectInfo, Path, State},
+    extract::{ConnectInfo, Path, Query, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::post,
@@ -18,6 +18,7 @@ use axum::{
 use chrono::{DateTime, Utc};
 use data_encoding::BASE64;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::Deserialize;
 use serde_json::json;
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
@@ -74,6 +75,13 @@ pub struct Hooks {
     turns: Arc<Semaphore>,
 }
 
+/// What an address may carry besides its path.
+#[derive(Deserialize)]
+struct Address {
+    /// The token, for senders that cannot set a header.
+    token: Option<String>,
+}
+
 /// What a sender is asked to wait, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
@@ -102,8 +110,8 @@ impl Hooks {
             for path in paths {
                 router = router.route(
                     &path,
-                    post(move |hooks, source, remote, headers, body| {
-                        deliver(format, hooks, source, remote, headers, body)
+                    post(move |hooks, source, address, remote, headers, body| {
+                        deliver(format, hooks, source, address, remote, headers, body)
                     }),
                 );
             }
@@ -169,6 +177,7 @@ async fn deliver(
     format: Format,
     State(hooks): State<Hooks>,
     Path(source): Path<String>,
+    Query(address): Query<Address>,
     ConnectInfo(remote): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
     body: Body,
@@ -177,7 +186,8 @@ async fn deliver(
     // A task of its own: a sender that hangs up in the middle does not cut it off.
     let task = tokio::spawn(async move {
         let letter = Letter::new(&headers, remote, hooks.clock.now());
-        take(&hooks, format, &source, &headers, &letter, body).await
+        let token = token(&headers).or_else(|| address.token.map(String::into_bytes));
+        take(&hooks, format, &source, token, &headers, &letter, body).await
     });
     let answer = task
         .await
@@ -231,6 +241,7 @@ async fn take(
     hooks: &Hooks,
     format: Format,
     name: &str,
+    token: Option<Vec<u8>>,
     headers: &HeaderMap,
     letter: &Letter,
     body: Body,
@@ -243,7 +254,7 @@ async fn take(
     if hooks.shelf.borrow().is_none() {
         return Err(Refusal::busy("starting; send it again"));
     }
-    let source = authenticate(hooks, name, headers, letter).await?;
+    let source = authenticate(hooks, name, token, letter).await?;
     let body = read(hooks, body, &source, letter).await?;
     check_signature(hooks, &source, format, headers, &body, letter).await?;
     let record = Record {
@@ -306,15 +317,15 @@ async fn reject(
     deliveries::insert_rejected(&mut conn, source.id, letter.with(body), reason).await
 }
 
-/// Finds the source by its token, from the headers alone. A wrong name and a wrong token get the same answer.
+/// Finds the source by its token, before the body is read. A wrong name and a wrong token get the same answer.
 async fn authenticate(
     hooks: &Hooks,
     name: &str,
-    headers: &HeaderMap,
+    token: Option<Vec<u8>>,
     letter: &Letter,
 ) -> Result<Arc<Source>, Refusal> {
     let senders = &hooks.receiver.senders;
-    let source = match token(headers) {
+    let source = match token {
         Some(token) => senders.find(name, Digest::of_bytes(&token)).await?,
         None => None,
     };
