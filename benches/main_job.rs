@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use axum::{Router, extract, routing::get};
+use axum::{Router, extract, routing::put};
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures_util::{TryStreamExt, stream::FuturesUnordered};
 use hdrhistogram::Histogram;
@@ -29,7 +29,7 @@ use sqlx::{Connection, Executor, PgConnection};
 use tokio::{net::TcpListener, sync::mpsc};
 
 /// Connections of the sender, and of the busier of the two commit rates.
-const CONNECTIONS: usize = 16;
+const CONNECTIONS: usize = 32;
 /// Groups, and so incidents, that the alerts of one measurement fall into.
 const GROUPS: u64 = 5;
 /// Alerts that are sent again and again.
@@ -180,7 +180,7 @@ async fn start_target() -> anyhow::Result<(SocketAddr, mpsc::UnboundedReceiver<H
     };
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    let router = Router::new().route("/{path}", get(note));
+    let router = Router::new().route("/{path}", put(note));
     tokio::spawn(async move { axum::serve(listener, router).await });
     Ok((address, hits))
 }
