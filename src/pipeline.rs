@@ -116,7 +116,7 @@ async fn judge<'a>(
     posts: &[Post<'a>],
     mut known: Known,
     patience: &Patience,
-    effects: &mut Vec<Effect>,
+    effects: &mut [Effect],
     now: DateTime<Utc>,
 ) -> Result<Desk<'a>, StoreError> {
     for _ in 0..LOOKS_MAX {

@@ -55,7 +55,8 @@ pub enum Letter {
 /// Reads a delivery; a fault when nothing of it can be used.
 pub fn read(source: &Source, record: &Record, format: Format) -> Result<Letter, Fault> {
     let settings = &source.settings;
-    let mapping: Option<Mapping> = match &settings.mapping {
+    let is_mapped = matches!(format, Format::Generic | Format::Pubsub);
+    let mapping: Option<Mapping> = match settings.mapping.as_ref().filter(|_| is_mapped) {
         Some(mapping) => Some(serde_json::from_value(mapping.clone()).map_err(|error| Fault {
             place: String::new(),
             problem: format!("the mapping of the source cannot be used: {error}"),

@@ -54,6 +54,7 @@ impl Senders {
             used: Mutex::default(),
         });
         let weak = Arc::downgrade(&senders);
+        let clock = senders.clock.clone();
         tokio::spawn(async move {
             loop {
                 {
@@ -65,7 +66,7 @@ impl Senders {
                         );
                     }
                 }
-                tokio::time::sleep(REFRESH).await;
+                clock.sleep(REFRESH).await;
             }
         });
         senders

@@ -17,7 +17,10 @@ use sqlx::{Connection, PgConnection};
 use crate::{
     fleet::wait,
     scratch::Scratch,
-    support::intake::{self, Answer, Intake, TOKEN, parts},
+    support::{
+        intake::{self, Answer, Intake, TOKEN, parts},
+        muster::Setup,
+    },
 };
 
 const LONG: Duration = Duration::from_secs(30);
@@ -53,6 +56,19 @@ impl Bench {
             )
         };
         Hooks::new(parts, HookLimits::default()).router()
+    }
+
+    /// The end of a process: nothing of it runs on, and its part of the spool is free.
+    async fn ends(&self, hooks: Router) {
+        drop(hooks);
+        wait::until("the lanes end", LONG, async || {
+            for part in fs::read_dir(self.spool())? {
+                fs::File::open(part?.path())?.try_lock()?;
+            }
+            Ok(())
+        })
+        .await
+        .unwrap();
     }
 
     async fn admin(&self) -> PgConnection {
@@ -178,34 +194,67 @@ async fn what_arrives_while_the_database_is_away_is_accepted_and_stored_in_order
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_process_leaves_behind_the_next_one_stores_and_never_twice() {
+async fn what_a_killed_process_leaves_behind_the_next_one_stores() {
     let bench = Bench::new().await;
+    let runbooks = bench.scratch.path().join("runbooks");
+    fs::create_dir(&runbooks).unwrap();
+    let mut setup = Setup::new(bench.intake.database.url(), &runbooks);
+    setup
+        .env
+        .push(("MUSTER_SPOOL".to_owned(), bench.spool().display().to_string()));
+    let mut muster = setup.start(None);
+    muster.stores(&alert("first")).await;
+    bench.takes_the_database_away().await;
+    assert_eq!(
+        muster.post(&alert("second")).await,
+        Some(202),
+        "{}",
+        setup.logged()
+    );
+    muster.kill();
+    assert_eq!(batches(&bench.spool()).len(), 1);
+    bench.gives_the_database_back().await;
+
+    let muster = setup.start(None);
+    bench.has_stored(2).await;
+    muster.stores(&alert("third")).await;
+    bench.has_stored(3).await;
+    assert_eq!(
+        bench
+            .intake
+            .database
+            .count("select count(*) from incidents")
+            .await,
+        3
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_that_was_applied_and_not_removed_is_not_applied_again() {
+    let bench = Bench::new().await;
+    bench.takes_the_database_away().await;
     let hooks = bench.start(SpoolLimits::default());
+    // Nobody is known while the database has never answered.
+    assert_eq!(
+        post(&hooks, &alert("early")).await.status,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    bench.gives_the_database_back().await;
     assert_eq!(post(&hooks, &alert("first")).await.status, StatusCode::OK);
     bench.takes_the_database_away().await;
     assert_eq!(post(&hooks, &alert("second")).await.status, StatusCode::ACCEPTED);
     let left = batches(&bench.spool());
-    assert_eq!(left.len(), 1);
     let file = left.first().unwrap().clone();
     let content = fs::read(&file).unwrap();
-
-    // The process is gone: nothing of it runs on, and its lock on the part is free.
-    let part = file.parent().unwrap().to_owned();
-    let kept = bench.scratch.path().join("kept");
-    fs::rename(&file, &kept).unwrap();
-    drop(hooks);
     bench.gives_the_database_back().await;
-    fs::rename(&kept, &file).unwrap();
-    let hooks = bench.start(SpoolLimits::default());
     bench.has_stored(2).await;
+    bench.ends(hooks).await;
 
-    // It crashed after the commit and before the file was removed.
-    drop(hooks);
+    // As if it had been killed after the commit and before the file was removed.
     fs::write(&file, content).unwrap();
     let hooks = bench.start(SpoolLimits::default());
     assert_eq!(post(&hooks, &alert("third")).await.status, StatusCode::OK);
     bench.has_stored(3).await;
-    assert!(part.exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -253,7 +302,7 @@ async fn a_damaged_file_is_put_aside_and_a_full_disk_is_no_fault_while_the_datab
     assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(refused.headers.contains_key("retry-after"));
     bench.gives_the_database_back().await;
-    drop(hooks);
+    bench.ends(hooks).await;
 
     let part = bench.spool().join("0");
     let name = "019aa000000070008000000000000000-0000000000000001.spool";

@@ -6,6 +6,8 @@ mod pages;
 mod screen;
 mod store;
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use muster::{
     domain::{id::SourceId, source::AskedSettings},
@@ -13,7 +15,10 @@ use muster::{
     store::pool::Pools,
 };
 
-use crate::support::site::{Answer, Site};
+use crate::{
+    fleet::wait,
+    support::site::{Answer, Site},
+};
 
 /// A form with an operation of its own.
 async fn post(site: &Site, path: &str, cookie: &str, fields: &[(&str, &str)]) -> Answer {
@@ -41,6 +46,19 @@ async fn deliver(site: &Site, source: &str, token: &str, body: &'static str) -> 
         .post_with(source, &format!("Bearer {token}"), body)
         .await;
     status
+}
+
+/// Waits until a token opens its source no more: the intake knows its senders by heart and looks every ten seconds.
+async fn is_closed(site: &Site, source: &str, token: &str) {
+    let looks = Duration::from_secs(10);
+    wait::until("the intake looks again", Duration::from_secs(30), async || {
+        site.clock().advance(looks);
+        let status = deliver(site, source, token, BODY).await;
+        anyhow::ensure!(status == StatusCode::UNAUTHORIZED, "{status}");
+        Ok(())
+    })
+    .await
+    .unwrap();
 }
 
 const BODY: &str = r#"{"receiver": "r", "groupKey": "g", "alerts": [
