@@ -117,6 +117,10 @@ async fn run(folder: &Path) -> anyhow::Result<()> {
 }
 
 async fn measure(app: &App, hits: mpsc::UnboundedReceiver<Hit>) -> anyhow::Result<()> {
+    // Every alert of the last measurement starts a run.
+    sqlx::query("update sources set storm_starts = 10000")
+        .execute(&app.pools.web)
+        .await?;
     let sender = Sender::new(app)?;
     let alone = commits(app, 1).await?;
     let together = commits(app, CONNECTIONS).await?;

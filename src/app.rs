@@ -270,6 +270,7 @@ impl Background {
             wake: self.wake.clone(),
             patience: self.patience,
             shelf: self.shelf.versions.subscribe(),
+            listening_since: self.clock.now(),
             keep_deliveries: self.config.keep_deliveries,
         };
         let upkeep = tokio::spawn(upkeep.run(loops.clone()));

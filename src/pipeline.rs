@@ -267,6 +267,7 @@ async fn write_episodes(
             ends_at: change.ends_at,
             refire_due: change.refire_due,
             last_start: change.last_start,
+            lease_until: change.lease_until,
         })
         .collect();
     // Before the new ones: an alert has one open episode at a time.
@@ -283,6 +284,7 @@ async fn write_episodes(
             ends_at: episode.now.ends_at,
             refire_due: episode.now.refire_due,
             last_start: episode.now.last_start,
+            lease_until: episode.now.lease_until,
             reason: episode.reason,
         })
         .collect();

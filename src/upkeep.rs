@@ -32,6 +32,12 @@ use crate::{
 const POLL: Duration = Duration::from_secs(1);
 /// How often old rows are looked for.
 const PRUNE_EVERY: Span = Span::from_secs(600);
+/// How long after its lease an alert that must be renewed is waited for: a sender whose clock is a little behind, or
+/// that missed one turn, is no reason to say that it is over.
+const LEASE_GRACE: Span = Span::from_secs(60);
+/// How long after Muster's own start every sender is given to report again what still fires: twice Prometheus' usual
+/// minute, and a half.
+const RESENT_WITHIN: Span = Span::from_secs(150);
 /// Things done in one pass; the next follows at once when there was more.
 const BATCH: i64 = 100;
 /// Rows forgotten in one pass.
@@ -48,6 +54,8 @@ pub struct Upkeep {
     pub wake: Wake,
     /// How long Muster waits before it believes.
     pub patience: Patience,
+    /// When this process began to listen: what nobody could report before that is not held against a sender.
+    pub listening_since: DateTime<Utc>,
     /// The runbooks that matching uses now; `None` until they are known.
     pub shelf: watch::Receiver<Option<Arc<Vec<Version>>>>,
     /// How long raw deliveries and preflights are kept.
@@ -84,18 +92,31 @@ impl Upkeep {
     /// Does everything that is due now; returns how many things that were. One kind of timer that fails does not keep
     /// the others from firing.
     pub async fn pass(&self) -> Result<usize, StoreError> {
-        let (refires, recovered, silent, starts) = (
+        let (leases, refires, recovered, silent, starts) = (
+            self.end_leases().await,
             self.believe_refires().await,
             self.recover().await,
             self.raise_silences().await,
             self.settle_starts().await,
         );
-        Ok(refires? + recovered? + silent? + starts?)
+        Ok(leases? + refires? + recovered? + silent? + starts?)
     }
 
     async fn settle_starts(&self) -> Result<usize, StoreError> {
         let mut conn = self.pool.acquire().await?;
         Ok(boots::settle(&mut conn).await? + tell_of_outages(&mut conn, self.clock.now()).await?)
+    }
+
+    async fn end_leases(&self) -> Result<usize, StoreError> {
+        let now = self.clock.now();
+        if now < self.listening_since + RESENT_WITHIN.as_delta() {
+            return Ok(0);
+        }
+        let mut tx = self.pool.begin().await?;
+        let hold_down = self.patience.hold_down;
+        let count = membership::end_leases(&mut tx, LEASE_GRACE, hold_down, BATCH, now).await?;
+        tx.commit().await?;
+        Ok(count)
     }
 
     async fn believe_refires(&self) -> Result<usize, StoreError> {

@@ -49,6 +49,8 @@ pub struct EpisodeNow {
     pub known: KnownEpisode,
     /// The latest start named while it fired.
     pub last_start: Option<DateTime<Utc>>,
+    /// When it ends unless it is reported again.
+    pub lease_until: Option<DateTime<Utc>>,
     /// Where it was placed.
     pub home: Home,
     /// Whether that incident is open.
@@ -164,6 +166,8 @@ pub struct EpisodeChange {
     pub refire_due: Option<DateTime<Utc>>,
     /// The latest start named while it fired.
     pub last_start: Option<DateTime<Utc>>,
+    /// When it ends unless it is reported again.
+    pub lease_until: Option<DateTime<Utc>>,
 }
 
 /// What a batch makes of an incident that existed before it.
@@ -269,6 +273,14 @@ impl<'a> Desk<'a> {
             self.spoken.insert(alert.id, (report, received_at));
             if let Some(episode) = alert.episode.as_ref().filter(|episode| episode.home_is_open) {
                 touched.insert(episode.home);
+            }
+            // What must be renewed was: the lease of two senders that take turns is the longer one.
+            if let (Reading::StillFiring | Reading::StartMoved, Some(episode), Some(lease)) =
+                (reading, &mut alert.episode, report.lease_until)
+                && episode.lease_until.is_some_and(|before| before < lease)
+            {
+                episode.lease_until = Some(lease);
+                note(&mut self.changed, &mut self.episodes, episode, None);
             }
             match (reading, &mut alert.episode) {
                 (Reading::NewEpisode, episode) => {
@@ -422,6 +434,7 @@ impl<'a> Desk<'a> {
                 at: EpisodeRef::New(self.episodes.len()),
                 known,
                 last_start: None,
+                lease_until: report.lease_until,
                 home,
                 home_is_open: true,
             };
@@ -432,7 +445,10 @@ impl<'a> Desk<'a> {
                 alert: *id,
                 home,
                 reason,
-                now: EpisodeChange::default(),
+                now: EpisodeChange {
+                    lease_until: report.lease_until,
+                    ..EpisodeChange::default()
+                },
                 starts_at: report.starts_at,
             });
             self.fired.push(Fired {
@@ -649,6 +665,7 @@ fn note(
     };
     change.ends_at = episode.known.ends_at;
     change.last_start = episode.last_start;
+    change.lease_until = episode.lease_until;
     change.refire_due = match episode.known.refire_pending {
         true => due.or(change.refire_due),
         false => None,

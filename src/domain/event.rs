@@ -35,6 +35,8 @@ pub enum IncidentFact {
         names: Vec<String>,
         last_ended_at: DateTime<Utc>,
     },
+    /// Alerts ended because their sender, which must, did not report them again in time.
+    LeasesOver { count: usize, names: Vec<String> },
     /// An alert kept firing with a later start: its sender restarted.
     StartMoved {
         name: String,

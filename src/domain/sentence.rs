@@ -57,6 +57,7 @@ pub fn category(event: &Event) -> Category {
             IncidentFact::Opened { .. }
             | IncidentFact::AlertsFired { .. }
             | IncidentFact::AlertsResolved { .. }
+            | IncidentFact::LeasesOver { .. }
             | IncidentFact::Truncated { .. }
             | IncidentFact::RecoveryBegan { .. }
             | IncidentFact::RecoveryBroken { .. }
@@ -128,6 +129,9 @@ fn of_incident(fact: &IncidentFact) -> String {
         } => format!("Opened as {severity}: {title} ({reason})"),
         Fact::AlertsFired { count: 1, names, .. } => format!("Alert fired: {}", listed(1, names)),
         Fact::AlertsFired { count, names, .. } => format!("{count} alerts fired: {}", listed(*count, names)),
+        Fact::LeasesOver { count, names } => {
+            format!("Not reported again in time, so over: {}", listed(*count, names))
+        }
         Fact::AlertsResolved { count: 1, names, .. } => format!("Alert resolved: {}", listed(1, names)),
         Fact::AlertsResolved { count, names, .. } => {
             format!("{count} alerts resolved: {}", listed(*count, names))

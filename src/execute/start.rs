@@ -85,7 +85,7 @@ pub async fn begin(
 }
 
 /// Starts a run by itself, or writes down why it is only suggested: all automation is paused, a freeze holds for its
-/// alert, the budget is spent, or an input is missing.
+/// alert, the budget is spent, its source has started too many runs lately, or an input is missing.
 pub async fn begin_automatically(
     conn: &mut PgConnection,
     incident: IncidentId,
@@ -95,6 +95,9 @@ pub async fn begin_automatically(
     let mut held_back = held_by_people(conn, incident, version, now).await?;
     if held_back.is_none() {
         held_back = over_budget(conn, version, now).await?;
+    }
+    if held_back.is_none() {
+        held_back = in_a_storm(conn, incident, now).await?;
     }
     let reason = match held_back {
         Some(reason) => reason,
@@ -158,6 +161,25 @@ async fn over_budget(
         format!(
             "it started {started} times in {}, and its budget is {}",
             budget.per, budget.runs
+        )
+    }))
+}
+
+/// The storm limit of a source that is reached: what it sends is taken all the same, and people decide what to run.
+async fn in_a_storm(
+    conn: &mut PgConnection,
+    incident: IncidentId,
+    now: DateTime<Utc>,
+) -> Result<Option<String>, StoreError> {
+    let Some((source, storm)) = runs::lock_storm(conn, incident).await? else {
+        return Ok(None);
+    };
+    let since = now - storm.within.as_delta();
+    let started = runs::count_automatic_of_source(conn, source, since, storm.starts).await?;
+    Ok((started >= i64::from(storm.starts)).then(|| {
+        format!(
+            "its source started {started} runs in {}, and its storm limit is {}",
+            storm.within, storm.starts
         )
     }))
 }

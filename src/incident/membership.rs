@@ -1,5 +1,7 @@
 //! An incident that opens, recovers and comes back by a timer's word; what deliveries do to it is judged at the desk.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -16,11 +18,14 @@ use crate::{
     },
     store::{
         StoreError,
-        alerts::{self, DueRefire},
+        alerts::{self, DueRefire, LeaseOver},
         events,
         incidents::{self, NewIncident},
     },
 };
+
+/// How many names an event about many alerts holds.
+const NAMES_MAX: usize = 10;
 
 /// A group of a sender that needs an incident.
 #[derive(Clone, Copy, Debug)]
@@ -145,4 +150,41 @@ pub async fn believe_refire(
     };
     events::append(conn, refire.incident, &[NewEvent::automatic(fact, now)], now).await?;
     Ok(())
+}
+
+/// Ends alerts whose senders have not renewed them in time, `grace` after their leases, at most `limit`; returns how
+/// many. An incident in which nothing fires any more begins to recover.
+pub async fn end_leases(
+    conn: &mut PgConnection,
+    grace: Span,
+    hold_down: Span,
+    limit: i64,
+    now: DateTime<Utc>,
+) -> Result<usize, StoreError> {
+    let over = alerts::end_leases(conn, now - grace.as_delta(), limit, now).await?;
+    let mut by_incident: BTreeMap<IncidentId, Vec<&LeaseOver>> = BTreeMap::new();
+    for ended in &over {
+        by_incident.entry(ended.incident).or_default().push(ended);
+    }
+    for (id, ended) in by_incident {
+        let Some(incident) = incidents::lock(conn, id).await? else {
+            continue;
+        };
+        let names = ended.iter().take(NAMES_MAX).map(|ended| ended.title.clone());
+        let fact = IncidentFact::LeasesOver {
+            count: ended.len(),
+            names: names.collect(),
+        };
+        let mut facts = vec![NewEvent::automatic(fact, now)];
+        let may_recover =
+            incident.state.is_open() && incident.recover_due.is_none() && incident.truncated_alerts == 0;
+        let members = alerts::membership(conn, id).await?;
+        if may_recover && members.firing == 0 {
+            let until = now + hold_down.as_delta();
+            incidents::begin_recovery(conn, id, until, members.last_ended_at).await?;
+            facts.push(NewEvent::automatic(IncidentFact::RecoveryBegan { until }, now));
+        }
+        events::append(conn, id, &facts, now).await?;
+    }
+    Ok(over.len())
 }

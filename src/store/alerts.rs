@@ -50,6 +50,50 @@ pub async fn claim_due_refires(
     .collect())
 }
 
+/// A firing alert whose sender has not renewed it in time.
+#[derive(Clone, Debug)]
+pub struct LeaseOver {
+    /// Its episode.
+    pub episode: EpisodeId,
+    /// Where that is.
+    pub incident: IncidentId,
+    /// What people call the alert.
+    pub title: String,
+    /// When its lease ended.
+    pub ended_at: DateTime<Utc>,
+}
+
+/// Ends up to `limit` episodes whose lease was over before `before`, at the end of the lease.
+pub async fn end_leases(
+    conn: &mut PgConnection,
+    before: DateTime<Utc>,
+    limit: i64,
+    now: DateTime<Utc>,
+) -> Result<Vec<LeaseOver>, StoreError> {
+    Ok(sqlx::query!(
+        r#"with over as (
+               select e.id, a.title from episodes e join alerts a on a.id = e.alert_id
+               where e.lease_until < $1 and e.ends_at is null order by e.lease_until limit $2
+               for no key update of e, a skip locked)
+           update episodes e set ends_at = greatest(e.lease_until, e.starts_at), ended_at = $3
+           from over where e.id = over.id
+           returning e.id, e.incident_id, over.title, e.ends_at as "ended_at!""#,
+        before,
+        limit,
+        now
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| LeaseOver {
+        episode: EpisodeId(row.id),
+        incident: IncidentId(row.incident_id),
+        title: row.title,
+        ended_at: row.ended_at,
+    })
+    .collect())
+}
+
 /// An alert as if it were reported firing now, with the start of its latest episode.
 pub async fn as_firing(conn: &mut PgConnection, alert: AlertId) -> Result<AlertReport, StoreError> {
     let row = sqlx::query!(

@@ -39,6 +39,8 @@ pub struct EpisodeRow {
     pub known: KnownEpisode,
     /// The latest start named while it fired.
     pub last_start: Option<DateTime<Utc>>,
+    /// When it ends unless it is reported again.
+    pub lease_until: Option<DateTime<Utc>>,
     /// Where it was placed.
     pub incident: IncidentId,
     /// How that incident stands.
@@ -68,7 +70,8 @@ pub async fn lock_alerts(conn: &mut PgConnection, keys: &[AlertKey]) -> Result<V
     }
     sqlx::query!(
         r#"select a.source_id, a.fingerprint, a.id, a.last_received_at, e.id as "episode_id?",
-                  e.starts_at as "starts_at?", e.ends_at, e.last_start, (e.refire_due is not null) as "refire_pending?",
+                  e.starts_at as "starts_at?", e.ends_at, e.last_start, e.lease_until,
+                  (e.refire_due is not null) as "refire_pending?",
                   e.incident_id as "incident_id?", i.state as "incident_state?"
            from unnest($1::bigint[]) as k (id)
            join alerts a on a.id = k.id
@@ -89,6 +92,7 @@ pub async fn lock_alerts(conn: &mut PgConnection, keys: &[AlertKey]) -> Result<V
                     refire_pending: row.refire_pending.unwrap_or_default(),
                 },
                 last_start: row.last_start,
+                lease_until: row.lease_until,
                 incident: IncidentId(incident),
                 incident_state: state_of(&state)?,
             }),
@@ -417,6 +421,8 @@ pub struct EpisodeUpdate {
     pub refire_due: Option<DateTime<Utc>>,
     /// The latest start named while it fired.
     pub last_start: Option<DateTime<Utc>>,
+    /// When it ends unless it is reported again.
+    pub lease_until: Option<DateTime<Utc>>,
 }
 
 /// Writes what becomes of episodes whose alerts are locked.
@@ -429,17 +435,19 @@ pub async fn update_episodes(
     let ends: Vec<Option<DateTime<Utc>>> = episodes.iter().map(|episode| episode.ends_at).collect();
     let due: Vec<Option<DateTime<Utc>>> = episodes.iter().map(|episode| episode.refire_due).collect();
     let starts: Vec<Option<DateTime<Utc>>> = episodes.iter().map(|episode| episode.last_start).collect();
+    let leases: Vec<Option<DateTime<Utc>>> = episodes.iter().map(|episode| episode.lease_until).collect();
     sqlx::query!(
         "update episodes e set ends_at = n.ends_at, refire_due = n.refire_due, last_start = n.last_start,
-                ended_at = case when n.ends_at is not null then coalesce(e.ended_at, $1) end
-         from unnest($2::bigint[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[])
-              as n (id, ends_at, refire_due, last_start)
+                lease_until = n.lease_until, ended_at = case when n.ends_at is not null then coalesce(e.ended_at, $1) end
+         from unnest($2::bigint[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[])
+              as n (id, ends_at, refire_due, last_start, lease_until)
          where e.id = n.id",
         now,
         &ids,
         &ends as &[Option<DateTime<Utc>>],
         &due as &[Option<DateTime<Utc>>],
         &starts as &[Option<DateTime<Utc>>],
+        &leases as &[Option<DateTime<Utc>>],
     )
     .execute(conn)
     .await?;
@@ -461,6 +469,8 @@ pub struct EpisodeInsert {
     pub refire_due: Option<DateTime<Utc>>,
     /// The latest start named while it fired.
     pub last_start: Option<DateTime<Utc>>,
+    /// When it ends unless it is reported again.
+    pub lease_until: Option<DateTime<Utc>>,
     /// Why it is there.
     pub reason: &'static str,
 }
@@ -477,16 +487,17 @@ pub async fn insert_episodes(
     let ends: Vec<Option<DateTime<Utc>>> = episodes.iter().map(|episode| episode.ends_at).collect();
     let due: Vec<Option<DateTime<Utc>>> = episodes.iter().map(|episode| episode.refire_due).collect();
     let last: Vec<Option<DateTime<Utc>>> = episodes.iter().map(|episode| episode.last_start).collect();
+    let leases: Vec<Option<DateTime<Utc>>> = episodes.iter().map(|episode| episode.lease_until).collect();
     let reasons: Vec<&str> = episodes.iter().map(|episode| episode.reason).collect();
     sqlx::query!(
         "with opened as (
              insert into episodes (alert_id, incident_id, starts_at, ends_at, refire_due, last_start, opened_at,
-                                   ended_at, reason)
+                                   ended_at, reason, lease_until)
              select n.alert_id, n.incident_id, n.starts_at, n.ends_at, n.refire_due, n.last_start, $1,
-                    case when n.ends_at is not null then $1::timestamptz end, n.reason
+                    case when n.ends_at is not null then $1::timestamptz end, n.reason, n.lease_until
              from unnest($2::bigint[], $3::bigint[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[],
-                         $7::timestamptz[], $8::text[]) with ordinality
-                  as n (alert_id, incident_id, starts_at, ends_at, refire_due, last_start, reason, ord)
+                         $7::timestamptz[], $8::text[], $9::timestamptz[]) with ordinality
+                  as n (alert_id, incident_id, starts_at, ends_at, refire_due, last_start, reason, lease_until, ord)
              order by n.ord
              returning id, alert_id)
          update alerts a set latest_episode_id = o.id
@@ -499,6 +510,7 @@ pub async fn insert_episodes(
         &due as &[Option<DateTime<Utc>>],
         &last as &[Option<DateTime<Utc>>],
         &reasons as &[&str],
+        &leases as &[Option<DateTime<Utc>>],
     )
     .execute(conn)
     .await?;

@@ -8,9 +8,11 @@ use sqlx::PgConnection;
 
 use super::StoreError;
 use crate::domain::{
-    id::{IncidentId, OperatorId, RunId, VersionId},
+    id::{IncidentId, OperatorId, RunId, SourceId, VersionId},
     run::RunResult,
     runbook::StartMode,
+    source::Storm,
+    span::Span,
 };
 
 /// A run to be started.
@@ -125,6 +127,47 @@ pub async fn count_automatic_since(
         r#"select count(*) as "n!" from runs where runbook_id = $1 and started_at > $2 and mode = 'automatic'"#,
         runbook_id,
         since
+    )
+    .fetch_one(conn)
+    .await?)
+}
+
+/// Lets one transaction at a time count and start runs for the source of an incident; returns that source with its
+/// storm limit.
+pub async fn lock_storm(
+    conn: &mut PgConnection,
+    incident: IncidentId,
+) -> Result<Option<(SourceId, Storm)>, StoreError> {
+    Ok(sqlx::query!(
+        "select s.id, s.storm_starts, s.storm_within_ms from incidents i join sources s on s.id = i.source_id
+         where i.id = $1 for no key update of s",
+        incident.0
+    )
+    .fetch_optional(conn)
+    .await?
+    .map(|row| {
+        let storm = Storm {
+            starts: row.storm_starts.unsigned_abs(),
+            within: Span::from_millis(row.storm_within_ms.unsigned_abs()),
+        };
+        (SourceId(row.id), storm)
+    }))
+}
+
+/// How many runs Muster has started by itself since then on incidents of a source; counted no further than `limit`.
+pub async fn count_automatic_of_source(
+    conn: &mut PgConnection,
+    source: SourceId,
+    since: DateTime<Utc>,
+    limit: u32,
+) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"select count(*) as "n!" from (
+               select from runs r join incidents i on i.id = r.incident_id
+               where r.mode = 'automatic' and r.started_at > $2 and i.source_id = $1 limit $3) as started"#,
+        source.0,
+        since,
+        i64::from(limit)
     )
     .fetch_one(conn)
     .await?)

@@ -296,8 +296,12 @@ async fn take(
         Answer::Stored(outcome) => {
             let incidents: Vec<String> = outcome.incidents.iter().map(|id| format!("INC-{id}")).collect();
             let mut answer = json!({"status": "stored", "incidents": incidents, "alerts": outcome.readings});
+            if format == Format::Prometheus && !remark.is_empty() {
+                // As Alertmanager answers: what can be used is stored all the same.
+                return Err(Refusal::new(StatusCode::BAD_REQUEST, "unusable_alerts", remark));
+            }
             if !remark.is_empty() {
-                answer["faults"] = remark.into();
+                answer["remark"] = remark.into();
             }
             Ok(Json(answer).into_response())
         }

@@ -21,6 +21,7 @@ mod demo;
 mod embedded;
 mod faults;
 mod fleet_works;
+mod formats;
 mod gates;
 mod overdue;
 mod pages;

@@ -39,6 +39,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use muster::store::sources;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -152,6 +153,15 @@ async fn kills_of_three_replicas_break_no_promise() {
         shapes::write(&runbooks, slug, 1);
     }
     let ana = people::approver(&database).await;
+    // Every run of it starts by itself.
+    let mut conn = database.pools.background.acquire().await.unwrap();
+    let now = muster::clock::Clock::real().now();
+    sources::upsert(&mut conn, "test", None, now).await.unwrap();
+    sqlx::query("update sources set storm_starts = 10000, storm_within_ms = 60000")
+        .execute(&mut *conn)
+        .await
+        .unwrap();
+    drop(conn);
     let mut replicas = replicas::Replicas::new("abc", &database, &runbooks, scratch.path());
     let world = Arc::new(World {
         addresses: replicas.addresses(),

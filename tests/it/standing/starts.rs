@@ -159,3 +159,23 @@ async fn a_freeze_turns_automatic_into_a_suggestion_for_its_labels_and_its_time(
         .unwrap();
     assert_eq!(starts.fire(6, "prod").await, None, "a person ended it");
 }
+
+#[tokio::test]
+async fn in_a_storm_a_source_starts_so_many_runs_and_the_rest_are_offered() {
+    let starts = Starts::new().await;
+    let mut conn = starts.conn().await;
+    sqlx::query("update sources set storm_starts = 2, storm_within_ms = 60000")
+        .execute(&mut *conn)
+        .await
+        .unwrap();
+    assert_eq!(starts.fire(1, "prod").await, None);
+    starts.intake.clock.advance(Duration::from_secs(40));
+    assert_eq!(starts.fire(2, "prod").await, None);
+    assert_eq!(
+        starts.fire(3, "prod").await.unwrap(),
+        "its source started 2 runs in 1m, and its storm limit is 2"
+    );
+    starts.intake.clock.advance(Duration::from_secs(30));
+    assert_eq!(starts.fire(4, "prod").await, None, "the first one is long ago");
+    assert!(starts.fire(5, "prod").await.is_some());
+}

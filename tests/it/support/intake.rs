@@ -11,7 +11,7 @@ use axum::{
 use chrono::{DateTime, Utc};
 use muster::{
     clock::Clock,
-    domain::{digest::Digest, span::Span},
+    domain::{digest::Digest, source::SourceSettings, span::Span},
     pipeline::Patience,
     receive::{ReceiverParts, spool::folder::SpoolLimits},
     store::{sources, wake::Wake},
@@ -94,6 +94,7 @@ impl Intake {
             wake: Wake::default(),
             patience: Patience::default(),
             shelf: watch::channel(Some(Arc::default())).1,
+            listening_since: clock.now(),
             keep_deliveries: Span::from_secs(3600),
         };
         Self {
@@ -117,10 +118,32 @@ impl Intake {
             .unwrap();
     }
 
+    /// Makes a source with settings, which the test's token opens.
+    pub async fn source_with(&self, name: &str, settings: SourceSettings) {
+        let mut conn = self.database.pools.web.acquire().await.unwrap();
+        let now = self.clock.now();
+        let id = sources::insert(&mut conn, name, &settings, now)
+            .await
+            .unwrap()
+            .unwrap();
+        let token = Digest::of_bytes(format!("{TOKEN}-{name}").as_bytes());
+        sources::insert_token(&mut conn, id, token, now).await.unwrap();
+    }
+
     /// Posts a body with the right token.
     pub async fn post(&self, source: &str, body: impl Into<Body>) -> (StatusCode, Value) {
         self.post_with(source, &format!("Bearer {TOKEN}-{source}"), body)
             .await
+    }
+
+    /// Posts a body in any format with the right token.
+    pub async fn post_as(&self, source: &str, format: &str, body: impl Into<Body>) -> (StatusCode, Value) {
+        let request = Request::post(format!("/api/v1/sources/{source}/{format}"))
+            .header("authorization", format!("Bearer {TOKEN}-{source}"))
+            .body(body.into())
+            .unwrap();
+        let answer = self.send(request).await;
+        (answer.status, answer.body)
     }
 
     /// Posts a body with any authorization.
