@@ -5,10 +5,10 @@
 //! # The way of an alert
 //!
 //! ```text
-//!  sender ──> web::hooks ──> pipeline::receive, one transaction ──────────────────────────> 2xx
-//!               token, cap     intake ─> correlate ─> incident ─> matching ─> execute::start
-//!                              read      which one?   open, join   which        queue the run
-//!                                                     recover      runbook?
+//!  sender ──> web::hooks ──> receive::spool ──> pipeline::receive, one transaction for all that wait ──> 200, or 202
+//!               token, cap     this machine's     correlate::desk ─> store::desk ─> matching ─> execute::start
+//!               intake: read   disk, synced       judged in memory   written set    which        queue the run
+//!                                                 in order           by set         runbook?
 //!  worker ──> claim due runs ──> domain::plan says what may be done ──> one turn written ──> what it begins is sent ─┐
 //!               lease, fence      pure: facts, what is out, time         outcomes + intents   ^                     │
 //!                                                                        checked: fence, acts └──── what came back ─┘
@@ -24,7 +24,7 @@
 //! ```text
 //! roof      main → app, demo, cli                                            config, telemetry
 //! web       hooks · incidents · runs · approvals · runbooks · live · api     pages and JSON from the same reads
-//! corridor  pipeline (alert in → run queued) · upkeep (timers)
+//! corridor  receive (disk, then database) · pipeline (alerts in → runs queued) · upkeep (timers)
 //! stages    intake → correlate → incident → matching → execute → timeline    beside them: catalog, fixtures, sources
 //! doors     store (Postgres, all SQL)             actions (the outside world, the only way out)
 //! ground    domain (nouns, states, pure rules)    clock (the only reader of time)    faults (crash points)
@@ -32,7 +32,8 @@
 //!
 //! # What is promised, and what holds it
 //!
-//! - **P1** A 2xx is committed: [`web::hooks`] answers after the commit of [`pipeline::receive`], 5xx otherwise.
+//! - **P1** A 200 is committed in Postgres, a 202 is synced to this machine's disk and will be: [`receive`]; 5xx otherwise.
+//!   How far a spool is applied moves in the transaction that applies it: [`store::spool_marks`].
 //! - **P2** Any body may come any number of times: unique (source, fingerprint), one open episode an alert, one open
 //!   incident a group, one automatic run a runbook and incident, each by a unique index.
 //! - **P3** An attempt is committed as started before anything is sent: `execute::drive` sends what a turn begins only
