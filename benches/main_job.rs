@@ -111,12 +111,12 @@ async fn run(folder: &Path) -> anyhow::Result<()> {
     let (target, hits) = start_target().await?;
     let app = App::start(configure(folder, target)?, Clock::real(), None).await?;
     app.ready().await;
-    let measured = measure(&app, hits).await;
+    let measured = measure(&app, folder, hits).await;
     app.stop().await;
     measured
 }
 
-async fn measure(app: &App, hits: mpsc::UnboundedReceiver<Hit>) -> anyhow::Result<()> {
+async fn measure(app: &App, folder: &Path, hits: mpsc::UnboundedReceiver<Hit>) -> anyhow::Result<()> {
     // Every alert of the last measurement starts a run.
     sqlx::query("update sources set storm_starts = 10000")
         .execute(&app.pools.web)
@@ -140,6 +140,22 @@ async fn measure(app: &App, hits: mpsc::UnboundedReceiver<Hit>) -> anyhow::Resul
     let steps = sender.first_steps(hits).await?;
     sender.check_stored(app).await?;
     report([&alone, &together], [&fresh, &again, &big], &steps);
+    match Alertmanager::start(folder).await? {
+        Some(memory) => {
+            let url = format!("{}/api/v2/alerts", memory.url);
+            let fresh = sender
+                .load(async |n| sender.push(&url, "Fresh", n..n + 1).await)
+                .await?;
+            let big = sender
+                .load(async |n| sender.push(&url, "Big", n * BIG..(n + 1) * BIG).await)
+                .await?;
+            println!("\nAlertmanager's own POST /api/v2/alerts, into memory, by the same sender");
+            heading("to commits");
+            row("new alerts, one a body", &fresh, 1, together.rate());
+            row(&format!("new alerts, {BIG} a body"), &big, BIG, together.rate());
+        }
+        None => println!("\nNo Alertmanager is installed here to compare with."),
+    }
     println!(
         "\nBodies sent again because the intake was full: {}",
         sender.put_off.get()
@@ -239,6 +255,50 @@ async fn commits(app: &App, connections: usize) -> anyhow::Result<Figures> {
     load(workers, COMMITS).await
 }
 
+/// A real Alertmanager, for what it takes into memory on the same machine.
+struct Alertmanager {
+    url: String,
+    _process: tokio::process::Child,
+}
+
+impl Alertmanager {
+    /// Starts one; `None` when none is installed.
+    async fn start(folder: &Path) -> anyhow::Result<Option<Self>> {
+        let config = folder.join("alertmanager.yml");
+        std::fs::write(
+            &config,
+            "route: { receiver: none }\nreceivers: [{ name: none }]\n",
+        )?;
+        let port = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port();
+        let url = format!("http://127.0.0.1:{port}");
+        for program in ["alertmanager", "prometheus-alertmanager"] {
+            let started = tokio::process::Command::new(program)
+                .arg(format!("--config.file={}", config.display()))
+                .arg(format!(
+                    "--storage.path={}",
+                    folder.join("alertmanager").display()
+                ))
+                .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+                .arg("--cluster.listen-address=")
+                .stdout(std::process::Stdio::null())
+                .stderr(std::process::Stdio::null())
+                .kill_on_drop(true)
+                .spawn();
+            let Ok(process) = started else { continue };
+            let began = Instant::now();
+            while reqwest::get(format!("{url}/-/ready")).await.is_err() {
+                ensure!(began.elapsed() < GIVE_UP, "Alertmanager did not start");
+                tokio::time::sleep(PAUSE).await;
+            }
+            return Ok(Some(Self {
+                url,
+                _process: process,
+            }));
+        }
+        Ok(None)
+    }
+}
+
 /// An Alertmanager, as far as the intake can tell.
 struct Sender {
     client: reqwest::Client,
@@ -315,6 +375,20 @@ impl Sender {
             "groupLabels": {"alertname": name, "group": group.to_string()}, "commonLabels": common,
             "commonAnnotations": {}, "externalURL": "http://alertmanager.example", "alerts": alerts,
         })
+    }
+
+    /// Sends the same alerts as Prometheus would.
+    async fn push(&self, url: &str, name: &str, numbers: Range<u64>) -> anyhow::Result<()> {
+        let alerts = self.body(name, 0, numbers)["alerts"].take();
+        let answer = self.client.post(url).json(&alerts).send().await?;
+        let status = answer.status();
+        ensure!(
+            status.is_success(),
+            "Alertmanager answered {status}: {}",
+            answer.text().await?
+        );
+        answer.text().await?;
+        Ok(())
     }
 
     /// One alert at a time, each in a group of its own, from before it is sent until the step's request arrives.

@@ -146,9 +146,8 @@ impl App {
             },
         };
         let hooks = Hooks::new(parts, hook_limits);
-        let router = web::router(state.clone())
-            .merge(hooks.router())
-            .merge(health::router(pools.web.clone(), metrics));
+        let health = health::router(pools.web.clone(), metrics, hooks.receiver());
+        let router = web::router(state.clone()).merge(hooks.router()).merge(health);
 
         let listener = TcpListener::bind(config.listen)
             .await

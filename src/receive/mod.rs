@@ -107,7 +107,12 @@ impl Receiver {
         }
     }
 
-    /// Deliveries on this machine's disk that have not reached the database.
+    /// Whether deliveries are accepted while the database is away: there is a disk, and the senders are known.
+    pub fn can_spool(&self) -> bool {
+        self.spooler.folder().is_some() && self.senders.are_known()
+    }
+
+    /// Batches that have not reached the database.
     pub fn waiting(&self) -> usize {
         self.backlog.waiting()
     }

@@ -119,6 +119,11 @@ impl Senders {
         Ok(found)
     }
 
+    /// Whether the database has said who may send, at least once.
+    pub fn are_known(&self) -> bool {
+        self.known().is_some()
+    }
+
     /// The number of the source of that name.
     pub fn id_of(&self, name: &str) -> Option<SourceId> {
         self.known()?.by_name.get(name).copied()

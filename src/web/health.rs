@@ -7,7 +7,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 use sqlx::PgPool;
 
-use crate::store::queue;
+use crate::{receive::Receiver, store::queue};
 
 /// How long the database may take before it counts as away.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -16,23 +16,37 @@ const PATIENCE: Duration = Duration::from_secs(2);
 struct Health {
     pool: PgPool,
     metrics: Option<PrometheusHandle>,
+    receiver: Receiver,
 }
 
 /// The routes for machines. `metrics` is `None` where another part of the process holds the recorder.
-pub fn router(pool: PgPool, metrics: Option<PrometheusHandle>) -> Router {
+pub fn router(pool: PgPool, metrics: Option<PrometheusHandle>, receiver: Receiver) -> Router {
     Router::new()
         .route("/healthz", get(|| async { Json(json!({"status": "alive"})) }))
         .route("/readyz", get(ready))
         .route("/metrics", get(exposition))
-        .with_state(Health { pool, metrics })
+        .with_state(Health {
+            pool,
+            metrics,
+            receiver,
+        })
 }
 
-/// Ready is: a webhook could be stored now.
+/// Ready is: a webhook could be accepted now, by the database or by the disk. A balancer that took every replica out
+/// because their database is away would throw away what they can keep.
 async fn ready(State(health): State<Health>) -> impl IntoResponse {
+    let waiting = health.receiver.waiting();
     match live_runs(&health.pool).await {
         Some(live_runs) => (
             StatusCode::OK,
-            Json(json!({"status": "ready", "live_runs": live_runs})),
+            Json(json!({"status": "ready", "live_runs": live_runs, "waiting_batches": waiting})),
+        ),
+        None if health.receiver.can_spool() => (
+            StatusCode::OK,
+            Json(
+                json!({"status": "ready", "why": "the database is away; deliveries go to the disk",
+                        "waiting_batches": waiting}),
+            ),
         ),
         None => (
             StatusCode::SERVICE_UNAVAILABLE,
@@ -50,6 +64,7 @@ async fn exposition(State(health): State<Health>) -> impl IntoResponse {
     if let Some(runs) = runs {
         metrics::gauge!("muster_runs_live").set(runs as f64);
     }
+    metrics::gauge!("muster_intake_waiting_batches").set(health.receiver.waiting() as f64);
     (StatusCode::OK, handle.render())
 }
 

@@ -98,6 +98,11 @@ impl Hooks {
         }
     }
 
+    /// What takes the deliveries.
+    pub fn receiver(&self) -> Receiver {
+        self.receiver.clone()
+    }
+
     /// Its routes, with and without a final slash. Prometheus adds a path of its own to the one it is given.
     pub fn router(self) -> Router {
         let mut router = Router::new();

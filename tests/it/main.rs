@@ -9,6 +9,7 @@ mod fleet;
 mod support;
 
 mod bad_input;
+mod batches;
 mod boot_pages;
 mod boots;
 mod campaign;

@@ -19,7 +19,7 @@ use crate::{
     scratch::Scratch,
     support::{
         intake::{self, Answer, Intake, TOKEN, parts},
-        muster::Setup,
+        muster::{Setup, client},
     },
 };
 
@@ -210,6 +210,19 @@ async fn what_a_killed_process_leaves_behind_the_next_one_stores() {
         Some(202),
         "{}",
         setup.logged()
+    );
+    // A balancer must not take it out: it still accepts.
+    let ready = client().get(muster.url("/readyz")).send().await.unwrap();
+    assert_eq!(ready.status(), 200);
+    let said: Value = ready.json().await.unwrap();
+    assert_eq!(
+        said["waiting_batches"].as_u64(),
+        Some(0),
+        "the lane has it: {said}"
+    );
+    assert!(
+        said["why"].as_str().unwrap().contains("the database is away"),
+        "{said}"
     );
     muster.kill();
     assert_eq!(batches(&bench.spool()).len(), 1);

@@ -191,6 +191,8 @@ async fn kills_of_three_replicas_break_no_promise() {
         );
         let left = world.database.count("select count(*) from run_queue").await;
         anyhow::ensure!(left == 0, "{left} runs have not ended");
+        let spooled = replicas.spooled();
+        anyhow::ensure!(spooled == 0, "{spooled} accepted batches are not stored");
         Ok(())
     })
     .await;

@@ -117,6 +117,22 @@ impl Replicas {
         self.all.iter().map(|replica| replica.setup.logged()).collect()
     }
 
+    /// Batches that were accepted and have not reached the database.
+    pub fn spooled(&self) -> usize {
+        let spools = self
+            .all
+            .iter()
+            .map(|replica| replica.setup.log.with_extension("data").join("spool"));
+        let parts = spools.filter_map(|spool| std::fs::read_dir(spool).ok()).flatten();
+        let files = parts
+            .filter_map(|part| std::fs::read_dir(part.ok()?.path()).ok())
+            .flatten();
+        let is_batch = |path: &Path| path.extension().is_some_and(|ending| ending == "spool");
+        files
+            .filter(|file| file.as_ref().is_ok_and(|file| is_batch(&file.path())))
+            .count()
+    }
+
     /// Starts it. Its sessions carry its name, so that the database can write down whose a lease is.
     pub fn start(&mut self, index: usize) {
         let replica = &mut self.all[index];
