@@ -251,13 +251,9 @@ async fn write_episodes(
     homes: &Homes,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let spoken: Vec<(_, &AlertReport, DateTime<Utc>)> = desk
-        .spoken
-        .iter()
-        .map(|(id, (report, at))| (*id, *report, *at))
-        .collect();
-    if !spoken.is_empty() {
-        rows::update_alerts(conn, &spoken).await?;
+    let news = desk.news();
+    if !news.is_empty() {
+        rows::update_alerts(conn, &news).await?;
     }
     let changed: Vec<EpisodeUpdate> = desk
         .changed

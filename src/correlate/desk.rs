@@ -2,7 +2,7 @@
 //! changes about it. Pure: reports are taken in one after the other, in the order they arrived, and nothing is written
 //! until all have been.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 
@@ -86,6 +86,8 @@ pub struct IncidentNow {
 pub struct Known {
     /// By source and fingerprint; every alert that is reported is here.
     pub alerts: HashMap<(SourceId, Fingerprint), AlertNow>,
+    /// Alerts that were made for this batch, from the first report of them.
+    pub made: HashSet<AlertId>,
     /// The newest incident of each group that was asked for.
     pub groups: HashMap<Digest, Option<KeyHolder>>,
     /// The incidents that were asked for.
@@ -206,8 +208,8 @@ pub struct Desk<'a> {
     now: DateTime<Utc>,
     /// What it was not told.
     pub missing: Missing,
-    /// Alerts spoken of: the newest word, and when it came.
-    pub spoken: BTreeMap<AlertId, (&'a AlertReport, DateTime<Utc>)>,
+    /// Alerts spoken of: the newest word, when it came, and how many there were.
+    spoken: BTreeMap<AlertId, (&'a AlertReport, DateTime<Utc>, usize)>,
     /// Incidents to be opened.
     pub opened: Vec<Opening<'a>>,
     /// Episodes to be opened.
@@ -270,7 +272,8 @@ impl<'a> Desk<'a> {
                 continue;
             }
             alert.last_received_at = received_at;
-            self.spoken.insert(alert.id, (report, received_at));
+            let words = self.spoken.get(&alert.id).map_or(0, |(_, _, words)| *words);
+            self.spoken.insert(alert.id, (report, received_at, words + 1));
             if let Some(episode) = alert.episode.as_ref().filter(|episode| episode.home_is_open) {
                 touched.insert(episode.home);
             }
@@ -634,6 +637,15 @@ impl<'a> Desk<'a> {
             note(&mut self.changed, &mut self.episodes, old, None);
         }
         self.place(None, group, &[(id, report)], &Actor::Automation);
+    }
+
+    /// Alerts of which there is a newer word than what is stored of them.
+    pub fn news(&self) -> Vec<(AlertId, &'a AlertReport, DateTime<Utc>)> {
+        self.spoken
+            .iter()
+            .filter(|(id, (_, _, words))| *words > 1 || !self.known.made.contains(id))
+            .map(|(id, (report, at, _))| (*id, *report, *at))
+            .collect()
     }
 
     /// How an incident that the batch leaves as it was stands, one that it opened included.

@@ -78,6 +78,7 @@ pub async fn survey(
                 episode: None,
             };
             known.alerts.insert(key, never);
+            known.made.insert(id);
         }
         open.retain(|key| !known.alerts.contains_key(key));
         if open.is_empty() {

@@ -139,7 +139,7 @@ pub async fn insert_alerts(
     sqlx::query!(
         "insert into alerts (source_id, fingerprint, title, labels, annotations, generator_url, first_received_at,
                              last_received_at)
-         select r.source_id, r.fingerprint, r.title, r.labels, r.annotations, r.generator_url, r.at, 'epoch'
+         select r.source_id, r.fingerprint, r.title, r.labels, r.annotations, r.generator_url, r.at, r.at
          from unnest($1::bigint[], $2::text[], $3::text[], $4::jsonb[], $5::jsonb[], $6::text[], $7::timestamptz[])
               as r (source_id, fingerprint, title, labels, annotations, generator_url, at)
          on conflict (source_id, fingerprint) do nothing
