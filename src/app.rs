@@ -11,7 +11,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    actions::Secret,
+    actions::{Bounds, Outside, Secret},
     catalog::shelf::{Librarian, Shelf},
     clock::Clock,
     config::{Database, Serve},
@@ -144,8 +144,10 @@ impl App {
                 bytes_max: config.spool_max,
                 ..SpoolLimits::default()
             },
+            web: Arc::new(Outside::new(Bounds::default())),
         };
         let hooks = Hooks::new(parts, hook_limits);
+        state.receiver = Some(hooks.receiver());
         let health = health::router(pools.web.clone(), metrics, hooks.receiver());
         let router = web::router(state.clone()).merge(hooks.router()).merge(health);
 
@@ -271,6 +273,7 @@ impl Background {
             shelf: self.shelf.versions.subscribe(),
             listening_since: self.clock.now(),
             keep_deliveries: self.config.keep_deliveries,
+            deliveries_bytes_max: self.config.deliveries_max,
         };
         let upkeep = tokio::spawn(upkeep.run(loops.clone()));
         let wake = tokio::spawn(

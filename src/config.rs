@@ -251,6 +251,9 @@ pub struct Serve {
     /// How long raw deliveries are kept.
     #[arg(long, env = "MUSTER_KEEP_DELIVERIES", default_value = "14d")]
     pub keep_deliveries: Span,
+    /// Bytes of raw deliveries that are kept; the oldest go first, whatever their age.
+    #[arg(long, env = "MUSTER_DELIVERIES_MAX", default_value_t = 2 << 30)]
+    pub deliveries_max: u64,
     /// Runs worked on at once.
     #[arg(long, env = "MUSTER_RUNS_AT_ONCE", default_value_t = 256)]
     pub runs_at_once: usize,

@@ -2,7 +2,7 @@
 //! whole flow on one screen; slow work is only queued. A batch costs a fixed number of statements, whatever the number
 //! of its deliveries and alerts; only what starts by itself is written one by one.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -17,7 +17,7 @@ use crate::{
     domain::{
         alert::{AlertReport, AlertStatus, Reading},
         event::{IncidentFact, NewEvent},
-        id::{IncidentId, SourceId},
+        id::{DeliveryId, IncidentId},
         operator::Actor,
         runbook::StartMode,
         span::Span,
@@ -28,7 +28,7 @@ use crate::{
     matching::{self, Asked},
     store::{
         StoreError, alerts,
-        deliveries::{self, NewDelivery},
+        deliveries::{self, Applied, NewDelivery},
         desk::{self as rows, AlertKey, EpisodeInsert, EpisodeUpdate, IncidentInsert, IncidentUpdate},
         events, heartbeats, incidents,
         runbooks::Version,
@@ -38,6 +38,8 @@ use crate::{
 
 /// How often the desk asks for what it is missing.
 const LOOKS_MAX: usize = 5;
+/// Why nothing starts by itself on the alert of a test.
+const TEST_HOLDS: &str = "its alert is a test of the source";
 
 /// One delivery, read.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +61,8 @@ pub struct Outcome {
     pub incidents: BTreeSet<IncidentId>,
     /// How many alerts it reported, by what each report meant.
     pub readings: BTreeMap<&'static str, usize>,
+    /// What keeps it as it came.
+    pub delivery: Option<DeliveryId>,
 }
 
 /// Takes deliveries in the order they arrived: keeps them raw, reads every report, places what is new, ends what is
@@ -73,29 +77,48 @@ pub async fn receive(
     if posts.is_empty() {
         return Ok(Vec::new());
     }
-    keep(conn, posts).await?;
     let mut effects = vec![Effect::default(); posts.len()];
     let known = correlate::survey(conn, &reports(posts)).await?;
     let desk = judge(conn, posts, known, patience, &mut effects, now).await?;
-    let homes = carry_out(conn, desk, shelf, patience, now).await?;
+    let of_tests: HashSet<Home> = posts
+        .iter()
+        .zip(&effects)
+        .filter(|(post, _)| post.raw.is_test)
+        .flat_map(|(_, effect)| effect.homes.iter().copied())
+        .collect();
+    let homes = carry_out(conn, desk, shelf, patience, &of_tests, now).await?;
     let mut outcomes: Vec<Outcome> = effects.iter().map(|effect| homes.outcome(effect)).collect();
     for (post, outcome) in posts.iter().zip(&mut outcomes) {
         if let Some(within) = post.source.heartbeat_within {
             beat(conn, post, within, outcome, now).await?;
         }
     }
+    keep(conn, posts, &mut outcomes).await?;
     Ok(outcomes)
 }
 
-async fn keep(conn: &mut PgConnection, posts: &[Post<'_>]) -> Result<(), StoreError> {
-    let raw: Vec<(SourceId, NewDelivery<'_>, usize, &str)> = posts
+/// Keeps them as they came, with what they led to.
+async fn keep(
+    conn: &mut PgConnection,
+    posts: &[Post<'_>],
+    outcomes: &mut [Outcome],
+) -> Result<(), StoreError> {
+    let applied: Vec<Applied<'_>> = posts
         .iter()
-        .map(|post| {
-            let alerts = post.groups.iter().map(|group| group.alerts.len()).sum();
-            (post.source.id, post.raw, alerts, post.remark)
+        .zip(outcomes.iter())
+        .map(|(post, outcome)| Applied {
+            source: post.source.id,
+            new: post.raw,
+            alerts: post.groups.iter().map(|group| group.alerts.len()).sum(),
+            remark: post.remark,
+            incidents: outcome.incidents.iter().copied().collect(),
         })
         .collect();
-    deliveries::insert_applied(conn, &raw).await
+    let kept = deliveries::insert_applied(conn, &applied).await?;
+    for (outcome, delivery) in outcomes.iter_mut().zip(kept) {
+        outcome.delivery = Some(delivery);
+    }
+    Ok(())
 }
 
 /// Every alert that is reported, with its first report. A heartbeat's are signs of life and nothing else.
@@ -172,16 +195,18 @@ impl Homes {
             readings: readings
                 .map(|(reading, n)| (Reading::name(*reading), *n))
                 .collect(),
+            delivery: None,
         }
     }
 }
 
-/// Writes what a desk has judged.
+/// Writes what a desk has judged. Nothing starts by itself on what `of_tests` names.
 async fn carry_out(
     conn: &mut PgConnection,
     desk: Desk<'_>,
     shelf: &[Version],
     patience: &Patience,
+    of_tests: &HashSet<Home>,
     now: DateTime<Utc>,
 ) -> Result<Homes, StoreError> {
     let homes = Homes(open(conn, &desk, now).await?);
@@ -210,9 +235,14 @@ async fn carry_out(
             facts.iter().map(|(id, told)| (*id, told.as_slice())).collect();
         events::append_all(conn, &timelines, now).await?;
     }
+    let of_tests: BTreeSet<IncidentId> = of_tests.iter().map(|home| homes.id(*home)).collect();
     for (incident, version) in found.fresh {
-        if version.runbook.start == StartMode::Automatic {
-            start::begin_automatically(conn, incident, version, now).await?;
+        if version.runbook.start != StartMode::Automatic {
+            continue;
+        }
+        match of_tests.contains(&incident) {
+            true => start::hold_back(conn, incident, version, TEST_HOLDS.to_owned(), now).await?,
+            false => _ = start::begin_automatically(conn, incident, version, now).await?,
         }
     }
     Ok(homes)
@@ -430,7 +460,7 @@ pub async fn believe_refires(
             let mut desk = Desk::new(known.clone(), *patience, now);
             desk.believe(name, &report);
             if desk.missing.is_empty() {
-                carry_out(conn, desk, shelf, patience, now).await?;
+                carry_out(conn, desk, shelf, patience, &HashSet::new(), now).await?;
                 break;
             }
             if look == LOOKS_MAX {

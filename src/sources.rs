@@ -11,8 +11,9 @@ use crate::{
     domain::{
         digest::Digest,
         id::{OperatorId, SourceId},
-        source::{AskedSettings, Fault, check_name},
+        source::{AskedSettings, Fault, SourceSettings, check_name},
     },
+    intake::mapping::Mapping,
     store::{
         StoreError,
         acts::{self, ActKind},
@@ -104,6 +105,18 @@ fn words(field: &'static str, text: &str, chars_max: usize) -> Result<String, So
     }
 }
 
+/// The settings that are asked for, or every fault in them, those of a mapping included.
+pub fn checked(asked: &AskedSettings) -> Result<SourceSettings, Vec<Fault>> {
+    let settings = asked.check()?;
+    match settings.mapping.as_ref().map(Mapping::read) {
+        Some(Err(fault)) => Err(vec![Fault {
+            field: "mapping",
+            message: fault.to_string(),
+        }]),
+        _ => Ok(settings),
+    }
+}
+
 /// Somebody makes a source; it has no token yet.
 pub async fn make(
     conn: &mut PgConnection,
@@ -113,7 +126,7 @@ pub async fn make(
     now: DateTime<Utc>,
 ) -> Result<SourceId, SourceError> {
     let name = name.trim();
-    let (named, settings) = (check_name(name), asked.check());
+    let (named, settings) = (check_name(name), checked(asked));
     let settings = match (named, settings) {
         (Ok(()), Ok(settings)) => settings,
         (named, settings) => {
@@ -149,7 +162,7 @@ pub async fn change(
     now: DateTime<Utc>,
 ) -> Result<(), SourceError> {
     let source = find(conn, name).await?;
-    let (reason, settings) = match (words("reason", reason, REASON_CHARS_MAX), asked.check()) {
+    let (reason, settings) = match (words("reason", reason, REASON_CHARS_MAX), checked(asked)) {
         (Ok(reason), Ok(settings)) => (reason, settings),
         (reason, settings) => {
             let mut faults = settings.err().unwrap_or_default();

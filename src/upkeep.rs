@@ -23,7 +23,7 @@ use crate::{
     incident::membership::{self, Group},
     pipeline::{self, Patience},
     store::{
-        StoreError, boots, deliveries, events, heartbeats, heartbeats::Silent, incidents, operators,
+        StoreError, boots, delivery_sizes, events, heartbeats, heartbeats::Silent, incidents, operators,
         preflights, replicas, runbooks::Version, wake::Wake,
     },
 };
@@ -60,6 +60,8 @@ pub struct Upkeep {
     pub shelf: watch::Receiver<Option<Arc<Vec<Version>>>>,
     /// How long raw deliveries and preflights are kept.
     pub keep_deliveries: Span,
+    /// Bytes of raw deliveries that are kept; the oldest go first.
+    pub deliveries_bytes_max: u64,
 }
 
 impl Upkeep {
@@ -149,13 +151,29 @@ impl Upkeep {
         Ok(silent.len())
     }
 
-    async fn prune(&self) -> Result<(), StoreError> {
+    /// Forgets the oldest deliveries while there are more bytes of them than may be.
+    async fn keep_within_size(&self, conn: &mut PgConnection) -> Result<(), StoreError> {
+        let limit = i64::try_from(self.deliveries_bytes_max).unwrap_or(i64::MAX);
+        let mut excess = delivery_sizes::fold(conn).await? - limit;
+        while excess > 0 {
+            let gone = delivery_sizes::forget(conn, excess, PRUNE_BATCH).await?;
+            if gone.rows == 0 {
+                break;
+            }
+            excess -= gone.bytes;
+        }
+        Ok(())
+    }
+
+    /// Forgets old rows: those whose time is over, and the oldest deliveries when there are too many bytes of them.
+    pub async fn prune(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut conn = self.pool.acquire().await?;
         operators::prune(&mut conn, now).await?;
         replicas::prune(&mut conn).await?;
         let before = now - self.keep_deliveries.as_delta();
-        while deliveries::prune(&mut conn, before, PRUNE_BATCH).await? == PRUNE_BATCH as u64 {}
+        while delivery_sizes::prune(&mut conn, before, PRUNE_BATCH).await? == PRUNE_BATCH {}
+        self.keep_within_size(&mut conn).await?;
         while preflights::prune(&mut conn, before, PRUNE_BATCH).await? == PRUNE_BATCH as u64 {}
         Ok(())
     }

@@ -21,7 +21,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("intake", &["domain"]),
     ("catalog", &["domain", "store", "clock"]),
     ("fixtures", &["domain"]),
-    ("sources", &["domain", "store"]),
+    ("sources", &["domain", "store", "intake"]),
     ("correlate", &["domain", "store"]),
     ("incident", &["domain", "store"]),
     ("matching", &["domain", "store"]),

@@ -12,6 +12,7 @@ mod inputs;
 
 mod address;
 mod client;
+mod fetch;
 mod redact;
 pub mod secret;
 
@@ -42,6 +43,7 @@ use tokio::time::{Instant, timeout_at};
 
 pub use answer::RESULT_BYTES_MAX;
 pub use client::install_crypto;
+pub use fetch::Fetch;
 pub use redact::Redactor;
 pub use secret::Secret;
 

@@ -18,6 +18,8 @@ pub const LABEL_CHARS_MAX: usize = 200;
 pub const MAPPING_BYTES_MAX: usize = 16 * 1024;
 /// The longest reference to a secret, in bytes.
 pub const SIGN_WITH_BYTES_MAX: usize = 1000;
+/// The longest name of a topic of Amazon's, in bytes.
+pub const TOPIC_ARN_BYTES_MAX: usize = 400;
 /// The most automatic starts a storm limit may allow.
 pub const STORM_STARTS_MAX: u32 = 10_000;
 
@@ -142,6 +144,8 @@ pub struct SourceSettings {
     pub sign_with: Option<SecretRef>,
     /// How [`SourceKind::Generic`] reads a body: a JSON object.
     pub mapping: Option<Value>,
+    /// The only topic of which [`SourceKind::Sns`] takes messages; any that Amazon signed when absent.
+    pub topic_arn: Option<String>,
 }
 
 impl Default for SourceSettings {
@@ -154,6 +158,7 @@ impl Default for SourceSettings {
             storm: Storm::default(),
             sign_with: None,
             mapping: None,
+            topic_arn: None,
         }
     }
 }
@@ -186,6 +191,7 @@ impl SourceSettings {
         let storm = |storm: Storm| format!("{} in {}", storm.starts, storm.within);
         compare("storm", &storm(self.storm), &storm(next.storm));
         compare("sign_with", &old.sign_with, &new.sign_with);
+        compare("topic_arn", &old.topic_arn, &new.topic_arn);
         if old.mapping != new.mapping {
             lines.push("mapping changed".to_owned());
         }
@@ -246,6 +252,8 @@ pub struct AskedSettings {
     pub sign_with: String,
     /// A JSON object.
     pub mapping: String,
+    /// The name of a topic of Amazon's.
+    pub topic_arn: String,
 }
 
 impl Default for AskedSettings {
@@ -267,6 +275,7 @@ impl From<&SourceSettings> for AskedSettings {
             storm_within: settings.storm.within.to_string(),
             sign_with: settings.sign_with.clone().map_or_else(String::new, String::from),
             mapping: mapping.map_or_else(String::new, |mapping| format!("{mapping:#}")),
+            topic_arn: settings.topic_arn.clone().unwrap_or_default(),
         }
     }
 }
@@ -308,6 +317,7 @@ impl AskedSettings {
             .ok();
         let sign_with = self.secret(format).map_err(&mut keep).ok();
         let mapping = self.map(format).map_err(&mut keep).ok();
+        let topic_arn = self.topic(format).map_err(&mut keep).ok();
         match (
             format,
             correlate_by,
@@ -317,6 +327,7 @@ impl AskedSettings {
             within,
             sign_with,
             mapping,
+            topic_arn,
         ) {
             (
                 Some(format),
@@ -327,6 +338,7 @@ impl AskedSettings {
                 Some(within),
                 Some(sign_with),
                 Some(mapping),
+                Some(topic_arn),
             ) => Ok(SourceSettings {
                 format,
                 correlate_by,
@@ -335,6 +347,7 @@ impl AskedSettings {
                 storm: Storm { starts, within },
                 sign_with,
                 mapping,
+                topic_arn,
             }),
             _ => Err(faults),
         }
@@ -386,6 +399,22 @@ impl AskedSettings {
         }
     }
 
+    fn topic(&self, format: Option<SourceKind>) -> Result<Option<String>, Fault> {
+        let text = self.topic_arn.trim();
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let fault = |message: &str| Err(Fault::new("topic_arn", message));
+        if format.is_some_and(|format| format != SourceKind::Sns) {
+            return fault("only Amazon SNS has topics; leave it empty");
+        }
+        let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+        match text.starts_with("arn:") && is_plain && text.len() <= TOPIC_ARN_BYTES_MAX {
+            true => Ok(Some(text.to_owned())),
+            false => fault("write the topic's full name, like arn:aws:sns:eu-central-1:123456789012:alarms"),
+        }
+    }
+
     fn map(&self, format: Option<SourceKind>) -> Result<Option<Value>, Fault> {
         let text = self.mapping.trim();
         if text.is_empty() {
@@ -406,7 +435,7 @@ impl AskedSettings {
         match mapping.is_object() && !mapping.to_string().contains("\\u0000") {
             true => Ok(Some(mapping)),
             false => Err(fault(
-                "write a JSON object, without U+0000, like {\"title\": \"summary\"}".to_owned(),
+                "write a JSON object, without U+0000, like {\"labels\": {\"from\": \"tags\"}}".to_owned(),
             )),
         }
     }

@@ -116,12 +116,24 @@ pub async fn begin_automatically(
             Err(StartError::Inputs(missing)) => missing.to_string(),
         },
     };
+    hold_back(conn, incident, version, reason, now).await?;
+    Ok(None)
+}
+
+/// Writes down why a runbook that starts by itself is only suggested.
+pub async fn hold_back(
+    conn: &mut PgConnection,
+    incident: IncidentId,
+    version: &Version,
+    reason: String,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
     let fact = IncidentFact::StartHeldBack {
         runbook: version.runbook.slug.clone(),
         reason,
     };
     events::append(conn, incident, &[NewEvent::automatic(fact, now)], now).await?;
-    Ok(None)
+    Ok(())
 }
 
 /// The pause or the freeze that stands against a start. Read here and not from a replica's snapshot, which is a moment

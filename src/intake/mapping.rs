@@ -23,8 +23,16 @@ use std::{collections::BTreeMap, fmt};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::{
+    Fault,
+    document::{fault, kind},
+};
+
 /// The longest path, in bytes.
 const PATH_BYTES_MAX: usize = 500;
+
+/// The longest list that is made up for a test.
+const INDEX_MAX: usize = 32;
 
 /// Values of a status that mean firing, unless the mapping says others.
 const FIRING: [&str; 8] = [
@@ -74,6 +82,88 @@ pub struct Mapping {
     /// The values that make it the same alert; without them, all its labels do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub key: Vec<JsonPath>,
+}
+
+/// Fields that are paths, lists of words, and picks of names.
+const PATHS: [&str; 5] = ["alerts", "status", "starts_at", "ends_at", "url"];
+const LISTS: [&str; 2] = ["firing", "resolved"];
+const PICKS: [&str; 2] = ["labels", "annotations"];
+
+impl Mapping {
+    /// Reads a mapping as it is kept; a fault names the field that cannot stay as it is.
+    pub fn read(value: &Value) -> Result<Self, Fault> {
+        let root = object(value, "")?;
+        for (name, value) in root {
+            match name.as_str() {
+                field if PATHS.contains(&field) => path(value, field)?,
+                field if LISTS.contains(&field) => list(value, field, |_, _| Ok(()))?,
+                field if PICKS.contains(&field) => pick(value, field)?,
+                "key" => list(value, "key", path)?,
+                _ => {
+                    let known = [&PATHS[..], &LISTS, &PICKS, &["key"]].concat().join(", ");
+                    return Err(fault(
+                        name,
+                        format!("is no field of a mapping; expected one of {known}"),
+                    ));
+                }
+            }
+        }
+        // What is left to find is nothing a person could have meant.
+        serde_json::from_value(value.clone()).map_err(|error| fault("", error.to_string()))
+    }
+}
+
+fn object<'a>(value: &'a Value, place: &str) -> Result<&'a serde_json::Map<String, Value>, Fault> {
+    let problem = || format!("expected an object, found {}", kind(value));
+    value.as_object().ok_or_else(|| fault(place, problem()))
+}
+
+fn path(value: &Value, place: &str) -> Result<(), Fault> {
+    match value {
+        Value::Null => Ok(()),
+        Value::String(text) => JsonPath::parse(text)
+            .map(drop)
+            .map_err(|problem| fault(place, problem)),
+        other => Err(fault(
+            place,
+            format!("expected a path in quotes, found {}", kind(other)),
+        )),
+    }
+}
+
+fn list(value: &Value, place: &str, check: fn(&Value, &str) -> Result<(), Fault>) -> Result<(), Fault> {
+    let problem = || format!("expected a list, found {}", kind(value));
+    let items = value.as_array().ok_or_else(|| fault(place, problem()))?;
+    for (at, item) in items.iter().enumerate() {
+        let place = format!("{place}[{at}]");
+        if !item.is_string() {
+            return Err(fault(&place, format!("expected a text, found {}", kind(item))));
+        }
+        check(item, &place)?;
+    }
+    Ok(())
+}
+
+fn pick(value: &Value, place: &str) -> Result<(), Fault> {
+    for (name, value) in object(value, place)? {
+        match name.as_str() {
+            "from" => path(value, &format!("{place}.from"))?,
+            "names" => {
+                for (label, value) in object(value, &format!("{place}.names"))? {
+                    let place = format!("{place}.names.{label}");
+                    match value {
+                        Value::Null => return Err(fault(&place, "expected a path in quotes, found null")),
+                        value => path(value, &place)?,
+                    }
+                }
+            }
+            _ => {
+                let place = format!("{place}.{name}");
+                return Err(fault(&place, "is no field here; expected from or names"));
+            }
+        }
+    }
+    Ok(())
 }
 
 impl Default for Mapping {
@@ -154,6 +244,44 @@ impl JsonPath {
                 Part::Index(index) => value.as_array()?.get(*index),
             })
             .filter(|value| !value.is_null())
+    }
+
+    /// Puts a value there, making what is missing on the way, and adding to an object that is there; `false` when
+    /// something else is in the way.
+    pub(super) fn put(&self, root: &mut Value, value: Value) -> bool {
+        let mut place = root;
+        for part in &self.parts {
+            place = match part {
+                Part::Name(name) => {
+                    if place.is_null() {
+                        *place = Value::Object(serde_json::Map::new());
+                    }
+                    let Some(map) = place.as_object_mut() else {
+                        return false;
+                    };
+                    map.entry(name.clone()).or_insert(Value::Null)
+                }
+                Part::Index(at) if *at < INDEX_MAX => {
+                    if place.is_null() {
+                        *place = Value::Array(Vec::new());
+                    }
+                    let Some(list) = place.as_array_mut() else {
+                        return false;
+                    };
+                    if list.len() <= *at {
+                        list.resize(at + 1, Value::Null);
+                    }
+                    &mut list[*at]
+                }
+                Part::Index(_) => return false,
+            };
+        }
+        match (place, value) {
+            (Value::Object(there), Value::Object(more)) => there.extend(more),
+            (place, value) if place.is_null() || place.is_string() => *place = value,
+            _ => return false,
+        }
+        true
     }
 
     /// The path of what stands there, for an object that stands at `place` itself.
@@ -293,5 +421,50 @@ mod tests {
                 "{wrong}"
             );
         }
+    }
+
+    #[test]
+    fn a_fault_of_a_mapping_names_its_field() {
+        for (mapping, place, problem) in [
+            (json!([]), "", "expected an object, found a list"),
+            (
+                json!({"alert": "x"}),
+                "alert",
+                "no field of a mapping; expected one of alerts",
+            ),
+            (json!({"url": "a..b"}), "url", "`a..b` is no path"),
+            (
+                json!({"status": 7}),
+                "status",
+                "expected a path in quotes, found a number",
+            ),
+            (json!({"firing": "on"}), "firing", "expected a list, found a text"),
+            (json!({"resolved": ["ok", 1]}), "resolved[1]", "expected a text"),
+            (json!({"key": ["id", "a["]}), "key[1]", "is no path"),
+            (json!({"labels": "tags"}), "labels", "expected an object"),
+            (
+                json!({"labels": {"form": "x"}}),
+                "labels.form",
+                "expected from or names",
+            ),
+            (
+                json!({"labels": {"from": "."}, "annotations": {"names": {"summary": "a]"}}}),
+                "annotations.names.summary",
+                "is no path",
+            ),
+            (
+                json!({"labels": {"names": {"x": null}}}),
+                "labels.names.x",
+                "found null",
+            ),
+        ] {
+            let fault = Mapping::read(&mapping).unwrap_err();
+            assert_eq!(fault.place, place, "{mapping}");
+            assert!(fault.problem.contains(problem), "{mapping}: {fault}");
+        }
+        let good = json!({"alerts": "data", "status": "s", "firing": ["on"], "resolved": [], "starts_at": null,
+                          "labels": {"from": "tags", "names": {"host": "hosts[0]"}}, "key": ["id"], "url": "."});
+        let read = Mapping::read(&good).unwrap();
+        assert_eq!(Ok(read), serde_json::from_value(good).map_err(|_| ()));
     }
 }

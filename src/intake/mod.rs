@@ -18,6 +18,7 @@ pub mod pubsub;
 
 pub mod generic;
 pub mod mapping;
+pub mod sample;
 
 pub mod sign;
 

@@ -123,6 +123,13 @@ impl Backlog {
         }
     }
 
+    /// The first batch that waits on the disk.
+    pub fn first(&self) -> Option<BatchName> {
+        let inner = self.lock();
+        let found = inner.batches.iter().find_map(|batch| batch.file);
+        found.map(|file| file.name)
+    }
+
     /// Batches that wait.
     pub fn waiting(&self) -> usize {
         self.lock().batches.len()

@@ -273,7 +273,7 @@ impl Committer {
                 deliveries::insert_rejected(&mut conn, post.source.id, post.raw, &reason).await
             };
             match kept.await {
-                Ok(()) => return true,
+                Ok(_) => return true,
                 Err(error) if error.is_unavailable() && placed.place.is_some() => {
                     tokio::time::sleep(AGAIN_AFTER.1).await;
                 }

@@ -6,26 +6,35 @@
 
 pub mod backlog;
 pub mod committer;
+pub mod counter;
+pub mod notary;
 pub mod parcel;
 pub mod senders;
 pub mod signature;
 pub mod spool;
 pub mod spooler;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, PoisonError},
+    time::{Duration, Instant},
+};
 
+use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use tokio::sync::watch;
 
 use self::{
     backlog::Backlog,
     committer::Committer,
+    notary::Notary,
     parcel::{Answer, Parcel},
     senders::Senders,
     spool::folder::SpoolLimits,
     spooler::Spooler,
 };
 use crate::{
+    actions::Fetch,
     clock::Clock,
     pipeline::Patience,
     store::{runbooks::Version, wake::Wake},
@@ -55,6 +64,8 @@ pub struct ReceiverParts {
     pub spool: Option<PathBuf>,
     /// Bounds of the spool.
     pub spool_limits: SpoolLimits,
+    /// Fetches what signatures are checked with.
+    pub web: Arc<dyn Fetch>,
 }
 
 /// Takes deliveries. Clones share their lanes, which end with the last of them.
@@ -62,8 +73,28 @@ pub struct ReceiverParts {
 pub struct Receiver {
     /// Who may send.
     pub senders: Arc<Senders>,
+    pool: PgPool,
+    shelf: Shelf,
+    notary: Arc<Notary>,
     spooler: Spooler,
     backlog: Arc<Backlog>,
+}
+
+/// What became of a parcel, and when it was on the disk.
+struct Taken {
+    answer: Answer,
+    spooled_after: Option<Duration>,
+}
+
+/// What waits for the database on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Batches, those included that are only in memory.
+    pub batches: usize,
+    /// Bytes on the disk; `None` when there is no folder to write to.
+    pub bytes: Option<u64>,
+    /// When the first of them was written.
+    pub oldest: Option<DateTime<Utc>>,
 }
 
 impl Receiver {
@@ -72,8 +103,9 @@ impl Receiver {
         let senders = Senders::start(parts.pool.clone(), parts.clock.clone());
         let backlog = Arc::new(Backlog::default());
         let spooler = Spooler::start(parts.spool, parts.spool_limits, backlog.clone());
+        let shelf = parts.shelf.clone();
         let committer = Committer {
-            pool: parts.pool,
+            pool: parts.pool.clone(),
             clock: parts.clock,
             wake: parts.wake,
             shelf: parts.shelf,
@@ -85,6 +117,9 @@ impl Receiver {
         tokio::spawn(committer.run());
         Self {
             senders,
+            pool: parts.pool,
+            shelf,
+            notary: Arc::new(Notary::new(parts.web)),
             spooler,
             backlog,
         }
@@ -92,19 +127,38 @@ impl Receiver {
 
     /// Takes a delivery; returns once it is stored, or surely will be, or is refused.
     pub async fn take(&self, parcel: Parcel) -> Answer {
+        self.take_timed(parcel).await.answer
+    }
+
+    async fn take_timed(&self, parcel: Parcel) -> Taken {
+        let refused = |why: &str| Answer::Refused(why.to_owned());
+        let began = Instant::now();
         let Some(receipt) = self.spooler.put(parcel).await else {
-            return Answer::Refused("Muster is stopping; send it again".to_owned());
+            return Taken {
+                answer: refused("Muster is stopping; send it again"),
+                spooled_after: None,
+            };
         };
         let is_spooled = receipt.spooled.await.unwrap_or(false);
+        let spooled_after = is_spooled.then(|| began.elapsed());
         let wait = match is_spooled {
             true => STORE_WAIT,
             false => DIRECT_WAIT,
         };
-        match (tokio::time::timeout(wait, receipt.answer).await, is_spooled) {
+        let answer = match (tokio::time::timeout(wait, receipt.answer).await, is_spooled) {
             (Ok(Ok(answer)), _) => answer,
             (_, true) => Answer::Spooled,
-            (_, false) => Answer::Refused("not stored; send it again".to_owned()),
+            (_, false) => refused("not stored; send it again"),
+        };
+        Taken {
+            answer,
+            spooled_after,
         }
+    }
+
+    /// The runbooks are known, so that what is stored finds its own.
+    pub fn is_ready(&self) -> bool {
+        self.shelf.borrow().is_some()
     }
 
     /// Whether deliveries are accepted while the database is away: there is a disk, and the senders are known.
@@ -115,5 +169,29 @@ impl Receiver {
     /// Batches that have not reached the database.
     pub fn waiting(&self) -> usize {
         self.backlog.waiting()
+    }
+
+    /// What waits, on this machine.
+    pub async fn backlog(&self) -> Waiting {
+        let (batches, first) = (self.backlog.waiting(), self.backlog.first());
+        let Some(folder) = self.spooler.folder() else {
+            return Waiting {
+                batches,
+                bytes: None,
+                oldest: None,
+            };
+        };
+        // The lane may hold the folder while it syncs.
+        let looked = tokio::task::spawn_blocking(move || {
+            let folder = folder.lock().unwrap_or_else(PoisonError::into_inner);
+            let oldest = first.and_then(|first| folder.written_at(first));
+            (folder.bytes(), oldest.map(DateTime::from))
+        });
+        let (bytes, oldest) = looked.await.map_or((None, None), |(bytes, at)| (Some(bytes), at));
+        Waiting {
+            batches,
+            bytes,
+            oldest,
+        }
     }
 }

@@ -8,7 +8,7 @@ use super::spool::record::Record;
 use crate::{
     intake::{self, Content, Delivery, Fault, Format, Reader, mapping::Mapping},
     pipeline::{Outcome, Post},
-    store::{deliveries::NewDelivery, sources::Source},
+    store::sources::Source,
 };
 
 /// A delivery that can be applied.
@@ -57,9 +57,9 @@ pub fn read(source: &Source, record: &Record, format: Format) -> Result<Letter, 
     let settings = &source.settings;
     let is_mapped = matches!(format, Format::Generic | Format::Pubsub);
     let mapping: Option<Mapping> = match settings.mapping.as_ref().filter(|_| is_mapped) {
-        Some(mapping) => Some(serde_json::from_value(mapping.clone()).map_err(|error| Fault {
+        Some(mapping) => Some(Mapping::read(mapping).map_err(|fault| Fault {
             place: String::new(),
-            problem: format!("the mapping of the source cannot be used: {error}"),
+            problem: format!("the mapping of the source cannot be used: {fault}"),
         })?),
         None => None,
     };
@@ -97,15 +97,9 @@ pub fn read(source: &Source, record: &Record, format: Format) -> Result<Letter, 
 impl Parcel {
     /// As the pipeline takes it.
     pub fn as_post(&self) -> Post<'_> {
-        let head = &self.record.head;
         Post {
             source: &self.source,
-            raw: NewDelivery {
-                remote: &head.remote,
-                user_agent: &head.user_agent,
-                body: &self.record.body,
-                received_at: head.received_at,
-            },
+            raw: self.record.as_new(),
             groups: &self.groups,
             remark: &self.remark,
         }

@@ -10,6 +10,12 @@ use crate::{
 /// Where a sender of any JSON puts the HMAC-SHA256 of its body, in hex.
 pub const HEADER: &str = "x-muster-signature";
 
+/// Whether the secret of a source can be read; `None` for one that has none.
+pub async fn secret(source: &Source) -> Option<Result<(), Failure>> {
+    let reference = source.settings.sign_with.as_ref()?;
+    Some(Secret::resolve(reference).await.map(drop))
+}
+
 /// Whether a body is signed as its source asks; one that asks for nothing takes any. `header` gives the value of a
 /// header. An error when the secret cannot be read now.
 pub async fn is_right(

@@ -15,6 +15,7 @@ pub mod attempts;
 pub mod boots;
 pub mod breakers;
 pub mod deliveries;
+pub mod delivery_sizes;
 pub mod desk;
 pub mod events;
 pub mod freezes;

@@ -64,7 +64,9 @@ async fn exposition(State(health): State<Health>) -> impl IntoResponse {
     if let Some(runs) = runs {
         metrics::gauge!("muster_runs_live").set(runs as f64);
     }
-    metrics::gauge!("muster_intake_waiting_batches").set(health.receiver.waiting() as f64);
+    let waiting = health.receiver.backlog().await;
+    metrics::gauge!("muster_intake_waiting_batches").set(waiting.batches as f64);
+    metrics::gauge!("muster_spool_bytes").set(waiting.bytes.unwrap_or_default() as f64);
     (StatusCode::OK, handle.render())
 }
 

@@ -34,10 +34,13 @@ pub mod reviews;
 pub mod runbooks;
 pub mod runs;
 pub mod sign_in;
+pub mod source_form;
 pub mod sources;
 pub mod standing;
 pub mod system;
+pub mod trial;
 pub mod watch;
+pub mod way;
 
 pub mod health;
 pub mod hooks;
@@ -113,12 +116,16 @@ pub fn router(state: AppState) -> Router {
         .route("/runbooks/{slug}", get(runbooks::show))
         .route("/runbooks/{slug}/plan", get(plans::show))
         .route("/deliveries", get(deliveries::list))
+        .route("/deliveries/{id}", get(deliveries::show))
+        .route("/deliveries/{id}/replay", post(deliveries::replay))
         .route("/deliveries/{id}/body", get(deliveries::body))
         .route("/sources", get(sources::list))
         .route("/sources/new", get(sources::new_form).post(sources::make))
         .route("/sources/{name}", get(sources::show).post(sources::change))
         .route("/sources/{name}/disable", post(sources::disable))
         .route("/sources/{name}/enable", post(sources::enable))
+        .route("/sources/{name}/test", post(trial::test))
+        .route("/sources/{name}/try", post(trial::attempt))
         .route("/sources/{name}/tokens", post(sources::issue))
         .route("/sources/{name}/tokens/{id}/revoke", post(sources::revoke))
         .route("/system", get(system::show))

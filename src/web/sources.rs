@@ -8,9 +8,7 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 use chrono::TimeDelta;
-use serde::Deserialize;
 use url::Url;
-use uuid::Uuid;
 
 use super::{
     act::{Act, see},
@@ -18,11 +16,13 @@ use super::{
     extract::Path,
     page,
     session::{Admin, Viewer},
+    source_form::SourceForm,
     state::AppState,
     view::{
         delivery,
         layout::Place,
-        source::{NewSourcePage, Refused, SettingsForm, SourceFacts, SourcePage, SourceRow, SourcesPage},
+        source::{NewSourcePage, Refused, SourceFacts, SourcePage, SourceRow, SourcesPage},
+        source_settings::SettingsForm,
     },
 };
 use crate::{
@@ -66,55 +66,6 @@ pub async fn list(State(app): State<AppState>, Viewer(me): Viewer) -> Result<Htm
         may_change: me.role >= MAY_CHANGE,
     };
     Ok(Html(page.render()?))
-}
-
-/// The fields of the forms of a source; each form has some of them.
-#[derive(Debug, Deserialize)]
-pub struct SourceForm {
-    op: Uuid,
-    seen: Option<i64>,
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    token_name: String,
-    #[serde(default)]
-    reason: String,
-    #[serde(default)]
-    format: String,
-    /// One a line; a comma separates as well.
-    #[serde(default)]
-    correlate_by: String,
-    #[serde(default)]
-    stale_after: String,
-    #[serde(default)]
-    heartbeat_within: String,
-    #[serde(default)]
-    storm_starts: String,
-    #[serde(default)]
-    storm_within: String,
-    #[serde(default)]
-    sign_with: String,
-    #[serde(default)]
-    mapping: String,
-}
-
-impl SourceForm {
-    fn asked(&self) -> AskedSettings {
-        let labels = self.correlate_by.split(['\n', ',']);
-        AskedSettings {
-            format: self.format.clone(),
-            correlate_by: labels
-                .map(|label| label.trim().to_owned())
-                .filter(|label| !label.is_empty())
-                .collect(),
-            stale_after: self.stale_after.clone(),
-            heartbeat_within: self.heartbeat_within.clone(),
-            storm_starts: self.storm_starts.clone(),
-            storm_within: self.storm_within.clone(),
-            sign_with: self.sign_with.clone(),
-            mapping: self.mapping.clone(),
-        }
-    }
 }
 
 /// `GET /sources/new`
@@ -213,7 +164,8 @@ async fn source_page(
         true => tokens::list(&mut tx, source.id).await?,
         false => Vec::new(),
     };
-    let deliveries = sources::list_deliveries(&mut tx, source.id, DELIVERIES_MAX).await?;
+    let deliveries =
+        store::deliveries::list_of_source(&mut tx, source.id, false, i64::MAX, DELIVERIES_MAX).await?;
     let frame = page::frame(app, &mut tx, me, name, Place::Sources, now).await?;
     let status = status(&refused.faults);
     let facts = SourceFacts {
@@ -244,7 +196,8 @@ fn base(app: &AppState, headers: &HeaderMap) -> String {
     )
 }
 
-fn page_of(name: &str) -> String {
+/// The address of a source's page.
+pub fn page_of(name: &str) -> String {
     let name: String = url::form_urlencoded::byte_serialize(name.as_bytes()).collect();
     format!("/sources/{name}")
 }

@@ -12,6 +12,7 @@ use crate::{
     catalog::shelf::Faults,
     clock::Clock,
     execute::{rehearse::Rehearser, standing::Standing},
+    receive::Receiver,
     store::wake::Wake,
 };
 
@@ -43,6 +44,8 @@ pub struct AppState {
     pub streams: Arc<Semaphore>,
     /// What is wrong with the runbook and target files, for the banner.
     pub faults: Faults,
+    /// Takes deliveries that people send again; `None` where no intake runs.
+    pub receiver: Option<Receiver>,
     /// The address people use; decides whether cookies are for https only, and is a trusted origin behind a proxy.
     pub public_url: Option<Url>,
     /// Ends live streams when the process is to stop.
@@ -64,6 +67,7 @@ impl AppState {
             throttle: Throttle::default(),
             streams: Arc::new(Semaphore::new(LIVE_STREAMS_MAX)),
             faults: Faults::default(),
+            receiver: None,
             public_url: None,
             stopping: CancellationToken::new(),
         }

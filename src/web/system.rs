@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::{extract::State, response::Html};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     error::WebError,
@@ -17,7 +17,38 @@ use super::{
         system::{Check, SystemPage},
     },
 };
-use crate::store::{self, deliveries, queue};
+use crate::{
+    receive::Waiting,
+    store::{self, deliveries, queue},
+};
+
+/// A batch that waits for longer than this waits for a database that is away.
+const WAITS_MAX: TimeDelta = TimeDelta::seconds(10);
+
+/// What waits on this machine's disk.
+fn spool(waiting: &Waiting, now: DateTime<Utc>) -> Check {
+    let age = waiting.oldest.map(|oldest| (now - oldest).max(TimeDelta::zero()));
+    let is_late = age.is_some_and(|age| age > WAITS_MAX);
+    let batches = format::count(waiting.batches as i64, "batch", "batches");
+    let words = match (waiting.bytes, age) {
+        (None, _) => format!("no disk to keep deliveries on; {batches} in memory"),
+        (Some(_), _) if waiting.batches == 0 => "nothing waits".to_owned(),
+        (Some(bytes), Some(age)) => format!(
+            "{batches} wait for the database on this machine, {}, the oldest for {}",
+            format::size(bytes as i64),
+            format::length(age)
+        ),
+        (Some(_), None) => format!("{batches} on the way to the database"),
+    };
+    Check {
+        name: "Spool",
+        badge: match is_late || waiting.bytes.is_none() {
+            true => Badge::new("sev3", "triangle", "Look"),
+            false => Badge::new("done", "check", "OK"),
+        },
+        words,
+    }
+}
 
 /// `GET /system`
 pub async fn show(State(app): State<AppState>, Viewer(me): Viewer) -> Result<Html<String>, WebError> {
@@ -57,6 +88,9 @@ pub async fn show(State(app): State<AppState>, Viewer(me): Viewer) -> Result<Htm
         badge: ok(),
         words: format!("{} in 24 h", format::count(alerts, "alert", "alerts")),
     });
+    if let Some(receiver) = &app.receiver {
+        checks.push(spool(&receiver.backlog().await, now));
+    }
     let faults = app.faults.list();
     checks.push(match faults.len() {
         0 => Check {

@@ -10,7 +10,7 @@ use muster::{
     intake::Delivery,
     pipeline::{self, Patience, Post},
     store::{
-        deliveries::NewDelivery,
+        deliveries::{Headers, NewDelivery},
         sources::{self, Source},
     },
 };
@@ -78,6 +78,7 @@ async fn source(conn: &mut PgConnection, name: &str, now: DateTime<Utc>) -> Sour
 }
 
 async fn receive(conn: &mut PgConnection, source: &Source, bodies: &[Body], now: DateTime<Utc>) {
+    let headers = Headers::new();
     let posts: Vec<Post<'_>> = bodies
         .iter()
         .map(|body| Post {
@@ -85,8 +86,12 @@ async fn receive(conn: &mut PgConnection, source: &Source, bodies: &[Body], now:
             raw: NewDelivery {
                 remote: "192.0.2.1",
                 user_agent: "a test",
+                format: "alertmanager",
+                headers: &headers,
                 body: b"{}",
                 received_at: body.received_at,
+                replay_of: None,
+                is_test: false,
             },
             groups: std::slice::from_ref(&body.group),
             remark: "",

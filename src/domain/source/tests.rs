@@ -23,6 +23,7 @@ fn settings_read_back_as_they_were_written() {
         storm_within: "1h".to_owned(),
         sign_with: "env:HOOK".to_owned(),
         mapping: r#"{"alerts": "items"}"#.to_owned(),
+        topic_arn: String::new(),
     };
     let settings = asked.check().unwrap();
     let expected = SourceSettings {
@@ -36,6 +37,7 @@ fn settings_read_back_as_they_were_written() {
         },
         sign_with: Some(SecretRef::Env("HOOK".to_owned())),
         mapping: Some(json!({"alerts": "items"})),
+        topic_arn: None,
     };
     assert_eq!(settings, expected);
     assert_eq!(AskedSettings::from(&settings).check(), Ok(settings));
@@ -165,6 +167,7 @@ fn all_faults_are_told_at_once() {
         storm_within: "x".to_owned(),
         sign_with: "x".to_owned(),
         mapping: "x".to_owned(),
+        topic_arn: "x".to_owned(),
     };
     let fields: Vec<&str> = asked
         .check()
@@ -181,6 +184,7 @@ fn all_faults_are_told_at_once() {
         "storm_within",
         "sign_with",
         "mapping",
+        "topic_arn",
     ];
     assert_eq!(fields, expected);
 }
@@ -233,4 +237,21 @@ fn a_change_is_told_field_by_field() {
         ]
     );
     assert!(old.changes(&old).is_empty());
+}
+
+#[test]
+fn only_sns_has_a_topic() {
+    let arn = "arn:aws:sns:eu-central-1:123456789012:alarms";
+    let asked = |format: &str, topic: &str| AskedSettings {
+        format: format.to_owned(),
+        topic_arn: topic.to_owned(),
+        ..AskedSettings::default()
+    };
+    let settings = asked("sns", &format!(" {arn} ")).check().unwrap();
+    assert_eq!(settings.topic_arn.as_deref(), Some(arn));
+    assert_eq!(AskedSettings::from(&settings).check(), Ok(settings));
+    for (format, topic) in [("grafana", arn), ("sns", "alarms"), ("sns", "arn:aws:sns: x")] {
+        let faults = asked(format, topic).check().unwrap_err();
+        assert_eq!(faults[0].field, "topic_arn", "{format} {topic}");
+    }
 }

@@ -5,6 +5,7 @@ use std::{
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use uuid::Uuid;
@@ -209,6 +210,14 @@ impl SpoolFolder {
             tracing::error!(%error, ?batch, "a damaged batch could not be put aside");
         }
         self.files = self.files.saturating_sub(1);
+    }
+
+    /// When a batch was written; `None` when it is gone.
+    pub fn written_at(&self, batch: BatchName) -> Option<SystemTime> {
+        fs::metadata(self.path.join(batch.file(ENDING)))
+            .ok()?
+            .modified()
+            .ok()
     }
 
     /// How many bytes wait.

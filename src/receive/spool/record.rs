@@ -3,7 +3,11 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{domain::id::SourceId, intake::Format};
+use crate::{
+    domain::id::{DeliveryId, SourceId},
+    intake::Format,
+    store::deliveries::{Headers, NewDelivery},
+};
 
 /// How a batch file begins.
 const MARK: &[u8] = b"muster spool 1\n";
@@ -19,6 +23,23 @@ pub struct Record {
     pub body: Vec<u8>,
 }
 
+impl Record {
+    /// As it is kept.
+    pub fn as_new(&self) -> NewDelivery<'_> {
+        let head = &self.head;
+        NewDelivery {
+            format: &head.format,
+            remote: &head.remote,
+            user_agent: &head.user_agent,
+            headers: &head.headers,
+            body: &self.body,
+            received_at: head.received_at,
+            replay_of: head.replay_of,
+            is_test: head.is_test,
+        }
+    }
+}
+
 /// What is known of a delivery besides its body. No secret is among it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
@@ -32,6 +53,19 @@ pub struct Head {
     pub user_agent: String,
     /// When it arrived.
     pub received_at: DateTime<Utc>,
+    /// What else its request said; never a header that may hold a secret.
+    #[serde(default, skip_serializing_if = "Headers::is_empty")]
+    pub headers: Headers,
+    /// The kept delivery that is sent again with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay_of: Option<DeliveryId>,
+    /// Whether Muster made it to show the way of an alert.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_test: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Head {
@@ -130,6 +164,9 @@ mod tests {
                 remote: "192.0.2.7".to_owned(),
                 user_agent: "Alertmanager/0.28.1".to_owned(),
                 received_at: DateTime::from_timestamp(1_800_000_000, 5_000).unwrap(),
+                headers: Headers::from([("content-type".to_owned(), "application/json".to_owned())]),
+                replay_of: None,
+                is_test: false,
             },
             body: body.to_vec(),
         }
@@ -139,6 +176,18 @@ mod tests {
     fn what_was_written_is_read_again() {
         let records = [record(b"{}"), record(b""), record(&[0; 5000])];
         assert_eq!(decode(&encode(&records)), (records.to_vec(), Vec::new()));
+    }
+
+    #[test]
+    fn a_head_of_an_older_start_is_read() {
+        let old = r#"{"source": 7, "format": "grafana", "remote": "", "user_agent": "",
+                      "received_at": "2026-11-21T03:00:00Z"}"#;
+        let head: Head = serde_json::from_str(old).unwrap();
+        assert_eq!(
+            (head.headers.len(), head.replay_of, head.is_test),
+            (0, None, false)
+        );
+        assert!(!serde_json::to_string(&head).unwrap().contains("is_test"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::{
     shapes::{ErrorAnswer, Rows, shelf::DeliveryBody},
 };
 use crate::{
-    store::{StoreError, deliveries},
+    store::{StoreError, deliveries, sources},
     web::{error::WebError, session::Viewer, state::AppState},
 };
 
@@ -22,6 +22,8 @@ use crate::{
 pub struct OutcomeQuery {
     /// `rejected` for these only.
     pub outcome: Option<String>,
+    /// Only those of the source of that name.
+    pub source: Option<String>,
 }
 
 /// Deliveries, the newest first.
@@ -35,7 +37,15 @@ pub async fn list(
 ) -> Result<Json<Rows<DeliveryBody>>, WebError> {
     let only_rejected = query.outcome.as_deref() == Some("rejected");
     let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
-    let found = deliveries::list(&mut conn, only_rejected, page.before(), page.limit() + 1).await?;
+    let (before, limit) = (page.before(), page.limit() + 1);
+    let found = match &query.source {
+        None => deliveries::list(&mut conn, only_rejected, before, limit).await?,
+        Some(name) => {
+            let source = sources::find_by_name(&mut conn, name).await?;
+            let source = source.ok_or_else(|| WebError::not_found("source"))?;
+            deliveries::list_of_source(&mut conn, source.id, only_rejected, before, limit).await?
+        }
+    };
     Ok(Json(Rows::of(
         found,
         page.limit(),

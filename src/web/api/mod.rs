@@ -15,6 +15,7 @@ pub mod runbooks;
 pub mod runs;
 pub mod sources;
 pub mod standing;
+pub mod trials;
 
 use axum::{Json, Router, routing::get};
 use serde::Deserialize;
@@ -80,6 +81,8 @@ fn parts() -> (Router<AppState>, utoipa::openapi::OpenApi) {
         .routes(routes!(runbooks::get))
         .routes(routes!(plans::get))
         .routes(routes!(deliveries::list))
+        .routes(routes!(trials::delivery))
+        .routes(routes!(trials::replay))
         .routes(routes!(standing::paused, standing::pause))
         .routes(routes!(standing::resume))
         .routes(routes!(standing::breakers))
@@ -94,6 +97,8 @@ fn parts() -> (Router<AppState>, utoipa::openapi::OpenApi) {
         .routes(routes!(sources::enable))
         .routes(routes!(sources::tokens, sources::issue))
         .routes(routes!(sources::revoke))
+        .routes(routes!(trials::test))
+        .routes(routes!(trials::attempt))
         .routes(routes!(boots::list))
         .routes(routes!(boots::get))
         .split_for_parts()
@@ -129,6 +134,8 @@ mod tests {
                 "/api/v1/circuits",
                 "/api/v1/circuits/{target}/close",
                 "/api/v1/deliveries",
+                "/api/v1/deliveries/{id}",
+                "/api/v1/deliveries/{id}/replay",
                 "/api/v1/freezes",
                 "/api/v1/freezes/{id}/end",
                 "/api/v1/incidents",
@@ -161,8 +168,10 @@ mod tests {
                 "/api/v1/sources/{source}/alertmanager",
                 "/api/v1/sources/{source}/disable",
                 "/api/v1/sources/{source}/enable",
+                "/api/v1/sources/{source}/test",
                 "/api/v1/sources/{source}/tokens",
                 "/api/v1/sources/{source}/tokens/{id}/revoke",
+                "/api/v1/sources/{source}/try",
             ]
         );
         let plan = &document.paths.paths["/api/v1/runbooks/{slug}/plan"];

@@ -16,6 +16,7 @@ pub mod alerts;
 pub mod incident;
 pub mod postmortem;
 pub mod timeline;
+pub mod trial;
 
 pub mod ask;
 pub mod attempt;
@@ -42,5 +43,6 @@ pub mod boots;
 pub mod delivery;
 pub mod sender;
 pub mod source;
+pub mod source_settings;
 pub mod standing;
 pub mod system;

@@ -8,12 +8,10 @@ use super::{
     layout::Frame,
     parts::{Ago, At, Badge, Hidden, Said, ago, at, hidden, said},
     sender::{self, NO_TOKEN, Snippet},
+    source_settings::{SettingsForm, fault},
 };
 use crate::{
-    domain::{
-        source::{AskedSettings, Fault, SourceKind},
-        target::SecretRef,
-    },
+    domain::source::{AskedSettings, Fault, SourceKind},
     sources::TOKEN_NAME_CHARS_MAX,
     store::{
         sources::{COUNTED_MAX, Pulse, Source},
@@ -95,120 +93,6 @@ impl PulseView {
             due: pulse.beat_due.map(|due| at(due, now)),
             tokens: format::count(pulse.tokens, "live token", "live tokens"),
             used: pulse.token_used_at.map(|used| ago(used, now)),
-        }
-    }
-}
-
-/// A line or an area of text in a form, with what is wrong with it.
-#[derive(Clone, Debug)]
-pub struct TextField {
-    id: &'static str,
-    label: &'static str,
-    hint: &'static str,
-    value: String,
-    fault: Option<String>,
-    rows: u8,
-    chars_max: usize,
-}
-
-/// The settings of a source in a form, as they are or as they were typed.
-#[derive(Clone, Debug, Template)]
-#[template(path = "source/_settings.html")]
-pub struct SettingsForm {
-    formats: Vec<(&'static str, &'static str, bool)>,
-    format_fault: Option<String>,
-    fields: Vec<TextField>,
-}
-
-impl HtmlSafe for SettingsForm {}
-
-fn fault(faults: &[Fault], field: &str) -> Option<String> {
-    let found = faults.iter().find(|fault| fault.field == field);
-    found.map(|fault| fault.message.clone())
-}
-
-impl SettingsForm {
-    /// The form with these texts and what is wrong with them.
-    pub fn of(asked: &AskedSettings, faults: &[Fault]) -> Self {
-        let line = |id, label, hint, value: &str, rows, chars_max| TextField {
-            id,
-            label,
-            hint,
-            value: value.to_owned(),
-            fault: fault(faults, id),
-            rows,
-            chars_max,
-        };
-        let kinds = SourceKind::ALL.into_iter();
-        // What is no reference may be the secret itself, put here by mistake; it is not sent back.
-        let sign_with = match SecretRef::try_from(asked.sign_with.trim().to_owned()) {
-            Ok(_) => asked.sign_with.as_str(),
-            Err(_) => "",
-        };
-        Self {
-            formats: kinds
-                .map(|kind| (kind.name(), kind.title(), kind.name() == asked.format))
-                .collect(),
-            format_fault: fault(faults, "format"),
-            fields: vec![
-                line(
-                    "correlate_by",
-                    "Group by these labels",
-                    "One a line. Empty: the sender's own grouping.",
-                    &asked.correlate_by.join("\n"),
-                    3,
-                    2100,
-                ),
-                line(
-                    "stale_after",
-                    "An alert is stale after",
-                    "Without a word of it, like 8h10m. Empty: never.",
-                    &asked.stale_after,
-                    1,
-                    40,
-                ),
-                line(
-                    "heartbeat_within",
-                    "Heartbeat within",
-                    "Silence for this long raises an incident, and its alerts raise none. Empty: no heartbeat.",
-                    &asked.heartbeat_within,
-                    1,
-                    40,
-                ),
-                line(
-                    "storm_starts",
-                    "Automatic starts at most",
-                    "Runs that its alerts start by themselves; more are suggested. Deliveries are always taken.",
-                    &asked.storm_starts,
-                    1,
-                    10,
-                ),
-                line(
-                    "storm_within",
-                    "Within this time",
-                    "Like 10m.",
-                    &asked.storm_within,
-                    1,
-                    40,
-                ),
-                line(
-                    "sign_with",
-                    "Signed with",
-                    "Where the shared secret is: env:NAME or file:/path. Only Grafana, PagerDuty and any JSON. Empty: \
-                     not signed.",
-                    sign_with,
-                    1,
-                    1000,
-                ),
-                line(
-                    "mapping",
-                    "Mapping",
-                    "Only for any JSON: a JSON object that says where things stand in the body.",
-                    &asked.mapping,
-                    4,
-                    16_384,
-                ),
-            ],
         }
     }
 }
@@ -328,6 +212,8 @@ pub struct SourcePage {
     seen: i64,
     toggle: ActForm,
     deliveries: Vec<delivery::Row>,
+    /// Whether a mapping can be tried.
+    has_mapping: bool,
 }
 
 impl SourcePage {
@@ -423,6 +309,7 @@ impl SourcePage {
             faults,
             seen: source.revision,
             toggle,
+            has_mapping: source.settings.format == SourceKind::Generic,
             name: name.clone(),
             deliveries: facts.deliveries,
             frame,
@@ -431,6 +318,10 @@ impl SourcePage {
 
     fn hidden(&self) -> Hidden {
         hidden(Some(self.seen))
+    }
+
+    fn op(&self) -> Hidden {
+        hidden(None)
     }
 }
 
@@ -447,5 +338,6 @@ fn settings(settings: &AskedSettings) -> Vec<(&'static str, Said)> {
         ("Heartbeat within", or(&settings.heartbeat_within, "no heartbeat")),
         ("Automatic starts", said(&storm)),
         ("Signed with", or(&settings.sign_with, "not signed")),
+        ("Topic", or(&settings.topic_arn, "any")),
     ]
 }

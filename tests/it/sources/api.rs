@@ -17,7 +17,7 @@ use crate::support::site::Site;
 async fn a_source_is_made_changed_and_read() {
     let site = Site::new().await;
     let (_, root) = site.person("root", Role::Admin).await;
-    let body = json!({"name": "team-a", "settings": {"format": "generic", "mapping": {"title": "a"}, "stale_after": null}});
+    let body = json!({"name": "team-a", "settings": {"format": "generic", "mapping": {"url": "a"}, "stale_after": null}});
     let made = site.post_json("/api/v1/sources", &root, &body.to_string()).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
     let token = made.json()["token"]["token"].as_str().unwrap().to_owned();
@@ -29,7 +29,7 @@ async fn a_source_is_made_changed_and_read() {
         read["settings"],
         json!({
             "format": "generic", "correlate_by": [], "stale_after": null, "heartbeat_within": null,
-            "storm": {"starts": 20, "within": "10m"}, "sign_with": null, "mapping": {"title": "a"},
+            "storm": {"starts": 20, "within": "10m"}, "sign_with": null, "mapping": {"url": "a"}, "topic_arn": null,
         })
     );
     assert_eq!(

@@ -1,6 +1,13 @@
 //! The real intake over a database, with a clock that only moves when it is told to.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -9,11 +16,18 @@ use axum::{
     http::{HeaderMap, HeaderValue, Request, StatusCode},
 };
 use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
 use muster::{
+    actions::Fetch,
     clock::Clock,
-    domain::{digest::Digest, source::SourceSettings, span::Span},
+    domain::{
+        action::{Failure, FailureClass},
+        digest::Digest,
+        source::SourceSettings,
+        span::Span,
+    },
     pipeline::Patience,
-    receive::{ReceiverParts, spool::folder::SpoolLimits},
+    receive::{Receiver, ReceiverParts, spool::folder::SpoolLimits},
     store::{sources, wake::Wake},
     upkeep::Upkeep,
     web::hooks::{HookLimits, Hooks},
@@ -22,6 +36,7 @@ use serde_json::Value;
 use sqlx::PgPool;
 use tokio::sync::watch;
 use tower::ServiceExt;
+use url::Url;
 
 use super::database::Database;
 
@@ -44,6 +59,29 @@ pub fn parts(pool: PgPool, clock: Clock) -> ReceiverParts {
         patience: Patience::default(),
         spool: None,
         spool_limits: SpoolLimits::default(),
+        web: Arc::new(Amazon::default()),
+    }
+}
+
+/// What Amazon's hosts answer: the certificate of `tests/data/sns` to everything, or nothing. It remembers who was asked.
+#[derive(Clone, Default)]
+pub struct Amazon {
+    pub is_away: Arc<AtomicBool>,
+    pub asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Fetch for Amazon {
+    fn get<'a>(&'a self, url: &'a Url) -> BoxFuture<'a, Result<Vec<u8>, Failure>> {
+        self.asked.lock().unwrap().push(url.to_string());
+        let certificate = include_bytes!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/data/sns/certificate.pem"
+        ));
+        let answer = match self.is_away.load(Ordering::SeqCst) {
+            false => Ok(certificate.to_vec()),
+            true => Err(Failure::new(FailureClass::NotSent, "cannot connect: away")),
+        };
+        Box::pin(async move { answer })
     }
 }
 
@@ -73,6 +111,8 @@ pub struct Intake {
     pub database: Database,
     pub clock: Clock,
     pub upkeep: Upkeep,
+    pub receiver: Receiver,
+    pub amazon: Amazon,
     router: Router,
 }
 
@@ -96,9 +136,18 @@ impl Intake {
             shelf: watch::channel(Some(Arc::default())).1,
             listening_since: clock.now(),
             keep_deliveries: Span::from_secs(3600),
+            deliveries_bytes_max: 1 << 30,
         };
+        let amazon = Amazon::default();
+        let parts = ReceiverParts {
+            web: Arc::new(amazon.clone()),
+            ..parts(database.pools.intake.clone(), clock.clone())
+        };
+        let hooks = Hooks::new(parts, limits);
         Self {
-            router: routes(database.pools.intake.clone(), clock.clone(), limits),
+            receiver: hooks.receiver(),
+            router: hooks.router(),
+            amazon,
             database,
             clock,
             upkeep,

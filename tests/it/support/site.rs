@@ -67,6 +67,7 @@ impl Site {
             intake.clock.clone(),
             Wake::default(),
         );
+        state.receiver = Some(intake.receiver.clone());
         change(&mut state);
         let router = web::router(state.clone());
         Self {

@@ -3,6 +3,7 @@
 
 pub mod approval;
 pub mod boot;
+pub mod delivery;
 pub mod incident;
 pub mod plan;
 pub mod run;

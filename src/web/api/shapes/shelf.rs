@@ -63,6 +63,10 @@ pub struct DeliveryBody {
     pub repeats: i32,
     /// Size of the kept body in bytes.
     pub body_bytes: i32,
+    /// The delivery that was sent again with it.
+    pub replay_of: Option<i64>,
+    /// Whether Muster made it to show the way of an alert.
+    pub is_test: bool,
 }
 
 impl From<DeliveryRow> for DeliveryBody {
@@ -76,6 +80,8 @@ impl From<DeliveryRow> for DeliveryBody {
             alerts: row.alerts,
             repeats: row.repeats,
             body_bytes: row.body_bytes,
+            replay_of: row.replay_of,
+            is_test: row.is_test,
         }
     }
 }

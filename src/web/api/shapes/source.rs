@@ -43,6 +43,8 @@ pub struct SettingsBody {
     /// How `generic` reads a body.
     #[schema(value_type = Option<Object>)]
     pub mapping: Option<Value>,
+    /// The only topic of which `sns` takes messages; null for any that Amazon signed.
+    pub topic_arn: Option<String>,
 }
 
 impl Default for SettingsBody {
@@ -64,6 +66,7 @@ impl From<&SourceSettings> for SettingsBody {
             },
             sign_with: settings.sign_with.clone().map(String::from),
             mapping: settings.mapping.clone(),
+            topic_arn: settings.topic_arn.clone(),
         }
     }
 }
@@ -81,6 +84,7 @@ impl From<SettingsBody> for AskedSettings {
             mapping: body
                 .mapping
                 .map_or_else(String::new, |mapping| mapping.to_string()),
+            topic_arn: body.topic_arn.unwrap_or_default(),
         }
     }
 }

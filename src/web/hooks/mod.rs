@@ -1,9 +1,15 @@
 //! `POST /api/v1/sources/{source}/{format}`: where senders deliver.
 //!
+//! [`door`] knows where a sender may put its token, [`body`] reads what it sends; from then on a delivery goes the one way
+//! of [`crate::receive::counter`].
+//!
 //! Answers: 200 when everything that follows is committed; 202 when it is on this machine's disk and the database is
 //! away; 400 for a body that can never be used, kept with the place of its fault; 401 for a wrong token, before the body
-//! is read, or a wrong signature; 413 for one that is too long; 503 with Retry-After for whatever may work in a moment.
+//! is read, or a wrong signature; 413 for one that is too long; 415 for one that is packed with anything but gzip; 503 with Retry-After for whatever may work in a moment.
 //! Never 429, never a redirect: senders take those as final.
+
+pub mod body;
+pub mod door;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -16,28 +22,25 @@ use axum::{
     routing::post,
 };
 use chrono::{DateTime, Utc};
-use data_encoding::BASE64;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::Deserialize;
 use serde_json::json;
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
+use self::{
+    body::Unread,
+    door::{Address, Door},
+};
 use crate::{
     clock::Clock,
     domain::{digest::Digest, id::SourceId},
-    intake::{Content, Format},
+    intake::Format,
     receive::{
-        Receiver, ReceiverParts, Shelf,
-        parcel::{self, Answer, Parcel},
+        Receiver, ReceiverParts,
+        counter::Verdict,
         signature,
         spool::record::{Head, Record},
     },
-    store::{
-        StoreError,
-        deliveries::{self, NewDelivery},
-        sources::Source,
-    },
+    store::{StoreError, deliveries, sources::Source},
 };
 
 /// Bounds of the intake.
@@ -69,17 +72,9 @@ impl Default for HookLimits {
 pub struct Hooks {
     pool: PgPool,
     clock: Clock,
-    shelf: Shelf,
     receiver: Receiver,
     limits: HookLimits,
     turns: Arc<Semaphore>,
-}
-
-/// What an address may carry besides its path.
-#[derive(Deserialize)]
-struct Address {
-    /// The token, for senders that cannot set a header.
-    token: Option<String>,
 }
 
 /// What a sender is asked to wait, in seconds.
@@ -91,7 +86,6 @@ impl Hooks {
         Self {
             pool: parts.pool.clone(),
             clock: parts.clock.clone(),
-            shelf: parts.shelf.clone(),
             receiver: Receiver::start(parts),
             limits,
             turns: Arc::new(Semaphore::new(limits.at_once)),
@@ -103,21 +97,32 @@ impl Hooks {
         self.receiver.clone()
     }
 
-    /// Its routes, with and without a final slash. Prometheus adds a path of its own to the one it is given.
+    /// Its routes, with and without a final slash, and with the token in the path. Prometheus adds a path of its own to
+    /// the one it is given. Grafana can be set to PUT.
     pub fn router(self) -> Router {
         let mut router = Router::new();
         for format in Format::ALL {
             let path = format!("/api/v1/sources/{{source}}/{}", format.name());
-            let mut paths = vec![path.clone(), format!("{path}/")];
-            if format == Format::Prometheus {
-                paths.extend(["v1", "v2"].map(|version| format!("{path}/api/{version}/alerts")));
-            }
+            let bases = [path.clone(), format!("{path}/{{token}}")];
+            let paths = bases.iter().flat_map(|path| {
+                let own = match format {
+                    Format::Prometheus => ["v1", "v2"]
+                        .map(|version| format!("{path}/api/{version}/alerts"))
+                        .to_vec(),
+                    _ => Vec::new(),
+                };
+                [path.clone(), format!("{path}/")].into_iter().chain(own)
+            });
             for path in paths {
+                let taking = move |hooks, door, address, remote, headers, body| {
+                    deliver(format, hooks, door, address, remote, headers, body)
+                };
                 router = router.route(
                     &path,
-                    post(move |hooks, source, address, remote, headers, body| {
-                        deliver(format, hooks, source, address, remote, headers, body)
-                    }),
+                    match format {
+                        Format::Grafana => post(taking).put(taking),
+                        _ => post(taking),
+                    },
                 );
             }
         }
@@ -181,18 +186,20 @@ impl IntoResponse for Refusal {
 async fn deliver(
     format: Format,
     State(hooks): State<Hooks>,
-    Path(source): Path<String>,
+    Path(door): Path<Door>,
     Query(address): Query<Address>,
     ConnectInfo(remote): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     let began = std::time::Instant::now();
+    let senders = hooks.receiver.senders.clone();
+    let (name, now) = (door.source.clone(), hooks.clock.now());
     // A task of its own: a sender that hangs up in the middle does not cut it off.
     let task = tokio::spawn(async move {
-        let letter = Letter::new(&headers, remote, hooks.clock.now());
-        let token = token(&headers).or_else(|| address.token.map(String::into_bytes));
-        take(&hooks, format, &source, token, &headers, &letter, body).await
+        let head = head(&headers, format, remote, now);
+        let token = door::token(&headers, &door, address);
+        take(&hooks, format, &door.source, token, &headers, head, body).await
     });
     let answer = task
         .await
@@ -201,44 +208,36 @@ async fn deliver(
             Err(Refusal::busy("not stored; send it again"))
         })
         .unwrap_or_else(IntoResponse::into_response);
-    metrics::counter!("muster_deliveries_total", "status" => answer.status().as_str().to_owned())
-        .increment(1);
+    // Names that are known, so that strangers cannot make series.
+    let name = match senders.id_of(&name) {
+        Some(_) => name,
+        None => "unknown".to_owned(),
+    };
+    if answer.status().is_success() {
+        metrics::gauge!("muster_last_delivery_timestamp_seconds", "source" => name.clone())
+            .set(now.timestamp() as f64);
+    }
+    let status = answer.status().as_str().to_owned();
+    metrics::counter!("muster_deliveries_total", "source" => name, "status" => status).increment(1);
     metrics::histogram!("muster_delivery_seconds").record(began.elapsed().as_secs_f64());
     answer
 }
 
-/// What is known of a delivery besides its body.
-struct Letter {
-    remote: String,
-    user_agent: String,
-    received_at: DateTime<Utc>,
-}
-
-impl Letter {
-    fn new(headers: &HeaderMap, remote: SocketAddr, received_at: DateTime<Utc>) -> Self {
-        let agent = headers
-            .get(header::USER_AGENT)
-            .map(|agent| String::from_utf8_lossy(agent.as_bytes()));
-        let user_agent = agent
-            .unwrap_or_default()
-            .chars()
-            .filter(|c| *c != '\0')
-            .take(200)
-            .collect();
-        Self {
-            remote: remote.ip().to_string(),
-            user_agent,
-            received_at,
-        }
-    }
-
-    fn with<'a>(&'a self, body: &'a [u8]) -> NewDelivery<'a> {
-        NewDelivery {
-            remote: &self.remote,
-            user_agent: &self.user_agent,
-            body,
-            received_at: self.received_at,
-        }
+/// What is known of a delivery besides its source and its body.
+fn head(headers: &HeaderMap, format: Format, remote: SocketAddr, received_at: DateTime<Utc>) -> Head {
+    let agent = headers
+        .get(header::USER_AGENT)
+        .map(|agent| String::from_utf8_lossy(agent.as_bytes()));
+    let agent = agent.unwrap_or_default();
+    Head {
+        source: SourceId(0),
+        format: format.name().to_owned(),
+        remote: remote.ip().to_string(),
+        user_agent: agent.chars().filter(|c| *c != '\0').take(200).collect(),
+        received_at,
+        headers: body::kept(headers),
+        replay_of: None,
+        is_test: false,
     }
 }
 
@@ -248,7 +247,7 @@ async fn take(
     name: &str,
     token: Option<Vec<u8>>,
     headers: &HeaderMap,
-    letter: &Letter,
+    mut head: Head,
     body: Body,
 ) -> Result<Response, Refusal> {
     let turn = tokio::time::timeout(hooks.limits.queue_timeout, hooks.turns.acquire()).await;
@@ -256,74 +255,46 @@ async fn take(
         return Err(Refusal::busy("too many deliveries at once; send it again"));
     };
     // Stored without its runbooks, an alert would wait for a person who is asleep.
-    if hooks.shelf.borrow().is_none() {
+    if !hooks.receiver.is_ready() {
         return Err(Refusal::busy("starting; send it again"));
     }
-    let source = authenticate(hooks, name, token, letter).await?;
-    let body = read(hooks, body, &source, letter).await?;
-    check_signature(hooks, &source, format, headers, &body, letter).await?;
+    let source = authenticate(hooks, name, token, &head).await?;
+    head.source = source.id;
+    let body = read(hooks, body, headers, &head).await?;
+    check_signature(hooks, &source, format, headers, &body, &head).await?;
     let record = Record {
-        head: Head {
-            source: source.id,
-            format: format.name().to_owned(),
-            remote: letter.remote.clone(),
-            user_agent: letter.user_agent.clone(),
-            received_at: letter.received_at,
-        },
+        head: head.clone(),
         body,
     };
-    let (groups, remark) = match parcel::read(&source, &record, format) {
-        Ok(parcel::Letter::Groups(groups, remark)) => (groups, remark),
-        Ok(parcel::Letter::Asks(asked)) => {
-            let reason = match asked {
-                Content::Confirm { url } => format!("the sender asks to be confirmed: open {url}"),
-                _ => "nothing to store".to_owned(),
-            };
-            reject(hooks, &source, letter, &record.body, &reason).await?;
-            return Ok(Json(json!({"status": "kept", "reason": reason})).into_response());
-        }
-        Err(fault) => {
-            reject(hooks, &source, letter, &record.body, &fault.to_string()).await?;
-            return Err(Refusal::new(
-                StatusCode::BAD_REQUEST,
-                "unusable_body",
-                fault.to_string(),
-            ));
-        }
-    };
-    let parcel = Parcel {
-        source,
-        record,
-        groups,
-        remark: remark.clone(),
-    };
-    match hooks.receiver.take(parcel).await {
-        Answer::Stored(outcome) => {
-            let incidents: Vec<String> = outcome.incidents.iter().map(|id| format!("INC-{id}")).collect();
-            let mut answer = json!({"status": "stored", "incidents": incidents, "alerts": outcome.readings});
+    match hooks.receiver.hand_in(source, format, record).await.verdict {
+        Verdict::Stored(outcome, remark) => {
             if format == Format::Prometheus && !remark.is_empty() {
                 // As Alertmanager answers: what can be used is stored all the same.
                 return Err(Refusal::new(StatusCode::BAD_REQUEST, "unusable_alerts", remark));
             }
+            let incidents: Vec<String> = outcome.incidents.iter().map(|id| format!("INC-{id}")).collect();
+            let mut answer = json!({"status": "stored", "incidents": incidents, "alerts": outcome.readings});
             if !remark.is_empty() {
                 answer["remark"] = remark.into();
             }
             Ok(Json(answer).into_response())
         }
-        Answer::Spooled => Ok((StatusCode::ACCEPTED, Json(json!({"status": "spooled"}))).into_response()),
-        Answer::Refused(why) => Err(Refusal::busy(&why)),
+        Verdict::Spooled => Ok((StatusCode::ACCEPTED, Json(json!({"status": "spooled"}))).into_response()),
+        Verdict::Understood(_, remark) => Ok(Json(
+            json!({"status": "stored", "incidents": [], "alerts": {}, "remark": remark}),
+        )
+        .into_response()),
+        Verdict::Unsigned(why) => {
+            refuse(hooks, &head, &format!("no or wrong signature: {why}")).await?;
+            Err(Refusal::new(StatusCode::UNAUTHORIZED, "unauthorized", why))
+        }
+        Verdict::Unusable(_, fault) => Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "unusable_body",
+            fault.to_string(),
+        )),
+        Verdict::Refused(why) => Err(Refusal::busy(&why)),
     }
-}
-
-async fn reject(
-    hooks: &Hooks,
-    source: &Source,
-    letter: &Letter,
-    body: &[u8],
-    reason: &str,
-) -> Result<(), StoreError> {
-    let mut conn = hooks.pool.acquire().await?;
-    deliveries::insert_rejected(&mut conn, source.id, letter.with(body), reason).await
 }
 
 /// Finds the source by its token, before the body is read. A wrong name and a wrong token get the same answer.
@@ -331,7 +302,7 @@ async fn authenticate(
     hooks: &Hooks,
     name: &str,
     token: Option<Vec<u8>>,
-    letter: &Letter,
+    head: &Head,
 ) -> Result<Arc<Source>, Refusal> {
     let senders = &hooks.receiver.senders;
     let source = match token {
@@ -341,24 +312,25 @@ async fn authenticate(
     match source {
         Some(source) => Ok(source),
         None => {
-            refuse(hooks, senders.id_of(name), letter, "no or wrong token").await?;
+            count_refused(hooks, senders.id_of(name), head, "no or wrong token").await?;
             Err(Refusal::new(
                 StatusCode::UNAUTHORIZED,
                 "unauthorized",
-                "no such source, or not its token; send it as a bearer token or as the password of basic auth",
+                "no such source, or not its token; send it as a bearer token, as the password of basic auth, or in \
+                 X-Muster-Token",
             ))
         }
     }
 }
 
-/// Checks what a sender signs, when its source has a secret for that.
+/// Checks what a sender signs with a secret it shares with its source. What Amazon signs is checked at the counter.
 async fn check_signature(
     hooks: &Hooks,
     source: &Source,
     format: Format,
     headers: &HeaderMap,
     body: &[u8],
-    letter: &Letter,
+    head: &Head,
 ) -> Result<(), Refusal> {
     let header = |name: &str| Some(headers.get(name)?.to_str().ok()?.to_owned());
     match signature::is_right(source, format, header, body).await {
@@ -375,7 +347,7 @@ async fn check_signature(
             ));
         }
     }
-    refuse(hooks, Some(source.id), letter, "no or wrong signature").await?;
+    refuse(hooks, head, "no or wrong signature").await?;
     Err(Refusal::new(
         StatusCode::UNAUTHORIZED,
         "unauthorized",
@@ -383,50 +355,41 @@ async fn check_signature(
     ))
 }
 
-async fn refuse(
+async fn refuse(hooks: &Hooks, head: &Head, reason: &str) -> Result<(), StoreError> {
+    count_refused(hooks, Some(head.source), head, reason).await
+}
+
+async fn count_refused(
     hooks: &Hooks,
     source: Option<SourceId>,
-    letter: &Letter,
+    head: &Head,
     reason: &str,
 ) -> Result<(), StoreError> {
+    let empty = Record {
+        head: head.clone(),
+        body: Vec::new(),
+    };
     let mut conn = hooks.pool.acquire().await?;
-    deliveries::count_refused(&mut conn, source, letter.with(b""), reason).await
+    deliveries::count_refused(&mut conn, source, empty.as_new(), reason).await
 }
 
-/// The token of a bearer or basic header. The user of basic auth may be anything.
-fn token(headers: &HeaderMap) -> Option<Vec<u8>> {
-    let value = headers.get(header::AUTHORIZATION)?.as_bytes();
-    let at = value.iter().position(|byte| *byte == b' ')?;
-    let (scheme, rest) = (&value[..at], value[at..].trim_ascii());
-    if scheme.eq_ignore_ascii_case(b"bearer") {
-        return Some(rest.to_vec());
-    }
-    if !scheme.eq_ignore_ascii_case(b"basic") {
-        return None;
-    }
-    let pair = BASE64.decode(rest).ok()?;
-    let colon = pair.iter().position(|byte| *byte == b':')?;
-    Some(pair[colon + 1..].to_vec())
-}
-
-async fn read(hooks: &Hooks, body: Body, source: &Source, letter: &Letter) -> Result<Vec<u8>, Refusal> {
-    let limit = hooks.limits.body_bytes_max;
-    let reading = Limited::new(body, limit).collect();
-    let collected = tokio::time::timeout(hooks.limits.body_timeout, reading)
-        .await
-        .map_err(|_| Refusal::busy("the body did not arrive in time; send it again"))?;
-    match collected {
-        Ok(body) => Ok(body.to_bytes().to_vec()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            let reason =
-                format!("the body is longer than {limit} bytes; raise --body-max or send smaller groups");
-            refuse(hooks, Some(source.id), letter, &reason).await?;
+async fn read(hooks: &Hooks, body: Body, headers: &HeaderMap, head: &Head) -> Result<Vec<u8>, Refusal> {
+    match body::read(body, headers, &hooks.limits).await {
+        Ok(body) => Ok(body),
+        Err(Unread::Late) => Err(Refusal::busy("the body did not arrive in time; send it again")),
+        Err(Unread::TooLong(what)) => {
+            let reason = format!("{what}; raise --body-max or send smaller groups");
+            refuse(hooks, head, &reason).await?;
             Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", reason))
         }
-        Err(error) => Err(Refusal::new(
-            StatusCode::BAD_REQUEST,
-            "broken_off",
-            error.to_string(),
-        )),
+        Err(Unread::Unknown(reason)) => {
+            refuse(hooks, head, &reason).await?;
+            Err(Refusal::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unknown_encoding",
+                reason,
+            ))
+        }
+        Err(Unread::Broken(reason)) => Err(Refusal::new(StatusCode::BAD_REQUEST, "broken_off", reason)),
     }
 }
