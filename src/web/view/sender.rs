@@ -37,6 +37,52 @@ pub fn snippets(settings: &SourceSettings, base: &str, name: &str, token: &str) 
     }
 }
 
+/// The other places where a sender may put its token, each ready to be pasted.
+pub fn doors(settings: &SourceSettings, base: &str, name: &str, token: &str) -> Vec<Snippet> {
+    let url = address(settings.format, base, name);
+    let with_login = url.replacen("://", &format!("://muster:{token}@"), 1);
+    let mut doors = vec![Snippet {
+        place: "For any sender, instead of a bearer token",
+        text: format!(
+            "X-Muster-Token: {token}              a header of its own\n{url}/{token}\n{url}?token={token}\n{with_login}\n"
+        ),
+        note: "A token in an address may end in the logs of a proxy; Muster writes it nowhere. A body may be packed with \
+               gzip.",
+    }];
+    match settings.format {
+        SourceKind::Alertmanager => doors.push(Snippet {
+            place: "alertmanager.yml: another http_config",
+            text: format!(
+                r#"webhook_configs:
+  - url: {url}
+    http_config:
+      basic_auth: {{ username: muster, password: {token} }}
+  - url: {url}
+    http_config: # from Alertmanager 0.28 on
+      http_headers:
+        X-Muster-Token: {{ values: [{token}] }}
+  - url: {url}/{token}
+"#
+            ),
+            note: "One of the three.",
+        }),
+        SourceKind::Prometheus => {
+            let (_, _, prefix) = parts(base);
+            doors.push(Snippet {
+                place: "prometheus.yml: the token in the path",
+                text: format!("path_prefix: {prefix}/api/v1/sources/{name}/prometheus/{token}\n"),
+                note: "",
+            });
+        }
+        SourceKind::Grafana
+        | SourceKind::Pagerduty
+        | SourceKind::Sns
+        | SourceKind::Pubsub
+        | SourceKind::Generic => {}
+    }
+    doors
+}
+
 fn alertmanager(url: &str, name: &str, token: &str) -> Snippet {
     Snippet {
         place: "alertmanager.yml",
@@ -187,7 +233,8 @@ fn sns(url: &str, token: &str) -> Snippet {
             "aws sns subscribe \\\n  --topic-arn arn:aws:sns:REGION:ACCOUNT:TOPIC \\\n  --protocol https \\\n  \
              --notification-endpoint '{endpoint}'\n"
         ),
-        note: "SNS delivers to https only. Use a policy of deliveries that tries for an hour, and a dead-letter queue.",
+        note: "SNS delivers to https only. The subscription confirms itself once its signature is checked. Name the topic \
+               in the settings; use a policy of deliveries that tries for an hour, and a dead-letter queue.",
     }
 }
 
@@ -242,6 +289,27 @@ mod tests {
             text.contains("https://muster:mst_x@muster.example:8443/ops/api"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn other_doors_are_shown_with_the_token() {
+        for kind in SourceKind::ALL {
+            let settings = SourceSettings {
+                format: kind,
+                ..SourceSettings::default()
+            };
+            let doors = doors(&settings, BASE, "team-a", "mst_x");
+            let path = format!("/ops/api/v1/sources/team-a/{kind}/mst_x");
+            assert!(doors[0].text.contains(&path), "{}", doors[0].text);
+            assert!(doors[0].text.contains("X-Muster-Token: mst_x"));
+            for yaml in &doors[1..] {
+                let parsed: Result<serde_json::Value, _> = serde_yaml::from_str(&yaml.text);
+                assert!(
+                    parsed.is_ok() && yaml.text.contains("mst_x"),
+                    "{kind}: {parsed:?}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -202,6 +202,7 @@ pub struct SourcePage {
     set: Vec<(&'static str, Said)>,
     issued: Option<String>,
     snippets: Vec<Snippet>,
+    doors: Vec<Snippet>,
     may_change: bool,
     tokens: Vec<TokenRow>,
     issue: Option<ActForm>,
@@ -285,6 +286,12 @@ impl SourcePage {
             set: settings(&current),
             issued: facts.issued.map(str::to_owned),
             snippets: sender::snippets(
+                &source.settings,
+                facts.base,
+                name,
+                facts.issued.unwrap_or(NO_TOKEN),
+            ),
+            doors: sender::doors(
                 &source.settings,
                 facts.base,
                 name,
