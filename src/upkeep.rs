@@ -32,6 +32,8 @@ use crate::{
 const POLL: Duration = Duration::from_secs(1);
 /// How often old rows are looked for.
 const PRUNE_EVERY: Span = Span::from_secs(600);
+/// How often too many bytes of deliveries are looked for: a storm fills a disk faster than days do.
+const SIZE_EVERY: Span = Span::from_secs(60);
 /// How long after its lease an alert that must be renewed is waited for: a sender whose clock is a little behind, or
 /// that missed one turn, is no reason to say that it is over.
 const LEASE_GRACE: Span = Span::from_secs(60);
@@ -69,6 +71,7 @@ impl Upkeep {
     pub async fn run(self, stop: CancellationToken) {
         let mut changes = self.wake.subscribe();
         let mut prune_due = self.clock.now();
+        let mut size_due = self.clock.now();
         while !stop.is_cancelled() {
             changes.mark_unchanged();
             match self.pass().await {
@@ -82,6 +85,15 @@ impl Upkeep {
                 prune_due = self.clock.now() + PRUNE_EVERY.as_delta();
                 if let Err(error) = self.prune().await {
                     tracing::warn!(error = &error as &dyn std::error::Error, "old rows stay for now");
+                }
+            }
+            if self.clock.now() >= size_due {
+                size_due = self.clock.now() + SIZE_EVERY.as_delta();
+                if let Err(error) = self.keep_within_size().await {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "too many deliveries stay for now"
+                    );
                 }
             }
             tokio::select! {
@@ -152,11 +164,12 @@ impl Upkeep {
     }
 
     /// Forgets the oldest deliveries while there are more bytes of them than may be.
-    async fn keep_within_size(&self, conn: &mut PgConnection) -> Result<(), StoreError> {
+    pub async fn keep_within_size(&self) -> Result<(), StoreError> {
+        let mut conn = self.pool.acquire().await?;
         let limit = i64::try_from(self.deliveries_bytes_max).unwrap_or(i64::MAX);
-        let mut excess = delivery_sizes::fold(conn).await? - limit;
+        let mut excess = delivery_sizes::fold(&mut conn).await? - limit;
         while excess > 0 {
-            let gone = delivery_sizes::forget(conn, excess, PRUNE_BATCH).await?;
+            let gone = delivery_sizes::forget(&mut conn, excess, PRUNE_BATCH).await?;
             if gone.rows == 0 {
                 break;
             }
@@ -165,7 +178,7 @@ impl Upkeep {
         Ok(())
     }
 
-    /// Forgets old rows: those whose time is over, and the oldest deliveries when there are too many bytes of them.
+    /// Forgets old rows: those whose time is over.
     pub async fn prune(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut conn = self.pool.acquire().await?;
@@ -173,7 +186,6 @@ impl Upkeep {
         replicas::prune(&mut conn).await?;
         let before = now - self.keep_deliveries.as_delta();
         while delivery_sizes::prune(&mut conn, before, PRUNE_BATCH).await? == PRUNE_BATCH {}
-        self.keep_within_size(&mut conn).await?;
         while preflights::prune(&mut conn, before, PRUNE_BATCH).await? == PRUNE_BATCH as u64 {}
         Ok(())
     }

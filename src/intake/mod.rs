@@ -4,6 +4,7 @@
 
 mod document;
 mod groups;
+mod path;
 
 pub mod alertmanager;
 pub mod grafana;

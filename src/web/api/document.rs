@@ -36,6 +36,10 @@ impl Modify for Schemes {
             "session",
             SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new("muster"))),
         );
+        components.add_security_scheme(
+            "source_header",
+            SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-Muster-Token"))),
+        );
         for (name, scheme) in [
             ("source_bearer", HttpAuthScheme::Bearer),
             ("source_basic", HttpAuthScheme::Basic),
@@ -47,7 +51,7 @@ impl Modify for Schemes {
 }
 
 /// Alerts in Alertmanager's webhook format (version 4). Answered 2xx only once everything that follows from them is
-/// committed; the same body may be sent any number of times.
+/// committed; the same body may be sent any number of times. The token may also be the last part of the path.
 #[utoipa::path(
     post,
     path = "/sources/{source}/alertmanager",
@@ -58,10 +62,11 @@ impl Modify for Schemes {
         (status = 200, description = "Committed"),
         (status = 400, description = "The body cannot be read; kept with the place of the fault", body = ErrorAnswer),
         (status = 401, description = "The token does not open this source", body = ErrorAnswer),
+        (status = 415, description = "The body is packed with anything but gzip", body = ErrorAnswer),
         (status = 413, description = "The body is too large", body = ErrorAnswer),
         (status = 503, description = "Nothing was committed; send it again", body = ErrorAnswer),
     ),
-    security(("source_bearer" = []), ("source_basic" = []))
+    security(("source_bearer" = []), ("source_basic" = []), ("source_header" = []))
 )]
 #[expect(
     dead_code,

@@ -13,10 +13,9 @@ use super::HookLimits;
 use crate::store::deliveries::Headers;
 
 /// Headers that are kept: what a body is and which message it was. None may hold a secret.
-const KEPT: [&str; 10] = [
+const KEPT: [&str; 9] = [
     "content-type",
     "content-encoding",
-    "content-length",
     "date",
     "traceparent",
     "x-request-id",

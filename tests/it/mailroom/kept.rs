@@ -29,7 +29,7 @@ async fn the_oldest_go_when_there_are_too_many_bytes_and_no_more_than_must() {
     assert_eq!(all, 10 * each + 1);
 
     intake.upkeep.deliveries_bytes_max = all as u64;
-    intake.upkeep.prune().await.unwrap();
+    intake.upkeep.keep_within_size().await.unwrap();
     assert_eq!(
         intake.database.count("select count(*) from deliveries").await,
         11,
@@ -43,10 +43,10 @@ async fn the_oldest_go_when_there_are_too_many_bytes_and_no_more_than_must() {
 
     // One byte too many costs one delivery, and two and a half costs three.
     intake.upkeep.deliveries_bytes_max = (all - 1) as u64;
-    intake.upkeep.prune().await.unwrap();
+    intake.upkeep.keep_within_size().await.unwrap();
     assert_eq!(intake.database.count("select count(*) from deliveries").await, 10);
     intake.upkeep.deliveries_bytes_max = (all - each - each * 5 / 2) as u64;
-    intake.upkeep.prune().await.unwrap();
+    intake.upkeep.keep_within_size().await.unwrap();
     assert_eq!(intake.database.count("select count(*) from deliveries").await, 7);
     let oldest = "select count(*) from deliveries where convert_from(body, 'UTF8') ~ 'Alert0[0-3]'";
     assert_eq!(intake.database.count(oldest).await, 0, "the oldest went");
@@ -54,7 +54,7 @@ async fn the_oldest_go_when_there_are_too_many_bytes_and_no_more_than_must() {
         intake.database.count(COUNTED).await,
         intake.database.count(BYTES).await
     );
-    intake.upkeep.prune().await.unwrap();
+    intake.upkeep.keep_within_size().await.unwrap();
     assert_eq!(
         intake.database.count("select count(*) from deliveries").await,
         7,
