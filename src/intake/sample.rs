@@ -298,7 +298,7 @@ mod tests {
                    "starts_at": "times[0]", "ends_at": "times[1]",
                    "labels": {"from": "tags", "names": {"service": "rule[\"app.name\"]", "host": "hosts[0]"}},
                    "annotations": {"names": {"summary": "text"}}, "key": ["id", "rule.n"]}),
-            json!({"status": "s", "labels": {"from": "."}}),
+            json!({"status": "s", "labels": {"from": "."}, "key": ["id"]}),
         ] {
             reads_as_a_test(Format::Generic, Some(&Mapping::read(&mapping).unwrap()));
         }
