@@ -40,6 +40,7 @@ use crate::{
         server,
         session::{new_token, token_digest},
         state::AppState,
+        tls::{Tls, TlsFiles},
     },
 };
 
@@ -89,6 +90,8 @@ impl OpenDatabase {
 pub struct App {
     /// Where it listens.
     pub address: SocketAddr,
+    /// `http`, or `https` when it has a certificate.
+    scheme: &'static str,
     /// What its pages reach.
     pub state: AppState,
     /// Its runbooks and targets.
@@ -112,6 +115,8 @@ impl App {
         metrics: Option<PrometheusHandle>,
     ) -> anyhow::Result<Self> {
         let born = clock.now();
+        let tls = open_tls(&config)?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let database = OpenDatabase::open(&config.database).await?;
         let pools = Pools::new(&database.options, &PoolSizes::default());
         let wake = Wake::default();
@@ -122,6 +127,7 @@ impl App {
         let mut state = AppState::new(pools.web.clone(), clock.clone(), wake.clone());
         state.faults = shelf.faults.clone();
         state.public_url = config.public_url.clone();
+        state.speaks_tls = tls.is_some();
         state.rehearser.targets = shelf.targets.subscribe();
         state.stopping = stop.clone();
         let patience = Patience {
@@ -157,7 +163,10 @@ impl App {
             drain: Duration::from_secs(3),
             ..server::Limits::default()
         };
-        let server = tokio::spawn(server::serve(listener, router, stop.clone(), limits));
+        if let Some(tls) = &tls {
+            tokio::spawn(tls.clone().watch(stop.clone()));
+        }
+        let server = tokio::spawn(server::serve(listener, tls, router, stop.clone(), limits));
         let (is_ready, ready) = watch::channel(false);
         let background = Background {
             is_ready,
@@ -170,7 +179,7 @@ impl App {
             shelf: shelf.clone(),
             patience,
             config,
-            address,
+            url: format!("{scheme}://{address}"),
             engine_stop: engine_stop.clone(),
             born,
         };
@@ -178,6 +187,7 @@ impl App {
         tracing::info!(%address, "listening");
         Ok(Self {
             address,
+            scheme,
             state,
             shelf,
             pools,
@@ -192,7 +202,7 @@ impl App {
 
     /// Where people and senders reach it from this machine.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// Waits until the database is migrated and the engine works.
@@ -226,6 +236,19 @@ impl App {
     }
 }
 
+/// The server's side of TLS, when it has a certificate.
+fn open_tls(config: &Serve) -> anyhow::Result<Option<Tls>> {
+    let (Some(certificate), Some(key)) = (&config.tls_cert, &config.tls_key) else {
+        return Ok(None);
+    };
+    let files = TlsFiles {
+        certificate: certificate.clone(),
+        key: key.clone(),
+        client_authorities: config.tls_client_ca.clone(),
+    };
+    Ok(Some(Tls::read(files)?))
+}
+
 /// Everything that runs without being asked, once the database is there.
 struct Background {
     is_ready: watch::Sender<bool>,
@@ -238,7 +261,8 @@ struct Background {
     shelf: Shelf,
     patience: Patience,
     config: Serve,
-    address: SocketAddr,
+    /// Where it listens, as an address to open.
+    url: String,
     engine_stop: CancellationToken,
     /// When this process began.
     born: DateTime<Utc>,
@@ -362,7 +386,7 @@ impl Background {
             let code = new_token()?;
             operators::replace_setup_code(&mut conn, token_digest(&code), now + SETUP_CODE).await?;
             let base = self.config.public_url.as_ref().map_or_else(
-                || format!("http://{}", self.address),
+                || self.url.clone(),
                 |url| url.as_str().trim_end_matches('/').to_owned(),
             );
             tracing::warn!("nobody can sign in yet: open {base}/setup and enter the one-time code {code}");

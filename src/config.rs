@@ -220,6 +220,15 @@ pub struct Serve {
     /// The address people use, when it is not the one Muster listens on.
     #[arg(long, env = "MUSTER_PUBLIC_URL")]
     pub public_url: Option<Url>,
+    /// The server's certificate with those between it and its authority, PEM; with it, Muster speaks TLS only.
+    #[arg(long, env = "MUSTER_TLS_CERT", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Its private key, PEM.
+    #[arg(long, env = "MUSTER_TLS_KEY", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Authorities of client certificates, PEM: senders may then be asked to show one.
+    #[arg(long, env = "MUSTER_TLS_CLIENT_CA", requires = "tls_cert")]
+    pub tls_client_ca: Option<PathBuf>,
     /// Folder with runbooks.
     #[arg(long, env = "MUSTER_RUNBOOKS", default_value = "runbooks")]
     pub runbooks: PathBuf,

@@ -42,6 +42,7 @@ pub mod watch;
 pub mod health;
 pub mod hooks;
 pub mod server;
+pub mod tls;
 
 use std::time::Duration;
 

@@ -45,6 +45,8 @@ pub struct AppState {
     pub faults: Faults,
     /// The address people use; decides whether cookies are for https only, and is a trusted origin behind a proxy.
     pub public_url: Option<Url>,
+    /// Whether Muster has a certificate of its own.
+    pub speaks_tls: bool,
     /// Ends live streams when the process is to stop.
     pub stopping: CancellationToken,
 }
@@ -65,14 +67,14 @@ impl AppState {
             streams: Arc::new(Semaphore::new(LIVE_STREAMS_MAX)),
             faults: Faults::default(),
             public_url: None,
+            speaks_tls: false,
             stopping: CancellationToken::new(),
         }
     }
 
     /// Whether browsers reach us by https, as far as we were told.
     pub fn is_https(&self) -> bool {
-        self.public_url
-            .as_ref()
-            .is_some_and(|url| url.scheme() == "https")
+        let is_told = self.public_url.as_ref().map(|url| url.scheme() == "https");
+        is_told.unwrap_or(self.speaks_tls)
     }
 }

@@ -37,3 +37,4 @@ mod spool;
 mod standing;
 mod steps;
 mod store;
+mod tls;
