@@ -17,7 +17,7 @@ use crate::{
     domain::{
         alert::{AlertReport, AlertStatus, Reading},
         event::{IncidentFact, NewEvent},
-        id::{IncidentId, SourceId},
+        id::{AlertId, EpisodeId, IncidentId, SourceId},
         operator::Actor,
         runbook::StartMode,
         span::Span,
@@ -29,7 +29,10 @@ use crate::{
     store::{
         StoreError, alerts,
         deliveries::{self, NewDelivery},
-        desk::{self as rows, AlertKey, EpisodeInsert, EpisodeUpdate, IncidentInsert, IncidentUpdate},
+        desk::{
+            self as rows, AlertInsert, AlertKey, AlertUpdate, EpisodeInsert, EpisodeUpdate, IncidentInsert,
+            IncidentUpdate,
+        },
         events, heartbeats, incidents,
         runbooks::Version,
         sources::Source,
@@ -251,10 +254,6 @@ async fn write_episodes(
     homes: &Homes,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let news = desk.news();
-    if !news.is_empty() {
-        rows::update_alerts(conn, &news).await?;
-    }
     let changed: Vec<EpisodeUpdate> = desk
         .changed
         .iter()
@@ -270,10 +269,16 @@ async fn write_episodes(
     if !changed.is_empty() {
         rows::update_episodes(conn, &changed, now).await?;
     }
+    let ids = match desk.episodes.is_empty() {
+        true => Vec::new(),
+        false => rows::number_episodes(conn, desk.episodes.len()).await?,
+    };
     let opened: Vec<EpisodeInsert> = desk
         .episodes
         .iter()
-        .map(|episode| EpisodeInsert {
+        .zip(ids)
+        .map(|(episode, id)| EpisodeInsert {
+            id,
             alert: episode.alert,
             incident: homes.id(episode.home),
             starts_at: episode.starts_at,
@@ -286,6 +291,45 @@ async fn write_episodes(
         .collect();
     if !opened.is_empty() {
         rows::insert_episodes(conn, &opened, now).await?;
+    }
+    // In the order in which they fired, so the last one stays.
+    let latest: HashMap<AlertId, EpisodeId> =
+        opened.iter().map(|episode| (episode.alert, episode.id)).collect();
+    write_alerts(conn, desk, &latest).await
+}
+
+async fn write_alerts(
+    conn: &mut PgConnection,
+    desk: &Desk<'_>,
+    latest: &HashMap<AlertId, EpisodeId>,
+) -> Result<(), StoreError> {
+    let news: Vec<AlertUpdate<'_>> = desk
+        .news()
+        .map(|(id, (report, received_at))| AlertUpdate {
+            id,
+            report,
+            received_at,
+            latest: latest.get(&id).copied(),
+        })
+        .collect();
+    if !news.is_empty() {
+        rows::update_alerts(conn, &news).await?;
+    }
+    let mut written: Vec<AlertInsert<'_>> = desk
+        .newcomers()
+        .map(|(id, newcomer, (report, last_received_at))| AlertInsert {
+            id,
+            source: newcomer.source,
+            report,
+            first_received_at: newcomer.first_received_at,
+            last_received_at,
+            latest: latest.get(&id).copied(),
+        })
+        .collect();
+    if !written.is_empty() {
+        // Two batches that write the same alerts wait for each other in one order.
+        written.sort_by_key(|alert| (alert.source, alert.report.fingerprint));
+        rows::insert_alerts(conn, &written).await?;
     }
     Ok(())
 }

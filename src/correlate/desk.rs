@@ -2,7 +2,7 @@
 //! changes about it. Pure: reports are taken in one after the other, in the order they arrived, and nothing is written
 //! until all have been.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 
@@ -68,6 +68,15 @@ pub struct AlertNow {
     pub episode: Option<EpisodeNow>,
 }
 
+/// An alert of which there is nothing yet but its number.
+#[derive(Clone, Copy, Debug)]
+pub struct Newcomer {
+    /// Who reports it.
+    pub source: SourceId,
+    /// Arrival of the delivery that spoke of it first.
+    pub first_received_at: DateTime<Utc>,
+}
+
 /// An incident, locked.
 #[derive(Clone, Copy, Debug)]
 pub struct IncidentNow {
@@ -86,8 +95,8 @@ pub struct IncidentNow {
 pub struct Known {
     /// By source and fingerprint; every alert that is reported is here.
     pub alerts: HashMap<(SourceId, Fingerprint), AlertNow>,
-    /// Alerts that were made for this batch, from the first report of them.
-    pub made: HashSet<AlertId>,
+    /// Alerts that no delivery spoke of before: they have their number, and are written when the batch is.
+    pub unwritten: HashMap<AlertId, Newcomer>,
     /// The newest incident of each group that was asked for.
     pub groups: HashMap<Digest, Option<KeyHolder>>,
     /// The incidents that were asked for.
@@ -192,6 +201,9 @@ pub struct Fired<'a> {
     pub report: &'a AlertReport,
 }
 
+/// What was said of an alert, and when that arrived.
+pub type Word<'a> = (&'a AlertReport, DateTime<Utc>);
+
 /// What one delivery led to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effect {
@@ -208,8 +220,8 @@ pub struct Desk<'a> {
     now: DateTime<Utc>,
     /// What it was not told.
     pub missing: Missing,
-    /// Alerts spoken of: the newest word, when it came, and how many there were.
-    spoken: BTreeMap<AlertId, (&'a AlertReport, DateTime<Utc>, usize)>,
+    /// Alerts spoken of: the newest word, and when it came.
+    spoken: BTreeMap<AlertId, Word<'a>>,
     /// Incidents to be opened.
     pub opened: Vec<Opening<'a>>,
     /// Episodes to be opened.
@@ -272,8 +284,7 @@ impl<'a> Desk<'a> {
                 continue;
             }
             alert.last_received_at = received_at;
-            let words = self.spoken.get(&alert.id).map_or(0, |(_, _, words)| *words);
-            self.spoken.insert(alert.id, (report, received_at, words + 1));
+            self.spoken.insert(alert.id, (report, received_at));
             if let Some(episode) = alert.episode.as_ref().filter(|episode| episode.home_is_open) {
                 touched.insert(episode.home);
             }
@@ -636,16 +647,21 @@ impl<'a> Desk<'a> {
             old.known.refire_pending = false;
             note(&mut self.changed, &mut self.episodes, old, None);
         }
+        self.spoken.insert(id, (report, alert.last_received_at));
         self.place(None, group, &[(id, report)], &Actor::Automation);
     }
 
-    /// Alerts of which there is a newer word than what is stored of them.
-    pub fn news(&self) -> Vec<(AlertId, &'a AlertReport, DateTime<Utc>)> {
-        self.spoken
-            .iter()
-            .filter(|(id, (_, _, words))| *words > 1 || !self.known.made.contains(id))
-            .map(|(id, (report, at, _))| (*id, *report, *at))
-            .collect()
+    /// Known alerts with the newest word of them.
+    pub fn news(&self) -> impl Iterator<Item = (AlertId, Word<'a>)> {
+        let unwritten = &self.known.unwritten;
+        let spoken = self.spoken.iter().map(|(id, word)| (*id, *word));
+        spoken.filter(|(id, _)| !unwritten.contains_key(id))
+    }
+
+    /// Alerts that are to be written, with the newest word of each.
+    pub fn newcomers(&self) -> impl Iterator<Item = (AlertId, Newcomer, Word<'a>)> {
+        let spoken = self.spoken.iter();
+        spoken.filter_map(|(id, word)| Some((*id, *self.known.unwritten.get(id)?, *word)))
     }
 
     /// How an incident that the batch leaves as it was stands, one that it opened included.

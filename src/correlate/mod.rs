@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use self::desk::{AlertNow, EpisodeNow, EpisodeRef, Home, IncidentNow, Known, Missing};
+use self::desk::{AlertNow, EpisodeNow, EpisodeRef, Home, IncidentNow, Known, Missing, Newcomer};
 use crate::{
     domain::{
         alert::AlertReport,
@@ -44,48 +44,45 @@ impl Default for Patience {
     }
 }
 
-/// How often alerts that others make at the same time are looked for.
-const LOOKS_MAX: usize = 3;
-
 /// Where new episodes of a sender's group look for an open incident.
 pub fn key(source: SourceId, receiver: &str, group_key: &str) -> Digest {
     Digest::of_json(&serde_json::json!([source, receiver, group_key]))
 }
 
-/// Locks the alerts that a batch reports, making those that are new.
+/// Locks the alerts that a batch reports, and numbers those that are new. Another transaction may do the same at the same
+/// time: the later one finds that out when it writes them.
 pub async fn survey(
     conn: &mut PgConnection,
     reports: &BTreeMap<AlertKey, (&AlertReport, DateTime<Utc>)>,
 ) -> Result<Known, StoreError> {
     let mut known = Known::default();
-    let mut open: Vec<AlertKey> = reports.keys().copied().collect();
-    for _ in 0..LOOKS_MAX {
-        for row in rows::lock_alerts(conn, &open).await? {
-            known.alerts.insert((row.source, row.fingerprint), alert(&row));
-        }
-        open.retain(|key| !known.alerts.contains_key(key));
-        if open.is_empty() {
-            return Ok(known);
-        }
-        let fresh: Vec<(SourceId, &AlertReport, DateTime<Utc>)> = open
-            .iter()
-            .filter_map(|key| reports.get(key).map(|(report, at)| (key.0, *report, *at)))
-            .collect();
-        for (key, id) in rows::insert_alerts(conn, &fresh).await? {
-            let never = AlertNow {
-                id,
-                last_received_at: DateTime::UNIX_EPOCH,
-                episode: None,
-            };
-            known.alerts.insert(key, never);
-            known.made.insert(id);
-        }
-        open.retain(|key| !known.alerts.contains_key(key));
-        if open.is_empty() {
-            return Ok(known);
-        }
+    let keys: Vec<AlertKey> = reports.keys().copied().collect();
+    for row in rows::lock_alerts(conn, &keys).await? {
+        known.alerts.insert((row.source, row.fingerprint), alert(&row));
     }
-    Err(StoreError::Contended)
+    let fresh: Vec<(&AlertKey, DateTime<Utc>)> = reports
+        .iter()
+        .filter(|(key, _)| !known.alerts.contains_key(key))
+        .map(|(key, (_, at))| (key, *at))
+        .collect();
+    if fresh.is_empty() {
+        return Ok(known);
+    }
+    let ids = rows::number_alerts(conn, fresh.len()).await?;
+    for ((key, first_received_at), id) in fresh.into_iter().zip(ids) {
+        let never = AlertNow {
+            id,
+            last_received_at: DateTime::UNIX_EPOCH,
+            episode: None,
+        };
+        known.alerts.insert(*key, never);
+        let newcomer = Newcomer {
+            source: key.0,
+            first_received_at,
+        };
+        known.unwritten.insert(id, newcomer);
+    }
+    Ok(known)
 }
 
 fn alert(row: &AlertRow) -> AlertNow {

@@ -114,53 +114,86 @@ fn state_of(text: &str) -> Result<IncidentState, StoreError> {
     IncidentState::named(text).ok_or_else(|| StoreError::corrupt("incidents", "state", text))
 }
 
-/// Makes alerts that are not known yet, in the order given, which is that of their keys. Returns those it made; another
-/// transaction made the others meanwhile.
-pub async fn insert_alerts(
-    conn: &mut PgConnection,
-    alerts: &[(SourceId, &AlertReport, DateTime<Utc>)],
-) -> Result<Vec<(AlertKey, AlertId)>, StoreError> {
-    let sources: Vec<i64> = alerts.iter().map(|(source, _, _)| source.0).collect();
-    let prints: Vec<String> = alerts
-        .iter()
-        .map(|(_, report, _)| report.fingerprint.to_string())
-        .collect();
-    let titles: Vec<String> = alerts.iter().map(|(_, report, _)| report.title()).collect();
-    let labels: Vec<Value> = alerts.iter().map(|(_, report, _)| json(&report.labels)).collect();
-    let annotations: Vec<Value> = alerts
-        .iter()
-        .map(|(_, report, _)| json(&report.annotations))
-        .collect();
-    let urls: Vec<&str> = alerts
-        .iter()
-        .map(|(_, report, _)| report.generator_url.as_str())
-        .collect();
-    let received: Vec<DateTime<Utc>> = alerts.iter().map(|(_, _, at)| *at).collect();
-    sqlx::query!(
-        "insert into alerts (source_id, fingerprint, title, labels, annotations, generator_url, first_received_at,
-                             last_received_at)
-         select r.source_id, r.fingerprint, r.title, r.labels, r.annotations, r.generator_url, r.at, r.at
-         from unnest($1::bigint[], $2::text[], $3::text[], $4::jsonb[], $5::jsonb[], $6::text[], $7::timestamptz[])
-              as r (source_id, fingerprint, title, labels, annotations, generator_url, at)
-         on conflict (source_id, fingerprint) do nothing
-         returning source_id, fingerprint, id",
+/// Takes numbers for alerts that are not known yet.
+pub async fn number_alerts(conn: &mut PgConnection, count: usize) -> Result<Vec<AlertId>, StoreError> {
+    let ids = sqlx::query_scalar!(
+        r#"select nextval('alerts_id_seq') as "id!" from generate_series(1, $1::int)"#,
+        count as i32
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(ids.into_iter().map(AlertId).collect())
+}
+
+/// Takes numbers for episodes.
+pub async fn number_episodes(conn: &mut PgConnection, count: usize) -> Result<Vec<EpisodeId>, StoreError> {
+    let ids = sqlx::query_scalar!(
+        r#"select nextval('episodes_id_seq') as "id!" from generate_series(1, $1::int)"#,
+        count as i32
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(ids.into_iter().map(EpisodeId).collect())
+}
+
+/// An alert to be written for the first time.
+#[derive(Clone, Copy, Debug)]
+pub struct AlertInsert<'a> {
+    /// The number it was given.
+    pub id: AlertId,
+    /// Who reports it.
+    pub source: SourceId,
+    /// The newest word of it.
+    pub report: &'a AlertReport,
+    /// Arrival of the first one.
+    pub first_received_at: DateTime<Utc>,
+    /// Arrival of the newest one.
+    pub last_received_at: DateTime<Utc>,
+    /// Its newest firing period, if it has one.
+    pub latest: Option<EpisodeId>,
+}
+
+/// Writes new alerts. [`StoreError::Contended`] when another transaction has written one of them meanwhile.
+pub async fn insert_alerts(conn: &mut PgConnection, alerts: &[AlertInsert<'_>]) -> Result<(), StoreError> {
+    let ids: Vec<i64> = alerts.iter().map(|alert| alert.id.0).collect();
+    let sources: Vec<i64> = alerts.iter().map(|alert| alert.source.0).collect();
+    let reports = || alerts.iter().map(|alert| alert.report);
+    let prints: Vec<String> = reports().map(|report| report.fingerprint.to_string()).collect();
+    let titles: Vec<String> = reports().map(AlertReport::title).collect();
+    let labels: Vec<Value> = reports().map(|report| json(&report.labels)).collect();
+    let annotations: Vec<Value> = reports().map(|report| json(&report.annotations)).collect();
+    let urls: Vec<&str> = reports().map(|report| report.generator_url.as_str()).collect();
+    let first_received: Vec<DateTime<Utc>> = alerts.iter().map(|alert| alert.first_received_at).collect();
+    let last_received: Vec<DateTime<Utc>> = alerts.iter().map(|alert| alert.last_received_at).collect();
+    let latest: Vec<Option<i64>> = alerts.iter().map(|alert| alert.latest.map(|id| id.0)).collect();
+    let written = sqlx::query!(
+        "insert into alerts (id, source_id, fingerprint, title, labels, annotations, generator_url,
+                             first_received_at, last_received_at, latest_episode_id)
+         overriding system value
+         select r.id, r.source_id, r.fingerprint, r.title, r.labels, r.annotations, r.generator_url, r.first_at,
+                r.last_at, r.latest
+         from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[], $7::text[],
+                     $8::timestamptz[], $9::timestamptz[], $10::bigint[])
+              as r (id, source_id, fingerprint, title, labels, annotations, generator_url, first_at, last_at, latest)
+         on conflict (source_id, fingerprint) do nothing",
+        &ids,
         &sources,
         &prints,
         &titles,
         &labels,
         &annotations,
         &urls as &[&str],
-        &received,
+        &first_received,
+        &last_received,
+        &latest as &[Option<i64>],
     )
-    .fetch_all(conn)
+    .execute(conn)
     .await?
-    .into_iter()
-    .map(|row| {
-        let print = Fingerprint::parse(&row.fingerprint)
-            .ok_or_else(|| StoreError::corrupt("alerts", "fingerprint", row.fingerprint))?;
-        Ok(((SourceId(row.source_id), print), AlertId(row.id)))
-    })
-    .collect()
+    .rows_affected();
+    match written == alerts.len() as u64 {
+        true => Ok(()),
+        false => Err(StoreError::Contended),
+    }
 }
 
 fn json(labels: &Labels) -> Value {
@@ -171,30 +204,43 @@ fn json(labels: &Labels) -> Value {
         .collect()
 }
 
-/// Brings texts and the arrival time of locked alerts up to date.
-pub async fn update_alerts(
-    conn: &mut PgConnection,
-    alerts: &[(AlertId, &AlertReport, DateTime<Utc>)],
-) -> Result<(), StoreError> {
-    let ids: Vec<i64> = alerts.iter().map(|(id, _, _)| id.0).collect();
+/// What is new of a locked alert.
+#[derive(Clone, Copy, Debug)]
+pub struct AlertUpdate<'a> {
+    /// Which.
+    pub id: AlertId,
+    /// The newest word of it.
+    pub report: &'a AlertReport,
+    /// Its arrival.
+    pub received_at: DateTime<Utc>,
+    /// Its newest firing period, when it is another one than before.
+    pub latest: Option<EpisodeId>,
+}
+
+/// Brings locked alerts up to date.
+pub async fn update_alerts(conn: &mut PgConnection, alerts: &[AlertUpdate<'_>]) -> Result<(), StoreError> {
+    let ids: Vec<i64> = alerts.iter().map(|alert| alert.id.0).collect();
     let annotations: Vec<Value> = alerts
         .iter()
-        .map(|(_, report, _)| json(&report.annotations))
+        .map(|alert| json(&alert.report.annotations))
         .collect();
     let urls: Vec<&str> = alerts
         .iter()
-        .map(|(_, report, _)| report.generator_url.as_str())
+        .map(|alert| alert.report.generator_url.as_str())
         .collect();
-    let received: Vec<DateTime<Utc>> = alerts.iter().map(|(_, _, at)| *at).collect();
+    let received: Vec<DateTime<Utc>> = alerts.iter().map(|alert| alert.received_at).collect();
+    let latest: Vec<Option<i64>> = alerts.iter().map(|alert| alert.latest.map(|id| id.0)).collect();
     sqlx::query!(
-        "update alerts a set annotations = r.annotations, generator_url = r.generator_url, last_received_at = r.at
-         from unnest($1::bigint[], $2::jsonb[], $3::text[], $4::timestamptz[])
-              as r (id, annotations, generator_url, at)
+        "update alerts a set annotations = r.annotations, generator_url = r.generator_url, last_received_at = r.at,
+                latest_episode_id = coalesce(r.latest, a.latest_episode_id)
+         from unnest($1::bigint[], $2::jsonb[], $3::text[], $4::timestamptz[], $5::bigint[])
+              as r (id, annotations, generator_url, at, latest)
          where a.id = r.id",
         &ids,
         &annotations,
         &urls as &[&str],
         &received,
+        &latest as &[Option<i64>],
     )
     .execute(conn)
     .await?;
@@ -457,6 +503,8 @@ pub async fn update_episodes(
 /// An episode to be opened; it may be over already.
 #[derive(Clone, Copy, Debug)]
 pub struct EpisodeInsert {
+    /// The number it was given.
+    pub id: EpisodeId,
     /// Of which alert.
     pub alert: AlertId,
     /// In which incident.
@@ -475,12 +523,13 @@ pub struct EpisodeInsert {
     pub reason: &'static str,
 }
 
-/// Opens episodes, in the order given, and makes the last one of each alert its latest.
+/// Opens episodes.
 pub async fn insert_episodes(
     conn: &mut PgConnection,
     episodes: &[EpisodeInsert],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
+    let ids: Vec<i64> = episodes.iter().map(|episode| episode.id.0).collect();
     let alerts: Vec<i64> = episodes.iter().map(|episode| episode.alert.0).collect();
     let incidents: Vec<i64> = episodes.iter().map(|episode| episode.incident.0).collect();
     let starts: Vec<DateTime<Utc>> = episodes.iter().map(|episode| episode.starts_at).collect();
@@ -490,19 +539,16 @@ pub async fn insert_episodes(
     let leases: Vec<Option<DateTime<Utc>>> = episodes.iter().map(|episode| episode.lease_until).collect();
     let reasons: Vec<&str> = episodes.iter().map(|episode| episode.reason).collect();
     sqlx::query!(
-        "with opened as (
-             insert into episodes (alert_id, incident_id, starts_at, ends_at, refire_due, last_start, opened_at,
-                                   ended_at, reason, lease_until)
-             select n.alert_id, n.incident_id, n.starts_at, n.ends_at, n.refire_due, n.last_start, $1,
-                    case when n.ends_at is not null then $1::timestamptz end, n.reason, n.lease_until
-             from unnest($2::bigint[], $3::bigint[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[],
-                         $7::timestamptz[], $8::text[], $9::timestamptz[]) with ordinality
-                  as n (alert_id, incident_id, starts_at, ends_at, refire_due, last_start, reason, lease_until, ord)
-             order by n.ord
-             returning id, alert_id)
-         update alerts a set latest_episode_id = o.id
-         from (select alert_id, max(id) as id from opened group by alert_id) o where a.id = o.alert_id",
+        "insert into episodes (id, alert_id, incident_id, starts_at, ends_at, refire_due, last_start, opened_at,
+                               ended_at, reason, lease_until)
+         overriding system value
+         select n.id, n.alert_id, n.incident_id, n.starts_at, n.ends_at, n.refire_due, n.last_start, $1,
+                case when n.ends_at is not null then $1::timestamptz end, n.reason, n.lease_until
+         from unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::timestamptz[],
+                     $7::timestamptz[], $8::timestamptz[], $9::text[], $10::timestamptz[])
+              as n (id, alert_id, incident_id, starts_at, ends_at, refire_due, last_start, reason, lease_until)",
         now,
+        &ids,
         &alerts,
         &incidents,
         &starts,
