@@ -47,10 +47,6 @@ pub struct EpisodeNow {
     pub at: EpisodeRef,
     /// Its times.
     pub known: KnownEpisode,
-    /// The latest start named while it fired.
-    pub last_start: Option<DateTime<Utc>>,
-    /// When it ends unless it is reported again.
-    pub lease_until: Option<DateTime<Utc>>,
     /// Where it was placed.
     pub home: Home,
     /// Whether that incident is open.
@@ -273,6 +269,7 @@ impl<'a> Desk<'a> {
         let mut pending: BTreeMap<Home, Vec<&'a AlertReport>> = BTreeMap::new();
         let mut fresh: BTreeMap<Option<Home>, Vec<(AlertId, &'a AlertReport)>> = BTreeMap::new();
         let mut touched: BTreeSet<Home> = BTreeSet::new();
+        let mut taken_back: BTreeSet<Home> = BTreeSet::new();
         for report in reports {
             let Some(alert) = self.known.alerts.get_mut(&(group.source, report.fingerprint)) else {
                 continue;
@@ -285,16 +282,26 @@ impl<'a> Desk<'a> {
             }
             alert.last_received_at = received_at;
             self.spoken.insert(alert.id, (report, received_at));
+            // It may have come back for another delivery of the batch.
+            if let Some(episode) = &mut alert.episode
+                && let Home::Known(id) = episode.home
+                && let Some(change) = self.incidents.get(&id)
+            {
+                episode.home_is_open = change.now.state.is_open();
+            }
             if let Some(episode) = alert.episode.as_ref().filter(|episode| episode.home_is_open) {
                 touched.insert(episode.home);
             }
             // What must be renewed was: the lease of two senders that take turns is the longer one.
-            if let (Reading::StillFiring | Reading::StartMoved, Some(episode), Some(lease)) =
-                (reading, &mut alert.episode, report.lease_until)
-                && episode.lease_until.is_some_and(|before| before < lease)
+            if let (
+                Reading::StillFiring | Reading::StartMoved | Reading::RefirePending,
+                Some(episode),
+                Some(lease),
+            ) = (reading, &mut alert.episode, report.lease_until)
+                && episode.known.lease_until.is_some_and(|before| before < lease)
             {
-                episode.lease_until = Some(lease);
-                note(&mut self.changed, &mut self.episodes, episode, None);
+                episode.known.lease_until = Some(lease);
+                note(&mut self.changed, &mut self.episodes, episode);
             }
             match (reading, &mut alert.episode) {
                 (Reading::NewEpisode, episode) => {
@@ -302,36 +309,48 @@ impl<'a> Desk<'a> {
                         .as_ref()
                         .filter(|episode| episode.home_is_open)
                         .map(|episode| episode.home);
-                    if let Some(old) = episode.as_mut().filter(|old| old.known.refire_pending) {
+                    if let Some(old) = episode.as_mut().filter(|old| old.known.refire_due.is_some()) {
                         // The new start settles the old word.
-                        old.known.refire_pending = false;
-                        note(&mut self.changed, &mut self.episodes, old, None);
+                        old.known.refire_due = None;
+                        note(&mut self.changed, &mut self.episodes, old);
                     }
                     fresh.entry(home).or_default().push((alert.id, report));
                 }
                 (Reading::Ended, Some(episode)) => {
                     episode.known.ends_at = report.ends_at;
-                    note(&mut self.changed, &mut self.episodes, episode, None);
+                    note(&mut self.changed, &mut self.episodes, episode);
                     over.entry(episode.home).or_default().push(report);
                     self.eased.insert(episode.home);
                 }
                 (Reading::EndedAgain, Some(episode)) => _ = self.eased.insert(episode.home),
                 (Reading::RefireWithdrawn, Some(episode)) => {
-                    episode.known.refire_pending = false;
-                    note(&mut self.changed, &mut self.episodes, episode, None);
+                    episode.known.refire_due = None;
+                    // The later of two ends: until then somebody saw it fire.
+                    episode.known.ends_at = episode.known.ends_at.max(report.ends_at);
+                    note(&mut self.changed, &mut self.episodes, episode);
                     self.eased.insert(episode.home);
                 }
-                (Reading::RefirePending, Some(episode)) if !episode.known.refire_pending => {
-                    episode.known.refire_pending = true;
-                    let due = self.now + self.patience.refire.as_delta();
-                    note(&mut self.changed, &mut self.episodes, episode, Some(due));
+                (Reading::RefirePending, Some(episode))
+                    if episode.home_is_open && episode.known.has_doubtful_end() =>
+                {
+                    // The same story once more; it has been told.
+                    (episode.known.ends_at, episode.known.refire_due) = (None, None);
+                    note(&mut self.changed, &mut self.episodes, episode);
+                    taken_back.insert(episode.home);
+                }
+                (Reading::RefirePending, Some(episode)) if episode.known.refire_due.is_none() => {
+                    episode.known.refire_due = Some(self.now + self.patience.refire.as_delta());
+                    note(&mut self.changed, &mut self.episodes, episode);
                     pending.entry(episode.home).or_default().push(report);
                 }
                 (Reading::StartMoved, Some(episode))
-                    if episode.last_start.is_none_or(|last| last < report.starts_at) =>
+                    if episode
+                        .known
+                        .last_start
+                        .is_none_or(|last| last < report.starts_at) =>
                 {
-                    episode.last_start = Some(report.starts_at);
-                    note(&mut self.changed, &mut self.episodes, episode, None);
+                    episode.known.last_start = Some(report.starts_at);
+                    note(&mut self.changed, &mut self.episodes, episode);
                     let fact = IncidentFact::StartMoved {
                         name: report.title(),
                         from: episode.known.starts_at,
@@ -348,14 +367,13 @@ impl<'a> Desk<'a> {
             self.leave(home, &reports, actor);
             effect.homes.insert(home);
         }
+        for home in taken_back {
+            self.stop_recovery(home);
+        }
         for (home, reports) in pending {
-            let fact = IncidentFact::RefirePending {
-                count: reports.len(),
-                names: names(&reports),
-                due: self.now + self.patience.refire.as_delta(),
-            };
-            self.tell(home, fact);
-            effect.homes.insert(home);
+            if self.hold_recovery(home, &reports) {
+                effect.homes.insert(home);
+            }
         }
         for (home, alerts) in fresh {
             let home = self.place(home, group, &alerts, actor);
@@ -425,6 +443,32 @@ impl<'a> Desk<'a> {
         });
     }
 
+    /// Ends a hold-down without a word; whether there was one.
+    fn stop_recovery(&mut self, home: Home) -> bool {
+        let Home::Known(id) = home else { return false };
+        let mut change = self.incident(id);
+        let was_due = change.now.recover_due.take().is_some();
+        if was_due {
+            self.incidents.insert(id, change);
+        }
+        was_due
+    }
+
+    /// Alerts may fire again: until that is settled their incident does not recover. Told only where a recovery was under
+    /// way; that a body came again is no news.
+    fn hold_recovery(&mut self, home: Home, reports: &[&'a AlertReport]) -> bool {
+        if !self.stop_recovery(home) {
+            return false;
+        }
+        let fact = IncidentFact::RefirePending {
+            count: reports.len(),
+            names: names(reports),
+            due: self.now + self.patience.refire.as_delta(),
+        };
+        self.tell(home, fact);
+        true
+    }
+
     /// Puts new episodes where they belong.
     fn place(
         &mut self,
@@ -439,16 +483,9 @@ impl<'a> Desk<'a> {
         };
         self.join(home, reason, alerts, actor);
         for (id, report) in alerts {
-            let known = KnownEpisode {
-                starts_at: report.starts_at,
-                ends_at: None,
-                refire_pending: false,
-            };
             let episode = EpisodeNow {
                 at: EpisodeRef::New(self.episodes.len()),
-                known,
-                last_start: None,
-                lease_until: report.lease_until,
+                known: KnownEpisode::begun_by(report),
                 home,
                 home_is_open: true,
             };
@@ -530,7 +567,7 @@ impl<'a> Desk<'a> {
             title,
             severity,
             worst,
-            detected_at: worst.starts_at,
+            detected_at: worst.starts_at.min(self.now),
             recurrence_of,
             truncated: 0,
         });
@@ -549,6 +586,8 @@ impl<'a> Desk<'a> {
         let Some(earliest) = reports.iter().map(|report| report.starts_at).min() else {
             return;
         };
+        // Nothing is seen before it begins, whatever the sender's clock says.
+        let earliest = earliest.min(self.now);
         match home {
             Home::New(at) => {
                 let opening = &mut self.opened[at];
@@ -644,8 +683,8 @@ impl<'a> Desk<'a> {
         };
         let id = alert.id;
         if let Some(old) = &mut alert.episode {
-            old.known.refire_pending = false;
-            note(&mut self.changed, &mut self.episodes, old, None);
+            old.known.refire_due = None;
+            note(&mut self.changed, &mut self.episodes, old);
         }
         self.spoken.insert(id, (report, alert.last_received_at));
         self.place(None, group, &[(id, report)], &Actor::Automation);
@@ -680,24 +719,16 @@ impl<'a> Desk<'a> {
     }
 }
 
-/// Keeps what has become of an episode. `due` is set with a re-fire and kept until it is settled.
-fn note(
-    changed: &mut BTreeMap<EpisodeId, EpisodeChange>,
-    opened: &mut [NewEpisode],
-    episode: &EpisodeNow,
-    due: Option<DateTime<Utc>>,
-) {
+/// Keeps what has become of an episode.
+fn note(changed: &mut BTreeMap<EpisodeId, EpisodeChange>, opened: &mut [NewEpisode], episode: &EpisodeNow) {
     let change = match episode.at {
         EpisodeRef::Known(id) => changed.entry(id).or_default(),
         EpisodeRef::New(at) => &mut opened[at].now,
     };
     change.ends_at = episode.known.ends_at;
-    change.last_start = episode.last_start;
-    change.lease_until = episode.lease_until;
-    change.refire_due = match episode.known.refire_pending {
-        true => due.or(change.refire_due),
-        false => None,
-    };
+    change.last_start = episode.known.last_start;
+    change.lease_until = episode.known.lease_until;
+    change.refire_due = episode.known.refire_due;
 }
 
 /// The last fact, when the same sender said it.

@@ -92,8 +92,6 @@ fn alert(row: &AlertRow) -> AlertNow {
         episode: row.episode.map(|episode| EpisodeNow {
             at: EpisodeRef::Known(episode.id),
             known: episode.known,
-            last_start: episode.last_start,
-            lease_until: episode.lease_until,
             home: Home::Known(episode.incident),
             home_is_open: episode.incident_state.is_open(),
         }),

@@ -84,7 +84,8 @@ pub async fn open(
     Ok(Some(id))
 }
 
-/// Brings an incident back that was recovering or over; one that is neither stays as it is.
+/// Brings an incident back that was over, or that recovers as soon as nothing fires and nothing may; another one stays
+/// as it is.
 async fn come_back(
     conn: &mut PgConnection,
     id: IncidentId,
@@ -95,17 +96,18 @@ async fn come_back(
         return Ok(());
     };
     let name = name.to_owned();
-    let fact = match (incident.state.after(IncidentMove::Reopen), incident.recover_due) {
-        (Some(state), _) => {
+    let was_quiet = alerts::membership(conn, id).await?.firing == 0 && incident.truncated_alerts == 0;
+    let fact = match incident.state.after(IncidentMove::Reopen) {
+        Some(state) => {
             incidents::set_state(conn, id, state, None, now).await?;
             incidents::break_recovery(conn, id, false).await?;
             IncidentFact::Reopened { name }
         }
-        (None, Some(_)) => {
+        None if incident.state.is_open() && was_quiet => {
             incidents::break_recovery(conn, id, true).await?;
             IncidentFact::RecoveryBroken { name }
         }
-        (None, None) => return Ok(()),
+        None => return Ok(()),
     };
     events::append(conn, id, &[NewEvent::automatic(fact, now)], now).await?;
     Ok(())
@@ -141,8 +143,8 @@ pub async fn believe_refire(
     refire: &DueRefire,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    alerts::reopen_episode(conn, refire.episode).await?;
     come_back(conn, refire.incident, &refire.title, now).await?;
+    alerts::reopen_episode(conn, refire.episode).await?;
     let fact = IncidentFact::AlertsFired {
         count: 1,
         names: vec![refire.title.clone()],
@@ -179,7 +181,7 @@ pub async fn end_leases(
         let may_recover =
             incident.state.is_open() && incident.recover_due.is_none() && incident.truncated_alerts == 0;
         let members = alerts::membership(conn, id).await?;
-        if may_recover && members.firing == 0 {
+        if may_recover && members.firing == 0 && members.refire_pending == 0 {
             let until = now + hold_down.as_delta();
             incidents::begin_recovery(conn, id, until, members.last_ended_at).await?;
             facts.push(NewEvent::automatic(IncidentFact::RecoveryBegan { until }, now));

@@ -97,7 +97,7 @@ pub async fn end_leases(
 /// An alert as if it were reported firing now, with the start of its latest episode.
 pub async fn as_firing(conn: &mut PgConnection, alert: AlertId) -> Result<AlertReport, StoreError> {
     let row = sqlx::query!(
-        "select a.fingerprint, a.labels, a.annotations, a.generator_url, e.starts_at
+        "select a.fingerprint, a.labels, a.annotations, a.generator_url, e.starts_at, e.lease_until
          from alerts a join episodes e on e.id = a.latest_episode_id where a.id = $1",
         alert.0
     )
@@ -111,15 +111,17 @@ pub async fn as_firing(conn: &mut PgConnection, alert: AlertId) -> Result<AlertR
         annotations: labels(row.annotations)?,
         starts_at: row.starts_at,
         ends_at: None,
-        lease_until: None,
+        lease_until: row.lease_until,
         generator_url: row.generator_url,
     })
 }
 
-/// Opens an ended episode again: the end was none.
+/// Opens an ended episode again: the end was none, and is remembered as one that was not believed.
 pub async fn reopen_episode(conn: &mut PgConnection, episode: EpisodeId) -> Result<(), StoreError> {
     sqlx::query!(
-        "update episodes set ends_at = null, ended_at = null, refire_due = null where id = $1",
+        "update episodes set ends_at = null, ended_at = null, refire_due = null,
+                last_start = greatest(last_start, ends_at)
+         where id = $1",
         episode.0
     )
     .execute(conn)
@@ -171,10 +173,19 @@ pub struct MemberAlert {
     pub starts_at: DateTime<Utc>,
     /// End of that, if it has ended.
     pub ends_at: Option<DateTime<Utc>>,
+    /// When it is taken to fire again, while it has ended and is said to fire.
+    pub refire_due: Option<DateTime<Utc>>,
     /// When a delivery last spoke of it.
     pub last_received_at: DateTime<Utc>,
     /// Why it is in this incident.
     pub reason: String,
+}
+
+impl MemberAlert {
+    /// Whether it fires, or is said to again.
+    pub fn fires(&self) -> bool {
+        self.ends_at.is_none() || self.refire_due.is_some()
+    }
 }
 
 /// The alerts of an incident, firing ones first, at most `limit`.
@@ -185,11 +196,11 @@ pub async fn list_members(
 ) -> Result<Vec<MemberAlert>, StoreError> {
     sqlx::query!(
         r#"select a.id, a.fingerprint, a.title, a.labels, a.annotations, a.generator_url, a.last_received_at,
-                  e.starts_at, e.ends_at, e.reason
+                  e.starts_at, e.ends_at, e.refire_due, e.reason
            from (select distinct on (alert_id) * from episodes where incident_id = $1
                  order by alert_id, id desc) e
            join alerts a on a.id = e.alert_id
-           order by (e.ends_at is not null), e.starts_at, a.id limit $2"#,
+           order by (e.ends_at is not null and e.refire_due is null), e.starts_at, a.id limit $2"#,
         incident.0,
         limit
     )
@@ -206,6 +217,7 @@ pub async fn list_members(
             generator_url: row.generator_url,
             starts_at: row.starts_at,
             ends_at: row.ends_at,
+            refire_due: row.refire_due,
             last_received_at: row.last_received_at,
             reason: row.reason,
         })

@@ -37,10 +37,6 @@ pub struct EpisodeRow {
     pub id: EpisodeId,
     /// Its times.
     pub known: KnownEpisode,
-    /// The latest start named while it fired.
-    pub last_start: Option<DateTime<Utc>>,
-    /// When it ends unless it is reported again.
-    pub lease_until: Option<DateTime<Utc>>,
     /// Where it was placed.
     pub incident: IncidentId,
     /// How that incident stands.
@@ -71,7 +67,7 @@ pub async fn lock_alerts(conn: &mut PgConnection, keys: &[AlertKey]) -> Result<V
     sqlx::query!(
         r#"select a.source_id, a.fingerprint, a.id, a.last_received_at, e.id as "episode_id?",
                   e.starts_at as "starts_at?", e.ends_at, e.last_start, e.lease_until,
-                  (e.refire_due is not null) as "refire_pending?",
+                  e.refire_due,
                   e.incident_id as "incident_id?", i.state as "incident_state?"
            from unnest($1::bigint[]) as k (id)
            join alerts a on a.id = k.id
@@ -89,10 +85,10 @@ pub async fn lock_alerts(conn: &mut PgConnection, keys: &[AlertKey]) -> Result<V
                 known: KnownEpisode {
                     starts_at,
                     ends_at: row.ends_at,
-                    refire_pending: row.refire_pending.unwrap_or_default(),
+                    refire_due: row.refire_due,
+                    last_start: row.last_start,
+                    lease_until: row.lease_until,
                 },
-                last_start: row.last_start,
-                lease_until: row.lease_until,
                 incident: IncidentId(incident),
                 incident_state: state_of(&state)?,
             }),
@@ -572,7 +568,8 @@ pub async fn find_quiet(
     Ok(sqlx::query!(
         r#"select k.id as "id!", (select max(e.ends_at) from episodes e where e.incident_id = k.id) as last
            from unnest($1::bigint[]) as k (id)
-           where not exists (select from episodes e where e.incident_id = k.id and e.ends_at is null)"#,
+           where not exists (select from episodes e where e.incident_id = k.id and e.ends_at is null)
+             and not exists (select from episodes e where e.incident_id = k.id and e.refire_due is not null)"#,
         &ids
     )
     .fetch_all(conn)

@@ -72,20 +72,12 @@ impl Alerts {
             [] => Vec::new(),
         };
         let row = |member: &MemberAlert| AlertRow::of(member, &common, now);
-        let mut firing: Vec<AlertRow> = members
-            .iter()
-            .filter(|member| member.ends_at.is_none())
-            .map(row)
-            .collect();
+        let mut firing: Vec<AlertRow> = members.iter().filter(|member| member.fires()).map(row).collect();
         let more_firing = firing.split_off(firing.len().min(ALERTS_OPEN));
         Self {
             firing,
             more_firing,
-            resolved: members
-                .iter()
-                .filter(|member| member.ends_at.is_some())
-                .map(row)
-                .collect(),
+            resolved: members.iter().filter(|member| !member.fires()).map(row).collect(),
             truncated,
             is_cut: members.len() as i64 >= ALERTS_MAX,
             common: common.iter().map(|(name, value)| label(name, value)).collect(),
@@ -123,9 +115,10 @@ impl AlertRow {
                 "" => "Alert without labels",
                 title => title,
             }),
-            badge: match member.ends_at {
-                None => Badge::new("sev1", "bell", "Firing"),
-                Some(_) => Badge::new("done", "check", "Resolved"),
+            badge: match (member.ends_at, member.refire_due) {
+                (None, _) => Badge::new("sev1", "bell", "Firing"),
+                (Some(_), Some(_)) => Badge::new("sev1", "bell", "Firing (unconfirmed)"),
+                (Some(_), None) => Badge::new("done", "check", "Resolved"),
             },
             summary: said(&text::cut(summary, 500)),
             labels: member

@@ -283,11 +283,7 @@ impl Actions {
     fn of(record: &IncidentRecord, me: &Operator) -> Self {
         let incident = &record.incident;
         let state = incident.state;
-        let firing = record
-            .members
-            .iter()
-            .filter(|member| member.ends_at.is_none())
-            .count();
+        let firing = record.members.iter().filter(|member| member.fires()).count();
         let mut warnings = Vec::new();
         if firing > 0 {
             warnings.push(match firing {

@@ -132,6 +132,8 @@ pub struct AlertBody {
     pub starts_at: DateTime<Utc>,
     /// When it ended.
     pub ends_at: Option<DateTime<Utc>>,
+    /// When it is taken to fire again, while it has ended and its sender says that it fires.
+    pub refire_due: Option<DateTime<Utc>>,
     /// Why it is in this incident.
     pub reason: String,
 }
@@ -145,6 +147,7 @@ impl From<MemberAlert> for AlertBody {
             annotations: alert.annotations.0,
             starts_at: alert.starts_at,
             ends_at: alert.ends_at,
+            refire_due: alert.refire_due,
             reason: alert.reason,
         }
     }
