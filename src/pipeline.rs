@@ -11,13 +11,13 @@ pub use crate::correlate::Patience;
 use crate::{
     correlate::{
         self,
-        desk::{Desk, Effect, GroupName, Home, Known},
+        desk::{Desk, Effect, EpisodeRef, GroupName, Home, Known},
         rules::{Placement, place},
     },
     domain::{
         alert::{AlertReport, AlertStatus, Reading},
         event::{IncidentFact, NewEvent},
-        id::{IncidentId, SourceId},
+        id::{EpisodeId, IncidentId, SourceId},
         operator::Actor,
         runbook::StartMode,
         span::Span,
@@ -30,7 +30,9 @@ use crate::{
         StoreError, alerts,
         deliveries::{self, NewDelivery},
         desk::{self as rows, AlertKey, EpisodeInsert, EpisodeUpdate, IncidentInsert, IncidentUpdate},
-        events, heartbeats, incidents,
+        events, heartbeats,
+        held::{self, Held, HeldInsert},
+        incidents,
         runbooks::Version,
         sources::Source,
     },
@@ -142,7 +144,7 @@ async fn judge<'a>(
         if desk.missing.is_empty() {
             return Ok(desk);
         }
-        correlate::learn(conn, &mut known, &desk.missing).await?;
+        correlate::learn(conn, &mut known, &desk.missing, now).await?;
     }
     Err(StoreError::Contended)
 }
@@ -236,7 +238,7 @@ async fn open(
             receiver: opening.group.receiver,
             group_key: opening.group.group_key,
             key: opening.group.key,
-            context: membership::context(opening.worst),
+            context: membership::context(&opening.worst),
             detected_at: opening.detected_at,
             recurrence_of: opening.recurrence_of,
             truncated: opening.truncated,
@@ -270,28 +272,77 @@ async fn write_episodes(
     if !changed.is_empty() {
         rows::update_episodes(conn, &changed, now).await?;
     }
-    let opened: Vec<EpisodeInsert> = desk
+    let opened: Vec<EpisodeInsert<'_>> = desk
         .episodes
         .iter()
         .map(|episode| EpisodeInsert {
             alert: episode.alert,
-            incident: homes.id(episode.home),
+            incident: episode.home.map(|home| homes.id(home)),
+            held_by: episode.held_by,
             starts_at: episode.starts_at,
             ends_at: episode.now.ends_at,
             refire_due: episode.now.refire_due,
             last_start: episode.now.last_start,
             lease_until: episode.now.lease_until,
-            reason: episode.reason,
+            reason: &episode.reason,
         })
         .collect();
+    let mut made = Vec::new();
     if !opened.is_empty() {
-        rows::insert_episodes(conn, &opened, now).await?;
+        made = rows::insert_episodes(conn, &opened, now).await?;
+    }
+    write_held(conn, desk, homes, &made, now).await
+}
+
+/// Keeps what is held and where what was held goes. `made` are the numbers of the desk's episodes.
+async fn write_held(
+    conn: &mut PgConnection,
+    desk: &Desk<'_>,
+    homes: &Homes,
+    made: &[EpisodeId],
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let held: Vec<HeldInsert<'_>> = desk
+        .holds
+        .iter()
+        .filter_map(|hold| {
+            let episode = match hold.at {
+                EpisodeRef::Known(id) => (!desk.routed.contains_key(&id)).then_some(id)?,
+                EpisodeRef::New(at) => {
+                    let is_held = desk.episodes.get(at)?.home.is_none();
+                    is_held.then(|| made.get(at).copied())??
+                }
+            };
+            Some(HeldInsert {
+                episode,
+                alert: hold.alert,
+                source: hold.group.source,
+                receiver: hold.group.receiver,
+                group_key: hold.group.group_key,
+                key: hold.group.key,
+                truncated: hold.group.truncated,
+                rule: hold.rule,
+                counts: hold.counts,
+                due: hold.due,
+            })
+        })
+        .collect();
+    if !held.is_empty() {
+        held::hold(conn, &held, now).await?;
+    }
+    let routed: Vec<(EpisodeId, IncidentId, &str)> = desk
+        .routed
+        .iter()
+        .map(|(episode, (home, reason))| (*episode, homes.id(*home), &**reason))
+        .collect();
+    if !routed.is_empty() {
+        held::let_go(conn, &routed).await?;
     }
     Ok(())
 }
 
 /// The incidents in which alerts fired anew.
-fn asked<'a>(desk: &Desk<'a>, homes: &Homes) -> Vec<Asked<'a>> {
+fn asked<'a>(desk: &'a Desk<'_>, homes: &Homes) -> Vec<Asked<'a>> {
     let mut asked: Vec<Asked<'a>> = Vec::new();
     let mut at: HashMap<Home, usize> = HashMap::new();
     for fired in &desk.fired {
@@ -406,24 +457,32 @@ pub async fn believe_refires(
 ) -> Result<usize, StoreError> {
     let due = alerts::claim_due_refires(conn, now, limit).await?;
     for refire in &due {
-        let group = incidents::group(conn, refire.incident).await?;
-        let newest = incidents::lock_newest_by_key(conn, group.key).await?;
-        let is_still_home = match incidents::lock(conn, refire.incident).await? {
-            Some(incident) if incident.state.is_open() => true,
-            _ => place(newest.as_ref(), patience.reopen_within, now) == Placement::Reopen(refire.incident),
+        let group = match refire.incident {
+            Some(incident) => incidents::group(conn, incident).await?,
+            None => match held::find_group(conn, refire.episode).await? {
+                Some(group) => group,
+                None => {
+                    return Err(StoreError::corrupt(
+                        "held",
+                        "episode_id",
+                        format!("none of {}", refire.episode),
+                    ));
+                }
+            },
         };
-        if is_still_home {
-            membership::believe_refire(conn, refire, now).await?;
-            continue;
+        if let Some(incident) = refire.incident {
+            let newest = incidents::lock_newest_by_key(conn, group.key).await?;
+            let is_still_home = match incidents::lock(conn, incident).await? {
+                Some(incident) if incident.state.is_open() => true,
+                _ => place(newest.as_ref(), patience.reopen_within, now) == Placement::Reopen(incident),
+            };
+            if is_still_home {
+                membership::believe_refire(conn, refire, incident, now).await?;
+                continue;
+            }
         }
         let report = alerts::as_firing(conn, refire.alert).await?;
-        let name = GroupName {
-            source: group.source,
-            receiver: &group.receiver,
-            group_key: &group.group_key,
-            key: group.key,
-            truncated: 0,
-        };
+        let name = name(&group);
         let key = (group.source, report.fingerprint);
         let mut known = correlate::survey(conn, &BTreeMap::from([(key, (&report, now))])).await?;
         for look in 0.. {
@@ -436,8 +495,64 @@ pub async fn believe_refires(
             if look == LOOKS_MAX {
                 return Err(StoreError::Contended);
             }
-            correlate::learn(conn, &mut known, &desk.missing).await?;
+            correlate::learn(conn, &mut known, &desk.missing, now).await?;
         }
     }
     Ok(due.len())
+}
+
+fn name(group: &incidents::Group) -> GroupName<'_> {
+    GroupName {
+        source: group.source,
+        receiver: &group.receiver,
+        group_key: &group.group_key,
+        key: group.key,
+        truncated: 0,
+    }
+}
+
+/// Lets alerts go whose windows are over or that were held to be counted for long enough, at most `limit`; returns how
+/// many. One that still fires is placed as if it came now; one that has ended is forgotten.
+pub async fn let_held_go(
+    conn: &mut PgConnection,
+    shelf: &[Version],
+    patience: &Patience,
+    limit: i64,
+    now: DateTime<Utc>,
+) -> Result<usize, StoreError> {
+    let ended = held::forget_ended(conn, now, limit).await?;
+    let seen = held::find_due(conn, now, limit).await?;
+    if seen.is_empty() {
+        return Ok(ended as usize);
+    }
+    let reports: BTreeMap<AlertKey, (&AlertReport, DateTime<Utc>)> = seen
+        .iter()
+        .map(|held| ((held.source, held.report.fingerprint), (&*held.report, now)))
+        .collect();
+    let mut known = correlate::survey(conn, &reports).await?;
+    // The lock is newer than the look: what is due now and locked.
+    let mut due: Vec<Held> = held::find_due(conn, now, limit).await?;
+    due.retain(|held| reports.contains_key(&(held.source, held.report.fingerprint)));
+    for look in 0.. {
+        let mut desk = Desk::new(known.clone(), *patience, now);
+        for held in &due {
+            let name = GroupName {
+                source: held.source,
+                receiver: &held.receiver,
+                group_key: &held.group_key,
+                key: held.key,
+                truncated: held.truncated,
+            };
+            desk.let_go(name, held);
+        }
+        if desk.missing.is_empty() {
+            carry_out(conn, desk, shelf, patience, now).await?;
+            break;
+        }
+        if look == LOOKS_MAX {
+            return Err(StoreError::Contended);
+        }
+        correlate::learn(conn, &mut known, &desk.missing, now).await?;
+    }
+    Ok(ended as usize + due.len())
 }

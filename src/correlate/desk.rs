@@ -2,22 +2,29 @@
 //! changes about it. Pure: reports are taken in one after the other, in the order they arrived, and nothing is written
 //! until all have been.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 
 use super::{
     Patience,
-    rules::{KeyHolder, Placement, place},
+    route::{Arrival, Hold, Waiting, Word},
+    rules::{KeyHolder, Placement},
 };
 use crate::domain::{
-    alert::{AlertReport, Fingerprint, KnownEpisode, Reading, headline, read},
+    alert::{AlertReport, Fingerprint, KnownEpisode, Reading, read},
     digest::Digest,
     event::{IncidentFact, NewEvent},
-    id::{AlertId, EpisodeId, IncidentId, SourceId},
+    id::{AlertId, EpisodeId, IncidentId, RoutingRuleId, SourceId},
     incident::{IncidentMove, IncidentState, Severity},
     operator::Actor,
+    routing::Rules,
 };
+use crate::store::held::Held;
 
 /// How many names an event about many alerts holds.
 const NAMES_MAX: usize = 10;
@@ -51,8 +58,8 @@ pub struct EpisodeNow {
     pub last_start: Option<DateTime<Utc>>,
     /// When it ends unless it is reported again.
     pub lease_until: Option<DateTime<Utc>>,
-    /// Where it was placed.
-    pub home: Home,
+    /// Where it was placed; `None` while a rule holds it, and when it ended before it was let go.
+    pub home: Option<Home>,
     /// Whether that incident is open.
     pub home_is_open: bool,
 }
@@ -92,6 +99,10 @@ pub struct Known {
     pub groups: HashMap<Digest, Option<KeyHolder>>,
     /// The incidents that were asked for.
     pub incidents: HashMap<IncidentId, IncidentNow>,
+    /// What people decide about new episodes, once that was asked for.
+    pub rules: Option<Arc<Rules>>,
+    /// What is held and counted with each group that was asked for; its alerts are known.
+    pub waiting: HashMap<Digest, Vec<Held>>,
 }
 
 /// What a batch needs to know and was not told.
@@ -101,12 +112,16 @@ pub struct Missing {
     pub groups: BTreeSet<Digest>,
     /// Incidents.
     pub incidents: BTreeSet<IncidentId>,
+    /// What people decide about new episodes.
+    pub rules: bool,
+    /// Keys of groups whose held alerts are counted.
+    pub waiting: BTreeSet<Digest>,
 }
 
 impl Missing {
     /// Whether nothing is.
     pub fn is_empty(&self) -> bool {
-        self.groups.is_empty() && self.incidents.is_empty()
+        self.groups.is_empty() && self.incidents.is_empty() && !self.rules && self.waiting.is_empty()
     }
 }
 
@@ -135,7 +150,7 @@ pub struct Opening<'a> {
     /// How bad it is.
     pub severity: Severity,
     /// The worst alert it opens with: what runbooks take their inputs from.
-    pub worst: &'a AlertReport,
+    pub worst: Word<'a>,
     /// Earliest start of its alerts.
     pub detected_at: DateTime<Utc>,
     /// The one before it with the same key.
@@ -145,14 +160,16 @@ pub struct Opening<'a> {
 }
 
 /// An episode to be opened; it may be over by the end of the batch.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct NewEpisode {
     /// Which alert.
     pub alert: AlertId,
-    /// Where it is placed.
-    pub home: Home,
+    /// Where it is placed; `None` when it is held.
+    pub home: Option<Home>,
+    /// The rule that holds or held it.
+    pub held_by: Option<RoutingRuleId>,
     /// Why there.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
     /// How it stands at the end of the batch.
     pub now: EpisodeChange,
     /// Start by the sender's clock.
@@ -182,14 +199,14 @@ pub struct IncidentChange {
 }
 
 /// An alert that fired anew in an incident.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Fired<'a> {
     /// Where.
     pub home: Home,
     /// Which alert.
     pub alert: AlertId,
     /// What it said.
-    pub report: &'a AlertReport,
+    pub report: Word<'a>,
 }
 
 /// What one delivery led to.
@@ -203,9 +220,9 @@ pub struct Effect {
 
 /// The desk.
 pub struct Desk<'a> {
-    known: Known,
-    patience: Patience,
-    now: DateTime<Utc>,
+    pub(super) known: Known,
+    pub(super) patience: Patience,
+    pub(super) now: DateTime<Utc>,
     /// What it was not told.
     pub missing: Missing,
     /// Alerts spoken of: the newest word, when it came, and how many there were.
@@ -222,6 +239,12 @@ pub struct Desk<'a> {
     pub facts: BTreeMap<Home, Vec<NewEvent>>,
     /// Alerts that fired anew.
     pub fired: Vec<Fired<'a>>,
+    /// Episodes that a rule holds from now on. One that the batch let go again has a home.
+    pub holds: Vec<Hold<'a>>,
+    /// Episodes that were held and are let go, each into an incident with a reason.
+    pub routed: BTreeMap<EpisodeId, (Home, Cow<'static, str>)>,
+    /// What waits to be counted with its group, by group.
+    pub(super) waiting: HashMap<Digest, Vec<Waiting<'a>>>,
     /// Incidents in which an alert is over.
     eased: BTreeSet<Home>,
     /// Those of them that may recover, if nothing fires in them.
@@ -243,6 +266,9 @@ impl<'a> Desk<'a> {
             incidents: BTreeMap::new(),
             facts: BTreeMap::new(),
             fired: Vec::new(),
+            holds: Vec::new(),
+            routed: BTreeMap::new(),
+            waiting: HashMap::new(),
             eased: BTreeSet::new(),
             may_recover: Vec::new(),
         }
@@ -275,7 +301,7 @@ impl<'a> Desk<'a> {
             let words = self.spoken.get(&alert.id).map_or(0, |(_, _, words)| *words);
             self.spoken.insert(alert.id, (report, received_at, words + 1));
             if let Some(episode) = alert.episode.as_ref().filter(|episode| episode.home_is_open) {
-                touched.insert(episode.home);
+                touched.extend(episode.home);
             }
             // What must be renewed was: the lease of two senders that take turns is the longer one.
             if let (Reading::StillFiring | Reading::StartMoved, Some(episode), Some(lease)) =
@@ -290,7 +316,7 @@ impl<'a> Desk<'a> {
                     let home = episode
                         .as_ref()
                         .filter(|episode| episode.home_is_open)
-                        .map(|episode| episode.home);
+                        .and_then(|episode| episode.home);
                     if let Some(old) = episode.as_mut().filter(|old| old.known.refire_pending) {
                         // The new start settles the old word.
                         old.known.refire_pending = false;
@@ -301,34 +327,40 @@ impl<'a> Desk<'a> {
                 (Reading::Ended, Some(episode)) => {
                     episode.known.ends_at = report.ends_at;
                     note(&mut self.changed, &mut self.episodes, episode, None);
-                    over.entry(episode.home).or_default().push(report);
-                    self.eased.insert(episode.home);
+                    if let Some(home) = episode.home {
+                        over.entry(home).or_default().push(report);
+                    }
+                    self.eased.extend(episode.home);
                 }
-                (Reading::EndedAgain, Some(episode)) => _ = self.eased.insert(episode.home),
+                (Reading::EndedAgain, Some(episode)) => self.eased.extend(episode.home),
                 (Reading::RefireWithdrawn, Some(episode)) => {
                     episode.known.refire_pending = false;
                     note(&mut self.changed, &mut self.episodes, episode, None);
-                    self.eased.insert(episode.home);
+                    self.eased.extend(episode.home);
                 }
                 (Reading::RefirePending, Some(episode)) if !episode.known.refire_pending => {
                     episode.known.refire_pending = true;
                     let due = self.now + self.patience.refire.as_delta();
                     note(&mut self.changed, &mut self.episodes, episode, Some(due));
-                    pending.entry(episode.home).or_default().push(report);
+                    if let Some(home) = episode.home {
+                        pending.entry(home).or_default().push(report);
+                    }
                 }
                 (Reading::StartMoved, Some(episode))
                     if episode.last_start.is_none_or(|last| last < report.starts_at) =>
                 {
                     episode.last_start = Some(report.starts_at);
                     note(&mut self.changed, &mut self.episodes, episode, None);
-                    let fact = IncidentFact::StartMoved {
-                        name: report.title(),
-                        from: episode.known.starts_at,
-                        to: report.starts_at,
-                    };
-                    let event = NewEvent::by(actor.clone(), fact, self.now);
-                    self.facts.entry(episode.home).or_default().push(event);
-                    effect.homes.insert(episode.home);
+                    if let Some(home) = episode.home {
+                        let fact = IncidentFact::StartMoved {
+                            name: report.title(),
+                            from: episode.known.starts_at,
+                            to: report.starts_at,
+                        };
+                        let event = NewEvent::by(actor.clone(), fact, self.now);
+                        self.facts.entry(home).or_default().push(event);
+                        effect.homes.insert(home);
+                    }
                 }
                 _ => {}
             }
@@ -347,8 +379,7 @@ impl<'a> Desk<'a> {
             effect.homes.insert(home);
         }
         for (home, alerts) in fresh {
-            let home = self.place(home, group, &alerts, actor);
-            effect.homes.insert(home);
+            effect.homes.extend(self.place(home, group, alerts, actor));
         }
         touched.extend(&effect.homes);
         if group.truncated > 0 {
@@ -360,13 +391,13 @@ impl<'a> Desk<'a> {
         }
     }
 
-    fn tell(&mut self, home: Home, fact: IncidentFact) {
+    pub(super) fn tell(&mut self, home: Home, fact: IncidentFact) {
         let event = NewEvent::automatic(fact, self.now);
         self.facts.entry(home).or_default().push(event);
     }
 
     /// An incident as it stands now; one it was not told of is missed and taken for one in which nothing happens.
-    fn incident(&mut self, id: IncidentId) -> IncidentChange {
+    pub(super) fn incident(&mut self, id: IncidentId) -> IncidentChange {
         if let Some(change) = self.incidents.get(&id) {
             return *change;
         }
@@ -414,127 +445,9 @@ impl<'a> Desk<'a> {
         });
     }
 
-    /// Puts new episodes where they belong.
-    fn place(
-        &mut self,
-        home: Option<Home>,
-        group: GroupName<'a>,
-        alerts: &[(AlertId, &'a AlertReport)],
-        actor: &Actor,
-    ) -> Home {
-        let (home, reason) = match home {
-            Some(home) => (home, "it is in this open incident already"),
-            None => self.find_home(group, alerts, actor),
-        };
-        self.join(home, reason, alerts, actor);
-        for (id, report) in alerts {
-            let known = KnownEpisode {
-                starts_at: report.starts_at,
-                ends_at: None,
-                refire_pending: false,
-            };
-            let episode = EpisodeNow {
-                at: EpisodeRef::New(self.episodes.len()),
-                known,
-                last_start: None,
-                lease_until: report.lease_until,
-                home,
-                home_is_open: true,
-            };
-            if let Some(alert) = self.known.alerts.get_mut(&(group.source, report.fingerprint)) {
-                alert.episode = Some(episode);
-            }
-            self.episodes.push(NewEpisode {
-                alert: *id,
-                home,
-                reason,
-                now: EpisodeChange {
-                    lease_until: report.lease_until,
-                    ..EpisodeChange::default()
-                },
-                starts_at: report.starts_at,
-            });
-            self.fired.push(Fired {
-                home,
-                alert: *id,
-                report,
-            });
-        }
-        home
-    }
-
-    fn find_home(
-        &mut self,
-        group: GroupName<'a>,
-        alerts: &[(AlertId, &'a AlertReport)],
-        actor: &Actor,
-    ) -> (Home, &'static str) {
-        let at = self
-            .opened
-            .iter()
-            .rposition(|opened| opened.group.key == group.key);
-        if let Some(at) = at {
-            return (Home::New(at), Placement::JOINED);
-        }
-        let holder = match self.known.groups.get(&group.key) {
-            Some(holder) => holder.as_ref().copied(),
-            None => {
-                self.missing.groups.insert(group.key);
-                None
-            }
-        };
-        // The lock is newer than the look.
-        let holder = holder.map(|holder| KeyHolder {
-            state: self.incident(holder.id).now.state,
-            ..holder
-        });
-        let placement = place(holder.as_ref(), self.patience.reopen_within, self.now);
-        let reason = placement.reason();
-        let recurrence_of = match placement {
-            Placement::Join(id) | Placement::Reopen(id) => return (Home::Known(id), reason),
-            Placement::Open { recurrence_of } => recurrence_of,
-        };
-        let home = Home::New(self.opened.len());
-        let worst = alerts
-            .iter()
-            .map(|(_, report)| *report)
-            .min_by_key(|report| Severity::of(&report.labels));
-        let Some(worst) = worst else {
-            return (home, reason);
-        };
-        let (title, severity) = (
-            headline(&worst.labels, &worst.annotations),
-            Severity::of(&worst.labels),
-        );
-        let opened = IncidentFact::Opened {
-            title: title.clone(),
-            severity,
-            reason: reason.to_owned(),
-        };
-        let mut facts = vec![NewEvent::by(actor.clone(), opened, self.now)];
-        facts.extend(recurrence_of.map(|of| NewEvent::automatic(IncidentFact::Recurrence { of }, self.now)));
-        self.facts.insert(home, facts);
-        self.opened.push(Opening {
-            group,
-            title,
-            severity,
-            worst,
-            detected_at: worst.starts_at,
-            recurrence_of,
-            truncated: 0,
-        });
-        (home, reason)
-    }
-
     /// Lets an incident know of alerts that fire in it. One that was recovering, or was over a moment ago, comes back.
-    fn join(
-        &mut self,
-        home: Home,
-        reason: &'static str,
-        alerts: &[(AlertId, &'a AlertReport)],
-        actor: &Actor,
-    ) {
-        let reports: Vec<&AlertReport> = alerts.iter().map(|(_, report)| *report).collect();
+    pub(super) fn join(&mut self, home: Home, reason: &str, arrivals: &[Arrival<'a>], actor: &Actor) {
+        let reports: Vec<&AlertReport> = arrivals.iter().map(|arrival| &*arrival.word).collect();
         let Some(earliest) = reports.iter().map(|report| report.starts_at).min() else {
             return;
         };
@@ -587,7 +500,7 @@ impl<'a> Desk<'a> {
     }
 
     /// A later body that is complete again does not bring back what an earlier one hid.
-    fn note_truncation(&mut self, home: Home, hidden: i32) -> bool {
+    pub(super) fn note_truncation(&mut self, home: Home, hidden: i32) -> bool {
         match home {
             Home::New(at) => {
                 let opening = &mut self.opened[at];
@@ -636,7 +549,7 @@ impl<'a> Desk<'a> {
             old.known.refire_pending = false;
             note(&mut self.changed, &mut self.episodes, old, None);
         }
-        self.place(None, group, &[(id, report)], &Actor::Automation);
+        self.place(None, group, vec![(id, report)], &Actor::Automation);
     }
 
     /// Alerts of which there is a newer word than what is stored of them.

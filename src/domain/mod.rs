@@ -28,6 +28,9 @@ pub mod causes;
 pub mod freeze;
 pub mod pause;
 
+pub mod routing;
+pub mod window;
+
 pub mod operator;
 
 pub mod source;

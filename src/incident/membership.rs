@@ -139,16 +139,17 @@ pub async fn recover_due(
 pub async fn believe_refire(
     conn: &mut PgConnection,
     refire: &DueRefire,
+    incident: IncidentId,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     alerts::reopen_episode(conn, refire.episode).await?;
-    come_back(conn, refire.incident, &refire.title, now).await?;
+    come_back(conn, incident, &refire.title, now).await?;
     let fact = IncidentFact::AlertsFired {
         count: 1,
         names: vec![refire.title.clone()],
         reason: "it kept firing after its end".to_owned(),
     };
-    events::append(conn, refire.incident, &[NewEvent::automatic(fact, now)], now).await?;
+    events::append(conn, incident, &[NewEvent::automatic(fact, now)], now).await?;
     Ok(())
 }
 
@@ -164,7 +165,10 @@ pub async fn end_leases(
     let over = alerts::end_leases(conn, now - grace.as_delta(), limit, now).await?;
     let mut by_incident: BTreeMap<IncidentId, Vec<&LeaseOver>> = BTreeMap::new();
     for ended in &over {
-        by_incident.entry(ended.incident).or_default().push(ended);
+        // One that a rule holds is in none.
+        if let Some(incident) = ended.incident {
+            by_incident.entry(incident).or_default().push(ended);
+        }
     }
     for (id, ended) in by_incident {
         let Some(incident) = incidents::lock(conn, id).await? else {

@@ -10,7 +10,7 @@ use super::{StoreError, incidents::KeyHolder};
 use crate::domain::{
     alert::{AlertReport, Fingerprint, KnownEpisode},
     digest::Digest,
-    id::{AlertId, EpisodeId, IncidentId, SourceId},
+    id::{AlertId, EpisodeId, IncidentId, RoutingRuleId, SourceId},
     incident::{IncidentState, Severity},
     labels::Labels,
 };
@@ -41,10 +41,8 @@ pub struct EpisodeRow {
     pub last_start: Option<DateTime<Utc>>,
     /// When it ends unless it is reported again.
     pub lease_until: Option<DateTime<Utc>>,
-    /// Where it was placed.
-    pub incident: IncidentId,
-    /// How that incident stands.
-    pub incident_state: IncidentState,
+    /// Where it was placed and how that incident stands; `None` for one that a rule holds.
+    pub home: Option<(IncidentId, IncidentState)>,
 }
 
 /// Which alert.
@@ -83,8 +81,12 @@ pub async fn lock_alerts(conn: &mut PgConnection, keys: &[AlertKey]) -> Result<V
     .await?
     .into_iter()
     .map(|row| {
-        let episode = match (row.episode_id, row.starts_at, row.incident_id, row.incident_state) {
-            (Some(id), Some(starts_at), Some(incident), Some(state)) => Some(EpisodeRow {
+        let home = match (row.incident_id, row.incident_state) {
+            (Some(incident), Some(state)) => Some((IncidentId(incident), state_of(&state)?)),
+            _ => None,
+        };
+        let episode = match (row.episode_id, row.starts_at) {
+            (Some(id), Some(starts_at)) => Some(EpisodeRow {
                 id: EpisodeId(id),
                 known: KnownEpisode {
                     starts_at,
@@ -93,8 +95,7 @@ pub async fn lock_alerts(conn: &mut PgConnection, keys: &[AlertKey]) -> Result<V
                 },
                 last_start: row.last_start,
                 lease_until: row.lease_until,
-                incident: IncidentId(incident),
-                incident_state: state_of(&state)?,
+                home,
             }),
             _ => None,
         };
@@ -456,11 +457,13 @@ pub async fn update_episodes(
 
 /// An episode to be opened; it may be over already.
 #[derive(Clone, Copy, Debug)]
-pub struct EpisodeInsert {
+pub struct EpisodeInsert<'a> {
     /// Of which alert.
     pub alert: AlertId,
-    /// In which incident.
-    pub incident: IncidentId,
+    /// In which incident; `None` for one that is held.
+    pub incident: Option<IncidentId>,
+    /// The rule that holds or held it.
+    pub held_by: Option<RoutingRuleId>,
     /// Start by the sender's clock.
     pub starts_at: DateTime<Utc>,
     /// Its end, by the sender.
@@ -472,17 +475,25 @@ pub struct EpisodeInsert {
     /// When it ends unless it is reported again.
     pub lease_until: Option<DateTime<Utc>>,
     /// Why it is there.
-    pub reason: &'static str,
+    pub reason: &'a str,
 }
 
-/// Opens episodes, in the order given, and makes the last one of each alert its latest.
+/// Opens episodes, in the order given, and makes the last one of each alert its latest. Their numbers come back in that
+/// order.
 pub async fn insert_episodes(
     conn: &mut PgConnection,
-    episodes: &[EpisodeInsert],
+    episodes: &[EpisodeInsert<'_>],
     now: DateTime<Utc>,
-) -> Result<(), StoreError> {
+) -> Result<Vec<EpisodeId>, StoreError> {
     let alerts: Vec<i64> = episodes.iter().map(|episode| episode.alert.0).collect();
-    let incidents: Vec<i64> = episodes.iter().map(|episode| episode.incident.0).collect();
+    let incidents: Vec<Option<i64>> = episodes
+        .iter()
+        .map(|episode| episode.incident.map(|id| id.0))
+        .collect();
+    let rules: Vec<Option<i64>> = episodes
+        .iter()
+        .map(|episode| episode.held_by.map(|id| id.0))
+        .collect();
     let starts: Vec<DateTime<Utc>> = episodes.iter().map(|episode| episode.starts_at).collect();
     let ends: Vec<Option<DateTime<Utc>>> = episodes.iter().map(|episode| episode.ends_at).collect();
     let due: Vec<Option<DateTime<Utc>>> = episodes.iter().map(|episode| episode.refire_due).collect();
@@ -492,29 +503,35 @@ pub async fn insert_episodes(
     sqlx::query!(
         "with opened as (
              insert into episodes (alert_id, incident_id, starts_at, ends_at, refire_due, last_start, opened_at,
-                                   ended_at, reason, lease_until)
+                                   ended_at, reason, lease_until, held_by)
              select n.alert_id, n.incident_id, n.starts_at, n.ends_at, n.refire_due, n.last_start, $1,
-                    case when n.ends_at is not null then $1::timestamptz end, n.reason, n.lease_until
+                    case when n.ends_at is not null then $1::timestamptz end, n.reason, n.lease_until, n.held_by
              from unnest($2::bigint[], $3::bigint[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[],
-                         $7::timestamptz[], $8::text[], $9::timestamptz[]) with ordinality
-                  as n (alert_id, incident_id, starts_at, ends_at, refire_due, last_start, reason, lease_until, ord)
+                         $7::timestamptz[], $8::text[], $9::timestamptz[], $10::bigint[]) with ordinality
+                  as n (alert_id, incident_id, starts_at, ends_at, refire_due, last_start, reason, lease_until,
+                        held_by, ord)
              order by n.ord
-             returning id, alert_id)
-         update alerts a set latest_episode_id = o.id
-         from (select alert_id, max(id) as id from opened group by alert_id) o where a.id = o.alert_id",
+             returning id, alert_id),
+         latest as (
+             update alerts a set latest_episode_id = o.id
+             from (select alert_id, max(id) as id from opened group by alert_id) o where a.id = o.alert_id)
+         select id from opened order by id",
         now,
         &alerts,
-        &incidents,
+        &incidents as &[Option<i64>],
         &starts,
         &ends as &[Option<DateTime<Utc>>],
         &due as &[Option<DateTime<Utc>>],
         &last as &[Option<DateTime<Utc>>],
         &reasons as &[&str],
         &leases as &[Option<DateTime<Utc>>],
+        &rules as &[Option<i64>],
     )
-    .execute(conn)
-    .await?;
-    Ok(())
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| Ok(EpisodeId(row.id)))
+    .collect()
 }
 
 /// Of these incidents, those in which nothing fires, with the last end any sender named.
