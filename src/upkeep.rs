@@ -1,5 +1,5 @@
-//! Timers that belong to no run: incidents recover, re-fires are believed, held alerts are let go, silence raises an incident, a start is told
-//! of, old rows go.
+//! Timers that belong to no run: incidents recover, re-fires are believed, held alerts are let go, silence raises an
+//! incident, a start is told of, old rows go.
 //! Each pass takes no input but the database and may be repeated at will, on any replica.
 
 use std::{sync::Arc, time::Duration};

@@ -27,6 +27,7 @@ mod gates;
 mod overdue;
 mod pages;
 mod plans;
+mod routing;
 mod runbook_pages;
 mod runbook_tests;
 mod saved_fixture;
