@@ -59,3 +59,12 @@ alter table standing_acts
         ('paused', 'resumed', 'circuit_closed', 'freeze_made', 'freeze_ended', 'source_made', 'source_changed',
          'source_disabled', 'source_enabled', 'source_token_issued', 'source_token_revoked', 'routing_rule_made',
          'routing_rule_ended'));
+
+-- Incidents that come and go: the newest times at which one came back, the newest first, and until when one that flaps
+-- must stay away to be calm.
+alter table incidents
+    add column came_back timestamptz[] not null default '{}' check (array_position(came_back, null) is null),
+    add column flapping_since timestamptz,
+    add column calm_due timestamptz,
+    add check ((flapping_since is null) = (calm_due is null));
+create index incidents_calm_due on incidents (calm_due) where calm_due is not null;

@@ -30,7 +30,7 @@ use crate::{
         StoreError, alerts,
         deliveries::{self, NewDelivery},
         desk::{self as rows, AlertKey, EpisodeInsert, EpisodeUpdate, IncidentInsert, IncidentUpdate},
-        events, heartbeats,
+        events, flaps, heartbeats,
         held::{self, Held, HeldInsert},
         incidents,
         runbooks::Version,
@@ -187,6 +187,12 @@ async fn carry_out(
     now: DateTime<Utc>,
 ) -> Result<Homes, StoreError> {
     let homes = Homes(open(conn, &desk, now).await?);
+    let flapping = desk.opened.iter().zip(&homes.0);
+    let flapping: Vec<IncidentId> = flapping.filter(|(new, _)| new.flaps).map(|(_, id)| *id).collect();
+    if !flapping.is_empty() {
+        let calm_due = now + patience.flap.calm_after().as_delta();
+        flaps::begin(conn, &flapping, calm_due, now).await?;
+    }
     write_episodes(conn, &desk, &homes, now).await?;
     let mut facts: BTreeMap<IncidentId, Vec<NewEvent>> = BTreeMap::new();
     for (home, told) in &desk.facts {
@@ -202,11 +208,15 @@ async fn carry_out(
     }
     let recovering = recovering(conn, &desk, &homes, patience, now).await?;
     for (incident, due, _) in &recovering {
+        // While it flaps, that is said once and not each time.
+        if desk.flaps(*incident, &homes.0) {
+            continue;
+        }
         let fact = IncidentFact::RecoveryBegan { until: *due };
         let told = facts.entry(*incident).or_default();
         told.push(NewEvent::automatic(fact, now));
     }
-    write_incidents(conn, &desk, &homes, &recovering).await?;
+    write_incidents(conn, &desk, &homes, &recovering, patience, now).await?;
     if !facts.is_empty() {
         let timelines: Vec<(IncidentId, &[NewEvent])> =
             facts.iter().map(|(id, told)| (*id, told.as_slice())).collect();
@@ -374,9 +384,17 @@ async fn recovering(
     if eased.is_empty() {
         return Ok(Vec::new());
     }
-    let due = now + patience.hold_down.as_delta();
     let quiet = rows::find_quiet(conn, &eased).await?;
-    Ok(quiet.into_iter().map(|(id, ended)| (id, due, ended)).collect())
+    Ok(quiet
+        .into_iter()
+        .map(|(id, ended)| {
+            let hold_down = match desk.flaps(id, &homes.0) {
+                true => patience.flap.hold_down(patience.hold_down),
+                false => patience.hold_down,
+            };
+            (id, now + hold_down.as_delta(), ended)
+        })
+        .collect())
 }
 
 async fn write_incidents(
@@ -384,7 +402,10 @@ async fn write_incidents(
     desk: &Desk<'_>,
     homes: &Homes,
     recovering: &Recovering,
+    patience: &Patience,
+    now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
+    let calm_due = now + patience.flap.calm_after().as_delta();
     let mut rows: BTreeMap<IncidentId, IncidentUpdate> = BTreeMap::new();
     let untouched = recovering
         .iter()
@@ -399,6 +420,9 @@ async fn write_incidents(
             recovered_at: None,
             truncated: change.now.truncated,
             detected_at: change.now.detected_at,
+            came_back_at: change.came_back.then_some(now),
+            flapping_since: change.now.flapping_since,
+            calm_due: (change.came_back && change.now.flapping_since.is_some()).then_some(calm_due),
         };
         rows.insert(id, row);
     }
@@ -477,7 +501,7 @@ pub async fn believe_refires(
                 _ => place(newest.as_ref(), patience.reopen_within, now) == Placement::Reopen(incident),
             };
             if is_still_home {
-                membership::believe_refire(conn, refire, incident, now).await?;
+                membership::believe_refire(conn, refire, incident, patience.flap, now).await?;
                 continue;
             }
         }

@@ -92,15 +92,16 @@ impl Upkeep {
     /// Does everything that is due now; returns how many things that were. One kind of timer that fails does not keep
     /// the others from firing.
     pub async fn pass(&self) -> Result<usize, StoreError> {
-        let (leases, refires, held, recovered, silent, starts) = (
+        let (leases, refires, held, calm, recovered, silent, starts) = (
             self.end_leases().await,
             self.believe_refires().await,
             self.let_held_go().await,
+            self.calm_down().await,
             self.recover().await,
             self.raise_silences().await,
             self.settle_starts().await,
         );
-        Ok(leases? + refires? + held? + recovered? + silent? + starts?)
+        Ok(leases? + refires? + held? + calm? + recovered? + silent? + starts?)
     }
 
     async fn settle_starts(&self) -> Result<usize, StoreError> {
@@ -114,8 +115,8 @@ impl Upkeep {
             return Ok(0);
         }
         let mut tx = self.pool.begin().await?;
-        let hold_down = self.patience.hold_down;
-        let count = membership::end_leases(&mut tx, LEASE_GRACE, hold_down, BATCH, now).await?;
+        let (hold_down, flap) = (self.patience.hold_down, self.patience.flap);
+        let count = membership::end_leases(&mut tx, LEASE_GRACE, hold_down, flap, BATCH, now).await?;
         tx.commit().await?;
         Ok(count)
     }
@@ -138,6 +139,14 @@ impl Upkeep {
         let now = self.clock.now();
         let mut tx = self.pool.begin().await?;
         let count = pipeline::let_held_go(&mut tx, &shelf, &self.patience, BATCH, now).await?;
+        tx.commit().await?;
+        Ok(count)
+    }
+
+    async fn calm_down(&self) -> Result<usize, StoreError> {
+        let now = self.clock.now();
+        let mut tx = self.pool.begin().await?;
+        let count = membership::calm_down(&mut tx, BATCH, now).await?;
         tx.commit().await?;
         Ok(count)
     }

@@ -20,7 +20,7 @@ use crate::domain::{
     digest::Digest,
     event::{IncidentFact, NewEvent},
     id::{AlertId, EpisodeId, IncidentId, RoutingRuleId, SourceId},
-    incident::{IncidentMove, IncidentState, Severity},
+    incident::{IncidentState, Severity},
     operator::Actor,
     routing::Rules,
 };
@@ -86,6 +86,8 @@ pub struct IncidentNow {
     pub truncated: i32,
     /// Earliest start of its alerts.
     pub detected_at: DateTime<Utc>,
+    /// Since when it flaps.
+    pub flapping_since: Option<DateTime<Utc>>,
 }
 
 /// Everything that is known and may matter.
@@ -99,6 +101,8 @@ pub struct Known {
     pub groups: HashMap<Digest, Option<KeyHolder>>,
     /// The incidents that were asked for.
     pub incidents: HashMap<IncidentId, IncidentNow>,
+    /// When incidents that were asked for, and those before them, opened and came back.
+    pub histories: HashMap<IncidentId, Vec<DateTime<Utc>>>,
     /// What people decide about new episodes, once that was asked for.
     pub rules: Option<Arc<Rules>>,
     /// What is held and counted with each group that was asked for; its alerts are known.
@@ -112,6 +116,8 @@ pub struct Missing {
     pub groups: BTreeSet<Digest>,
     /// Incidents.
     pub incidents: BTreeSet<IncidentId>,
+    /// Incidents of which it matters how often they came back.
+    pub histories: BTreeSet<IncidentId>,
     /// What people decide about new episodes.
     pub rules: bool,
     /// Keys of groups whose held alerts are counted.
@@ -121,7 +127,11 @@ pub struct Missing {
 impl Missing {
     /// Whether nothing is.
     pub fn is_empty(&self) -> bool {
-        self.groups.is_empty() && self.incidents.is_empty() && !self.rules && self.waiting.is_empty()
+        self.groups.is_empty()
+            && self.incidents.is_empty()
+            && self.histories.is_empty()
+            && !self.rules
+            && self.waiting.is_empty()
     }
 }
 
@@ -157,6 +167,8 @@ pub struct Opening<'a> {
     pub recurrence_of: Option<IncidentId>,
     /// Alerts the sender left out.
     pub truncated: i32,
+    /// Whether its group flaps.
+    pub flaps: bool,
 }
 
 /// An episode to be opened; it may be over by the end of the batch.
@@ -196,6 +208,19 @@ pub struct IncidentChange {
     pub now: IncidentNow,
     /// How often it came back.
     pub reopened: i32,
+    /// Whether it came back in a way that counts for flapping.
+    pub came_back: bool,
+}
+
+impl IncidentChange {
+    /// Nothing has become of it yet.
+    fn none(now: IncidentNow) -> Self {
+        Self {
+            now,
+            reopened: 0,
+            came_back: false,
+        }
+    }
 }
 
 /// An alert that fired anew in an incident.
@@ -408,9 +433,10 @@ impl<'a> Desk<'a> {
                 recover_due: None,
                 truncated: 0,
                 detected_at: DateTime::UNIX_EPOCH,
+                flapping_since: None,
             }
         });
-        IncidentChange { now, reopened: 0 }
+        IncidentChange::none(now)
     }
 
     fn leave(&mut self, home: Home, reports: &[&'a AlertReport], actor: &Actor) {
@@ -459,15 +485,7 @@ impl<'a> Desk<'a> {
             Home::Known(id) => {
                 let mut change = self.incident(id);
                 let name = reports[0].title();
-                if let Some(state) = change.now.state.after(IncidentMove::Reopen) {
-                    change.now.state = state;
-                    change.now.recover_due = None;
-                    change.reopened += 1;
-                    self.tell(home, IncidentFact::Reopened { name });
-                } else if change.now.recover_due.take().is_some() {
-                    change.reopened += 1;
-                    self.tell(home, IncidentFact::RecoveryBroken { name });
-                }
+                self.come_back(id, &mut change, name);
                 change.now.detected_at = change.now.detected_at.min(earliest);
                 self.incidents.insert(id, change);
             }
@@ -561,6 +579,13 @@ impl<'a> Desk<'a> {
             .collect()
     }
 
+    /// Whether an incident flaps once the batch is written, one that it opened included.
+    pub fn flaps(&self, id: IncidentId, opened: &[IncidentId]) -> bool {
+        let changed = self.incidents.get(&id).copied();
+        let change = changed.or_else(|| self.stands(id, opened).map(|(_, change)| change));
+        change.is_some_and(|change| change.now.flapping_since.is_some())
+    }
+
     /// How an incident that the batch leaves as it was stands, one that it opened included.
     pub fn stands(&self, id: IncidentId, opened: &[IncidentId]) -> Option<(IncidentId, IncidentChange)> {
         let at = opened.iter().position(|new| *new == id);
@@ -570,10 +595,11 @@ impl<'a> Desk<'a> {
                 recover_due: None,
                 truncated: opening.truncated,
                 detected_at: opening.detected_at,
+                flapping_since: opening.flaps.then_some(self.now),
             },
             None => *self.known.incidents.get(&id)?,
         };
-        Some((id, IncidentChange { now, reopened: 0 }))
+        Some((id, IncidentChange::none(now)))
     }
 }
 

@@ -2,6 +2,7 @@
 //! whole batch in memory; here it is given what the database knows.
 
 pub mod desk;
+pub mod flap;
 pub mod route;
 pub mod rules;
 
@@ -18,12 +19,14 @@ use crate::{
     domain::{
         alert::AlertReport,
         digest::Digest,
+        flap::FlapLimits,
         id::{IncidentId, SourceId},
         span::Span,
     },
     store::{
         StoreError,
         desk::{self as rows, AlertKey, AlertRow},
+        flaps,
         held::{self, Held},
         routing,
     },
@@ -38,6 +41,8 @@ pub struct Patience {
     pub refire: Span,
     /// How long after its end a group comes back into the same incident.
     pub reopen_within: Span,
+    /// How often an incident may come back before it flaps.
+    pub flap: FlapLimits,
 }
 
 impl Default for Patience {
@@ -46,6 +51,7 @@ impl Default for Patience {
             hold_down: Span::from_secs(60),
             refire: Span::from_secs(60),
             reopen_within: Span::from_secs(600),
+            flap: FlapLimits::default(),
         }
     }
 }
@@ -141,9 +147,14 @@ pub async fn learn(
                 recover_due: row.recover_due,
                 truncated: row.truncated,
                 detected_at: row.detected_at,
+                flapping_since: row.flapping_since,
             };
             known.incidents.insert(row.id, now);
         }
+    }
+    if !missing.histories.is_empty() {
+        let ids: Vec<IncidentId> = missing.histories.iter().copied().collect();
+        known.histories.extend(flaps::histories(conn, &ids).await?);
     }
     Ok(())
 }

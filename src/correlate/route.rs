@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     desk::{Desk, EpisodeChange, EpisodeNow, EpisodeRef, Fired, GroupName, Home, NewEpisode, Opening},
+    flap,
     rules::{KeyHolder, Placement, place},
 };
 use crate::{
@@ -439,6 +440,10 @@ impl<'a> Desk<'a> {
             Placement::Join(id) | Placement::Reopen(id) => return (Home::Known(id), reason),
             Placement::Open { recurrence_of } => recurrence_of,
         };
+        if let Some(holder) = holder.filter(|holder| self.stays(holder)) {
+            return (Home::Known(holder.id), flap::STAYS);
+        }
+        let flap = recurrence_of.and_then(|before| self.would_flap(before));
         let home = Home::New(self.opened.len());
         let rules = self.rules();
         let severity_of = |word: &Word<'_>| rules.severity(group.source, &word.labels);
@@ -458,7 +463,8 @@ impl<'a> Desk<'a> {
         });
         let mut facts = vec![NewEvent::by(actor.clone(), opened, self.now)];
         let recurrence = recurrence_of.map(|of| IncidentFact::Recurrence { of });
-        for fact in ruled.into_iter().chain(recurrence) {
+        let flapping = flap.map(|flap| flap::fact(flap, self.patience.flap));
+        for fact in ruled.into_iter().chain(recurrence).chain(flapping) {
             facts.push(NewEvent::automatic(fact, self.now));
         }
         self.facts.insert(home, facts);
@@ -470,6 +476,7 @@ impl<'a> Desk<'a> {
             detected_at: worst.starts_at,
             recurrence_of,
             truncated: 0,
+            flaps: flap.is_some(),
         });
         (home, reason)
     }

@@ -28,6 +28,7 @@ pub mod causes;
 pub mod freeze;
 pub mod pause;
 
+pub mod flap;
 pub mod routing;
 pub mod window;
 

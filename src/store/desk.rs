@@ -10,6 +10,7 @@ use super::{StoreError, incidents::KeyHolder};
 use crate::domain::{
     alert::{AlertReport, Fingerprint, KnownEpisode},
     digest::Digest,
+    flap::TIMES_MAX,
     id::{AlertId, EpisodeId, IncidentId, RoutingRuleId, SourceId},
     incident::{IncidentState, Severity},
     labels::Labels,
@@ -245,6 +246,8 @@ pub struct IncidentRow {
     pub truncated: i32,
     /// Earliest start of its alerts.
     pub detected_at: DateTime<Utc>,
+    /// Since when it flaps.
+    pub flapping_since: Option<DateTime<Utc>>,
 }
 
 /// Locks incidents in the order of their numbers.
@@ -254,7 +257,7 @@ pub async fn lock_incidents(
 ) -> Result<Vec<IncidentRow>, StoreError> {
     let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
     sqlx::query!(
-        "select id, state, recover_due, truncated_alerts, detected_at from incidents where id = any($1)
+        "select id, state, recover_due, truncated_alerts, detected_at, flapping_since from incidents where id = any($1)
          order by id for no key update",
         &ids
     )
@@ -268,6 +271,7 @@ pub async fn lock_incidents(
             recover_due: row.recover_due,
             truncated: row.truncated_alerts,
             detected_at: row.detected_at,
+            flapping_since: row.flapping_since,
         })
     })
     .collect()
@@ -375,6 +379,12 @@ pub struct IncidentUpdate {
     pub truncated: i32,
     /// Earliest start of its alerts.
     pub detected_at: DateTime<Utc>,
+    /// When it came back, if it did.
+    pub came_back_at: Option<DateTime<Utc>>,
+    /// Since when it flaps.
+    pub flapping_since: Option<DateTime<Utc>>,
+    /// When it is calm, if it came back while it flaps; as before otherwise.
+    pub calm_due: Option<DateTime<Utc>>,
 }
 
 /// Writes what becomes of locked incidents. One that is open again was over before.
@@ -389,14 +399,22 @@ pub async fn update_incidents(
     let ended: Vec<Option<DateTime<Utc>>> = incidents.iter().map(|now| now.recovered_at).collect();
     let truncated: Vec<i32> = incidents.iter().map(|now| now.truncated).collect();
     let detected: Vec<DateTime<Utc>> = incidents.iter().map(|now| now.detected_at).collect();
+    let came_back: Vec<Option<DateTime<Utc>>> = incidents.iter().map(|now| now.came_back_at).collect();
+    let flapping: Vec<Option<DateTime<Utc>>> = incidents.iter().map(|now| now.flapping_since).collect();
+    let calm: Vec<Option<DateTime<Utc>>> = incidents.iter().map(|now| now.calm_due).collect();
     sqlx::query!(
         "update incidents i set state = n.state, reopened = i.reopened + n.reopened, recover_due = n.recover_due,
                 recovered_at = n.recovered_at, truncated_alerts = n.truncated, detected_at = n.detected_at,
                 resolved_at = case when n.state in ('resolved', 'closed') then i.resolved_at end,
-                closed_at = case when n.state = 'closed' then i.closed_at end
+                closed_at = case when n.state = 'closed' then i.closed_at end,
+                came_back = case when n.came_back_at is null then i.came_back
+                                 else (array_prepend(n.came_back_at, i.came_back))[1:$11] end,
+                flapping_since = n.flapping_since,
+                calm_due = case when n.flapping_since is not null then coalesce(n.calm_due, i.calm_due) end
          from unnest($1::bigint[], $2::text[], $3::int[], $4::timestamptz[], $5::timestamptz[], $6::int[],
-                     $7::timestamptz[])
-              as n (id, state, reopened, recover_due, recovered_at, truncated, detected_at)
+                     $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[])
+              as n (id, state, reopened, recover_due, recovered_at, truncated, detected_at, came_back_at,
+                    flapping_since, calm_due)
          where i.id = n.id",
         &ids,
         &states as &[&str],
@@ -405,6 +423,10 @@ pub async fn update_incidents(
         &ended as &[Option<DateTime<Utc>>],
         &truncated,
         &detected,
+        &came_back as &[Option<DateTime<Utc>>],
+        &flapping as &[Option<DateTime<Utc>>],
+        &calm as &[Option<DateTime<Utc>>],
+        TIMES_MAX as i32,
     )
     .execute(conn)
     .await?;

@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use muster::{
     domain::{
         alert::{AlertReport, AlertStatus},
+        flap::FlapLimits,
         labels::Labels,
         operator::{Operator, Role},
         routing::AskedRule,
@@ -18,7 +19,7 @@ use muster::{
         sources::{self, Source},
     },
 };
-use sqlx::{PgConnection, Row};
+use sqlx::{Connection, PgConnection, Row};
 
 use crate::support::intake::Intake;
 
@@ -84,6 +85,18 @@ async fn source(conn: &mut PgConnection, name: &str, now: DateTime<Utc>) -> Sour
     sources::find_by_name(conn, name).await.unwrap().unwrap()
 }
 
+/// How often an incident came back depends on how often somebody looked: nothing flaps here.
+fn patience() -> Patience {
+    let flap = FlapLimits {
+        over: usize::MAX,
+        ..FlapLimits::default()
+    };
+    Patience {
+        flap,
+        ..Patience::default()
+    }
+}
+
 /// A window for two alerts and a threshold for all, each for the cases that are held by it.
 async fn rules(conn: &mut PgConnection, now: DateTime<Utc>) {
     let id = operators::insert(conn, "ana", "hash", Role::Approver, now)
@@ -110,9 +123,13 @@ async fn rules(conn: &mut PgConnection, now: DateTime<Utc>) {
         within: "10m".to_owned(),
         ..AskedRule::default()
     };
+    let mut tx = conn.begin().await.unwrap();
     for rule in [window, threshold] {
-        routing::make(conn, &rule, "", "a test", &ana, now).await.unwrap();
+        routing::make(&mut tx, &rule, "", "a test", &ana, now)
+            .await
+            .unwrap();
     }
+    tx.commit().await.unwrap();
 }
 
 async fn receive(conn: &mut PgConnection, source: &Source, bodies: &[Body], now: DateTime<Utc>) {
@@ -130,7 +147,7 @@ async fn receive(conn: &mut PgConnection, source: &Source, bodies: &[Body], now:
             remark: "",
         })
         .collect();
-    pipeline::receive(conn, &posts, &[], &Patience::default(), now)
+    pipeline::receive(conn, &posts, &[], &patience(), now)
         .await
         .unwrap();
 }
@@ -204,7 +221,7 @@ async fn together_or_one_by_one_the_end_is_the_same() {
         // What is held is let go the same way.
         let later = now + TimeDelta::hours(1);
         held += count(&mut conn, "select count(*) from held where due is not null").await;
-        while pipeline::let_held_go(&mut conn, &[], &Patience::default(), 100, later)
+        while pipeline::let_held_go(&mut conn, &[], &patience(), 100, later)
             .await
             .unwrap()
             > 0

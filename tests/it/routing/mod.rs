@@ -1,5 +1,6 @@
 //! What is decided about a new episode before it opens an incident.
 
+mod flapping;
 mod maintenance;
 mod pages;
 mod severity;
@@ -51,19 +52,22 @@ impl World {
     }
 
     pub async fn rule(&self, asked: AskedRule, source: &str) -> RoutingRuleId {
-        let mut conn = self.intake.database.pools.web.acquire().await.unwrap();
+        let mut tx = self.intake.database.pools.web.begin().await.unwrap();
         let now = self.intake.clock.now();
-        acts::make(&mut conn, &asked, source, "a test", &self.ana, now)
+        let made = acts::make(&mut tx, &asked, source, "a test", &self.ana, now)
             .await
-            .unwrap()
+            .unwrap();
+        tx.commit().await.unwrap();
+        made
     }
 
     pub async fn end(&self, rule: RoutingRuleId) {
-        let mut conn = self.intake.database.pools.web.acquire().await.unwrap();
+        let mut tx = self.intake.database.pools.web.begin().await.unwrap();
         let now = self.intake.clock.now();
-        acts::end(&mut conn, rule, "it is done", &self.ana, now)
+        acts::end(&mut tx, rule, "it is done", &self.ana, now)
             .await
             .unwrap();
+        tx.commit().await.unwrap();
     }
 
     /// Says that alerts of group `g`, which began at their seconds, fire, or ended at their seconds.
