@@ -2,22 +2,25 @@
 //! whole flow on one screen; slow work is only queued. A batch costs a fixed number of statements, whatever the number
 //! of its deliveries and alerts; only what starts by itself is written one by one.
 
+mod held;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+pub use self::held::let_held_go;
 pub use crate::correlate::Patience;
 use crate::{
     correlate::{
         self,
-        desk::{Desk, Effect, EpisodeRef, GroupName, Home, Known},
+        desk::{Desk, Effect, GroupName, Home, Known},
         rules::{Placement, place},
     },
     domain::{
         alert::{AlertReport, AlertStatus, Reading},
         event::{IncidentFact, NewEvent},
-        id::{EpisodeId, IncidentId, SourceId},
+        id::{IncidentId, SourceId},
         operator::Actor,
         runbook::StartMode,
         span::Span,
@@ -27,12 +30,10 @@ use crate::{
     intake::Delivery,
     matching::{self, Asked},
     store::{
-        StoreError, alerts,
+        self, StoreError, alerts,
         deliveries::{self, NewDelivery},
         desk::{self as rows, AlertKey, EpisodeInsert, EpisodeUpdate, IncidentInsert, IncidentUpdate},
-        events, flaps, heartbeats,
-        held::{self, Held, HeldInsert},
-        incidents,
+        events, flaps, heartbeats, incidents,
         runbooks::Version,
         sources::Source,
     },
@@ -301,54 +302,7 @@ async fn write_episodes(
     if !opened.is_empty() {
         made = rows::insert_episodes(conn, &opened, now).await?;
     }
-    write_held(conn, desk, homes, &made, now).await
-}
-
-/// Keeps what is held and where what was held goes. `made` are the numbers of the desk's episodes.
-async fn write_held(
-    conn: &mut PgConnection,
-    desk: &Desk<'_>,
-    homes: &Homes,
-    made: &[EpisodeId],
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    let held: Vec<HeldInsert<'_>> = desk
-        .holds
-        .iter()
-        .filter_map(|hold| {
-            let episode = match hold.at {
-                EpisodeRef::Known(id) => (!desk.routed.contains_key(&id)).then_some(id)?,
-                EpisodeRef::New(at) => {
-                    let is_held = desk.episodes.get(at)?.home.is_none();
-                    is_held.then(|| made.get(at).copied())??
-                }
-            };
-            Some(HeldInsert {
-                episode,
-                alert: hold.alert,
-                source: hold.group.source,
-                receiver: hold.group.receiver,
-                group_key: hold.group.group_key,
-                key: hold.group.key,
-                truncated: hold.group.truncated,
-                rule: hold.rule,
-                counts: hold.counts,
-                due: hold.due,
-            })
-        })
-        .collect();
-    if !held.is_empty() {
-        held::hold(conn, &held, now).await?;
-    }
-    let routed: Vec<(EpisodeId, IncidentId, &str)> = desk
-        .routed
-        .iter()
-        .map(|(episode, (home, reason))| (*episode, homes.id(*home), &**reason))
-        .collect();
-    if !routed.is_empty() {
-        held::let_go(conn, &routed).await?;
-    }
-    Ok(())
+    held::write(conn, desk, homes, &made, now).await
 }
 
 /// The incidents in which alerts fired anew.
@@ -483,7 +437,7 @@ pub async fn believe_refires(
     for refire in &due {
         let group = match refire.incident {
             Some(incident) => incidents::group(conn, incident).await?,
-            None => match held::find_group(conn, refire.episode).await? {
+            None => match store::held::find_group(conn, refire.episode).await? {
                 Some(group) => group,
                 None => {
                     return Err(StoreError::corrupt(
@@ -533,50 +487,4 @@ fn name(group: &incidents::Group) -> GroupName<'_> {
         key: group.key,
         truncated: 0,
     }
-}
-
-/// Lets alerts go whose windows are over or that were held to be counted for long enough, at most `limit`; returns how
-/// many. One that still fires is placed as if it came now; one that has ended is forgotten.
-pub async fn let_held_go(
-    conn: &mut PgConnection,
-    shelf: &[Version],
-    patience: &Patience,
-    limit: i64,
-    now: DateTime<Utc>,
-) -> Result<usize, StoreError> {
-    let ended = held::forget_ended(conn, now, limit).await?;
-    let seen = held::find_due(conn, now, limit).await?;
-    if seen.is_empty() {
-        return Ok(ended as usize);
-    }
-    let reports: BTreeMap<AlertKey, (&AlertReport, DateTime<Utc>)> = seen
-        .iter()
-        .map(|held| ((held.source, held.report.fingerprint), (&*held.report, now)))
-        .collect();
-    let mut known = correlate::survey(conn, &reports).await?;
-    // The lock is newer than the look: what is due now and locked.
-    let mut due: Vec<Held> = held::find_due(conn, now, limit).await?;
-    due.retain(|held| reports.contains_key(&(held.source, held.report.fingerprint)));
-    for look in 0.. {
-        let mut desk = Desk::new(known.clone(), *patience, now);
-        for held in &due {
-            let name = GroupName {
-                source: held.source,
-                receiver: &held.receiver,
-                group_key: &held.group_key,
-                key: held.key,
-                truncated: held.truncated,
-            };
-            desk.let_go(name, held);
-        }
-        if desk.missing.is_empty() {
-            carry_out(conn, desk, shelf, patience, now).await?;
-            break;
-        }
-        if look == LOOKS_MAX {
-            return Err(StoreError::Contended);
-        }
-        correlate::learn(conn, &mut known, &desk.missing, now).await?;
-    }
-    Ok(ended as usize + due.len())
 }

@@ -3,6 +3,7 @@
 
 pub mod desk;
 pub mod flap;
+mod open;
 pub mod route;
 pub mod rules;
 

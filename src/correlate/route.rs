@@ -10,16 +10,10 @@ use std::{borrow::Cow, ops::Deref, sync::Arc};
 
 use chrono::{DateTime, Utc};
 
-use super::{
-    desk::{Desk, EpisodeChange, EpisodeNow, EpisodeRef, Fired, GroupName, Home, NewEpisode, Opening},
-    flap,
-    rules::{KeyHolder, Placement, place},
-};
+use super::desk::{Desk, EpisodeChange, EpisodeNow, EpisodeRef, Fired, GroupName, Home, NewEpisode};
 use crate::{
     domain::{
-        alert::{AlertReport, KnownEpisode, headline},
-        digest::Digest,
-        event::{IncidentFact, NewEvent},
+        alert::{AlertReport, KnownEpisode},
         id::{AlertId, RoutingRuleId},
         operator::Actor,
         routing::{Rules, Threshold},
@@ -120,7 +114,7 @@ impl<'a> Desk<'a> {
             .collect();
         match home {
             Some(home) => {
-                self.settle_in(home, &Cow::Borrowed(AT_HOME), group, arrivals, actor);
+                self.settle_in(home, Cow::Borrowed(AT_HOME), group, arrivals, actor);
                 Some(home)
             }
             None => self.route(group, arrivals, actor),
@@ -158,7 +152,8 @@ impl<'a> Desk<'a> {
         self.route(group, vec![arrival], &Actor::Automation);
     }
 
-    fn rules(&mut self) -> Arc<Rules> {
+    /// What people decide about new episodes; none until that is known.
+    pub(super) fn rules(&mut self) -> Arc<Rules> {
         match &self.known.rules {
             Some(rules) => Arc::clone(rules),
             None => {
@@ -252,11 +247,11 @@ impl<'a> Desk<'a> {
                 Cow::Borrowed("its group has an incident now; it was held to be counted"),
             ),
         };
-        self.settle_in(home, &first, group, new, actor);
-        self.settle_in(home, &then, group, along, actor);
+        self.settle_in(home, first, group, new, actor);
+        self.settle_in(home, then, group, along, actor);
         for arrival in of_old {
             let because = arrival.because.clone().unwrap_or(Cow::Borrowed(placed));
-            self.settle_in(home, &because, group, vec![arrival], actor);
+            self.settle_in(home, because, group, vec![arrival], actor);
         }
         if let Some(hidden) = hidden.filter(|hidden| *hidden > 0) {
             self.note_truncation(home, hidden);
@@ -268,12 +263,12 @@ impl<'a> Desk<'a> {
     fn settle_in(
         &mut self,
         home: Home,
-        reason: &Cow<'static, str>,
+        reason: Cow<'static, str>,
         group: GroupName<'a>,
         arrivals: Vec<Arrival<'a>>,
         actor: &Actor,
     ) {
-        self.join(home, reason, &arrivals, actor);
+        self.join(home, &reason, &arrivals, actor);
         for arrival in arrivals {
             match arrival.held {
                 None => self.begin(group, &arrival, Some(home), None, reason.clone()),
@@ -397,87 +392,5 @@ impl<'a> Desk<'a> {
                 })
             })
             .collect()
-    }
-
-    /// The newest incident of a group that existed before the batch.
-    fn holder(&mut self, key: Digest) -> Option<KeyHolder> {
-        let holder = match self.known.groups.get(&key) {
-            Some(holder) => holder.as_ref().copied(),
-            None => {
-                self.missing.groups.insert(key);
-                None
-            }
-        };
-        // The lock is newer than the look.
-        holder.map(|holder| KeyHolder {
-            state: self.incident(holder.id).now.state,
-            ..holder
-        })
-    }
-
-    fn has_open(&mut self, key: Digest) -> bool {
-        self.opened.iter().any(|opened| opened.group.key == key)
-            || self.holder(key).is_some_and(|holder| holder.state.is_open())
-    }
-
-    fn find_home(
-        &mut self,
-        group: GroupName<'a>,
-        alerts: &[Word<'a>],
-        actor: &Actor,
-    ) -> (Home, &'static str) {
-        let at = self
-            .opened
-            .iter()
-            .rposition(|opened| opened.group.key == group.key);
-        if let Some(at) = at {
-            return (Home::New(at), Placement::JOINED);
-        }
-        let holder = self.holder(group.key);
-        let placement = place(holder.as_ref(), self.patience.reopen_within, self.now);
-        let reason = placement.reason();
-        let recurrence_of = match placement {
-            Placement::Join(id) | Placement::Reopen(id) => return (Home::Known(id), reason),
-            Placement::Open { recurrence_of } => recurrence_of,
-        };
-        if let Some(holder) = holder.filter(|holder| self.stays(holder)) {
-            return (Home::Known(holder.id), flap::STAYS);
-        }
-        let flap = recurrence_of.and_then(|before| self.would_flap(before));
-        let home = Home::New(self.opened.len());
-        let rules = self.rules();
-        let severity_of = |word: &Word<'_>| rules.severity(group.source, &word.labels);
-        let Some(worst) = alerts.iter().min_by_key(|word| severity_of(word).0) else {
-            return (home, reason);
-        };
-        let (severity, rule) = severity_of(worst);
-        let title = headline(&worst.labels, &worst.annotations);
-        let opened = IncidentFact::Opened {
-            title: title.clone(),
-            severity,
-            reason: reason.to_owned(),
-        };
-        let ruled = rule.map(|rule| IncidentFact::SeverityRuled {
-            severity,
-            rule: rule.title.clone(),
-        });
-        let mut facts = vec![NewEvent::by(actor.clone(), opened, self.now)];
-        let recurrence = recurrence_of.map(|of| IncidentFact::Recurrence { of });
-        let flapping = flap.map(|flap| flap::fact(flap, self.patience.flap));
-        for fact in ruled.into_iter().chain(recurrence).chain(flapping) {
-            facts.push(NewEvent::automatic(fact, self.now));
-        }
-        self.facts.insert(home, facts);
-        self.opened.push(Opening {
-            group,
-            title,
-            severity,
-            worst: worst.clone(),
-            detected_at: worst.starts_at,
-            recurrence_of,
-            truncated: 0,
-            flaps: flap.is_some(),
-        });
-        (home, reason)
     }
 }

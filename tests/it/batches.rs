@@ -218,14 +218,16 @@ async fn together_or_one_by_one_the_end_is_the_same() {
             "seed {seed} in parts: {bodies:#?}"
         );
 
-        // What is held is let go the same way.
-        let later = now + TimeDelta::hours(1);
+        // What is held is let go the same way: by the window, and then by the threshold.
         held += count(&mut conn, "select count(*) from held where due is not null").await;
-        while pipeline::let_held_go(&mut conn, &[], &patience(), 100, later)
-            .await
-            .unwrap()
-            > 0
-        {}
+        for hours in [1, 2] {
+            let later = now + TimeDelta::hours(hours);
+            while pipeline::let_held_go(&mut conn, &[], &patience(), 100, later)
+                .await
+                .unwrap()
+                > 0
+            {}
+        }
         routed += count(
             &mut conn,
             "select count(*) from episodes where held_by is not null and incident_id is not null",

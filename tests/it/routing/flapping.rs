@@ -139,7 +139,8 @@ async fn a_group_that_flaps_opens_no_new_incident() {
     let world = World::new().await;
     // Over for longer than a group comes back into the same incident: a new one each time.
     for _ in 0..5 {
-        world.turn(11 * MINUTE).await;
+        world.turn(Duration::from_secs(61)).await;
+        world.intake.pass(Duration::from_secs(601)).await;
     }
     assert_eq!(world.states().await.len(), 5);
     world.turn(MINUTE).await;

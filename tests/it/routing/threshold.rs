@@ -1,6 +1,11 @@
 //! An incident opens only once enough alerts of a group fire; none that goes on firing is lost.
 
+use axum::{Router, body::Body, http::Request};
+use muster::web::hooks::HookLimits;
+use serde_json::json;
+
 use super::{MINUTE, World, threshold, window};
+use crate::support::intake::{self, TOKEN, routes};
 
 #[tokio::test]
 async fn the_last_one_needed_takes_all_of_its_group_along() {
@@ -111,9 +116,36 @@ async fn a_window_holds_before_anything_is_counted() {
     world.intake.pass(50 * MINUTE).await;
     assert_eq!(
         world.places().await,
-        ["A held", "B held"],
-        "counted anew: both came now"
+        ["A 1", "B 1"],
+        "counted when the window lets go"
     );
-    world.intake.pass(11 * MINUTE).await;
-    assert_eq!(world.places().await, ["A 1", "B 1"]);
+    assert!(world.reason("B").await.contains("end of the maintenance window"));
+}
+
+#[tokio::test]
+async fn two_processes_that_take_one_alert_each_count_both() {
+    const GROUPS: usize = 12;
+    let world = World::new().await;
+    world.rule(threshold(2, "10m"), "s").await;
+    let process = || {
+        let pool = world.intake.database.pools.intake.clone();
+        routes(pool, world.intake.clock.clone(), HookLimits::default())
+    };
+    let (one, two) = (process(), process());
+    let post = async |router: &Router, group: usize, name: &str| {
+        let body = json!({"receiver": "r", "groupKey": group.to_string(), "alerts": [{
+            "status": "firing", "startsAt": world.epoch, "labels": {"alertname": format!("{name}{group}")},
+        }]});
+        let request = Request::post("/api/v1/sources/s/alertmanager")
+            .header("authorization", format!("Bearer {TOKEN}-s"))
+            .body(Body::from(body.to_string()))
+            .unwrap();
+        let answer = intake::send(router, request).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    };
+    for group in 0..GROUPS {
+        tokio::join!(post(&one, group, "A"), post(&two, group, "B"));
+    }
+    assert_eq!(world.states().await.len(), GROUPS);
+    assert_eq!(world.held().await, 0);
 }
