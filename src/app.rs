@@ -15,7 +15,7 @@ use crate::{
     catalog::shelf::{Librarian, Shelf},
     clock::Clock,
     config::{Database, Serve},
-    domain::digest::Digest,
+    domain::{digest::Digest, flap::FlapLimits},
     execute::{
         engine::{Engine, EngineLimits, Lease},
         preflight::Preflights,
@@ -134,6 +134,7 @@ impl App {
             hold_down: config.hold_down,
             refire: config.refire,
             reopen_within: config.reopen_within,
+            flap: FlapLimits::default(),
         };
         let hook_limits = HookLimits {
             body_bytes_max: config.body_max,

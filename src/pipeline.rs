@@ -2,11 +2,14 @@
 //! whole flow on one screen; slow work is only queued. A batch costs a fixed number of statements, whatever the number
 //! of its deliveries and alerts; only what starts by itself is written one by one.
 
+mod held;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+pub use self::held::let_held_go;
 pub use crate::correlate::Patience;
 use crate::{
     correlate::{
@@ -27,13 +30,13 @@ use crate::{
     intake::Delivery,
     matching::{self, Asked},
     store::{
-        StoreError, alerts,
+        self, StoreError, alerts,
         deliveries::{self, NewDelivery},
         desk::{
             self as rows, AlertInsert, AlertKey, AlertUpdate, EpisodeInsert, EpisodeUpdate, IncidentInsert,
             IncidentUpdate,
         },
-        events, heartbeats, incidents,
+        events, flaps, heartbeats, incidents,
         runbooks::Version,
         sources::Source,
     },
@@ -145,7 +148,7 @@ async fn judge<'a>(
         if desk.missing.is_empty() {
             return Ok(desk);
         }
-        correlate::learn(conn, &mut known, &desk.missing).await?;
+        correlate::learn(conn, &mut known, &desk.missing, now).await?;
     }
     Err(StoreError::Contended)
 }
@@ -188,6 +191,12 @@ async fn carry_out(
     now: DateTime<Utc>,
 ) -> Result<Homes, StoreError> {
     let homes = Homes(open(conn, &desk, now).await?);
+    let flapping = desk.opened.iter().zip(&homes.0);
+    let flapping: Vec<IncidentId> = flapping.filter(|(new, _)| new.flaps).map(|(_, id)| *id).collect();
+    if !flapping.is_empty() {
+        let calm_due = now + patience.flap.calm_after().as_delta();
+        flaps::begin(conn, &flapping, calm_due, now).await?;
+    }
     write_episodes(conn, &desk, &homes, now).await?;
     let mut facts: BTreeMap<IncidentId, Vec<NewEvent>> = BTreeMap::new();
     for (home, told) in &desk.facts {
@@ -203,11 +212,15 @@ async fn carry_out(
     }
     let recovering = recovering(conn, &desk, &homes, patience, now).await?;
     for (incident, due, _) in &recovering {
+        // While it flaps, that is said once and not each time.
+        if desk.flaps(*incident, &homes.0) {
+            continue;
+        }
         let fact = IncidentFact::RecoveryBegan { until: *due };
         let told = facts.entry(*incident).or_default();
         told.push(NewEvent::automatic(fact, now));
     }
-    write_incidents(conn, &desk, &homes, &recovering).await?;
+    write_incidents(conn, &desk, &homes, &recovering, patience, now).await?;
     if !facts.is_empty() {
         let timelines: Vec<(IncidentId, &[NewEvent])> =
             facts.iter().map(|(id, told)| (*id, told.as_slice())).collect();
@@ -239,7 +252,7 @@ async fn open(
             receiver: opening.group.receiver,
             group_key: opening.group.group_key,
             key: opening.group.key,
-            context: membership::context(opening.worst),
+            context: membership::context(&opening.worst),
             detected_at: opening.detected_at,
             recurrence_of: opening.recurrence_of,
             truncated: opening.truncated,
@@ -273,20 +286,21 @@ async fn write_episodes(
         true => Vec::new(),
         false => rows::number_episodes(conn, desk.episodes.len()).await?,
     };
-    let opened: Vec<EpisodeInsert> = desk
+    let opened: Vec<EpisodeInsert<'_>> = desk
         .episodes
         .iter()
-        .zip(ids)
+        .zip(&ids)
         .map(|(episode, id)| EpisodeInsert {
-            id,
+            id: *id,
             alert: episode.alert,
-            incident: homes.id(episode.home),
+            incident: episode.home.map(|home| homes.id(home)),
+            held_by: episode.held_by,
             starts_at: episode.starts_at,
             ends_at: episode.now.ends_at,
             refire_due: episode.now.refire_due,
             last_start: episode.now.last_start,
             lease_until: episode.now.lease_until,
-            reason: episode.reason,
+            reason: &episode.reason,
         })
         .collect();
     if !opened.is_empty() {
@@ -295,7 +309,8 @@ async fn write_episodes(
     // In the order in which they fired, so the last one stays.
     let latest: HashMap<AlertId, EpisodeId> =
         opened.iter().map(|episode| (episode.alert, episode.id)).collect();
-    write_alerts(conn, desk, &latest).await
+    write_alerts(conn, desk, &latest).await?;
+    held::write(conn, desk, homes, &ids, now).await
 }
 
 async fn write_alerts(
@@ -335,7 +350,7 @@ async fn write_alerts(
 }
 
 /// The incidents in which alerts fired anew.
-fn asked<'a>(desk: &Desk<'a>, homes: &Homes) -> Vec<Asked<'a>> {
+fn asked<'a>(desk: &'a Desk<'_>, homes: &Homes) -> Vec<Asked<'a>> {
     let mut asked: Vec<Asked<'a>> = Vec::new();
     let mut at: HashMap<Home, usize> = HashMap::new();
     for fired in &desk.fired {
@@ -367,9 +382,17 @@ async fn recovering(
     if eased.is_empty() {
         return Ok(Vec::new());
     }
-    let due = now + patience.hold_down.as_delta();
     let quiet = rows::find_quiet(conn, &eased).await?;
-    Ok(quiet.into_iter().map(|(id, ended)| (id, due, ended)).collect())
+    Ok(quiet
+        .into_iter()
+        .map(|(id, ended)| {
+            let hold_down = match desk.flaps(id, &homes.0) {
+                true => patience.flap.hold_down(patience.hold_down),
+                false => patience.hold_down,
+            };
+            (id, now + hold_down.as_delta(), ended)
+        })
+        .collect())
 }
 
 async fn write_incidents(
@@ -377,7 +400,10 @@ async fn write_incidents(
     desk: &Desk<'_>,
     homes: &Homes,
     recovering: &Recovering,
+    patience: &Patience,
+    now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
+    let calm_due = now + patience.flap.calm_after().as_delta();
     let mut rows: BTreeMap<IncidentId, IncidentUpdate> = BTreeMap::new();
     let untouched = recovering
         .iter()
@@ -392,6 +418,9 @@ async fn write_incidents(
             recovered_at: None,
             truncated: change.now.truncated,
             detected_at: change.now.detected_at,
+            came_back_at: change.came_back.then_some(now),
+            flapping_since: change.now.flapping_since,
+            calm_due: (change.came_back && change.now.flapping_since.is_some()).then_some(calm_due),
         };
         rows.insert(id, row);
     }
@@ -450,24 +479,32 @@ pub async fn believe_refires(
 ) -> Result<usize, StoreError> {
     let due = alerts::claim_due_refires(conn, now, limit).await?;
     for refire in &due {
-        let group = incidents::group(conn, refire.incident).await?;
-        let newest = incidents::lock_newest_by_key(conn, group.key).await?;
-        let is_still_home = match incidents::lock(conn, refire.incident).await? {
-            Some(incident) if incident.state.is_open() => true,
-            _ => place(newest.as_ref(), patience.reopen_within, now) == Placement::Reopen(refire.incident),
+        let group = match refire.incident {
+            Some(incident) => incidents::group(conn, incident).await?,
+            None => match store::held::find_group(conn, refire.episode).await? {
+                Some(group) => group,
+                None => {
+                    return Err(StoreError::corrupt(
+                        "held",
+                        "episode_id",
+                        format!("none of {}", refire.episode),
+                    ));
+                }
+            },
         };
-        if is_still_home {
-            membership::believe_refire(conn, refire, now).await?;
-            continue;
+        if let Some(incident) = refire.incident {
+            let newest = incidents::lock_newest_by_key(conn, group.key).await?;
+            let is_still_home = match incidents::lock(conn, incident).await? {
+                Some(incident) if incident.state.is_open() => true,
+                _ => place(newest.as_ref(), patience.reopen_within, now) == Placement::Reopen(incident),
+            };
+            if is_still_home {
+                membership::believe_refire(conn, refire, incident, patience.flap, now).await?;
+                continue;
+            }
         }
         let report = alerts::as_firing(conn, refire.alert).await?;
-        let name = GroupName {
-            source: group.source,
-            receiver: &group.receiver,
-            group_key: &group.group_key,
-            key: group.key,
-            truncated: 0,
-        };
+        let name = name(&group);
         let key = (group.source, report.fingerprint);
         let mut known = correlate::survey(conn, &BTreeMap::from([(key, (&report, now))])).await?;
         for look in 0.. {
@@ -480,8 +517,18 @@ pub async fn believe_refires(
             if look == LOOKS_MAX {
                 return Err(StoreError::Contended);
             }
-            correlate::learn(conn, &mut known, &desk.missing).await?;
+            correlate::learn(conn, &mut known, &desk.missing, now).await?;
         }
     }
     Ok(due.len())
+}
+
+fn name(group: &incidents::Group) -> GroupName<'_> {
+    GroupName {
+        source: group.source,
+        receiver: &group.receiver,
+        group_key: &group.group_key,
+        key: group.key,
+        truncated: 0,
+    }
 }

@@ -1,5 +1,5 @@
-//! Timers that belong to no run: incidents recover, re-fires are believed, silence raises an incident, a start is told
-//! of, old rows go.
+//! Timers that belong to no run: incidents recover, re-fires are believed, held alerts are let go, silence raises an
+//! incident, a start is told of, old rows go.
 //! Each pass takes no input but the database and may be repeated at will, on any replica.
 
 use std::{sync::Arc, time::Duration};
@@ -92,14 +92,16 @@ impl Upkeep {
     /// Does everything that is due now; returns how many things that were. One kind of timer that fails does not keep
     /// the others from firing.
     pub async fn pass(&self) -> Result<usize, StoreError> {
-        let (leases, refires, recovered, silent, starts) = (
+        let (leases, refires, held, calm, recovered, silent, starts) = (
             self.end_leases().await,
             self.believe_refires().await,
+            self.let_held_go().await,
+            self.calm_down().await,
             self.recover().await,
             self.raise_silences().await,
             self.settle_starts().await,
         );
-        Ok(leases? + refires? + recovered? + silent? + starts?)
+        Ok(leases? + refires? + held? + calm? + recovered? + silent? + starts?)
     }
 
     async fn settle_starts(&self) -> Result<usize, StoreError> {
@@ -113,8 +115,8 @@ impl Upkeep {
             return Ok(0);
         }
         let mut tx = self.pool.begin().await?;
-        let hold_down = self.patience.hold_down;
-        let count = membership::end_leases(&mut tx, LEASE_GRACE, hold_down, BATCH, now).await?;
+        let (hold_down, flap) = (self.patience.hold_down, self.patience.flap);
+        let count = membership::end_leases(&mut tx, LEASE_GRACE, hold_down, flap, BATCH, now).await?;
         tx.commit().await?;
         Ok(count)
     }
@@ -126,6 +128,25 @@ impl Upkeep {
         let now = self.clock.now();
         let mut tx = self.pool.begin().await?;
         let count = pipeline::believe_refires(&mut tx, &shelf, &self.patience, BATCH, now).await?;
+        tx.commit().await?;
+        Ok(count)
+    }
+
+    async fn let_held_go(&self) -> Result<usize, StoreError> {
+        let Some(shelf) = self.shelf.borrow().clone() else {
+            return Ok(0);
+        };
+        let now = self.clock.now();
+        let mut tx = self.pool.begin().await?;
+        let count = pipeline::let_held_go(&mut tx, &shelf, &self.patience, BATCH, now).await?;
+        tx.commit().await?;
+        Ok(count)
+    }
+
+    async fn calm_down(&self) -> Result<usize, StoreError> {
+        let now = self.clock.now();
+        let mut tx = self.pool.begin().await?;
+        let count = membership::calm_down(&mut tx, BATCH, now).await?;
         tx.commit().await?;
         Ok(count)
     }

@@ -2,9 +2,15 @@
 //! whole batch in memory; here it is given what the database knows.
 
 pub mod desk;
+pub mod flap;
+mod open;
+pub mod route;
 pub mod rules;
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -14,12 +20,16 @@ use crate::{
     domain::{
         alert::AlertReport,
         digest::Digest,
+        flap::FlapLimits,
         id::{IncidentId, SourceId},
         span::Span,
     },
     store::{
         StoreError,
         desk::{self as rows, AlertKey, AlertRow},
+        flaps,
+        held::{self, Held},
+        routing,
     },
 };
 
@@ -32,6 +42,8 @@ pub struct Patience {
     pub refire: Span,
     /// How long after its end a group comes back into the same incident.
     pub reopen_within: Span,
+    /// How often an incident may come back before it flaps.
+    pub flap: FlapLimits,
 }
 
 impl Default for Patience {
@@ -40,6 +52,7 @@ impl Default for Patience {
             hold_down: Span::from_secs(60),
             refire: Span::from_secs(60),
             reopen_within: Span::from_secs(600),
+            flap: FlapLimits::default(),
         }
     }
 }
@@ -92,14 +105,27 @@ fn alert(row: &AlertRow) -> AlertNow {
         episode: row.episode.map(|episode| EpisodeNow {
             at: EpisodeRef::Known(episode.id),
             known: episode.known,
-            home: Home::Known(episode.incident),
-            home_is_open: episode.incident_state.is_open(),
+            home: episode.home.map(|(incident, _)| Home::Known(incident)),
+            home_is_open: episode.home.is_some_and(|(_, state)| state.is_open()),
         }),
     }
 }
 
-/// Looks up what a desk was missing: the newest incident of groups, and incidents, which are locked.
-pub async fn learn(conn: &mut PgConnection, known: &mut Known, missing: &Missing) -> Result<(), StoreError> {
+/// Looks up what a desk was missing: the newest incident of groups, and incidents, which are locked; the rules of people,
+/// and what they hold to be counted.
+pub async fn learn(
+    conn: &mut PgConnection,
+    known: &mut Known,
+    missing: &Missing,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    if missing.rules {
+        known.rules = Some(Arc::new(routing::list(conn, now).await?));
+    }
+    if !missing.waiting.is_empty() {
+        let keys: Vec<Digest> = missing.waiting.iter().copied().collect();
+        wait_for(conn, known, &keys).await?;
+    }
     let mut ids: Vec<IncidentId> = missing.incidents.iter().copied().collect();
     if !missing.groups.is_empty() {
         let keys: Vec<Digest> = missing.groups.iter().copied().collect();
@@ -117,9 +143,40 @@ pub async fn learn(conn: &mut PgConnection, known: &mut Known, missing: &Missing
                 recover_due: row.recover_due,
                 truncated: row.truncated,
                 detected_at: row.detected_at,
+                flapping_since: row.flapping_since,
             };
             known.incidents.insert(row.id, now);
         }
     }
+    if !missing.histories.is_empty() {
+        let ids: Vec<IncidentId> = missing.histories.iter().copied().collect();
+        known.histories.extend(flaps::histories(conn, &ids).await?);
+    }
+    Ok(())
+}
+
+/// Learns what waits to be counted with these groups. Its alerts are locked like those of the batch: what this batch
+/// takes along cannot end unseen.
+async fn wait_for(conn: &mut PgConnection, known: &mut Known, keys: &[Digest]) -> Result<(), StoreError> {
+    held::lock_groups(conn, keys).await?;
+    let mut found = held::find_by_groups(conn, keys).await?;
+    let mut strangers: Vec<AlertKey> = found
+        .iter()
+        .map(|held| (held.source, held.report.fingerprint))
+        .collect();
+    strangers.retain(|key| !known.alerts.contains_key(key));
+    if !strangers.is_empty() {
+        strangers.sort_unstable();
+        for row in rows::lock_alerts(conn, &strangers).await? {
+            known.alerts.insert((row.source, row.fingerprint), alert(&row));
+        }
+        // The lock is newer than the look.
+        found = held::find_by_groups(conn, keys).await?;
+    }
+    let mut waiting: HashMap<Digest, Vec<Held>> = keys.iter().map(|key| (*key, Vec::new())).collect();
+    for held in found {
+        waiting.entry(held.key).or_default().push(held);
+    }
+    known.waiting.extend(waiting);
     Ok(())
 }

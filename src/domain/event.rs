@@ -10,6 +10,7 @@ use super::{
     incident::Severity,
     operator::Actor,
     run::RunFact,
+    span::Span,
 };
 
 /// One fact about an incident itself.
@@ -23,6 +24,8 @@ pub enum IncidentFact {
         severity: Severity,
         reason: String,
     },
+    /// A rule of people, and not the alert itself, said how bad it is.
+    SeverityRuled { severity: Severity, rule: String },
     /// Alerts began to fire in it. Names are the first few of `count`.
     AlertsFired {
         count: usize,
@@ -65,6 +68,15 @@ pub enum IncidentFact {
     RecoveryBroken { name: String },
     /// It recovered by itself: every alert stayed ended.
     Recovered { ended_at: DateTime<Utc> },
+    /// It came and went too often: until it is calm it stays open, and nothing starts by itself.
+    Flapping {
+        times: usize,
+        first_at: DateTime<Utc>,
+        last_at: DateTime<Utc>,
+        calm_after: Span,
+    },
+    /// It came back no more for long enough. Counted are the times since it was said to flap.
+    CalmAgain { times: usize },
     /// It came back soon after it was over.
     Reopened { name: String },
     /// It is like one before it.

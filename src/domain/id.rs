@@ -40,6 +40,8 @@ numbered! {
     OperatorId,
     /// One time in which nothing starts by itself on certain alerts.
     FreezeId,
+    /// One rule about what new episodes of alerts open.
+    RoutingRuleId,
     /// One process start of Muster; never reused.
     ReplicaId,
     /// The record of a process start: what it found.

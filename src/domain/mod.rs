@@ -28,6 +28,10 @@ pub mod causes;
 pub mod freeze;
 pub mod pause;
 
+pub mod flap;
+pub mod routing;
+pub mod window;
+
 pub mod operator;
 
 pub mod source;

@@ -53,6 +53,7 @@ pub fn category(event: &Event) -> Category {
             | IncidentFact::NoMatch { .. }
             | IncidentFact::StartMoved { .. }
             | IncidentFact::RefirePending { .. }
+            | IncidentFact::SeverityRuled { .. }
             | IncidentFact::StartHeldBack { .. } => Category::System,
             IncidentFact::Opened { .. }
             | IncidentFact::AlertsFired { .. }
@@ -60,6 +61,8 @@ pub fn category(event: &Event) -> Category {
             | IncidentFact::LeasesOver { .. }
             | IncidentFact::Truncated { .. }
             | IncidentFact::RecoveryBegan { .. }
+            | IncidentFact::Flapping { .. }
+            | IncidentFact::CalmAgain { .. }
             | IncidentFact::RecoveryBroken { .. }
             | IncidentFact::Recovered { .. }
             | IncidentFact::Reopened { .. }
@@ -127,6 +130,19 @@ fn of_incident(fact: &IncidentFact) -> String {
             severity,
             reason,
         } => format!("Opened as {severity}: {title} ({reason})"),
+        Fact::SeverityRuled { severity, rule } => format!("{severity} by the severity rule \"{rule}\""),
+        Fact::Flapping {
+            times,
+            first_at,
+            last_at,
+            calm_after,
+        } => format!(
+            "Flapping: {times} times in {} min; it stays open and starts nothing until it is calm for {calm_after}",
+            (*last_at - *first_at).num_minutes()
+        ),
+        Fact::CalmAgain { times } => {
+            format!("Calm again; it came back {times} times while it flapped")
+        }
         Fact::AlertsFired { count: 1, names, .. } => format!("Alert fired: {}", listed(1, names)),
         Fact::AlertsFired { count, names, .. } => format!("{count} alerts fired: {}", listed(*count, names)),
         Fact::LeasesOver { count, names } => {

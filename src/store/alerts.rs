@@ -19,7 +19,7 @@ pub struct DueRefire {
     /// Its ended episode.
     pub episode: EpisodeId,
     /// Where that is.
-    pub incident: IncidentId,
+    pub incident: Option<IncidentId>,
     /// What people call the alert.
     pub title: String,
 }
@@ -44,7 +44,7 @@ pub async fn claim_due_refires(
     .map(|row| DueRefire {
         alert: AlertId(row.alert_id),
         episode: EpisodeId(row.episode_id),
-        incident: IncidentId(row.incident_id),
+        incident: row.incident_id.map(IncidentId),
         title: row.title,
     })
     .collect())
@@ -56,7 +56,7 @@ pub struct LeaseOver {
     /// Its episode.
     pub episode: EpisodeId,
     /// Where that is.
-    pub incident: IncidentId,
+    pub incident: Option<IncidentId>,
     /// What people call the alert.
     pub title: String,
     /// When its lease ended.
@@ -87,7 +87,7 @@ pub async fn end_leases(
     .into_iter()
     .map(|row| LeaseOver {
         episode: EpisodeId(row.id),
-        incident: IncidentId(row.incident_id),
+        incident: row.incident_id.map(IncidentId),
         title: row.title,
         ended_at: row.ended_at,
     })

@@ -10,7 +10,8 @@ use super::{StoreError, incidents::KeyHolder};
 use crate::domain::{
     alert::{AlertReport, Fingerprint, KnownEpisode},
     digest::Digest,
-    id::{AlertId, EpisodeId, IncidentId, SourceId},
+    flap::TIMES_MAX,
+    id::{AlertId, EpisodeId, IncidentId, RoutingRuleId, SourceId},
     incident::{IncidentState, Severity},
     labels::Labels,
 };
@@ -37,10 +38,8 @@ pub struct EpisodeRow {
     pub id: EpisodeId,
     /// Its times.
     pub known: KnownEpisode,
-    /// Where it was placed.
-    pub incident: IncidentId,
-    /// How that incident stands.
-    pub incident_state: IncidentState,
+    /// Where it was placed and how that incident stands; `None` for one that a rule holds.
+    pub home: Option<(IncidentId, IncidentState)>,
 }
 
 /// Which alert.
@@ -79,8 +78,12 @@ pub async fn lock_alerts(conn: &mut PgConnection, keys: &[AlertKey]) -> Result<V
     .await?
     .into_iter()
     .map(|row| {
-        let episode = match (row.episode_id, row.starts_at, row.incident_id, row.incident_state) {
-            (Some(id), Some(starts_at), Some(incident), Some(state)) => Some(EpisodeRow {
+        let home = match (row.incident_id, row.incident_state) {
+            (Some(incident), Some(state)) => Some((IncidentId(incident), state_of(&state)?)),
+            _ => None,
+        };
+        let episode = match (row.episode_id, row.starts_at) {
+            (Some(id), Some(starts_at)) => Some(EpisodeRow {
                 id: EpisodeId(id),
                 known: KnownEpisode {
                     starts_at,
@@ -89,8 +92,7 @@ pub async fn lock_alerts(conn: &mut PgConnection, keys: &[AlertKey]) -> Result<V
                     last_start: row.last_start,
                     lease_until: row.lease_until,
                 },
-                incident: IncidentId(incident),
-                incident_state: state_of(&state)?,
+                home,
             }),
             _ => None,
         };
@@ -286,6 +288,8 @@ pub struct IncidentRow {
     pub truncated: i32,
     /// Earliest start of its alerts.
     pub detected_at: DateTime<Utc>,
+    /// Since when it flaps.
+    pub flapping_since: Option<DateTime<Utc>>,
 }
 
 /// Locks incidents in the order of their numbers.
@@ -295,7 +299,7 @@ pub async fn lock_incidents(
 ) -> Result<Vec<IncidentRow>, StoreError> {
     let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
     sqlx::query!(
-        "select id, state, recover_due, truncated_alerts, detected_at from incidents where id = any($1)
+        "select id, state, recover_due, truncated_alerts, detected_at, flapping_since from incidents where id = any($1)
          order by id for no key update",
         &ids
     )
@@ -309,6 +313,7 @@ pub async fn lock_incidents(
             recover_due: row.recover_due,
             truncated: row.truncated_alerts,
             detected_at: row.detected_at,
+            flapping_since: row.flapping_since,
         })
     })
     .collect()
@@ -416,6 +421,12 @@ pub struct IncidentUpdate {
     pub truncated: i32,
     /// Earliest start of its alerts.
     pub detected_at: DateTime<Utc>,
+    /// When it came back, if it did.
+    pub came_back_at: Option<DateTime<Utc>>,
+    /// Since when it flaps.
+    pub flapping_since: Option<DateTime<Utc>>,
+    /// When it is calm, if it came back while it flaps; as before otherwise.
+    pub calm_due: Option<DateTime<Utc>>,
 }
 
 /// Writes what becomes of locked incidents. One that is open again was over before.
@@ -430,14 +441,22 @@ pub async fn update_incidents(
     let ended: Vec<Option<DateTime<Utc>>> = incidents.iter().map(|now| now.recovered_at).collect();
     let truncated: Vec<i32> = incidents.iter().map(|now| now.truncated).collect();
     let detected: Vec<DateTime<Utc>> = incidents.iter().map(|now| now.detected_at).collect();
+    let came_back: Vec<Option<DateTime<Utc>>> = incidents.iter().map(|now| now.came_back_at).collect();
+    let flapping: Vec<Option<DateTime<Utc>>> = incidents.iter().map(|now| now.flapping_since).collect();
+    let calm: Vec<Option<DateTime<Utc>>> = incidents.iter().map(|now| now.calm_due).collect();
     sqlx::query!(
         "update incidents i set state = n.state, reopened = i.reopened + n.reopened, recover_due = n.recover_due,
                 recovered_at = n.recovered_at, truncated_alerts = n.truncated, detected_at = n.detected_at,
                 resolved_at = case when n.state in ('resolved', 'closed') then i.resolved_at end,
-                closed_at = case when n.state = 'closed' then i.closed_at end
+                closed_at = case when n.state = 'closed' then i.closed_at end,
+                came_back = case when n.came_back_at is null then i.came_back
+                                 else (array_prepend(n.came_back_at, i.came_back))[1:$11] end,
+                flapping_since = n.flapping_since,
+                calm_due = case when n.flapping_since is not null then coalesce(n.calm_due, i.calm_due) end
          from unnest($1::bigint[], $2::text[], $3::int[], $4::timestamptz[], $5::timestamptz[], $6::int[],
-                     $7::timestamptz[])
-              as n (id, state, reopened, recover_due, recovered_at, truncated, detected_at)
+                     $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[])
+              as n (id, state, reopened, recover_due, recovered_at, truncated, detected_at, came_back_at,
+                    flapping_since, calm_due)
          where i.id = n.id",
         &ids,
         &states as &[&str],
@@ -446,6 +465,10 @@ pub async fn update_incidents(
         &ended as &[Option<DateTime<Utc>>],
         &truncated,
         &detected,
+        &came_back as &[Option<DateTime<Utc>>],
+        &flapping as &[Option<DateTime<Utc>>],
+        &calm as &[Option<DateTime<Utc>>],
+        TIMES_MAX as i32,
     )
     .execute(conn)
     .await?;
@@ -498,13 +521,15 @@ pub async fn update_episodes(
 
 /// An episode to be opened; it may be over already.
 #[derive(Clone, Copy, Debug)]
-pub struct EpisodeInsert {
+pub struct EpisodeInsert<'a> {
     /// The number it was given.
     pub id: EpisodeId,
     /// Of which alert.
     pub alert: AlertId,
-    /// In which incident.
-    pub incident: IncidentId,
+    /// In which incident; `None` for one that is held.
+    pub incident: Option<IncidentId>,
+    /// The rule that holds or held it.
+    pub held_by: Option<RoutingRuleId>,
     /// Start by the sender's clock.
     pub starts_at: DateTime<Utc>,
     /// Its end, by the sender.
@@ -516,18 +541,25 @@ pub struct EpisodeInsert {
     /// When it ends unless it is reported again.
     pub lease_until: Option<DateTime<Utc>>,
     /// Why it is there.
-    pub reason: &'static str,
+    pub reason: &'a str,
 }
 
 /// Opens episodes.
 pub async fn insert_episodes(
     conn: &mut PgConnection,
-    episodes: &[EpisodeInsert],
+    episodes: &[EpisodeInsert<'_>],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let ids: Vec<i64> = episodes.iter().map(|episode| episode.id.0).collect();
     let alerts: Vec<i64> = episodes.iter().map(|episode| episode.alert.0).collect();
-    let incidents: Vec<i64> = episodes.iter().map(|episode| episode.incident.0).collect();
+    let incidents: Vec<Option<i64>> = episodes
+        .iter()
+        .map(|episode| episode.incident.map(|id| id.0))
+        .collect();
+    let rules: Vec<Option<i64>> = episodes
+        .iter()
+        .map(|episode| episode.held_by.map(|id| id.0))
+        .collect();
     let starts: Vec<DateTime<Utc>> = episodes.iter().map(|episode| episode.starts_at).collect();
     let ends: Vec<Option<DateTime<Utc>>> = episodes.iter().map(|episode| episode.ends_at).collect();
     let due: Vec<Option<DateTime<Utc>>> = episodes.iter().map(|episode| episode.refire_due).collect();
@@ -536,23 +568,25 @@ pub async fn insert_episodes(
     let reasons: Vec<&str> = episodes.iter().map(|episode| episode.reason).collect();
     sqlx::query!(
         "insert into episodes (id, alert_id, incident_id, starts_at, ends_at, refire_due, last_start, opened_at,
-                               ended_at, reason, lease_until)
+                               ended_at, reason, lease_until, held_by)
          overriding system value
          select n.id, n.alert_id, n.incident_id, n.starts_at, n.ends_at, n.refire_due, n.last_start, $1,
-                case when n.ends_at is not null then $1::timestamptz end, n.reason, n.lease_until
+                case when n.ends_at is not null then $1::timestamptz end, n.reason, n.lease_until, n.held_by
          from unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::timestamptz[],
-                     $7::timestamptz[], $8::timestamptz[], $9::text[], $10::timestamptz[])
-              as n (id, alert_id, incident_id, starts_at, ends_at, refire_due, last_start, reason, lease_until)",
+                     $7::timestamptz[], $8::timestamptz[], $9::text[], $10::timestamptz[], $11::bigint[])
+              as n (id, alert_id, incident_id, starts_at, ends_at, refire_due, last_start, reason, lease_until,
+                    held_by)",
         now,
         &ids,
         &alerts,
-        &incidents,
+        &incidents as &[Option<i64>],
         &starts,
         &ends as &[Option<DateTime<Utc>>],
         &due as &[Option<DateTime<Utc>>],
         &last as &[Option<DateTime<Utc>>],
         &reasons as &[&str],
         &leases as &[Option<DateTime<Utc>>],
+        &rules as &[Option<i64>],
     )
     .execute(conn)
     .await?;

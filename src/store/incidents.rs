@@ -73,6 +73,12 @@ pub struct Incident {
     pub truncated_alerts: i32,
     /// How often it came back.
     pub reopened: i32,
+    /// When it came back lately, the newest first.
+    pub came_back: Vec<DateTime<Utc>>,
+    /// Since when it flaps.
+    pub flapping_since: Option<DateTime<Utc>>,
+    /// When it is calm, if it does not come back before.
+    pub calm_due: Option<DateTime<Utc>>,
     /// The one before it.
     pub recurrence_of: Option<i64>,
     /// The newest event's number.
@@ -98,6 +104,9 @@ struct Row {
     recovered_at: Option<DateTime<Utc>>,
     truncated_alerts: i32,
     reopened: i32,
+    came_back: Vec<DateTime<Utc>>,
+    flapping_since: Option<DateTime<Utc>>,
+    calm_due: Option<DateTime<Utc>>,
     recurrence_of: Option<i64>,
     last_seq: i64,
 }
@@ -133,6 +142,9 @@ impl TryFrom<Row> for Incident {
             recovered_at: row.recovered_at,
             truncated_alerts: row.truncated_alerts,
             reopened: row.reopened,
+            came_back: row.came_back,
+            flapping_since: row.flapping_since,
+            calm_due: row.calm_due,
             recurrence_of: row.recurrence_of,
             last_seq: row.last_seq,
         })
@@ -214,6 +226,8 @@ pub struct Locked {
     pub recover_due: Option<DateTime<Utc>>,
     /// Alerts the sender left out.
     pub truncated_alerts: i32,
+    /// Since when it flaps.
+    pub flapping_since: Option<DateTime<Utc>>,
     /// Number of the newest event: what a person who looked at it had seen.
     pub last_seq: i64,
 }
@@ -221,7 +235,7 @@ pub struct Locked {
 /// Locks an incident for a move.
 pub async fn lock(conn: &mut PgConnection, id: IncidentId) -> Result<Option<Locked>, StoreError> {
     sqlx::query!(
-        "select id, state, severity, recover_due, truncated_alerts, next_seq from incidents where id = $1
+        "select id, state, severity, recover_due, truncated_alerts, next_seq, flapping_since from incidents where id = $1
          for no key update",
         id.0
     )
@@ -234,6 +248,7 @@ pub async fn lock(conn: &mut PgConnection, id: IncidentId) -> Result<Option<Lock
             severity: severity(row.severity)?,
             recover_due: row.recover_due,
             truncated_alerts: row.truncated_alerts,
+            flapping_since: row.flapping_since,
             last_seq: row.next_seq - 1,
         })
     })
@@ -367,6 +382,7 @@ pub async fn find(conn: &mut PgConnection, id: IncidentId) -> Result<Option<Inci
         r#"select i.id, i.title, i.severity, i.state, s.name as source, i.receiver, i.context, i.opened_at,
                   i.detected_at, i.acknowledged_at, o.name as "acknowledged_by?", i.mitigated_at, i.resolved_at,
                   i.closed_at, i.recover_due, i.recovered_at, i.truncated_alerts, i.reopened, i.recurrence_of,
+                  i.came_back, i.flapping_since, i.calm_due,
                   i.next_seq - 1 as "last_seq!"
            from incidents i join sources s on s.id = i.source_id
            left join operators o on o.id = i.acknowledged_by
@@ -450,6 +466,7 @@ pub async fn list(
            select i.id, i.title, i.severity, i.state, s.name as source, i.receiver, i.context, i.opened_at,
                   i.detected_at, i.acknowledged_at, o.name as "acknowledged_by?", i.mitigated_at, i.resolved_at,
                   i.closed_at, i.recover_due, i.recovered_at, i.truncated_alerts, i.reopened, i.recurrence_of,
+                  i.came_back, i.flapping_since, i.calm_due,
                   i.next_seq - 1 as "last_seq!",
                   (select count(*) from episodes e where e.incident_id = i.id and e.ends_at is null) as "firing!",
                   (select v.definition ->> 'title' from run_queue q join runs r on r.id = q.run_id
@@ -491,6 +508,9 @@ pub async fn list(
                 recovered_at: row.recovered_at,
                 truncated_alerts: row.truncated_alerts,
                 reopened: row.reopened,
+            came_back: row.came_back,
+            flapping_since: row.flapping_since,
+            calm_due: row.calm_due,
                 recurrence_of: row.recurrence_of,
                 last_seq: row.last_seq,
             }

@@ -31,6 +31,7 @@ pub mod postmortem;
 pub mod respond;
 pub mod resume;
 pub mod reviews;
+pub mod routing;
 pub mod runbooks;
 pub mod runs;
 pub mod sign_in;
@@ -122,6 +123,9 @@ pub fn router(state: AppState) -> Router {
         .route("/sources/{name}/enable", post(sources::enable))
         .route("/sources/{name}/tokens", post(sources::issue))
         .route("/sources/{name}/tokens/{id}/revoke", post(sources::revoke))
+        .route("/routing", get(routing::show))
+        .route("/routing/rules", post(routing::make))
+        .route("/routing/rules/{id}/end", post(routing::end))
         .route("/system", get(system::show))
         .route("/system/pause", post(standing::pause))
         .route("/system/resume", post(standing::resume))

@@ -30,6 +30,7 @@ mod pages;
 mod plans;
 mod recordings;
 mod reference;
+mod routing;
 mod runbook_pages;
 mod runbook_tests;
 mod saved_fixture;

@@ -11,6 +11,7 @@ pub mod fixtures;
 pub mod incidents;
 pub mod plans;
 pub mod reviews;
+pub mod routing;
 pub mod runbooks;
 pub mod runs;
 pub mod sources;
@@ -94,6 +95,9 @@ fn parts() -> (Router<AppState>, utoipa::openapi::OpenApi) {
         .routes(routes!(sources::enable))
         .routes(routes!(sources::tokens, sources::issue))
         .routes(routes!(sources::revoke))
+        .routes(routes!(routing::rules, routing::make))
+        .routes(routes!(routing::end))
+        .routes(routes!(routing::held))
         .routes(routes!(boots::list))
         .routes(routes!(boots::get))
         .split_for_parts()
@@ -143,6 +147,9 @@ mod tests {
                 "/api/v1/resume",
                 "/api/v1/reviews",
                 "/api/v1/reviews/{id}/close",
+                "/api/v1/routing/held",
+                "/api/v1/routing/rules",
+                "/api/v1/routing/rules/{id}/end",
                 "/api/v1/runbooks",
                 "/api/v1/runbooks/{slug}",
                 "/api/v1/runbooks/{slug}/plan",

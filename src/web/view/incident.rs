@@ -134,6 +134,8 @@ pub struct Head {
     receiver: Said,
     recovering: Option<Ago>,
     reopened: Option<String>,
+    /// How often it came back while it flaps, and when it is calm.
+    flapping: Option<(String, Ago)>,
     recurrence: Option<i64>,
 }
 
@@ -172,8 +174,20 @@ impl Head {
                 .filter(|_| incident.state.is_open())
                 .map(|due| ago(due, now)),
             reopened: (incident.reopened > 0).then(|| times(incident.reopened)),
+            flapping: incident
+                .calm_due
+                .map(|calm| (flapping(&incident.came_back, now), ago(calm, now))),
             recurrence: incident.recurrence_of,
         }
+    }
+}
+
+/// `came back 6 times in 42 min`
+fn flapping(came_back: &[DateTime<Utc>], now: DateTime<Utc>) -> String {
+    let times = format::count(came_back.len() as i64, "time", "times");
+    match came_back.iter().min() {
+        Some(first) => format!("came back {times} in {}", format::length(now - *first)),
+        None => "its group came back too often".to_owned(),
     }
 }
 

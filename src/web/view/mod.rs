@@ -40,6 +40,7 @@ pub mod runbook;
 pub mod boot;
 pub mod boots;
 pub mod delivery;
+pub mod routing;
 pub mod sender;
 pub mod source;
 pub mod standing;

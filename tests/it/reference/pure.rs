@@ -89,7 +89,7 @@ fn the_desk_alone_judges_as_the_rules_do() {
             .episodes
             .iter()
             .map(|episode| {
-                let Home::New(home) = episode.home else {
+                let Some(Home::New(home)) = episode.home else {
                     panic!("seed {seed}: no incident existed")
                 };
                 Model::brief(

@@ -48,6 +48,8 @@ pub struct IncidentBody {
     pub resolved_at: Option<DateTime<Utc>>,
     /// When it was closed.
     pub closed_at: Option<DateTime<Utc>>,
+    /// Since when it comes and goes too often; absent when it does not.
+    pub flapping_since: Option<DateTime<Utc>>,
     /// The one before it.
     pub recurrence_of: Option<i64>,
     /// The newest event's number.
@@ -70,6 +72,7 @@ impl From<Incident> for IncidentBody {
             mitigated_at: incident.mitigated_at,
             resolved_at: incident.resolved_at,
             closed_at: incident.closed_at,
+            flapping_since: incident.flapping_since,
             recurrence_of: incident.recurrence_of,
             last_seq: incident.last_seq,
         }

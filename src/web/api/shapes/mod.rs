@@ -5,6 +5,7 @@ pub mod approval;
 pub mod boot;
 pub mod incident;
 pub mod plan;
+pub mod routing;
 pub mod run;
 pub mod shelf;
 pub mod source;
