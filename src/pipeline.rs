@@ -282,6 +282,7 @@ async fn write_episodes(
             last_start: episode.now.last_start,
             lease_until: episode.now.lease_until,
             reason: episode.reason,
+            came_from: episode.came_from,
         })
         .collect();
     if !opened.is_empty() {
@@ -406,7 +407,7 @@ pub async fn believe_refires(
 ) -> Result<usize, StoreError> {
     let due = alerts::claim_due_refires(conn, now, limit).await?;
     for refire in &due {
-        let group = incidents::group(conn, refire.incident).await?;
+        let group = incidents::group(conn, refire.group_of).await?;
         let newest = incidents::lock_newest_by_key(conn, group.key).await?;
         let is_still_home = match incidents::lock(conn, refire.incident).await? {
             Some(incident) if incident.state.is_open() => true,

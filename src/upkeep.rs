@@ -203,7 +203,12 @@ async fn raise_silence(
         key,
     };
     let reason = "a heartbeat was not heard in time";
-    let opened = membership::open(conn, group, &[&report], None, reason, &Actor::Automation, now).await?;
+    let newest = incidents::lock_newest_by_key(conn, key).await?;
+    let merged = newest.filter(|holder| holder.through.is_some() && holder.state.is_open());
+    let opened = match merged {
+        Some(holder) => Some(holder.id),
+        None => membership::open(conn, group, &[&report], None, reason, &Actor::Automation, now).await?,
+    };
     let incident: IncidentId = match opened {
         Some(incident) => incident,
         None => match incidents::lock_newest_by_key(conn, key).await? {

@@ -55,6 +55,8 @@ pub struct EpisodeNow {
     pub home: Home,
     /// Whether that incident is open.
     pub home_is_open: bool,
+    /// The incident its group has, when that one is merged into this one.
+    pub came_from: Option<IncidentId>,
 }
 
 /// An alert.
@@ -79,6 +81,8 @@ pub struct IncidentNow {
     pub truncated: i32,
     /// Earliest start of its alerts.
     pub detected_at: DateTime<Utc>,
+    /// Where it lives on, when it was merged.
+    pub lives_in: Option<IncidentId>,
 }
 
 /// Everything that is known and may matter.
@@ -92,6 +96,20 @@ pub struct Known {
     pub groups: HashMap<Digest, Option<KeyHolder>>,
     /// The incidents that were asked for.
     pub incidents: HashMap<IncidentId, IncidentNow>,
+}
+
+impl Known {
+    /// Whether what was found for a group is not where the locked incidents say it is.
+    pub fn has_moved(&self, key: &Digest) -> bool {
+        let Some(Some(holder)) = self.groups.get(key) else {
+            return false;
+        };
+        let lives_in = |id| self.incidents.get(&id).and_then(|now| now.lives_in);
+        lives_in(holder.id).is_some()
+            || holder
+                .through
+                .is_some_and(|through| lives_in(through) != Some(holder.id))
+    }
 }
 
 /// What a batch needs to know and was not told.
@@ -157,6 +175,8 @@ pub struct NewEpisode {
     pub now: EpisodeChange,
     /// Start by the sender's clock.
     pub starts_at: DateTime<Utc>,
+    /// The incident its group has, when that one is merged into this one.
+    pub came_from: Option<IncidentId>,
 }
 
 /// What a batch makes of an episode.
@@ -377,6 +397,7 @@ impl<'a> Desk<'a> {
                 recover_due: None,
                 truncated: 0,
                 detected_at: DateTime::UNIX_EPOCH,
+                lives_in: None,
             }
         });
         IncidentChange { now, reopened: 0 }
@@ -422,9 +443,15 @@ impl<'a> Desk<'a> {
         alerts: &[(AlertId, &'a AlertReport)],
         actor: &Actor,
     ) -> Home {
-        let (home, reason) = match home {
-            Some(home) => (home, "it is in this open incident already"),
-            None => self.find_home(group, alerts, actor),
+        let (home, reason, through) = match home {
+            Some(home) => (home, "it is in this open incident already", None),
+            None => {
+                let (home, reason) = self.find_home(group, alerts, actor);
+                match self.through(group.key, home) {
+                    Some(through) => (home, Placement::THROUGH, Some(through)),
+                    None => (home, reason, None),
+                }
+            }
         };
         self.join(home, reason, alerts, actor);
         for (id, report) in alerts {
@@ -433,6 +460,9 @@ impl<'a> Desk<'a> {
                 ends_at: None,
                 refire_pending: false,
             };
+            let alert = self.known.alerts.get_mut(&(group.source, report.fingerprint));
+            let before = alert.as_ref().and_then(|alert| alert.episode);
+            let came_from = through.or_else(|| before.filter(|before| before.home == home)?.came_from);
             let episode = EpisodeNow {
                 at: EpisodeRef::New(self.episodes.len()),
                 known,
@@ -440,8 +470,9 @@ impl<'a> Desk<'a> {
                 lease_until: report.lease_until,
                 home,
                 home_is_open: true,
+                came_from,
             };
-            if let Some(alert) = self.known.alerts.get_mut(&(group.source, report.fingerprint)) {
+            if let Some(alert) = alert {
                 alert.episode = Some(episode);
             }
             self.episodes.push(NewEpisode {
@@ -453,6 +484,7 @@ impl<'a> Desk<'a> {
                     ..EpisodeChange::default()
                 },
                 starts_at: report.starts_at,
+                came_from,
             });
             self.fired.push(Fired {
                 home,
@@ -461,6 +493,12 @@ impl<'a> Desk<'a> {
             });
         }
         home
+    }
+
+    /// The merged incident that leads a group to this home.
+    fn through(&self, key: Digest, home: Home) -> Option<IncidentId> {
+        let holder = self.known.groups.get(&key)?.as_ref()?;
+        holder.through.filter(|_| home == Home::Known(holder.id))
     }
 
     fn find_home(
@@ -657,6 +695,7 @@ impl<'a> Desk<'a> {
                 recover_due: None,
                 truncated: opening.truncated,
                 detected_at: opening.detected_at,
+                lives_in: None,
             },
             None => *self.known.incidents.get(&id)?,
         };

@@ -9,7 +9,10 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use self::desk::{AlertNow, EpisodeNow, EpisodeRef, Home, IncidentNow, Known, Missing};
+use self::{
+    desk::{AlertNow, EpisodeNow, EpisodeRef, Home, IncidentNow, Known, Missing},
+    rules::KeyHolder,
+};
 use crate::{
     domain::{
         alert::AlertReport,
@@ -99,32 +102,47 @@ fn alert(row: &AlertRow) -> AlertNow {
             lease_until: episode.lease_until,
             home: Home::Known(episode.incident),
             home_is_open: episode.incident_state.is_open(),
+            came_from: episode.came_from,
         }),
     }
 }
 
-/// Looks up what a desk was missing: the newest incident of groups, and incidents, which are locked.
+/// Looks up what a desk was missing: the newest incident of groups, and incidents, which are locked. A group whose
+/// incident was merged, or taken out again, between the look and the lock is looked up once more.
 pub async fn learn(conn: &mut PgConnection, known: &mut Known, missing: &Missing) -> Result<(), StoreError> {
     let mut ids: Vec<IncidentId> = missing.incidents.iter().copied().collect();
-    if !missing.groups.is_empty() {
-        let keys: Vec<Digest> = missing.groups.iter().copied().collect();
-        let found: HashMap<Digest, _> = rows::find_newest_by_keys(conn, &keys).await?;
-        ids.extend(found.values().map(|holder| holder.id));
-        known
-            .groups
-            .extend(keys.iter().map(|key| (*key, found.get(key).copied())));
-    }
-    ids.retain(|id| !known.incidents.contains_key(id));
-    if !ids.is_empty() {
-        for row in rows::lock_incidents(conn, &ids).await? {
-            let now = IncidentNow {
-                state: row.state,
-                recover_due: row.recover_due,
-                truncated: row.truncated,
-                detected_at: row.detected_at,
-            };
-            known.incidents.insert(row.id, now);
+    let mut keys: Vec<Digest> = missing.groups.iter().copied().collect();
+    for _ in 0..LOOKS_MAX {
+        if !keys.is_empty() {
+            let found: HashMap<Digest, KeyHolder> = rows::find_newest_by_keys(conn, &keys).await?;
+            // A merged incident is locked as well, so that it stays where it is.
+            ids.extend(
+                found
+                    .values()
+                    .flat_map(|holder| [Some(holder.id), holder.through])
+                    .flatten(),
+            );
+            known
+                .groups
+                .extend(keys.iter().map(|key| (*key, found.get(key).copied())));
+        }
+        ids.retain(|id| !known.incidents.contains_key(id));
+        if !ids.is_empty() {
+            for row in rows::lock_incidents(conn, &ids).await? {
+                let now = IncidentNow {
+                    state: row.state,
+                    recover_due: row.recover_due,
+                    truncated: row.truncated,
+                    detected_at: row.detected_at,
+                    lives_in: row.lives_in,
+                };
+                known.incidents.insert(row.id, now);
+            }
+        }
+        keys.retain(|key| known.has_moved(key));
+        if keys.is_empty() {
+            return Ok(());
         }
     }
-    Ok(())
+    Err(StoreError::Contended)
 }

@@ -45,6 +45,8 @@ pub struct EpisodeRow {
     pub incident: IncidentId,
     /// How that incident stands.
     pub incident_state: IncidentState,
+    /// The incident its group has, when that one is merged into this one.
+    pub came_from: Option<IncidentId>,
 }
 
 /// Which alert.
@@ -72,7 +74,7 @@ pub async fn lock_alerts(conn: &mut PgConnection, keys: &[AlertKey]) -> Result<V
         r#"select a.source_id, a.fingerprint, a.id, a.last_received_at, e.id as "episode_id?",
                   e.starts_at as "starts_at?", e.ends_at, e.last_start, e.lease_until,
                   (e.refire_due is not null) as "refire_pending?",
-                  e.incident_id as "incident_id?", i.state as "incident_state?"
+                  e.incident_id as "incident_id?", i.state as "incident_state?", e.came_from
            from unnest($1::bigint[]) as k (id)
            join alerts a on a.id = k.id
            left join episodes e on e.id = a.latest_episode_id
@@ -95,6 +97,7 @@ pub async fn lock_alerts(conn: &mut PgConnection, keys: &[AlertKey]) -> Result<V
                 lease_until: row.lease_until,
                 incident: IncidentId(incident),
                 incident_state: state_of(&state)?,
+                came_from: row.came_from.map(IncidentId),
             }),
             _ => None,
         };
@@ -201,18 +204,20 @@ pub async fn update_alerts(
     Ok(())
 }
 
-/// The newest incident with each of these keys, an open one first. Not locked: what matters is read again with the lock.
+/// The newest incident with each of these keys, an open one first, or the one it lives on in. Not locked: what matters
+/// is read again with the lock.
 pub async fn find_newest_by_keys(
     conn: &mut PgConnection,
     keys: &[Digest],
 ) -> Result<HashMap<Digest, KeyHolder>, StoreError> {
     let bytes: Vec<&[u8]> = keys.iter().map(|key| &key.0[..]).collect();
     sqlx::query!(
-        "select k.key as \"key!\", i.id, i.state, i.resolved_at
-         from unnest($1::bytea[]) as k (key)
-         cross join lateral (
-             select id, state, resolved_at from incidents where correlation_key = k.key
-             order by (state in ('triggered', 'acknowledged', 'mitigated')) desc, id desc limit 1) i",
+        r#"select k.key as "key!", i.id, i.state, i.resolved_at, n.id as "newest!"
+           from unnest($1::bytea[]) as k (key)
+           cross join lateral (
+               select id, lives_in from incidents where correlation_key = k.key
+               order by (state in ('triggered', 'acknowledged', 'mitigated')) desc, id desc limit 1) n
+           join incidents i on i.id = coalesce(n.lives_in, n.id)"#,
         &bytes as &[&[u8]],
     )
     .fetch_all(conn)
@@ -225,6 +230,7 @@ pub async fn find_newest_by_keys(
             id: IncidentId(row.id),
             state: state_of(&row.state)?,
             resolved_at: row.resolved_at,
+            through: (row.newest != row.id).then_some(IncidentId(row.newest)),
         };
         Ok((key, holder))
     })
@@ -244,6 +250,8 @@ pub struct IncidentRow {
     pub truncated: i32,
     /// Earliest start of its alerts.
     pub detected_at: DateTime<Utc>,
+    /// Where it lives on, when it was merged.
+    pub lives_in: Option<IncidentId>,
 }
 
 /// Locks incidents in the order of their numbers.
@@ -253,7 +261,7 @@ pub async fn lock_incidents(
 ) -> Result<Vec<IncidentRow>, StoreError> {
     let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
     sqlx::query!(
-        "select id, state, recover_due, truncated_alerts, detected_at from incidents where id = any($1)
+        "select id, state, recover_due, truncated_alerts, detected_at, lives_in from incidents where id = any($1)
          order by id for no key update",
         &ids
     )
@@ -267,6 +275,7 @@ pub async fn lock_incidents(
             recover_due: row.recover_due,
             truncated: row.truncated_alerts,
             detected_at: row.detected_at,
+            lives_in: row.lives_in.map(IncidentId),
         })
     })
     .collect()
@@ -473,6 +482,8 @@ pub struct EpisodeInsert {
     pub lease_until: Option<DateTime<Utc>>,
     /// Why it is there.
     pub reason: &'static str,
+    /// The incident its group has, when that one is merged into this one.
+    pub came_from: Option<IncidentId>,
 }
 
 /// Opens episodes, in the order given, and makes the last one of each alert its latest.
@@ -489,15 +500,21 @@ pub async fn insert_episodes(
     let last: Vec<Option<DateTime<Utc>>> = episodes.iter().map(|episode| episode.last_start).collect();
     let leases: Vec<Option<DateTime<Utc>>> = episodes.iter().map(|episode| episode.lease_until).collect();
     let reasons: Vec<&str> = episodes.iter().map(|episode| episode.reason).collect();
+    let from: Vec<Option<i64>> = episodes
+        .iter()
+        .map(|episode| episode.came_from.map(|id| id.0))
+        .collect();
     sqlx::query!(
         "with opened as (
              insert into episodes (alert_id, incident_id, starts_at, ends_at, refire_due, last_start, opened_at,
-                                   ended_at, reason, lease_until)
+                                   ended_at, reason, lease_until, came_from)
              select n.alert_id, n.incident_id, n.starts_at, n.ends_at, n.refire_due, n.last_start, $1,
-                    case when n.ends_at is not null then $1::timestamptz end, n.reason, n.lease_until
+                    case when n.ends_at is not null then $1::timestamptz end, n.reason, n.lease_until,
+                    n.came_from
              from unnest($2::bigint[], $3::bigint[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[],
-                         $7::timestamptz[], $8::text[], $9::timestamptz[]) with ordinality
-                  as n (alert_id, incident_id, starts_at, ends_at, refire_due, last_start, reason, lease_until, ord)
+                         $7::timestamptz[], $8::text[], $9::timestamptz[], $10::bigint[]) with ordinality
+                  as n (alert_id, incident_id, starts_at, ends_at, refire_due, last_start, reason, lease_until,
+                        came_from, ord)
              order by n.ord
              returning id, alert_id)
          update alerts a set latest_episode_id = o.id
@@ -511,6 +528,7 @@ pub async fn insert_episodes(
         &last as &[Option<DateTime<Utc>>],
         &reasons as &[&str],
         &leases as &[Option<DateTime<Utc>>],
+        &from as &[Option<i64>],
     )
     .execute(conn)
     .await?;

@@ -75,6 +75,12 @@ pub struct Incident {
     pub reopened: i32,
     /// The one before it.
     pub recurrence_of: Option<i64>,
+    /// What it was merged into.
+    pub merged_into: Option<i64>,
+    /// Where its alerts are now, when it was merged.
+    pub lives_in: Option<i64>,
+    /// The one that stands for it in the list.
+    pub folded_under: Option<i64>,
     /// The newest event's number.
     pub last_seq: i64,
 }
@@ -99,6 +105,9 @@ struct Row {
     truncated_alerts: i32,
     reopened: i32,
     recurrence_of: Option<i64>,
+    merged_into: Option<i64>,
+    lives_in: Option<i64>,
+    folded_under: Option<i64>,
     last_seq: i64,
 }
 
@@ -134,6 +143,9 @@ impl TryFrom<Row> for Incident {
             truncated_alerts: row.truncated_alerts,
             reopened: row.reopened,
             recurrence_of: row.recurrence_of,
+            merged_into: row.merged_into,
+            lives_in: row.lives_in,
+            folded_under: row.folded_under,
             last_seq: row.last_seq,
         })
     }
@@ -176,17 +188,21 @@ pub struct KeyHolder {
     pub state: IncidentState,
     /// When it was over.
     pub resolved_at: Option<DateTime<Utc>>,
+    /// The incident that has the key, when that one is merged into this one.
+    pub through: Option<IncidentId>,
 }
 
-/// The newest incident with this key, locked.
+/// The newest incident with this key, or the one it lives on in, locked.
 pub async fn lock_newest_by_key(
     conn: &mut PgConnection,
     key: Digest,
 ) -> Result<Option<KeyHolder>, StoreError> {
     sqlx::query!(
-        "select id, state, resolved_at from incidents where correlation_key = $1
-         order by (state in ('triggered', 'acknowledged', 'mitigated')) desc, id desc limit 1
-         for no key update",
+        r#"select h.id, h.state, h.resolved_at, n.id as "newest!"
+           from (select id, lives_in from incidents where correlation_key = $1
+                 order by (state in ('triggered', 'acknowledged', 'mitigated')) desc, id desc limit 1) n
+           join incidents h on h.id = coalesce(n.lives_in, n.id)
+           for no key update of h"#,
         &key.0[..]
     )
     .fetch_optional(conn)
@@ -196,6 +212,7 @@ pub async fn lock_newest_by_key(
             id: IncidentId(row.id),
             state: state(&row.state)?,
             resolved_at: row.resolved_at,
+            through: (row.newest != row.id).then_some(IncidentId(row.newest)),
         })
     })
     .transpose()
@@ -340,7 +357,7 @@ pub async fn note_start(
     Ok(())
 }
 
-/// Locks up to `limit` incidents whose hold-down is over and that no live run works on.
+/// Locks up to `limit` incidents whose hold-down is over and that no live run works on, nor on one merged into them.
 pub async fn claim_recovered(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
@@ -349,6 +366,7 @@ pub async fn claim_recovered(
     Ok(sqlx::query!(
         "select id, recovered_at from incidents i
          where recover_due <= $1 and not exists (select from run_queue q where q.incident_id = i.id)
+           and not exists (select from run_queue q join incidents m on m.id = q.incident_id where m.lives_in = i.id)
          order by recover_due limit $2 for no key update skip locked",
         now,
         limit
@@ -367,7 +385,7 @@ pub async fn find(conn: &mut PgConnection, id: IncidentId) -> Result<Option<Inci
         r#"select i.id, i.title, i.severity, i.state, s.name as source, i.receiver, i.context, i.opened_at,
                   i.detected_at, i.acknowledged_at, o.name as "acknowledged_by?", i.mitigated_at, i.resolved_at,
                   i.closed_at, i.recover_due, i.recovered_at, i.truncated_alerts, i.reopened, i.recurrence_of,
-                  i.next_seq - 1 as "last_seq!"
+                  i.merged_into, i.lives_in, i.folded_under, i.next_seq - 1 as "last_seq!"
            from incidents i join sources s on s.id = i.source_id
            left join operators o on o.id = i.acknowledged_by
            where i.id = $1"#,
@@ -450,7 +468,7 @@ pub async fn list(
            select i.id, i.title, i.severity, i.state, s.name as source, i.receiver, i.context, i.opened_at,
                   i.detected_at, i.acknowledged_at, o.name as "acknowledged_by?", i.mitigated_at, i.resolved_at,
                   i.closed_at, i.recover_due, i.recovered_at, i.truncated_alerts, i.reopened, i.recurrence_of,
-                  i.next_seq - 1 as "last_seq!",
+                  i.merged_into, i.lives_in, i.folded_under, i.next_seq - 1 as "last_seq!",
                   (select count(*) from episodes e where e.incident_id = i.id and e.ends_at is null) as "firing!",
                   (select v.definition ->> 'title' from run_queue q join runs r on r.id = q.run_id
                    join runbook_versions v on v.id = r.version_id
@@ -492,6 +510,9 @@ pub async fn list(
                 truncated_alerts: row.truncated_alerts,
                 reopened: row.reopened,
                 recurrence_of: row.recurrence_of,
+                merged_into: row.merged_into,
+                lives_in: row.lives_in,
+                folded_under: row.folded_under,
                 last_seq: row.last_seq,
             }
             .try_into()?,

@@ -22,6 +22,7 @@ pub mod heartbeats;
 pub mod incidents;
 pub mod locks;
 pub mod matches;
+pub mod merges;
 pub mod operators;
 pub mod overdue;
 pub mod pauses;
