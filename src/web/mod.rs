@@ -26,6 +26,7 @@ pub mod fixtures;
 pub mod incident;
 pub mod incidents;
 pub mod live;
+pub mod merges;
 pub mod plans;
 pub mod postmortem;
 pub mod respond;
@@ -85,6 +86,8 @@ pub fn router(state: AppState) -> Router {
         .route("/incidents/{id}/close", post(respond::close))
         .route("/incidents/{id}/severity", post(respond::set_severity))
         .route("/incidents/{id}/notes", post(respond::note))
+        .route("/incidents/{id}/merge", get(merges::form).post(merges::merge))
+        .route("/incidents/{id}/unmerge", post(merges::unmerge))
         .route("/incidents/{id}/runs", post(runs::start))
         .route("/incidents/{id}/runs/new", get(runs::new_form))
         .route("/incidents/{id}/postmortem", get(postmortem::show))

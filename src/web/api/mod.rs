@@ -9,6 +9,7 @@ pub mod deliveries;
 pub mod document;
 pub mod fixtures;
 pub mod incidents;
+pub mod merges;
 pub mod plans;
 pub mod reviews;
 pub mod runbooks;
@@ -57,6 +58,8 @@ fn parts() -> (Router<AppState>, utoipa::openapi::OpenApi) {
         .routes(routes!(incidents::acknowledge))
         .routes(routes!(incidents::resolve))
         .routes(routes!(incidents::note))
+        .routes(routes!(merges::merge))
+        .routes(routes!(merges::unmerge))
         .routes(routes!(runs::get))
         .routes(routes!(fixtures::get))
         .routes(routes!(runs::start))
@@ -134,10 +137,12 @@ mod tests {
                 "/api/v1/incidents",
                 "/api/v1/incidents/{id}",
                 "/api/v1/incidents/{id}/acknowledge",
+                "/api/v1/incidents/{id}/merge",
                 "/api/v1/incidents/{id}/notes",
                 "/api/v1/incidents/{id}/resolve",
                 "/api/v1/incidents/{id}/runs",
                 "/api/v1/incidents/{id}/timeline",
+                "/api/v1/incidents/{id}/unmerge",
                 "/api/v1/locks",
                 "/api/v1/pause",
                 "/api/v1/resume",

@@ -26,8 +26,8 @@ use crate::{
         operator::{Operator, Role},
     },
     store::{
-        alerts::MemberAlert, approvals::Approval, incidents::Incident, matches::Match, preflights::Preflight,
-        reviews::Review, runbooks::Version, runs::RunLine,
+        alerts::MemberAlert, approvals::Approval, incidents::Incident, matches::Match, merges,
+        preflights::Preflight, reviews::Review, runbooks::Version, runs::RunLine,
     },
 };
 
@@ -36,6 +36,8 @@ use crate::{
 pub struct IncidentRecord {
     /// The incident.
     pub incident: Incident,
+    /// The incidents merged into it.
+    pub merged: Vec<merges::Line>,
     /// Its alerts.
     pub members: Vec<MemberAlert>,
     /// The runbooks that matched, each with its version.
@@ -94,11 +96,11 @@ impl Sections {
     /// The sections as this person sees them.
     pub fn of(record: &IncidentRecord, timeline: Timeline, me: &Operator, now: DateTime<Utc>) -> Self {
         Self {
-            head: Head::of(&record.incident, now),
+            head: Head::of(record, now),
             decisions: Decisions::of(record, me, now),
             actions: Actions::of(record, me),
             runs: Runs::of(record, me, now),
-            alerts: Alerts::of(&record.members, record.incident.truncated_alerts, now),
+            alerts: Alerts::of(record.incident.id.0, &record.members, record.incident.truncated_alerts, now),
             timeline: TimelineSection { timeline },
         }
     }
@@ -135,12 +137,18 @@ pub struct Head {
     recovering: Option<Ago>,
     reopened: Option<String>,
     recurrence: Option<i64>,
+    merged_into: Option<i64>,
+    /// Where its alerts are, when that is not what it was merged into.
+    lives_in: Option<i64>,
+    /// The incidents merged into it: number and title.
+    merged: Vec<(i64, Said)>,
 }
 
 impl HtmlSafe for Head {}
 
 impl Head {
-    fn of(incident: &Incident, now: DateTime<Utc>) -> Self {
+    fn of(record: &IncidentRecord, now: DateTime<Utc>) -> Self {
+        let incident = &record.incident;
         let mut moments = vec![moment("Opened", None, incident.opened_at, now)];
         if incident.opened_at - incident.detected_at > TimeDelta::seconds(5) {
             moments.insert(0, moment("Began", None, incident.detected_at, now));
@@ -173,6 +181,13 @@ impl Head {
                 .map(|due| ago(due, now)),
             reopened: (incident.reopened > 0).then(|| times(incident.reopened)),
             recurrence: incident.recurrence_of,
+            merged_into: incident.merged_into,
+            lives_in: incident.lives_in.filter(|_| incident.lives_in != incident.merged_into),
+            merged: record
+                .merged
+                .iter()
+                .map(|line| (line.id.0, said(&line.title)))
+                .collect(),
         }
     }
 }
@@ -268,6 +283,8 @@ pub struct Actions {
     may_mitigate: bool,
     may_resolve: bool,
     may_close: bool,
+    /// The incident it can be taken out of.
+    may_unmerge: Option<i64>,
     /// Why it should not be resolved yet.
     warnings: Vec<String>,
     /// Why it cannot be resolved yet.
@@ -308,6 +325,7 @@ impl Actions {
             may_mitigate: matches!(state, IncidentState::Triggered | IncidentState::Acknowledged),
             may_resolve: state.is_open(),
             may_close: state == IncidentState::Resolved,
+            may_unmerge: incident.lives_in,
             warnings,
             blocked: record
                 .live_runs()

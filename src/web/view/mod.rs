@@ -6,6 +6,7 @@ pub mod parts;
 pub mod text;
 
 pub mod layout;
+pub mod merge;
 
 pub mod error;
 pub mod sign_in;

@@ -50,6 +50,12 @@ pub struct IncidentBody {
     pub closed_at: Option<DateTime<Utc>>,
     /// The one before it.
     pub recurrence_of: Option<i64>,
+    /// What it was merged into.
+    pub merged_into: Option<i64>,
+    /// Where its alerts are, when it was merged: the end of that chain.
+    pub lives_in: Option<i64>,
+    /// The one that stands for it in the list.
+    pub folded_under: Option<i64>,
     /// The newest event's number.
     pub last_seq: i64,
 }
@@ -71,6 +77,9 @@ impl From<Incident> for IncidentBody {
             resolved_at: incident.resolved_at,
             closed_at: incident.closed_at,
             recurrence_of: incident.recurrence_of,
+            merged_into: incident.merged_into,
+            lives_in: incident.lives_in,
+            folded_under: incident.folded_under,
             last_seq: incident.last_seq,
         }
     }
@@ -111,7 +120,9 @@ pub struct IncidentFull {
     pub alerts: Vec<AlertBody>,
     /// The runbooks that matched, and why.
     pub matches: Vec<MatchBody>,
-    /// Numbers of its runs, the newest first.
+    /// Numbers of the incidents that live in it.
+    pub merged: Vec<i64>,
+    /// Numbers of its runs, the newest first, also of those of the incidents that live in it.
     pub runs: Vec<i64>,
     /// Numbers of the decisions that wait.
     pub pending_approvals: Vec<i64>,
@@ -134,6 +145,10 @@ pub struct AlertBody {
     pub ends_at: Option<DateTime<Utc>>,
     /// Why it is in this incident.
     pub reason: String,
+    /// The incident it is in.
+    pub incident: i64,
+    /// The one it came with, when that was merged into the one it is in.
+    pub came_from: Option<i64>,
 }
 
 impl From<MemberAlert> for AlertBody {
@@ -146,6 +161,8 @@ impl From<MemberAlert> for AlertBody {
             starts_at: alert.starts_at,
             ends_at: alert.ends_at,
             reason: alert.reason,
+            incident: alert.incident.0,
+            came_from: alert.came_from.map(|id| id.0),
         }
     }
 }
@@ -224,6 +241,16 @@ impl From<Recorded> for EventBody {
 /// Why an incident is over.
 #[derive(Default, Deserialize, ToSchema)]
 pub struct ReasonBody {
+    /// In words.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// What an incident is merged into, and why.
+#[derive(Deserialize, ToSchema)]
+pub struct MergeBody {
+    /// Number of the other incident.
+    pub into: i64,
     /// In words.
     #[serde(default)]
     pub reason: String,
