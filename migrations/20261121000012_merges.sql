@@ -10,6 +10,8 @@ alter table incidents
     add column merged_at timestamptz,
     -- The incident that stands for it in the list; both are incidents of their own.
     add column folded_under bigint references incidents,
+    -- A person took it out of a fold: no rule puts it back.
+    add column stands_alone boolean not null default false,
     add check ((state = 'merged') = (merged_into is not null)),
     add check ((merged_into is null) = (lives_in is null)),
     add check ((merged_into is null) = (merged_state is null)),
@@ -19,9 +21,8 @@ alter table incidents
 create index incidents_lives_in on incidents (lives_in) where lives_in is not null;
 create index incidents_merged_into on incidents (merged_into) where merged_into is not null;
 create index incidents_folded_under on incidents (folded_under, id) where folded_under is not null;
--- How many a source has opened lately is asked with every batch that opens some.
-create index incidents_source_opened on incidents (source_id, opened_at)
-    where state in ('triggered', 'acknowledged', 'mitigated');
+-- How many a source has opened lately is asked time and again where a rule folds them.
+create index incidents_source_opened on incidents (source_id, opened_at);
 
 -- The incident that its group has, when that one is merged into the one it is in.
 alter table episodes

@@ -20,7 +20,10 @@ use crate::{
         operator::Actor,
         span::Span,
     },
-    incident::membership::{self, Group},
+    incident::{
+        fold,
+        membership::{self, Group},
+    },
     pipeline::{self, Patience},
     store::{
         StoreError, boots, deliveries, events, heartbeats, heartbeats::Silent, incidents, operators,
@@ -92,14 +95,22 @@ impl Upkeep {
     /// Does everything that is due now; returns how many things that were. One kind of timer that fails does not keep
     /// the others from firing.
     pub async fn pass(&self) -> Result<usize, StoreError> {
-        let (leases, refires, recovered, silent, starts) = (
+        let (leases, refires, recovered, silent, starts, folded) = (
             self.end_leases().await,
             self.believe_refires().await,
             self.recover().await,
             self.raise_silences().await,
             self.settle_starts().await,
+            self.fold_storms().await,
         );
-        Ok(leases? + refires? + recovered? + silent? + starts?)
+        Ok(leases? + refires? + recovered? + silent? + starts? + folded?)
+    }
+
+    async fn fold_storms(&self) -> Result<usize, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let count = fold::fold_storms(&mut tx, self.clock.now()).await?;
+        tx.commit().await?;
+        Ok(count)
     }
 
     async fn settle_starts(&self) -> Result<usize, StoreError> {

@@ -212,7 +212,11 @@ fn of_incident(fact: &IncidentFact) -> String {
         }
         Fact::FoldedUnder { parent, reason } => format!("Folded under INC-{parent}{}", because(reason)),
         Fact::Folded { count, first, reason } => {
-            format!("Folded under it: {}{}", listed(*count, &keys(first)), because(reason))
+            format!(
+                "Folded under it: {}{}",
+                listed(*count, &keys(first)),
+                because(reason)
+            )
         }
         Fact::Unfolded { parent } => format!("No longer folded under INC-{parent}"),
         Fact::FoldOpened { count, first } => {

@@ -114,7 +114,9 @@ pub async fn unmerge(
         Some(_) => {}
     }
     if home.state == IncidentState::Closed {
-        return Err(refused(&format!("INC-{from} is closed: it stays as it was written up")));
+        return Err(refused(&format!(
+            "INC-{from} is closed: it stays as it was written up"
+        )));
     }
     if merges::has_other_alerts(conn, from, Some(&tree), &moving).await? {
         return Err(StoreError::Contended.into());
@@ -198,7 +200,8 @@ fn tree(nodes: &[Node], id: IncidentId) -> Vec<IncidentId> {
     tree
 }
 
-fn checked(reason: &str) -> Result<String, RespondError> {
+/// A reason as it is kept.
+pub(super) fn checked(reason: &str) -> Result<String, RespondError> {
     let reason = reason.trim();
     if reason.len() > REASON_BYTES_MAX {
         return Err(refused(&format!(

@@ -450,20 +450,28 @@ pub struct IncidentLine {
     pub running: Option<String>,
     /// Requests for a decision that are pending.
     pub pending_approvals: i64,
+    /// Incidents it stands for, open ones only unless all are listed.
+    pub below: i64,
 }
 
 /// Incidents older than `before`, the newest first, at most `limit`; open ones only unless `all`. First page with
-/// `i64::MAX`.
+/// `i64::MAX`. Those folded under another one that is listed as well are left out, or are the only ones when it is
+/// named.
 pub async fn list(
     conn: &mut PgConnection,
     all: bool,
+    under: Option<IncidentId>,
     before: i64,
     limit: i64,
 ) -> Result<Vec<IncidentLine>, StoreError> {
     sqlx::query!(
         r#"with page as (
-               select * from incidents
+               select * from incidents page
                where id < $2 and ($1 or state in ('triggered', 'acknowledged', 'mitigated'))
+                 and case when $4::bigint is not null then folded_under = $4
+                          else folded_under is null or not ($1 or exists (
+                              select from incidents p where p.id = page.folded_under
+                                 and p.state in ('triggered', 'acknowledged', 'mitigated'))) end
                order by id desc limit $3)
            select i.id, i.title, i.severity, i.state, s.name as source, i.receiver, i.context, i.opened_at,
                   i.detected_at, i.acknowledged_at, o.name as "acknowledged_by?", i.mitigated_at, i.resolved_at,
@@ -474,13 +482,17 @@ pub async fn list(
                    join runbook_versions v on v.id = r.version_id
                    where q.incident_id = i.id order by q.run_id desc limit 1) as running,
                   (select count(*) from approvals a where a.incident_id = i.id and a.state = 'pending')
-                      as "pending_approvals!"
+                      as "pending_approvals!",
+                  (select count(*) from incidents c
+                   where c.folded_under = i.id and ($1 or c.state in ('triggered', 'acknowledged', 'mitigated')))
+                      as "below!"
            from page i join sources s on s.id = i.source_id
            left join operators o on o.id = i.acknowledged_by
            order by i.id desc"#,
         all,
         before,
-        limit
+        limit,
+        under.map(|id| id.0)
     )
     .fetch_all(conn)
     .await?
@@ -490,6 +502,7 @@ pub async fn list(
             firing: row.firing,
             running: row.running,
             pending_approvals: row.pending_approvals,
+            below: row.below,
             incident: Row {
                 id: row.id,
                 title: row.title,

@@ -162,6 +162,24 @@ pub async fn move_in(
     )
     .execute(&mut *conn)
     .await?;
+    // What was folded under it is folded under what stands for the other one now.
+    sqlx::query!(
+        "update incidents c set folded_under =
+             (select case when p.folded_under = $1 then p.id else coalesce(p.folded_under, p.id) end
+              from incidents p where p.id = $2)
+         where c.folded_under = $1 and c.id <> $2",
+        from.0,
+        into.0
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "update incidents set folded_under = null where id = $2 and folded_under = $1",
+        from.0,
+        into.0
+    )
+    .execute(&mut *conn)
+    .await?;
     sqlx::query!(
         "update incidents set merged_state = state, state = 'merged', merged_into = $2, lives_in = $2, merged_at = $3,
                 recover_due = null, recovered_at = null, folded_under = null

@@ -17,6 +17,7 @@ pub mod breakers;
 pub mod deliveries;
 pub mod desk;
 pub mod events;
+pub mod folds;
 pub mod freezes;
 pub mod heartbeats;
 pub mod incidents;

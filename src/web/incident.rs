@@ -31,8 +31,8 @@ use crate::{
     },
     execute::standing::Standing,
     store::{
-        self, StoreError, alerts, approvals, events, incidents, matches, merges, preflights, reviews, runbooks,
-        runs,
+        self, StoreError, alerts, approvals, events, folds, incidents, matches, merges, preflights, reviews,
+        runbooks, runs,
     },
 };
 
@@ -136,6 +136,7 @@ pub async fn load(
         runs.extend(run_page::load(conn, standing, run).await?);
     }
     Ok(Some(IncidentRecord {
+        below: folds::count_below(conn, id).await?,
         merged: merges::list_in(conn, id, MERGED_MAX).await?,
         members: alerts::list_members(conn, id, ALERTS_MAX).await?,
         matches,

@@ -37,6 +37,8 @@ const PARTS_MAX: i64 = 500;
 pub struct StateQuery {
     /// `open`, the default, or `all`.
     pub state: Option<String>,
+    /// Only those folded under this one, which are left out otherwise.
+    pub under: Option<i64>,
 }
 
 /// Incidents, the newest first.
@@ -54,7 +56,14 @@ pub async fn list(
         Some(_) => return Err(WebError::unreadable("state is open or all")),
     };
     let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
-    let found = incidents::list(&mut conn, all, page.before(), page.limit() + 1).await?;
+    let found = incidents::list(
+        &mut conn,
+        all,
+        query.under.map(IncidentId),
+        page.before(),
+        page.limit() + 1,
+    )
+    .await?;
     Ok(Json(Rows::of(
         found,
         page.limit(),

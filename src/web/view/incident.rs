@@ -38,6 +38,8 @@ pub struct IncidentRecord {
     pub incident: Incident,
     /// The incidents merged into it.
     pub merged: Vec<merges::Line>,
+    /// Incidents folded under it, and how many of them are open.
+    pub below: (i64, i64),
     /// Its alerts.
     pub members: Vec<MemberAlert>,
     /// The runbooks that matched, each with its version.
@@ -100,7 +102,12 @@ impl Sections {
             decisions: Decisions::of(record, me, now),
             actions: Actions::of(record, me),
             runs: Runs::of(record, me, now),
-            alerts: Alerts::of(record.incident.id.0, &record.members, record.incident.truncated_alerts, now),
+            alerts: Alerts::of(
+                record.incident.id.0,
+                &record.members,
+                record.incident.truncated_alerts,
+                now,
+            ),
             timeline: TimelineSection { timeline },
         }
     }
@@ -142,6 +149,10 @@ pub struct Head {
     lives_in: Option<i64>,
     /// The incidents merged into it: number and title.
     merged: Vec<(i64, Said)>,
+    folded_under: Option<i64>,
+    /// `Stands for 1,234 incidents, 1,200 open`
+    below: Option<String>,
+    id: i64,
 }
 
 impl HtmlSafe for Head {}
@@ -182,7 +193,18 @@ impl Head {
             reopened: (incident.reopened > 0).then(|| times(incident.reopened)),
             recurrence: incident.recurrence_of,
             merged_into: incident.merged_into,
-            lives_in: incident.lives_in.filter(|_| incident.lives_in != incident.merged_into),
+            folded_under: incident.folded_under,
+            below: (record.below.0 > 0).then(|| {
+                format!(
+                    "Stands for {} incidents, {} open",
+                    format::grouped(record.below.0),
+                    format::grouped(record.below.1)
+                )
+            }),
+            id: incident.id.0,
+            lives_in: incident
+                .lives_in
+                .filter(|_| incident.lives_in != incident.merged_into),
             merged: record
                 .merged
                 .iter()
@@ -285,6 +307,8 @@ pub struct Actions {
     may_close: bool,
     /// The incident it can be taken out of.
     may_unmerge: Option<i64>,
+    may_unfold: bool,
+    may_fold: bool,
     /// Why it should not be resolved yet.
     warnings: Vec<String>,
     /// Why it cannot be resolved yet.
@@ -326,6 +350,8 @@ impl Actions {
             may_resolve: state.is_open(),
             may_close: state == IncidentState::Resolved,
             may_unmerge: incident.lives_in,
+            may_unfold: incident.folded_under.is_some() || record.below.0 > 0,
+            may_fold: state.is_open() && incident.folded_under.is_none(),
             warnings,
             blocked: record
                 .live_runs()

@@ -17,6 +17,7 @@ use crate::{
         incidents::{Incident, IncidentLine},
         matches::Match,
     },
+    web::reasons::Reasons,
 };
 
 /// An incident.
@@ -97,6 +98,8 @@ pub struct IncidentRow {
     pub running: Option<String>,
     /// Decisions that wait.
     pub pending_approvals: i64,
+    /// Incidents it stands for; open ones only unless all are listed.
+    pub below: i64,
 }
 
 impl From<IncidentLine> for IncidentRow {
@@ -106,6 +109,7 @@ impl From<IncidentLine> for IncidentRow {
             firing: line.firing,
             running: line.running,
             pending_approvals: line.pending_approvals,
+            below: line.below,
         }
     }
 }
@@ -195,6 +199,65 @@ impl From<Match> for MatchBody {
     }
 }
 
+/// Why each runbook did or did not match.
+#[derive(Serialize, ToSchema)]
+pub struct ReasonsBody {
+    /// How many alerts the runbooks are compared with.
+    pub alerts: usize,
+    /// The runbooks that matched.
+    pub matched: Vec<MatchBody>,
+    /// Those that did not, by name.
+    pub missed: Vec<MissBody>,
+    /// Where the next page of those begins.
+    pub next: Option<String>,
+}
+
+/// A runbook that did not match.
+#[derive(Serialize, ToSchema)]
+pub struct MissBody {
+    /// The runbook's slug.
+    pub runbook: String,
+    /// The version's number.
+    pub version: i32,
+    /// What it is called.
+    pub title: String,
+    /// The alert that came closest: 16 hex digits.
+    pub alert: Option<String>,
+    /// Place of the line of its trigger that came closest, from 0.
+    pub closest_line: Option<usize>,
+    /// Whether it would match if the alert fired now.
+    pub applies_now: bool,
+    /// Each matcher of each line, the value it met, and whether it holds.
+    #[schema(value_type = Object)]
+    pub report: Value,
+}
+
+impl From<&Reasons> for ReasonsBody {
+    fn from(reasons: &Reasons) -> Self {
+        let missed = reasons.misses();
+        Self {
+            alerts: reasons.members.len(),
+            matched: reasons.matched.iter().cloned().map(Into::into).collect(),
+            missed: missed
+                .iter()
+                .map(|miss| MissBody {
+                    runbook: miss.version.runbook.slug.clone(),
+                    version: miss.version.number,
+                    title: miss.version.runbook.title.clone(),
+                    alert: miss
+                        .alert
+                        .and_then(|alert| reasons.members.get(alert))
+                        .map(|member| member.fingerprint.clone()),
+                    closest_line: miss.line,
+                    applies_now: miss.applies_now(),
+                    report: serde_json::to_value(&miss.report).unwrap_or_default(),
+                })
+                .collect(),
+            next: reasons.next.clone(),
+        }
+    }
+}
+
 /// One event of a timeline.
 #[derive(Serialize, ToSchema)]
 pub struct EventBody {
@@ -254,6 +317,28 @@ pub struct MergeBody {
     /// In words.
     #[serde(default)]
     pub reason: String,
+}
+
+/// What is folded under an incident: these, or every open one of a source that was opened lately and stands for itself.
+#[derive(Default, Deserialize, ToSchema)]
+pub struct FoldBody {
+    /// Numbers of incidents.
+    #[serde(default)]
+    pub incidents: Vec<i64>,
+    /// Name of a source, instead of these.
+    pub source: Option<String>,
+    /// How far back then, like `15m`.
+    pub within: Option<String>,
+    /// In words.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// Which incidents were folded, or stand for themselves again.
+#[derive(Serialize, ToSchema)]
+pub struct FoldedBody {
+    /// Their numbers.
+    pub incidents: Vec<i64>,
 }
 
 /// A note.
