@@ -24,6 +24,8 @@ use crate::{
 
 /// Incidents folded or unfolded by one act.
 pub const FOLD_MAX: usize = 5_000;
+/// Incidents locked for it, those folded under the chosen ones included.
+const LOCKED_MAX: usize = 2 * FOLD_MAX;
 /// Those named in the timeline of the one that stands for them.
 const NAMED_MAX: usize = 10;
 /// Sources whose rule is carried out at once.
@@ -84,9 +86,12 @@ async fn carry_out(
     let mut asked: Vec<IncidentId> = children.iter().copied().filter(|id| *id != parent).collect();
     let chosen: BTreeSet<IncidentId> = asked.iter().copied().collect();
     asked.push(parent);
-    let locked = folds::lock_all(conn, &asked, 2 * FOLD_MAX as i64).await?;
+    let locked = folds::lock_all(conn, &asked, LOCKED_MAX as i64).await?;
     let Some(top) = locked.iter().find(|leaf| leaf.id == parent) else {
-        return Err(RespondError::NotFound);
+        return Err(match locked.len() < LOCKED_MAX {
+            true => RespondError::NotFound,
+            false => refused("too many incidents for one act; fold fewer at once".to_owned()),
+        });
     };
     if let Some(above) = top.folded_under {
         let message = format!("INC-{parent} is folded under INC-{above}; fold under that one");
@@ -131,7 +136,7 @@ pub async fn unfold(
     // The one above is locked as well: its timeline tells of it.
     let above = looked.folded_under.map(IncidentId);
     let ids: Vec<IncidentId> = [Some(id), above].into_iter().flatten().collect();
-    let locked = folds::lock_all(conn, &ids, 2 * FOLD_MAX as i64).await?;
+    let locked = folds::lock_all(conn, &ids, LOCKED_MAX as i64).await?;
     let own = locked
         .iter()
         .find(|leaf| leaf.id == id)

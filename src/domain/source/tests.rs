@@ -175,6 +175,7 @@ fn all_faults_are_told_at_once() {
         heartbeat_within: "x".to_owned(),
         storm_starts: "x".to_owned(),
         storm_within: "x".to_owned(),
+        storm_fold: "x".to_owned(),
         sign_with: "x".to_owned(),
         mapping: "x".to_owned(),
     };
@@ -191,6 +192,7 @@ fn all_faults_are_told_at_once() {
         "heartbeat_within",
         "storm_starts",
         "storm_within",
+        "storm_fold",
         "sign_with",
         "mapping",
     ];
