@@ -301,6 +301,7 @@ async fn write_episodes(
             last_start: episode.now.last_start,
             lease_until: episode.now.lease_until,
             reason: &episode.reason,
+            came_from: episode.came_from,
         })
         .collect();
     if !opened.is_empty() {
@@ -479,7 +480,7 @@ pub async fn believe_refires(
 ) -> Result<usize, StoreError> {
     let due = alerts::claim_due_refires(conn, now, limit).await?;
     for refire in &due {
-        let group = match refire.incident {
+        let group = match refire.group_of {
             Some(incident) => incidents::group(conn, incident).await?,
             None => match store::held::find_group(conn, refire.episode).await? {
                 Some(group) => group,

@@ -20,7 +20,10 @@ use crate::{
         operator::Actor,
         span::Span,
     },
-    incident::membership::{self, Group},
+    incident::{
+        fold,
+        membership::{self, Group},
+    },
     pipeline::{self, Patience},
     store::{
         StoreError, boots, deliveries, events, heartbeats, heartbeats::Silent, incidents, operators,
@@ -92,7 +95,7 @@ impl Upkeep {
     /// Does everything that is due now; returns how many things that were. One kind of timer that fails does not keep
     /// the others from firing.
     pub async fn pass(&self) -> Result<usize, StoreError> {
-        let (leases, refires, held, calm, recovered, silent, starts) = (
+        let (leases, refires, held, calm, recovered, silent, starts, folded) = (
             self.end_leases().await,
             self.believe_refires().await,
             self.let_held_go().await,
@@ -100,8 +103,16 @@ impl Upkeep {
             self.recover().await,
             self.raise_silences().await,
             self.settle_starts().await,
+            self.fold_storms().await,
         );
-        Ok(leases? + refires? + held? + calm? + recovered? + silent? + starts?)
+        Ok(leases? + refires? + held? + calm? + recovered? + silent? + starts? + folded?)
+    }
+
+    async fn fold_storms(&self) -> Result<usize, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let count = fold::fold_storms(&mut tx, self.clock.now()).await?;
+        tx.commit().await?;
+        Ok(count)
     }
 
     async fn settle_starts(&self) -> Result<usize, StoreError> {
@@ -224,7 +235,12 @@ async fn raise_silence(
         key,
     };
     let reason = "a heartbeat was not heard in time";
-    let opened = membership::open(conn, group, &[&report], None, reason, &Actor::Automation, now).await?;
+    let newest = incidents::lock_newest_by_key(conn, key).await?;
+    let merged = newest.filter(|holder| holder.through.is_some() && holder.state.is_open());
+    let opened = match merged {
+        Some(holder) => Some(holder.id),
+        None => membership::open(conn, group, &[&report], None, reason, &Actor::Automation, now).await?,
+    };
     let incident: IncidentId = match opened {
         Some(incident) => incident,
         None => match incidents::lock_newest_by_key(conn, key).await? {

@@ -58,6 +58,8 @@ pub struct EpisodeNow {
     pub home: Option<Home>,
     /// Whether that incident is open.
     pub home_is_open: bool,
+    /// The incident its group has, when that one is merged into this one.
+    pub came_from: Option<IncidentId>,
 }
 
 /// An alert.
@@ -93,6 +95,8 @@ pub struct IncidentNow {
     pub detected_at: DateTime<Utc>,
     /// Since when it flaps.
     pub flapping_since: Option<DateTime<Utc>>,
+    /// Where it lives on, when it was merged.
+    pub lives_in: Option<IncidentId>,
 }
 
 /// Everything that is known and may matter.
@@ -112,6 +116,20 @@ pub struct Known {
     pub rules: Option<Arc<Rules>>,
     /// What is held and counted with each group that was asked for; its alerts are known.
     pub waiting: HashMap<Digest, Vec<Held>>,
+}
+
+impl Known {
+    /// Whether what was found for a group is not where the locked incidents say it is.
+    pub fn has_moved(&self, key: &Digest) -> bool {
+        let Some(Some(holder)) = self.groups.get(key) else {
+            return false;
+        };
+        let lives_in = |id| self.incidents.get(&id).and_then(|now| now.lives_in);
+        lives_in(holder.id).is_some()
+            || holder
+                .through
+                .is_some_and(|through| lives_in(through) != Some(holder.id))
+    }
 }
 
 /// What a batch needs to know and was not told.
@@ -191,6 +209,19 @@ pub struct NewEpisode {
     pub now: EpisodeChange,
     /// Start by the sender's clock.
     pub starts_at: DateTime<Utc>,
+    /// The incident its group has, when that one is merged into this one.
+    pub came_from: Option<IncidentId>,
+}
+
+/// Where a held episode comes to.
+#[derive(Clone, Debug)]
+pub struct Routed {
+    /// Which incident.
+    pub home: Home,
+    /// Why that one.
+    pub reason: Cow<'static, str>,
+    /// The incident its group has, when that one is merged into this one.
+    pub came_from: Option<IncidentId>,
 }
 
 /// What a batch makes of an episode.
@@ -275,7 +306,7 @@ pub struct Desk<'a> {
     /// Episodes that a rule holds from now on. One that the batch let go again has a home.
     pub holds: Vec<Hold<'a>>,
     /// Episodes that were held and are let go, each into an incident with a reason.
-    pub routed: BTreeMap<EpisodeId, (Home, Cow<'static, str>)>,
+    pub routed: BTreeMap<EpisodeId, Routed>,
     /// What waits to be counted with its group, by group.
     pub(super) waiting: HashMap<Digest, Vec<Waiting<'a>>>,
     /// Incidents in which an alert is over.
@@ -463,6 +494,7 @@ impl<'a> Desk<'a> {
                 truncated: 0,
                 detected_at: DateTime::UNIX_EPOCH,
                 flapping_since: None,
+                lives_in: None,
             }
         });
         IncidentChange::none(now)
@@ -498,6 +530,12 @@ impl<'a> Desk<'a> {
             actor: actor.clone(),
             occurred_at: last,
         });
+    }
+
+    /// The merged incident that leads a group to this home.
+    pub(super) fn through(&self, key: Digest, home: Home) -> Option<IncidentId> {
+        let holder = self.known.groups.get(&key)?.as_ref()?;
+        holder.through.filter(|_| home == Home::Known(holder.id))
     }
 
     /// Ends a hold-down without a word; whether there was one.
@@ -658,6 +696,7 @@ impl<'a> Desk<'a> {
                 truncated: opening.truncated,
                 detected_at: opening.detected_at,
                 flapping_since: opening.flaps.then_some(self.now),
+                lives_in: None,
             },
             None => *self.known.incidents.get(&id)?,
         };

@@ -15,7 +15,10 @@ use std::{
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use self::desk::{AlertNow, EpisodeNow, EpisodeRef, Home, IncidentNow, Known, Missing, Newcomer};
+use self::{
+    desk::{AlertNow, EpisodeNow, EpisodeRef, Home, IncidentNow, Known, Missing, Newcomer},
+    rules::KeyHolder,
+};
 use crate::{
     domain::{
         alert::AlertReport,
@@ -56,6 +59,9 @@ impl Default for Patience {
         }
     }
 }
+
+/// How often a group that is being merged is looked up again.
+const LOOKS_MAX: usize = 3;
 
 /// Where new episodes of a sender's group look for an open incident.
 pub fn key(source: SourceId, receiver: &str, group_key: &str) -> Digest {
@@ -107,6 +113,7 @@ fn alert(row: &AlertRow) -> AlertNow {
             known: episode.known,
             home: episode.home.map(|(incident, _)| Home::Known(incident)),
             home_is_open: episode.home.is_some_and(|(_, state)| state.is_open()),
+            came_from: episode.came_from,
         }),
     }
 }
@@ -126,33 +133,53 @@ pub async fn learn(
         let keys: Vec<Digest> = missing.waiting.iter().copied().collect();
         wait_for(conn, known, &keys).await?;
     }
-    let mut ids: Vec<IncidentId> = missing.incidents.iter().copied().collect();
-    if !missing.groups.is_empty() {
-        let keys: Vec<Digest> = missing.groups.iter().copied().collect();
-        let found: HashMap<Digest, _> = rows::find_newest_by_keys(conn, &keys).await?;
-        ids.extend(found.values().map(|holder| holder.id));
-        known
-            .groups
-            .extend(keys.iter().map(|key| (*key, found.get(key).copied())));
-    }
-    ids.retain(|id| !known.incidents.contains_key(id));
-    if !ids.is_empty() {
-        for row in rows::lock_incidents(conn, &ids).await? {
-            let now = IncidentNow {
-                state: row.state,
-                recover_due: row.recover_due,
-                truncated: row.truncated,
-                detected_at: row.detected_at,
-                flapping_since: row.flapping_since,
-            };
-            known.incidents.insert(row.id, now);
-        }
-    }
+    find_homes(conn, known, missing).await?;
     if !missing.histories.is_empty() {
         let ids: Vec<IncidentId> = missing.histories.iter().copied().collect();
         known.histories.extend(flaps::histories(conn, &ids).await?);
     }
     Ok(())
+}
+
+/// Looks up groups and locks incidents. A group whose incident was merged, or taken out again, between the look and the
+/// lock is looked up once more.
+async fn find_homes(conn: &mut PgConnection, known: &mut Known, missing: &Missing) -> Result<(), StoreError> {
+    let mut ids: Vec<IncidentId> = missing.incidents.iter().copied().collect();
+    let mut keys: Vec<Digest> = missing.groups.iter().copied().collect();
+    for _ in 0..LOOKS_MAX {
+        if !keys.is_empty() {
+            let found: HashMap<Digest, KeyHolder> = rows::find_newest_by_keys(conn, &keys).await?;
+            // A merged incident is locked as well, so that it stays where it is.
+            ids.extend(
+                found
+                    .values()
+                    .flat_map(|holder| [Some(holder.id), holder.through])
+                    .flatten(),
+            );
+            known
+                .groups
+                .extend(keys.iter().map(|key| (*key, found.get(key).copied())));
+        }
+        ids.retain(|id| !known.incidents.contains_key(id));
+        if !ids.is_empty() {
+            for row in rows::lock_incidents(conn, &ids).await? {
+                let now = IncidentNow {
+                    state: row.state,
+                    recover_due: row.recover_due,
+                    truncated: row.truncated,
+                    detected_at: row.detected_at,
+                    flapping_since: row.flapping_since,
+                    lives_in: row.lives_in,
+                };
+                known.incidents.insert(row.id, now);
+            }
+        }
+        keys.retain(|key| known.has_moved(key));
+        if keys.is_empty() {
+            return Ok(());
+        }
+    }
+    Err(StoreError::Contended)
 }
 
 /// Learns what waits to be counted with these groups. Its alerts are locked like those of the batch: what this batch

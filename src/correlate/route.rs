@@ -10,11 +10,14 @@ use std::{borrow::Cow, ops::Deref, sync::Arc};
 
 use chrono::{DateTime, Utc};
 
-use super::desk::{Desk, EpisodeChange, EpisodeNow, EpisodeRef, Fired, GroupName, Home, NewEpisode};
+use super::{
+    desk::{Desk, EpisodeChange, EpisodeNow, EpisodeRef, Fired, GroupName, Home, NewEpisode, Routed},
+    rules::Placement,
+};
 use crate::{
     domain::{
         alert::{AlertReport, KnownEpisode},
-        id::{AlertId, RoutingRuleId},
+        id::{AlertId, IncidentId, RoutingRuleId},
         operator::Actor,
         routing::{Rules, Threshold},
     },
@@ -63,6 +66,14 @@ pub struct Arrival<'a> {
     was_counted: bool,
     /// Alerts the sender left out then.
     truncated: i32,
+}
+
+/// Where an alert begins to fire.
+struct Settled {
+    home: Option<Home>,
+    held_by: Option<RoutingRuleId>,
+    reason: Cow<'static, str>,
+    came_from: Option<IncidentId>,
 }
 
 /// An episode to be held.
@@ -114,7 +125,7 @@ impl<'a> Desk<'a> {
             .collect();
         match home {
             Some(home) => {
-                self.settle_in(home, Cow::Borrowed(AT_HOME), group, arrivals, actor);
+                self.settle_in((home, None), Cow::Borrowed(AT_HOME), group, arrivals, actor);
                 Some(home)
             }
             None => self.route(group, arrivals, actor),
@@ -234,6 +245,9 @@ impl<'a> Desk<'a> {
             .collect();
         let hidden = of_old.iter().chain(&along).map(|arrival| arrival.truncated).max();
         let (home, placed) = self.find_home(group, &all, actor);
+        let through = self.through(group.key, home);
+        let placed = through.map_or(placed, |_| Placement::THROUGH);
+        let way = (home, through);
         let (first, then) = match reached {
             Some(threshold) => {
                 let words = format!(
@@ -247,11 +261,11 @@ impl<'a> Desk<'a> {
                 Cow::Borrowed("its group has an incident now; it was held to be counted"),
             ),
         };
-        self.settle_in(home, first, group, new, actor);
-        self.settle_in(home, then, group, along, actor);
+        self.settle_in(way, first, group, new, actor);
+        self.settle_in(way, then, group, along, actor);
         for arrival in of_old {
             let because = arrival.because.clone().unwrap_or(Cow::Borrowed(placed));
-            self.settle_in(home, because, group, vec![arrival], actor);
+            self.settle_in(way, because, group, vec![arrival], actor);
         }
         if let Some(hidden) = hidden.filter(|hidden| *hidden > 0) {
             self.note_truncation(home, hidden);
@@ -259,10 +273,10 @@ impl<'a> Desk<'a> {
         home
     }
 
-    /// Places alerts in an incident.
+    /// Places alerts in an incident, to which a merged one may have led.
     fn settle_in(
         &mut self,
-        home: Home,
+        (home, through): (Home, Option<IncidentId>),
         reason: Cow<'static, str>,
         group: GroupName<'a>,
         arrivals: Vec<Arrival<'a>>,
@@ -270,19 +284,39 @@ impl<'a> Desk<'a> {
     ) {
         self.join(home, &reason, &arrivals, actor);
         for arrival in arrivals {
+            let key = (group.source, arrival.word.fingerprint);
+            let alert = self.known.alerts.get_mut(&key);
+            let episode = alert.and_then(|alert| alert.episode.as_mut());
             match arrival.held {
-                None => self.begin(group, &arrival, Some(home), None, reason.clone()),
+                None => {
+                    let before = episode.filter(|before| before.home == Some(home));
+                    let came_from = through.or(before.and_then(|before| before.came_from));
+                    let place = Settled {
+                        home: Some(home),
+                        held_by: None,
+                        reason: reason.clone(),
+                        came_from,
+                    };
+                    self.begin(group, &arrival, place);
+                }
                 Some(at) => {
-                    let key = (group.source, arrival.word.fingerprint);
-                    let alert = self.known.alerts.get_mut(&key);
-                    if let Some(episode) = alert.and_then(|alert| alert.episode.as_mut()) {
+                    if let Some(episode) = episode {
                         (episode.home, episode.home_is_open) = (Some(home), true);
+                        episode.came_from = through;
                     }
                     match at {
-                        EpisodeRef::Known(id) => _ = self.routed.insert(id, (home, reason.clone())),
+                        EpisodeRef::Known(id) => {
+                            let routed = Routed {
+                                home,
+                                reason: reason.clone(),
+                                came_from: through,
+                            };
+                            self.routed.insert(id, routed);
+                        }
                         EpisodeRef::New(at) => {
                             let episode = &mut self.episodes[at];
                             (episode.home, episode.reason) = (Some(home), reason.clone());
+                            episode.came_from = through;
                         }
                     }
                 }
@@ -296,29 +330,24 @@ impl<'a> Desk<'a> {
     }
 
     /// An alert begins to fire, in an incident or held.
-    fn begin(
-        &mut self,
-        group: GroupName<'a>,
-        arrival: &Arrival<'a>,
-        home: Option<Home>,
-        held_by: Option<RoutingRuleId>,
-        reason: Cow<'static, str>,
-    ) {
+    fn begin(&mut self, group: GroupName<'a>, arrival: &Arrival<'a>, place: Settled) {
         let report = &arrival.word;
         let episode = EpisodeNow {
             at: EpisodeRef::New(self.episodes.len()),
             known: KnownEpisode::begun_by(report),
-            home,
-            home_is_open: home.is_some(),
+            home: place.home,
+            home_is_open: place.home.is_some(),
+            came_from: place.came_from,
         };
         if let Some(alert) = self.known.alerts.get_mut(&(group.source, report.fingerprint)) {
             alert.episode = Some(episode);
         }
         self.episodes.push(NewEpisode {
             alert: arrival.alert,
-            home,
-            held_by,
-            reason,
+            home: place.home,
+            held_by: place.held_by,
+            reason: place.reason,
+            came_from: place.came_from,
             now: EpisodeChange {
                 lease_until: report.lease_until,
                 ..EpisodeChange::default()
@@ -340,7 +369,13 @@ impl<'a> Desk<'a> {
         let at = arrival.held.unwrap_or(EpisodeRef::New(self.episodes.len()));
         if arrival.held.is_none() {
             let reason = if counts { TOO_FEW } else { IN_WINDOW };
-            self.begin(group, &arrival, None, Some(rule), Cow::Borrowed(reason));
+            let place = Settled {
+                home: None,
+                held_by: Some(rule),
+                reason: Cow::Borrowed(reason),
+                came_from: None,
+            };
+            self.begin(group, &arrival, place);
         }
         let truncated = group.truncated.max(arrival.truncated);
         self.holds.push(Hold {

@@ -81,6 +81,43 @@ pub enum IncidentFact {
     Reopened { name: String },
     /// It is like one before it.
     Recurrence { of: IncidentId },
+    /// A person merged it into another one, which has its alerts from then on.
+    MergedInto {
+        into: IncidentId,
+        alerts: i64,
+        reason: String,
+    },
+    /// Another one was merged into it.
+    TookIn {
+        from: IncidentId,
+        title: String,
+        alerts: i64,
+        reason: String,
+    },
+    /// A person took it out again, with the alerts of its group.
+    Unmerged {
+        from: IncidentId,
+        alerts: i64,
+        reason: String,
+    },
+    /// One that was merged into it was taken out again.
+    GaveBack {
+        to: IncidentId,
+        alerts: i64,
+        reason: String,
+    },
+    /// Another one stands for it in the list.
+    FoldedUnder { parent: IncidentId, reason: String },
+    /// It stands for others in the list. `first` are a few of `count`.
+    Folded {
+        count: usize,
+        first: Vec<IncidentId>,
+        reason: String,
+    },
+    /// It stands for itself again.
+    Unfolded { parent: IncidentId },
+    /// Others that it stood for stand for themselves again.
+    FoldOpened { count: usize, first: Vec<IncidentId> },
     /// A person took it.
     Acknowledged,
     /// The harm has stopped.

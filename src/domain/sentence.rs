@@ -3,6 +3,7 @@
 use super::{
     boot::away,
     event::{Event, IncidentFact},
+    id::IncidentId,
     run::{RunFact, RunResult, Settled, UnknownChoice},
     runbook::StartMode,
 };
@@ -47,6 +48,10 @@ pub fn category(event: &Event) -> Category {
             | IncidentFact::Mitigated { .. }
             | IncidentFact::Resolved { .. }
             | IncidentFact::Closed
+            | IncidentFact::MergedInto { .. }
+            | IncidentFact::TookIn { .. }
+            | IncidentFact::Unmerged { .. }
+            | IncidentFact::GaveBack { .. }
             | IncidentFact::GlassReviewed { .. }
             | IncidentFact::SeverityChanged { .. } => Category::Decision,
             IncidentFact::Matched { .. }
@@ -54,6 +59,10 @@ pub fn category(event: &Event) -> Category {
             | IncidentFact::StartMoved { .. }
             | IncidentFact::RefirePending { .. }
             | IncidentFact::SeverityRuled { .. }
+            | IncidentFact::FoldedUnder { .. }
+            | IncidentFact::Folded { .. }
+            | IncidentFact::Unfolded { .. }
+            | IncidentFact::FoldOpened { .. }
             | IncidentFact::StartHeldBack { .. } => Category::System,
             IncidentFact::Opened { .. }
             | IncidentFact::AlertsFired { .. }
@@ -96,6 +105,17 @@ fn listed(count: usize, names: &[String]) -> String {
         0 => names.join(", "),
         more => format!("{} and {more} more", names.join(", ")),
     }
+}
+
+fn alerts_of(count: i64) -> String {
+    match count {
+        1 => "1 alert".to_owned(),
+        count => format!("{count} alerts"),
+    }
+}
+
+fn keys(incidents: &[IncidentId]) -> Vec<String> {
+    incidents.iter().map(|id| format!("INC-{id}")).collect()
 }
 
 fn because(text: &str) -> String {
@@ -175,6 +195,49 @@ fn of_incident(fact: &IncidentFact) -> String {
         Fact::Recovered { .. } => "Recovered: every alert stayed ended".to_owned(),
         Fact::Reopened { name } => format!("Reopened: {name} fires again"),
         Fact::Recurrence { of } => format!("The same as INC-{of} before it"),
+        Fact::MergedInto { into, alerts, reason } => {
+            format!(
+                "Merged into INC-{into}, with {}{}",
+                alerts_of(*alerts),
+                because(reason)
+            )
+        }
+        Fact::TookIn {
+            from,
+            title,
+            alerts,
+            reason,
+        } => format!(
+            "Took in INC-{from}, “{title}”, with {}{}",
+            alerts_of(*alerts),
+            because(reason)
+        ),
+        Fact::Unmerged { from, alerts, reason } => {
+            format!(
+                "Taken out of INC-{from} again, with {}{}",
+                alerts_of(*alerts),
+                because(reason)
+            )
+        }
+        Fact::GaveBack { to, alerts, reason } => {
+            format!(
+                "Gave INC-{to} back, with {}{}",
+                alerts_of(*alerts),
+                because(reason)
+            )
+        }
+        Fact::FoldedUnder { parent, reason } => format!("Folded under INC-{parent}{}", because(reason)),
+        Fact::Folded { count, first, reason } => {
+            format!(
+                "Folded under it: {}{}",
+                listed(*count, &keys(first)),
+                because(reason)
+            )
+        }
+        Fact::Unfolded { parent } => format!("No longer folded under INC-{parent}"),
+        Fact::FoldOpened { count, first } => {
+            format!("No longer folded under it: {}", listed(*count, &keys(first)))
+        }
         Fact::Acknowledged => "Acknowledged".to_owned(),
         Fact::Mitigated { reason } => format!("Mitigated{}", because(reason)),
         Fact::Resolved { reason } => format!("Resolved{}", because(reason)),

@@ -27,6 +27,8 @@ const STALE_AFTER: Span = Span::from_secs(8 * 3600 + 600);
 const STALE_AFTER_MIN: Span = Span::from_secs(60);
 /// Below this a heartbeat would be late between two beats.
 const HEARTBEAT_MIN: Span = Span::from_secs(1);
+/// The most incidents that a rule may let stand side by side before it folds them.
+pub const FOLD_OVER_MAX: u32 = 10_000;
 /// The window of a storm limit.
 const STORM_WITHIN: (Span, Span) = (Span::from_secs(1), Span::from_secs(24 * 3600));
 /// A page has this name.
@@ -125,6 +127,22 @@ impl Default for Storm {
     }
 }
 
+/// When a source opens more incidents than that within a time, they are folded under the first of them. Each stays an
+/// incident of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FoldRule {
+    /// Incidents, 2 or more.
+    pub over: u32,
+    /// Within this time.
+    pub within: Span,
+}
+
+impl fmt::Display for FoldRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in {}", self.over, self.within)
+    }
+}
+
 /// How a source is read and treated. Made by [`AskedSettings::check`] or from the database.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SourceSettings {
@@ -138,6 +156,8 @@ pub struct SourceSettings {
     pub heartbeat_within: Option<Span>,
     /// How many runs its alerts may start by themselves.
     pub storm: Storm,
+    /// When its incidents are folded; never when absent.
+    pub storm_fold: Option<FoldRule>,
     /// Where the secret is that its bodies are signed with; unsigned when absent.
     pub sign_with: Option<SecretRef>,
     /// How [`SourceKind::Generic`] reads a body: a JSON object.
@@ -152,6 +172,7 @@ impl Default for SourceSettings {
             stale_after: Some(STALE_AFTER),
             heartbeat_within: None,
             storm: Storm::default(),
+            storm_fold: None,
             sign_with: None,
             mapping: None,
         }
@@ -185,6 +206,7 @@ impl SourceSettings {
         compare("heartbeat_within", &old.heartbeat_within, &new.heartbeat_within);
         let storm = |storm: Storm| format!("{} in {}", storm.starts, storm.within);
         compare("storm", &storm(self.storm), &storm(next.storm));
+        compare("storm_fold", &old.storm_fold, &new.storm_fold);
         compare("sign_with", &old.sign_with, &new.sign_with);
         if old.mapping != new.mapping {
             lines.push("mapping changed".to_owned());
@@ -242,6 +264,8 @@ pub struct AskedSettings {
     pub storm_starts: String,
     /// A length of time.
     pub storm_within: String,
+    /// A number of incidents and a length of time, like `20 in 5m`.
+    pub storm_fold: String,
     /// `env:NAME` or `file:/path`.
     pub sign_with: String,
     /// A JSON object.
@@ -265,6 +289,9 @@ impl From<&SourceSettings> for AskedSettings {
             heartbeat_within: length(settings.heartbeat_within),
             storm_starts: settings.storm.starts.to_string(),
             storm_within: settings.storm.within.to_string(),
+            storm_fold: settings
+                .storm_fold
+                .map_or_else(String::new, |rule| rule.to_string()),
             sign_with: settings.sign_with.clone().map_or_else(String::new, String::from),
             mapping: mapping.map_or_else(String::new, |mapping| format!("{mapping:#}")),
         }
@@ -306,6 +333,7 @@ impl AskedSettings {
             })
             .map_err(&mut keep)
             .ok();
+        let storm_fold = self.fold_rule().map_err(&mut keep).ok();
         let sign_with = self.secret(format).map_err(&mut keep).ok();
         let mapping = self.map(format).map_err(&mut keep).ok();
         match (
@@ -315,6 +343,7 @@ impl AskedSettings {
             heartbeat_within,
             starts,
             within,
+            storm_fold,
             sign_with,
             mapping,
         ) {
@@ -325,6 +354,7 @@ impl AskedSettings {
                 Some(heartbeat_within),
                 Some(starts),
                 Some(within),
+                Some(storm_fold),
                 Some(sign_with),
                 Some(mapping),
             ) => Ok(SourceSettings {
@@ -333,11 +363,31 @@ impl AskedSettings {
                 stale_after,
                 heartbeat_within,
                 storm: Storm { starts, within },
+                storm_fold,
                 sign_with,
                 mapping,
             }),
             _ => Err(faults),
         }
+    }
+
+    fn fold_rule(&self) -> Result<Option<FoldRule>, Fault> {
+        let text = self.storm_fold.trim();
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let fault = || {
+            let message = format!("write a number from 2 to {FOLD_OVER_MAX} and a time, like 20 in 5m");
+            Fault::new("storm_fold", message)
+        };
+        let (over, within) = text.split_once(" in ").ok_or_else(fault)?;
+        let over = over.trim().parse::<u32>().map_err(|_| fault())?;
+        if !(2..=FOLD_OVER_MAX).contains(&over) {
+            return Err(fault());
+        }
+        let (shortest, longest) = STORM_WITHIN;
+        let within = length("storm_fold", within, shortest, Some(longest))?.ok_or_else(fault)?;
+        Ok(Some(FoldRule { over, within }))
     }
 
     fn labels(&self) -> Result<Vec<String>, Fault> {

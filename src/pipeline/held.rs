@@ -11,14 +11,11 @@ use crate::{
         self,
         desk::{Desk, EpisodeRef, GroupName},
     },
-    domain::{
-        alert::AlertReport,
-        id::{EpisodeId, IncidentId},
-    },
+    domain::{alert::AlertReport, id::EpisodeId},
     store::{
         StoreError,
         desk::AlertKey,
-        held::{self, Held, HeldInsert},
+        held::{self, Held, HeldInsert, HeldRouted},
         runbooks::Version,
     },
 };
@@ -59,10 +56,15 @@ pub(super) async fn write(
     if !held.is_empty() {
         held::hold(conn, &held, now).await?;
     }
-    let routed: Vec<(EpisodeId, IncidentId, &str)> = desk
+    let routed: Vec<HeldRouted<'_>> = desk
         .routed
         .iter()
-        .map(|(episode, (home, reason))| (*episode, homes.id(*home), &**reason))
+        .map(|(episode, routed)| HeldRouted {
+            episode: *episode,
+            incident: homes.id(routed.home),
+            reason: &routed.reason,
+            came_from: routed.came_from,
+        })
         .collect();
     if !routed.is_empty() {
         held::let_go(conn, &routed).await?;

@@ -20,6 +20,8 @@ pub struct DueRefire {
     pub episode: EpisodeId,
     /// Where that is.
     pub incident: Option<IncidentId>,
+    /// The incident that its group has: the same, or one merged into it; `None` for one that a rule held.
+    pub group_of: Option<IncidentId>,
     /// What people call the alert.
     pub title: String,
 }
@@ -31,10 +33,11 @@ pub async fn claim_due_refires(
     limit: i64,
 ) -> Result<Vec<DueRefire>, StoreError> {
     Ok(sqlx::query!(
-        "select a.id as alert_id, e.id as episode_id, e.incident_id, a.title
+        r#"select a.id as alert_id, e.id as episode_id, e.incident_id,
+                  coalesce(e.came_from, e.incident_id) as group_of, a.title
          from episodes e join alerts a on a.latest_episode_id = e.id
          where e.refire_due <= $1 order by e.refire_due limit $2
-         for no key update of e, a skip locked",
+         for no key update of e, a skip locked"#,
         now,
         limit,
     )
@@ -45,6 +48,7 @@ pub async fn claim_due_refires(
         alert: AlertId(row.alert_id),
         episode: EpisodeId(row.episode_id),
         incident: row.incident_id.map(IncidentId),
+        group_of: row.group_of.map(IncidentId),
         title: row.title,
     })
     .collect())
@@ -179,6 +183,10 @@ pub struct MemberAlert {
     pub last_received_at: DateTime<Utc>,
     /// Why it is in this incident.
     pub reason: String,
+    /// The incident it is in.
+    pub incident: IncidentId,
+    /// The one it came with, when that was merged into this one.
+    pub came_from: Option<IncidentId>,
 }
 
 impl MemberAlert {
@@ -188,7 +196,7 @@ impl MemberAlert {
     }
 }
 
-/// The alerts of an incident, firing ones first, at most `limit`.
+/// The alerts of an incident, also those that it took along into another one, firing ones first, at most `limit`.
 pub async fn list_members(
     conn: &mut PgConnection,
     incident: IncidentId,
@@ -196,8 +204,8 @@ pub async fn list_members(
 ) -> Result<Vec<MemberAlert>, StoreError> {
     sqlx::query!(
         r#"select a.id, a.fingerprint, a.title, a.labels, a.annotations, a.generator_url, a.last_received_at,
-                  e.starts_at, e.ends_at, e.refire_due, e.reason
-           from (select distinct on (alert_id) * from episodes where incident_id = $1
+                  e.starts_at, e.ends_at, e.refire_due, e.reason, e.incident_id as "incident_id!", e.came_from
+           from (select distinct on (alert_id) * from episodes where incident_id = $1 or came_from = $1
                  order by alert_id, id desc) e
            join alerts a on a.id = e.alert_id
            order by (e.ends_at is not null and e.refire_due is null), e.starts_at, a.id limit $2"#,
@@ -220,6 +228,8 @@ pub async fn list_members(
             refire_due: row.refire_due,
             last_received_at: row.last_received_at,
             reason: row.reason,
+            incident: IncidentId(row.incident_id),
+            came_from: row.came_from.map(IncidentId),
         })
     })
     .collect()

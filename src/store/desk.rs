@@ -40,6 +40,8 @@ pub struct EpisodeRow {
     pub known: KnownEpisode,
     /// Where it was placed and how that incident stands; `None` for one that a rule holds.
     pub home: Option<(IncidentId, IncidentState)>,
+    /// The incident its group has, when that one is merged into this one.
+    pub came_from: Option<IncidentId>,
 }
 
 /// Which alert.
@@ -67,7 +69,7 @@ pub async fn lock_alerts(conn: &mut PgConnection, keys: &[AlertKey]) -> Result<V
         r#"select a.source_id, a.fingerprint, a.id, a.last_received_at, e.id as "episode_id?",
                   e.starts_at as "starts_at?", e.ends_at, e.last_start, e.lease_until,
                   e.refire_due,
-                  e.incident_id as "incident_id?", i.state as "incident_state?"
+                  e.incident_id as "incident_id?", i.state as "incident_state?", e.came_from
            from unnest($1::bigint[]) as k (id)
            join alerts a on a.id = k.id
            left join episodes e on e.id = a.latest_episode_id
@@ -93,6 +95,7 @@ pub async fn lock_alerts(conn: &mut PgConnection, keys: &[AlertKey]) -> Result<V
                     lease_until: row.lease_until,
                 },
                 home,
+                came_from: row.came_from.map(IncidentId),
             }),
             _ => None,
         };
@@ -245,18 +248,20 @@ pub async fn update_alerts(conn: &mut PgConnection, alerts: &[AlertUpdate<'_>]) 
     Ok(())
 }
 
-/// The newest incident with each of these keys, an open one first. Not locked: what matters is read again with the lock.
+/// The newest incident with each of these keys, an open one first, or the one it lives on in. Not locked: what matters
+/// is read again with the lock.
 pub async fn find_newest_by_keys(
     conn: &mut PgConnection,
     keys: &[Digest],
 ) -> Result<HashMap<Digest, KeyHolder>, StoreError> {
     let bytes: Vec<&[u8]> = keys.iter().map(|key| &key.0[..]).collect();
     sqlx::query!(
-        "select k.key as \"key!\", i.id, i.state, i.resolved_at
-         from unnest($1::bytea[]) as k (key)
-         cross join lateral (
-             select id, state, resolved_at from incidents where correlation_key = k.key
-             order by (state in ('triggered', 'acknowledged', 'mitigated')) desc, id desc limit 1) i",
+        r#"select k.key as "key!", i.id, i.state, i.resolved_at, n.id as "newest!"
+           from unnest($1::bytea[]) as k (key)
+           cross join lateral (
+               select id, lives_in from incidents where correlation_key = k.key
+               order by (state in ('triggered', 'acknowledged', 'mitigated')) desc, id desc limit 1) n
+           join incidents i on i.id = coalesce(n.lives_in, n.id)"#,
         &bytes as &[&[u8]],
     )
     .fetch_all(conn)
@@ -269,6 +274,7 @@ pub async fn find_newest_by_keys(
             id: IncidentId(row.id),
             state: state_of(&row.state)?,
             resolved_at: row.resolved_at,
+            through: (row.newest != row.id).then_some(IncidentId(row.newest)),
         };
         Ok((key, holder))
     })
@@ -290,6 +296,8 @@ pub struct IncidentRow {
     pub detected_at: DateTime<Utc>,
     /// Since when it flaps.
     pub flapping_since: Option<DateTime<Utc>>,
+    /// Where it lives on, when it was merged.
+    pub lives_in: Option<IncidentId>,
 }
 
 /// Locks incidents in the order of their numbers.
@@ -299,7 +307,8 @@ pub async fn lock_incidents(
 ) -> Result<Vec<IncidentRow>, StoreError> {
     let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
     sqlx::query!(
-        "select id, state, recover_due, truncated_alerts, detected_at, flapping_since from incidents where id = any($1)
+        "select id, state, recover_due, truncated_alerts, detected_at, flapping_since, lives_in
+         from incidents where id = any($1)
          order by id for no key update",
         &ids
     )
@@ -314,6 +323,7 @@ pub async fn lock_incidents(
             truncated: row.truncated_alerts,
             detected_at: row.detected_at,
             flapping_since: row.flapping_since,
+            lives_in: row.lives_in.map(IncidentId),
         })
     })
     .collect()
@@ -542,6 +552,8 @@ pub struct EpisodeInsert<'a> {
     pub lease_until: Option<DateTime<Utc>>,
     /// Why it is there.
     pub reason: &'a str,
+    /// The incident its group has, when that one is merged into this one.
+    pub came_from: Option<IncidentId>,
 }
 
 /// Opens episodes.
@@ -566,16 +578,22 @@ pub async fn insert_episodes(
     let last: Vec<Option<DateTime<Utc>>> = episodes.iter().map(|episode| episode.last_start).collect();
     let leases: Vec<Option<DateTime<Utc>>> = episodes.iter().map(|episode| episode.lease_until).collect();
     let reasons: Vec<&str> = episodes.iter().map(|episode| episode.reason).collect();
+    let from: Vec<Option<i64>> = episodes
+        .iter()
+        .map(|episode| episode.came_from.map(|id| id.0))
+        .collect();
     sqlx::query!(
         "insert into episodes (id, alert_id, incident_id, starts_at, ends_at, refire_due, last_start, opened_at,
-                               ended_at, reason, lease_until, held_by)
+                               ended_at, reason, lease_until, held_by, came_from)
          overriding system value
          select n.id, n.alert_id, n.incident_id, n.starts_at, n.ends_at, n.refire_due, n.last_start, $1,
-                case when n.ends_at is not null then $1::timestamptz end, n.reason, n.lease_until, n.held_by
+                case when n.ends_at is not null then $1::timestamptz end, n.reason, n.lease_until, n.held_by,
+                n.came_from
          from unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::timestamptz[],
-                     $7::timestamptz[], $8::timestamptz[], $9::text[], $10::timestamptz[], $11::bigint[])
+                     $7::timestamptz[], $8::timestamptz[], $9::text[], $10::timestamptz[], $11::bigint[],
+                     $12::bigint[])
               as n (id, alert_id, incident_id, starts_at, ends_at, refire_due, last_start, reason, lease_until,
-                    held_by)",
+                    held_by, came_from)",
         now,
         &ids,
         &alerts,
@@ -587,6 +605,7 @@ pub async fn insert_episodes(
         &reasons as &[&str],
         &leases as &[Option<DateTime<Utc>>],
         &rules as &[Option<i64>],
+        &from as &[Option<i64>],
     )
     .execute(conn)
     .await?;

@@ -292,21 +292,38 @@ pub async fn hold(
     Ok(())
 }
 
-/// Puts held episodes into incidents, each with the reason why there.
-pub async fn let_go(
-    conn: &mut PgConnection,
-    routed: &[(EpisodeId, IncidentId, &str)],
-) -> Result<(), StoreError> {
-    let episodes: Vec<i64> = routed.iter().map(|(episode, _, _)| episode.0).collect();
-    let incidents: Vec<i64> = routed.iter().map(|(_, incident, _)| incident.0).collect();
-    let reasons: Vec<&str> = routed.iter().map(|(_, _, reason)| *reason).collect();
+/// A held episode that comes into an incident.
+#[derive(Clone, Copy, Debug)]
+pub struct HeldRouted<'a> {
+    /// Which.
+    pub episode: EpisodeId,
+    /// Where.
+    pub incident: IncidentId,
+    /// Why there.
+    pub reason: &'a str,
+    /// The incident its group has, when that one is merged into this one.
+    pub came_from: Option<IncidentId>,
+}
+
+/// Puts held episodes into incidents.
+pub async fn let_go(conn: &mut PgConnection, routed: &[HeldRouted<'_>]) -> Result<(), StoreError> {
+    let episodes: Vec<i64> = routed.iter().map(|routed| routed.episode.0).collect();
+    let incidents: Vec<i64> = routed.iter().map(|routed| routed.incident.0).collect();
+    let reasons: Vec<&str> = routed.iter().map(|routed| routed.reason).collect();
+    let from: Vec<Option<i64>> = routed
+        .iter()
+        .map(|routed| routed.came_from.map(|id| id.0))
+        .collect();
     sqlx::query!(
         "with gone as (delete from held where episode_id = any($1))
-         update episodes e set incident_id = n.incident_id, reason = n.reason
-         from unnest($1::bigint[], $2::bigint[], $3::text[]) as n (id, incident_id, reason) where e.id = n.id",
+         update episodes e set incident_id = n.incident_id, reason = n.reason, came_from = n.came_from
+         from unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[])
+              as n (id, incident_id, reason, came_from)
+         where e.id = n.id",
         &episodes,
         &incidents,
         &reasons as &[&str],
+        &from as &[Option<i64>],
     )
     .execute(conn)
     .await?;

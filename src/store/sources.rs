@@ -10,7 +10,7 @@ use super::{StoreError, deliveries::DeliveryRow};
 use crate::domain::{
     digest::Digest,
     id::{IncidentId, SourceId},
-    source::{SourceKind, SourceSettings, Storm},
+    source::{FoldRule, SourceKind, SourceSettings, Storm},
     span::Span,
     target::SecretRef,
 };
@@ -82,6 +82,8 @@ struct Row {
     heartbeat_within_ms: Option<i64>,
     storm_starts: i32,
     storm_within_ms: i64,
+    fold_over: Option<i32>,
+    fold_within_ms: i64,
     sign_with: Option<String>,
     mapping: Option<Value>,
     revision: i64,
@@ -118,6 +120,10 @@ impl TryFrom<Row> for Source {
                     starts: row.storm_starts.unsigned_abs(),
                     within: span(row.storm_within_ms),
                 },
+                storm_fold: row.fold_over.map(|over| FoldRule {
+                    over: over.unsigned_abs(),
+                    within: span(row.fold_within_ms),
+                }),
                 sign_with: sign_with.map_err(|error| StoreError::corrupt("sources", "sign_with", error))?,
                 mapping: row.mapping,
             },
@@ -162,8 +168,9 @@ pub async fn insert(
 ) -> Result<Option<SourceId>, StoreError> {
     Ok(sqlx::query_scalar!(
         "insert into sources (name, format, correlate_by, stale_after_ms, heartbeat_within_ms, storm_starts,
-                              storm_within_ms, sign_with, mapping, created_at)
-         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 where (select count(*) from sources) < $11
+                              storm_within_ms, sign_with, mapping, created_at, fold_over, fold_within_ms)
+         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $12, coalesce($13::bigint, 300000)
+         where (select count(*) from sources) < $11
          on conflict (name) do nothing returning id",
         name,
         settings.format.name(),
@@ -175,7 +182,9 @@ pub async fn insert(
         settings.sign_with.clone().map(String::from),
         settings.mapping,
         now,
-        SOURCES_MAX
+        SOURCES_MAX,
+        settings.storm_fold.map(|rule| rule.over as i32),
+        settings.storm_fold.map(|rule| ms(rule.within)),
     )
     .fetch_optional(conn)
     .await?
@@ -191,7 +200,8 @@ pub async fn update(
 ) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "update sources set format = $3, correlate_by = $4, stale_after_ms = $5, heartbeat_within_ms = $6,
-             storm_starts = $7, storm_within_ms = $8, sign_with = $9, mapping = $10, revision = revision + 1
+             storm_starts = $7, storm_within_ms = $8, sign_with = $9, mapping = $10, fold_over = $11,
+             fold_within_ms = coalesce($12, fold_within_ms), revision = revision + 1
          where id = $1 and revision = $2",
         id.0,
         revision,
@@ -203,6 +213,8 @@ pub async fn update(
         ms(settings.storm.within),
         settings.sign_with.clone().map(String::from),
         settings.mapping,
+        settings.storm_fold.map(|rule| rule.over as i32),
+        settings.storm_fold.map(|rule| ms(rule.within)),
     )
     .execute(conn)
     .await?;
@@ -243,7 +255,7 @@ pub async fn find_by_token(
     sqlx::query_as!(
         Row,
         "select s.id, s.name, format, correlate_by, stale_after_ms, heartbeat_within_ms, storm_starts,
-                storm_within_ms, sign_with, mapping, revision, s.created_at, disabled_at
+                storm_within_ms, sign_with, mapping, fold_over, fold_within_ms, revision, s.created_at, disabled_at
          from sources s join source_tokens t on t.source_id = s.id
          where s.name = $1 and t.token_hash = $2 and t.revoked_at is null and s.disabled_at is null",
         name,
@@ -260,7 +272,7 @@ pub async fn find_by_name(conn: &mut PgConnection, name: &str) -> Result<Option<
     sqlx::query_as!(
         Row,
         "select id, name, format, correlate_by, stale_after_ms, heartbeat_within_ms, storm_starts, storm_within_ms,
-                sign_with, mapping, revision, created_at, disabled_at
+                sign_with, mapping, fold_over, fold_within_ms, revision, created_at, disabled_at
          from sources where name = $1",
         name
     )
@@ -275,7 +287,7 @@ pub async fn list(conn: &mut PgConnection) -> Result<Vec<Source>, StoreError> {
     sqlx::query_as!(
         Row,
         "select id, name, format, correlate_by, stale_after_ms, heartbeat_within_ms, storm_starts, storm_within_ms,
-                sign_with, mapping, revision, created_at, disabled_at
+                sign_with, mapping, fold_over, fold_within_ms, revision, created_at, disabled_at
          from sources order by name limit $1",
         SOURCES_MAX
     )
@@ -290,7 +302,7 @@ pub async fn list(conn: &mut PgConnection) -> Result<Vec<Source>, StoreError> {
 pub async fn snapshot(conn: &mut PgConnection) -> Result<Vec<KnownSource>, StoreError> {
     sqlx::query!(
         r#"select s.id, s.name, format, correlate_by, stale_after_ms, heartbeat_within_ms, storm_starts,
-                  storm_within_ms, sign_with, mapping, revision, s.created_at, disabled_at,
+                  storm_within_ms, sign_with, mapping, fold_over, fold_within_ms, revision, s.created_at, disabled_at,
                   array(select t.token_hash from source_tokens t
                         where t.source_id = s.id and t.revoked_at is null order by t.id) as "token_hashes!"
            from sources s where s.disabled_at is null order by s.name"#,
@@ -314,6 +326,8 @@ pub async fn snapshot(conn: &mut PgConnection) -> Result<Vec<KnownSource>, Store
                 heartbeat_within_ms: row.heartbeat_within_ms,
                 storm_starts: row.storm_starts,
                 storm_within_ms: row.storm_within_ms,
+                fold_over: row.fold_over,
+                fold_within_ms: row.fold_within_ms,
                 sign_with: row.sign_with,
                 mapping: row.mapping,
                 revision: row.revision,

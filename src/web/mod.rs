@@ -23,11 +23,14 @@ pub mod boots;
 pub mod controls;
 pub mod deliveries;
 pub mod fixtures;
+pub mod folds;
 pub mod incident;
 pub mod incidents;
 pub mod live;
+pub mod merges;
 pub mod plans;
 pub mod postmortem;
+pub mod reasons;
 pub mod respond;
 pub mod resume;
 pub mod reviews;
@@ -87,8 +90,13 @@ pub fn router(state: AppState) -> Router {
         .route("/incidents/{id}/close", post(respond::close))
         .route("/incidents/{id}/severity", post(respond::set_severity))
         .route("/incidents/{id}/notes", post(respond::note))
+        .route("/incidents/{id}/merge", get(merges::form).post(merges::merge))
+        .route("/incidents/{id}/unmerge", post(merges::unmerge))
+        .route("/incidents/{id}/fold", get(folds::form).post(folds::fold))
+        .route("/incidents/{id}/unfold", post(folds::unfold))
         .route("/incidents/{id}/runs", post(runs::start))
         .route("/incidents/{id}/runs/new", get(runs::new_form))
+        .route("/incidents/{id}/runbooks", get(reasons::show))
         .route("/incidents/{id}/postmortem", get(postmortem::show))
         .route("/incidents/{id}/postmortem.md", get(postmortem::markdown))
         .route("/runs/{id}", get(runs::show))

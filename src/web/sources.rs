@@ -93,6 +93,8 @@ pub struct SourceForm {
     #[serde(default)]
     storm_within: String,
     #[serde(default)]
+    storm_fold: String,
+    #[serde(default)]
     sign_with: String,
     #[serde(default)]
     mapping: String,
@@ -111,6 +113,7 @@ impl SourceForm {
             heartbeat_within: self.heartbeat_within.clone(),
             storm_starts: self.storm_starts.clone(),
             storm_within: self.storm_within.clone(),
+            storm_fold: self.storm_fold.clone(),
             sign_with: self.sign_with.clone(),
             mapping: self.mapping.clone(),
         }

@@ -21,6 +21,7 @@ fn settings_read_back_as_they_were_written() {
         heartbeat_within: "5m".to_owned(),
         storm_starts: " 3 ".to_owned(),
         storm_within: "1h".to_owned(),
+        storm_fold: " 20 in 5m ".to_owned(),
         sign_with: "env:HOOK".to_owned(),
         mapping: r#"{"alerts": "items"}"#.to_owned(),
     };
@@ -34,6 +35,10 @@ fn settings_read_back_as_they_were_written() {
             starts: 3,
             within: Span::from_secs(3600),
         },
+        storm_fold: Some(FoldRule {
+            over: 20,
+            within: Span::from_secs(300),
+        }),
         sign_with: Some(SecretRef::Env("HOOK".to_owned())),
         mapping: Some(json!({"alerts": "items"})),
     };
@@ -95,6 +100,13 @@ fn a_faulty_field_is_named_with_the_way_out() {
             "heartbeat_within",
             "at least 1s",
         ),
+        (
+            |asked| asked.storm_fold = "1 in 5m".into(),
+            "storm_fold",
+            "from 2",
+        ),
+        (|asked| asked.storm_fold = "20".into(), "storm_fold", "20 in 5m"),
+        (|asked| asked.storm_fold = "20 in x".into(), "storm_fold", ""),
         (|asked| asked.storm_starts = "0".into(), "storm_starts", "freeze"),
         (
             |asked| asked.storm_starts = "10001".into(),
@@ -163,6 +175,7 @@ fn all_faults_are_told_at_once() {
         heartbeat_within: "x".to_owned(),
         storm_starts: "x".to_owned(),
         storm_within: "x".to_owned(),
+        storm_fold: "x".to_owned(),
         sign_with: "x".to_owned(),
         mapping: "x".to_owned(),
     };
@@ -179,6 +192,7 @@ fn all_faults_are_told_at_once() {
         "heartbeat_within",
         "storm_starts",
         "storm_within",
+        "storm_fold",
         "sign_with",
         "mapping",
     ];

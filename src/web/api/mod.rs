@@ -8,8 +8,11 @@ pub mod boots;
 pub mod deliveries;
 pub mod document;
 pub mod fixtures;
+pub mod folds;
 pub mod incidents;
+pub mod merges;
 pub mod plans;
+pub mod reasons;
 pub mod reviews;
 pub mod routing;
 pub mod runbooks;
@@ -58,6 +61,11 @@ fn parts() -> (Router<AppState>, utoipa::openapi::OpenApi) {
         .routes(routes!(incidents::acknowledge))
         .routes(routes!(incidents::resolve))
         .routes(routes!(incidents::note))
+        .routes(routes!(reasons::get))
+        .routes(routes!(merges::merge))
+        .routes(routes!(merges::unmerge))
+        .routes(routes!(folds::fold))
+        .routes(routes!(folds::unfold))
         .routes(routes!(runs::get))
         .routes(routes!(fixtures::get))
         .routes(routes!(runs::start))
@@ -138,10 +146,15 @@ mod tests {
                 "/api/v1/incidents",
                 "/api/v1/incidents/{id}",
                 "/api/v1/incidents/{id}/acknowledge",
+                "/api/v1/incidents/{id}/fold",
+                "/api/v1/incidents/{id}/merge",
                 "/api/v1/incidents/{id}/notes",
                 "/api/v1/incidents/{id}/resolve",
+                "/api/v1/incidents/{id}/runbooks",
                 "/api/v1/incidents/{id}/runs",
                 "/api/v1/incidents/{id}/timeline",
+                "/api/v1/incidents/{id}/unfold",
+                "/api/v1/incidents/{id}/unmerge",
                 "/api/v1/locks",
                 "/api/v1/pause",
                 "/api/v1/resume",

@@ -52,13 +52,15 @@ pub struct AlertRow {
     pub links: Vec<(&'static str, String)>,
     /// Why it is here.
     pub reason: Said,
+    /// The other incident that it came with, or that it went to: words and number.
+    pub other: Option<(&'static str, i64)>,
 }
 
 impl HtmlSafe for AlertRow {}
 
 impl Alerts {
-    /// The section.
-    pub fn of(members: &[MemberAlert], truncated: i32, now: DateTime<Utc>) -> Self {
+    /// The section of that incident.
+    pub fn of(incident: i64, members: &[MemberAlert], truncated: i32, now: DateTime<Utc>) -> Self {
         let common: Vec<(&String, &String)> = match members {
             [first, rest @ ..] => first
                 .labels
@@ -71,7 +73,7 @@ impl Alerts {
                 .collect(),
             [] => Vec::new(),
         };
-        let row = |member: &MemberAlert| AlertRow::of(member, &common, now);
+        let row = |member: &MemberAlert| AlertRow::of(incident, member, &common, now);
         let mut firing: Vec<AlertRow> = members.iter().filter(|member| member.fires()).map(row).collect();
         let more_firing = firing.split_off(firing.len().min(ALERTS_OPEN));
         Self {
@@ -91,7 +93,7 @@ fn label(name: &str, value: &str) -> (Said, Said) {
 }
 
 impl AlertRow {
-    fn of(member: &MemberAlert, common: &[(&String, &String)], now: DateTime<Utc>) -> Self {
+    fn of(incident: i64, member: &MemberAlert, common: &[(&String, &String)], now: DateTime<Utc>) -> Self {
         let annotation = |name: &str| member.annotations.get(name);
         let summary = [
             annotation("summary"),
@@ -132,6 +134,10 @@ impl AlertRow {
             ended: member.ends_at.map(|end| at(end, now)),
             links,
             reason: said(&member.reason),
+            other: member.came_from.map(|from| match member.incident.0 == incident {
+                true => ("came with", from.0),
+                false => ("now in", member.incident.0),
+            }),
         }
     }
 }

@@ -1,11 +1,13 @@
 //! What the pages show: one struct a page or part, holding values ready to be shown, each with its template under
 //! `templates/`. Built from domain types without asking anything.
 
+pub mod fold;
 pub mod format;
 pub mod parts;
 pub mod text;
 
 pub mod layout;
+pub mod merge;
 
 pub mod error;
 pub mod sign_in;
@@ -21,6 +23,7 @@ pub mod ask;
 pub mod attempt;
 pub mod controls;
 pub mod items;
+pub mod reasons;
 pub mod record;
 pub mod resume;
 pub mod rules;

@@ -192,6 +192,15 @@ impl SettingsForm {
                     40,
                 ),
                 line(
+                    "storm_fold",
+                    "Fold a storm of incidents over",
+                    "When it opens more than so many within a time, they are folded under the first, like 20 in 5m. \
+                     Empty: never.",
+                    &asked.storm_fold,
+                    1,
+                    40,
+                ),
+                line(
                     "sign_with",
                     "Signed with",
                     "Where the shared secret is: env:NAME or file:/path. Only Grafana, PagerDuty and any JSON. Empty: \
@@ -446,6 +455,7 @@ fn settings(settings: &AskedSettings) -> Vec<(&'static str, Said)> {
         ("Stale after", or(&settings.stale_after, "never")),
         ("Heartbeat within", or(&settings.heartbeat_within, "no heartbeat")),
         ("Automatic starts", said(&storm)),
+        ("Folds incidents over", or(&settings.storm_fold, "never")),
         ("Signed with", or(&settings.sign_with, "not signed")),
     ]
 }

@@ -29,7 +29,7 @@ async fn a_source_is_made_changed_and_read() {
         read["settings"],
         json!({
             "format": "generic", "correlate_by": [], "stale_after": null, "heartbeat_within": null,
-            "storm": {"starts": 20, "within": "10m"}, "sign_with": null, "mapping": {"title": "a"},
+            "storm": {"starts": 20, "within": "10m"}, "storm_fold": null, "sign_with": null, "mapping": {"title": "a"},
         })
     );
     assert_eq!(

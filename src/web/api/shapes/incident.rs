@@ -17,6 +17,7 @@ use crate::{
         incidents::{Incident, IncidentLine},
         matches::Match,
     },
+    web::reasons::Reasons,
 };
 
 /// An incident.
@@ -52,6 +53,12 @@ pub struct IncidentBody {
     pub flapping_since: Option<DateTime<Utc>>,
     /// The one before it.
     pub recurrence_of: Option<i64>,
+    /// What it was merged into.
+    pub merged_into: Option<i64>,
+    /// Where its alerts are, when it was merged: the end of that chain.
+    pub lives_in: Option<i64>,
+    /// The one that stands for it in the list.
+    pub folded_under: Option<i64>,
     /// The newest event's number.
     pub last_seq: i64,
 }
@@ -74,6 +81,9 @@ impl From<Incident> for IncidentBody {
             closed_at: incident.closed_at,
             flapping_since: incident.flapping_since,
             recurrence_of: incident.recurrence_of,
+            merged_into: incident.merged_into,
+            lives_in: incident.lives_in,
+            folded_under: incident.folded_under,
             last_seq: incident.last_seq,
         }
     }
@@ -91,6 +101,8 @@ pub struct IncidentRow {
     pub running: Option<String>,
     /// Decisions that wait.
     pub pending_approvals: i64,
+    /// Incidents it stands for; open ones only unless all are listed.
+    pub below: i64,
 }
 
 impl From<IncidentLine> for IncidentRow {
@@ -100,6 +112,7 @@ impl From<IncidentLine> for IncidentRow {
             firing: line.firing,
             running: line.running,
             pending_approvals: line.pending_approvals,
+            below: line.below,
         }
     }
 }
@@ -114,7 +127,9 @@ pub struct IncidentFull {
     pub alerts: Vec<AlertBody>,
     /// The runbooks that matched, and why.
     pub matches: Vec<MatchBody>,
-    /// Numbers of its runs, the newest first.
+    /// Numbers of the incidents that live in it.
+    pub merged: Vec<i64>,
+    /// Numbers of its runs, the newest first, also of those of the incidents that live in it.
     pub runs: Vec<i64>,
     /// Numbers of the decisions that wait.
     pub pending_approvals: Vec<i64>,
@@ -139,6 +154,10 @@ pub struct AlertBody {
     pub refire_due: Option<DateTime<Utc>>,
     /// Why it is in this incident.
     pub reason: String,
+    /// The incident it is in.
+    pub incident: i64,
+    /// The one it came with, when that was merged into the one it is in.
+    pub came_from: Option<i64>,
 }
 
 impl From<MemberAlert> for AlertBody {
@@ -152,6 +171,8 @@ impl From<MemberAlert> for AlertBody {
             ends_at: alert.ends_at,
             refire_due: alert.refire_due,
             reason: alert.reason,
+            incident: alert.incident.0,
+            came_from: alert.came_from.map(|id| id.0),
         }
     }
 }
@@ -180,6 +201,65 @@ impl From<Match> for MatchBody {
             title: found.title,
             report: serde_json::to_value(found.report).unwrap_or_default(),
             at: found.at,
+        }
+    }
+}
+
+/// Why each runbook did or did not match.
+#[derive(Serialize, ToSchema)]
+pub struct ReasonsBody {
+    /// How many alerts the runbooks are compared with.
+    pub alerts: usize,
+    /// The runbooks that matched.
+    pub matched: Vec<MatchBody>,
+    /// Those that did not, by name.
+    pub missed: Vec<MissBody>,
+    /// Where the next page of those begins.
+    pub next: Option<String>,
+}
+
+/// A runbook that did not match.
+#[derive(Serialize, ToSchema)]
+pub struct MissBody {
+    /// The runbook's slug.
+    pub runbook: String,
+    /// The version's number.
+    pub version: i32,
+    /// What it is called.
+    pub title: String,
+    /// The alert that came closest: 16 hex digits.
+    pub alert: Option<String>,
+    /// Place of the line of its trigger that came closest, from 0.
+    pub closest_line: Option<usize>,
+    /// Whether it would match if the alert fired now.
+    pub applies_now: bool,
+    /// Each matcher of each line, the value it met, and whether it holds.
+    #[schema(value_type = Object)]
+    pub report: Value,
+}
+
+impl From<&Reasons> for ReasonsBody {
+    fn from(reasons: &Reasons) -> Self {
+        let missed = reasons.misses();
+        Self {
+            alerts: reasons.members.len(),
+            matched: reasons.matched.iter().cloned().map(Into::into).collect(),
+            missed: missed
+                .iter()
+                .map(|miss| MissBody {
+                    runbook: miss.version.runbook.slug.clone(),
+                    version: miss.version.number,
+                    title: miss.version.runbook.title.clone(),
+                    alert: miss
+                        .alert
+                        .and_then(|alert| reasons.members.get(alert))
+                        .map(|member| member.fingerprint.clone()),
+                    closest_line: miss.line,
+                    applies_now: miss.applies_now(),
+                    report: serde_json::to_value(&miss.report).unwrap_or_default(),
+                })
+                .collect(),
+            next: reasons.next.clone(),
         }
     }
 }
@@ -233,6 +313,38 @@ pub struct ReasonBody {
     /// In words.
     #[serde(default)]
     pub reason: String,
+}
+
+/// What an incident is merged into, and why.
+#[derive(Deserialize, ToSchema)]
+pub struct MergeBody {
+    /// Number of the other incident.
+    pub into: i64,
+    /// In words.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// What is folded under an incident: these, or every open one of a source that was opened lately and stands for itself.
+#[derive(Default, Deserialize, ToSchema)]
+pub struct FoldBody {
+    /// Numbers of incidents.
+    #[serde(default)]
+    pub incidents: Vec<i64>,
+    /// Name of a source, instead of these.
+    pub source: Option<String>,
+    /// How far back then, like `15m`.
+    pub within: Option<String>,
+    /// In words.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// Which incidents were folded, or stand for themselves again.
+#[derive(Serialize, ToSchema)]
+pub struct FoldedBody {
+    /// Their numbers.
+    pub incidents: Vec<i64>,
 }
 
 /// A note.
