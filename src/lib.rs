@@ -47,7 +47,7 @@
 //!   only what had come back from outside is written again.
 //! - **P7** The timeline is append-only, gap-free and hash-chained: [`store::events`].
 //! - **P8** A run is pinned to its version, and versions never change: a trigger refuses.
-//! - **P9** Timers are rows: [`store::queue`] for runs, due columns for incidents, episodes and heartbeats.
+//! - **P9** Timers are rows: [`store::queue`] for runs, due columns for incidents, episodes, held alerts and heartbeats.
 //! - **P11** Outside text is data: templates render once, from values; pages escape; SQL binds; commands take lists.
 //! - **P12** Secrets are references, read at the socket and redacted by value: [`actions`].
 //! - **P13** Bounds are named constants beside what they bound, or settings in [`config`].
