@@ -9,11 +9,13 @@ use muster::{
     catalog,
     domain::{
         event::first_broken_link,
-        id::{IncidentId, RunId},
+        id::{AlertId, IncidentId, RunId},
+        labels::Labels,
         operator::{Operator, Role},
     },
     execute::people,
     incident::{merge, respond::RespondError},
+    matching::{self, Asked},
     store::{events, queue, runbooks},
 };
 use serde_json::{Value, json};
@@ -413,6 +415,48 @@ async fn a_live_run_goes_on_is_shown_at_both_and_holds_the_end_back() {
         .unwrap();
     ward.site.intake.pass(2 * MINUTE).await;
     assert_eq!(ward.states().await, ["resolved", "merged"]);
+}
+
+#[tokio::test]
+async fn a_runbook_found_for_the_merged_one_is_not_found_anew_until_it_is_taken_out() {
+    let ward = Ward::new().await;
+    ward.says("a", "A", 0, None).await;
+    ward.says("b", "B", 0, None).await;
+    let mut conn = ward.site.conn().await;
+    let now = ward.site.clock().now();
+    let runbook = catalog::parse_runbook(RUNBOOK).unwrap().runbook;
+    let shelf = [
+        runbooks::publish(&mut conn, &runbook, RUNBOOK, "restart.yaml", now)
+            .await
+            .unwrap(),
+    ];
+    let labels = Labels::from([("alertname", "B")]);
+    let asked = |incident| {
+        [Asked {
+            incident: IncidentId(incident),
+            is_new: false,
+            alerts: vec![(AlertId(2), &labels)],
+        }]
+    };
+    let found = matching::record(&mut conn, &asked(2), &shelf, now).await.unwrap();
+    assert_eq!(found.fresh.len(), 1);
+    ward.merge(2, 1).await.unwrap();
+    let found = matching::record(&mut conn, &asked(1), &shelf, now).await.unwrap();
+    assert!(found.fresh.is_empty(), "what would start by itself has started");
+    let page = ward.site.get("/incidents/1", &ward.cookie).await.text;
+    assert!(page.contains("/runbooks/restart"), "{page}");
+    ward.unmerge(2).await.unwrap();
+    let left = &ward.site.intake.database;
+    assert_eq!(
+        left.count("select count(*) from matches where incident_id = 1")
+            .await,
+        0
+    );
+    assert_eq!(
+        left.count("select count(*) from matches where incident_id = 2")
+            .await,
+        1
+    );
 }
 
 #[tokio::test]
