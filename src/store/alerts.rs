@@ -36,7 +36,7 @@ pub async fn claim_due_refires(
         r#"select a.id as alert_id, e.id as episode_id, e.incident_id,
                   coalesce(e.came_from, e.incident_id) as group_of, a.title
          from episodes e join alerts a on a.latest_episode_id = e.id
-         where e.refire_due <= $1 order by e.refire_due limit $2
+         where e.refire_due <= $1 order by e.refire_due, e.id limit $2
          for no key update of e, a skip locked"#,
         now,
         limit,

@@ -24,10 +24,11 @@ use self::{
 };
 use crate::support::intake::Intake;
 
-/// How many cases share a database and a clock.
-const CASES_A_WORLD: u64 = 100;
-const WORLDS: u64 = 2;
-const STEPS: usize = 24;
+/// How many cases share a database and a clock: so few that what is due at a time fits into one turn of the timers, as in
+/// life, where they turn every second.
+const CASES_A_WORLD: u64 = 20;
+const WORLDS: u64 = 10;
+const STEPS: usize = 20;
 /// How far the clock may move between two bodies, in seconds: within and beyond every limit there is.
 const MOVES_S: [u64; 9] = [0, 1, 3, 10, 40, 61, 130, 310, 700];
 

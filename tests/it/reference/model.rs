@@ -116,29 +116,39 @@ impl Model {
         self.settle(now);
     }
 
-    /// Every timer that is due by `now`, until there is none.
+    /// Every timer that is due by `now`, again and again until there is none.
     pub fn tick(&mut self, now: Time) {
+        while self.tick_once(now) {}
+    }
+
+    fn tick_once(&mut self, now: Time) -> bool {
+        let mut has_changed = false;
         for period in &mut self.periods {
             if let (None, Some(lease)) = (period.end, period.lease)
                 && lease < now - LEASE_GRACE
             {
                 period.end = Some(lease.max(period.start));
+                has_changed = true;
             }
         }
         self.settle(now);
+        let is_due = |period: &Period| period.doubted_until.is_some_and(|until| until <= now);
         let mut due: Vec<usize> = (0..self.periods.len())
-            .filter(|at| self.periods[*at].doubted_until.is_some_and(|until| until <= now))
+            .filter(|at| is_due(&self.periods[*at]))
             .collect();
         due.sort_by_key(|at| self.periods[*at].doubted_until);
         for at in due {
             self.believe(at, now);
             self.settle(now);
+            has_changed = true;
         }
         for incident in &mut self.incidents {
             if incident.over_since.is_none() && incident.recover_at.is_some_and(|at| at <= now) {
                 (incident.over_since, incident.recover_at) = (Some(now), None);
+                has_changed = true;
             }
         }
+        has_changed
     }
 
     /// [10] it still fires after the short window: the end was none.
