@@ -46,8 +46,8 @@ impl Spooler {
                 if !left.is_empty() {
                     tracing::info!(batches = left.len(), "deliveries of an earlier start wait in the spool");
                 }
-                for name in left {
-                    let file = Some(Spooled { name, length: 0 });
+                for (name, length) in left {
+                    let file = Some(Spooled { name, length });
                     backlog.push(Batch { file, parcels: None });
                 }
                 Some(Arc::new(Mutex::new(folder)))
