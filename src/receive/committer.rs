@@ -24,6 +24,7 @@ use super::{
     history::LOOK_EVERY,
     parcel::{self, Answer, Letter, Parcel},
     senders::Senders,
+    silence::in_time,
     spool::record::{Record, decode},
     spooler::SharedFolder,
 };
@@ -156,7 +157,7 @@ impl Committer {
                 Ok(()) => self.finish(&group),
                 Err(HistoryLost) => {
                     // What of it had been applied may be lost as well.
-                    table.push(bare(&group.give_up()));
+                    table.push(bare(&group.abandon()));
                     table.extend(self.lost(true).await.into_iter().rev());
                 }
             }
@@ -268,10 +269,30 @@ impl Committer {
         }
     }
 
+    /// Waits until the runbooks are known: stored without them, an alert would wait for a person who is asleep.
+    async fn knows_runbooks(&self) -> bool {
+        let mut shelf = self.shelf.clone();
+        loop {
+            if shelf.borrow_and_update().is_some() {
+                return true;
+            }
+            let asked = in_time(async { Ok(self.pool.acquire().await.map(drop)?) });
+            self.backlog.set_away(asked.await.is_err());
+            if let Ok(Err(_)) = tokio::time::timeout(AGAIN_AFTER.1, shelf.changed()).await {
+                return false;
+            }
+        }
+    }
+
     /// Applies a group, however long that takes for what is on the disk: all of it at once, or less at once when the
     /// database does not manage that.
     async fn apply(&self, group: &mut Group) -> Result<(), HistoryLost> {
         let (mut pause, mut most, mut given_up) = (AGAIN_AFTER.0, POSTS_MAX, 0);
+        if !self.knows_runbooks().await {
+            // Muster ends; the next start finds it where it is.
+            group.abandon();
+            return Ok(());
+        }
         while !group.is_applied {
             let count = group.stretch(most);
             if count == 0 && group.files.is_empty() && group.damaged.is_empty() {
@@ -342,7 +363,6 @@ impl Committer {
     }
 
     async fn write(&self, group: &Group, count: usize) -> Result<Vec<Outcome>, Refused> {
-        // Stored without its runbooks, an alert would wait for a person who is asleep.
         let shelf = self
             .shelf
             .borrow()

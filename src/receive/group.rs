@@ -108,15 +108,16 @@ impl Group {
         }
     }
 
-    /// Leaves it to its files, in order; whoever waits hears that it is on the disk.
-    pub fn give_up(mut self) -> Vec<Spooled> {
+    /// Leaves it to its files, which it gives back in order; whoever waits hears that it is on the disk.
+    pub fn abandon(&mut self) -> Vec<Spooled> {
         self.refuse_direct();
-        for placed in &mut self.parcels {
+        for mut placed in self.parcels.drain(..) {
             placed.tell(Answer::Spooled);
         }
-        self.files.append(&mut self.damaged);
-        self.files.sort_by_key(|file| file.name);
-        self.files
+        let mut files = std::mem::take(&mut self.files);
+        files.append(&mut self.damaged);
+        files.sort_by_key(|file| file.name);
+        files
     }
 
     /// What is not on the disk cannot wait.

@@ -15,6 +15,7 @@ use super::{
         record::encode,
     },
 };
+use crate::faults;
 
 /// Deliveries of one batch at most.
 const BATCH_MAX: usize = 256;
@@ -106,6 +107,9 @@ async fn run(mut waiting: mpsc::Receiver<Job>, folder: SharedFolder, backlog: Ar
             file,
             parcels: Some(parcels),
         });
+        if let Some(file) = file {
+            faults::place("spool/acked", file.name.seq);
+        }
     }
     backlog.close();
 }

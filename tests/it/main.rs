@@ -24,6 +24,7 @@ mod faults;
 mod fleet_works;
 mod formats;
 mod gates;
+mod outages;
 mod overdue;
 mod pages;
 mod plans;
