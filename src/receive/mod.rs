@@ -9,6 +9,7 @@ pub mod backlog;
 pub mod committer;
 pub mod group;
 pub mod history;
+pub mod load;
 pub mod parcel;
 pub mod senders;
 pub mod signature;

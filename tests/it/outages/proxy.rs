@@ -211,8 +211,8 @@ async fn pass(mut from: OwnedReadHalf, to: OwnedWriteHalf, way: Way, state: Arc<
             continue;
         }
         let at = match line {
-            Line::Slow(delay) => Instant::now() + delay,
-            _ => Instant::now(),
+            Line::Slow(delay) => Some(Instant::now() + delay),
+            _ => None,
         };
         if let Line::Narrow(rate) = line {
             sleep(Duration::from_secs_f64(read.len() as f64 / rate)).await;
@@ -229,9 +229,11 @@ async fn pass(mut from: OwnedReadHalf, to: OwnedWriteHalf, way: Way, state: Arc<
     let _ = writer.await;
 }
 
-async fn deliver(mut inbox: mpsc::UnboundedReceiver<(Instant, Vec<u8>)>, mut to: OwnedWriteHalf) {
+async fn deliver(mut inbox: mpsc::UnboundedReceiver<(Option<Instant>, Vec<u8>)>, mut to: OwnedWriteHalf) {
     while let Some((at, bytes)) = inbox.recv().await {
-        sleep_until(at).await;
+        if let Some(at) = at {
+            sleep_until(at).await;
+        }
         if to.write_all(&bytes).await.is_err() {
             return;
         }
