@@ -41,6 +41,12 @@ use crate::{
 
 /// Deliveries of one transaction at most.
 const POSTS_MAX: usize = 256;
+/// How often one delivery may be stopped for the time that it takes before it is kept as rejected: nothing behind it
+/// should wait for ever.
+const TOO_SLOW_MAX: u32 = 20;
+/// What the server says of a statement that it stopped, and of rows that are there already.
+const QUERY_CANCELED: &str = "57014";
+const UNIQUE_VIOLATION: &str = "23505";
 /// Lost batches that are applied again together at most.
 const LOST_MAX: usize = 32;
 /// How often a group is tried when another transaction is in its way.
@@ -181,7 +187,7 @@ impl Committer {
     /// Applies a group, however long that takes for what is on the disk: all of it at once, or less at once when the
     /// database does not manage that.
     async fn apply(&self, group: &mut Group) -> Result<(), HistoryLost> {
-        let (mut pause, mut most, mut given_up) = (AGAIN_AFTER.0, POSTS_MAX, 0);
+        let (mut pause, mut most, mut given_up, mut too_slow) = (AGAIN_AFTER.0, POSTS_MAX, 0, 0);
         if !self.knows_runbooks().await {
             // Muster ends; the next start finds it where it is.
             group.abandon();
@@ -198,10 +204,13 @@ impl Committer {
                     self.wake.changed();
                     self.backlog.set_away(false);
                     group.advance(count, outcomes);
-                    (pause, most, given_up) = (AGAIN_AFTER.0, (most * 2).min(POSTS_MAX), 0);
+                    (pause, given_up, too_slow) = (AGAIN_AFTER.0, 0, 0);
+                    most = (most * 2).min(POSTS_MAX);
                 }
                 Err(Refused::HistoryLost) => return Err(HistoryLost),
-                Err(Refused::Store(error)) if error.is_unavailable() => {
+                Err(Refused::Store(error)) if may_pass(&error) && too_slow < TOO_SLOW_MAX => {
+                    // Alone in its transaction, and still stopped for the time it takes.
+                    too_slow += u32::from(count == 1 && has_code(&error, QUERY_CANCELED));
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         waiting = self.backlog.waiting(),
@@ -236,6 +245,10 @@ impl Committer {
                         }
                         _ => group.put_aside_first(),
                     }
+                    if group.parcels.is_empty() {
+                        return Ok(());
+                    }
+                    too_slow = 0;
                 }
             }
         }
@@ -321,6 +334,19 @@ impl Committer {
             }
         }
     }
+}
+
+/// Whether a write may be done later as it is: the database is away, or somebody else holds what it needs.
+fn may_pass(error: &StoreError) -> bool {
+    let is_in_the_way = matches!(error, StoreError::Database(_)) && error.is_conflict();
+    error.is_unavailable() || is_in_the_way && !has_code(error, UNIQUE_VIOLATION)
+}
+
+fn has_code(error: &StoreError, code: &str) -> bool {
+    let StoreError::Database(sqlx::Error::Database(error)) = error else {
+        return false;
+    };
+    error.code().is_some_and(|found| found == code)
 }
 
 /// A group waits for what the database has lost.

@@ -136,3 +136,99 @@ impl Group {
         parcels.map(|placed| placed.parcel.record.body.len()).sum()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::{
+        domain::{id::SourceId, source::SourceSettings},
+        receive::spool::record::{Head, Record},
+        store::sources::Source,
+    };
+
+    fn placed(place: Option<(i64, i32)>, fault: Option<&str>) -> Placed {
+        let source = Source {
+            id: SourceId(1),
+            name: "team".to_owned(),
+            heartbeat_within: None,
+            settings: SourceSettings::default(),
+            revision: 1,
+            created_at: DateTime::UNIX_EPOCH,
+            disabled_at: None,
+        };
+        let head = Head {
+            source: source.id,
+            format: "alertmanager".to_owned(),
+            remote: String::new(),
+            user_agent: String::new(),
+            received_at: DateTime::UNIX_EPOCH,
+        };
+        Placed {
+            parcel: Parcel {
+                source: Arc::new(source),
+                record: Record {
+                    head,
+                    body: Vec::new(),
+                },
+                groups: Vec::new(),
+                remark: String::new(),
+            },
+            place: place.map(|(seq, part)| Mark { seq, part }),
+            answer: None,
+            fault: fault.map(str::to_owned),
+        }
+    }
+
+    fn mark(seq: i64, part: i32) -> Mark {
+        Mark { seq, part }
+    }
+
+    #[test]
+    fn a_mark_covers_what_is_applied_and_nothing_else_wherever_a_group_is_cut() {
+        let places = [(3, 0), (3, 1), (3, 4), (7, 0), (8, 0), (8, 1)];
+        let group = Group {
+            parcels: places.iter().map(|place| placed(Some(*place), None)).collect(),
+            end: mark(9, 0),
+            ..Group::default()
+        };
+        for count in 1..=places.len() {
+            let mark = group.mark_after(count);
+            for (at, (seq, part)) in places.iter().enumerate() {
+                assert_eq!(
+                    mark.covers(self::mark(*seq, *part)),
+                    at < count,
+                    "{mark:?} after {count}"
+                );
+            }
+        }
+        assert_eq!(group.mark_after(places.len()), mark(9, 0));
+    }
+
+    #[test]
+    fn what_is_rejected_goes_alone_and_what_nobody_waits_for_not_at_all() {
+        let mut group = Group {
+            parcels: vec![
+                placed(None, None),
+                placed(Some((1, 0)), None),
+                placed(Some((1, 1)), None),
+                placed(Some((1, 2)), Some("why")),
+                placed(Some((1, 3)), None),
+            ],
+            end: mark(1, 0),
+            ..Group::default()
+        };
+        assert_eq!(group.stretch(256), 2);
+        assert_eq!(group.stretch(1), 1);
+        group.advance(2, vec![Outcome::default(); 2]);
+        assert_eq!(group.stretch(256), 1);
+        assert_eq!(group.mark_after(1), mark(0, 3));
+        group.advance(1, vec![Outcome::default()]);
+        assert_eq!(group.stretch(256), 1);
+        group.advance(1, vec![Outcome::default()]);
+        assert!(group.is_applied);
+    }
+}

@@ -18,7 +18,6 @@ use axum::{
 use chrono::{DateTime, Utc};
 use data_encoding::BASE64;
 use http_body_util::BodyExt;
-use hyper::body::Body as _;
 use serde::Deserialize;
 use serde_json::json;
 use sqlx::PgPool;
@@ -269,7 +268,7 @@ async fn take(
         return Err(Refusal::busy("starting; send it again"));
     }
     let source = authenticate(hooks, name, token, letter).await?;
-    let (body, _bytes) = read(hooks, body, &source, letter).await?;
+    let (body, _bytes) = read(hooks, headers, body, &source, letter).await?;
     check_signature(hooks, &source, format, headers, &body, letter).await?;
     let record = Record {
         head: Head {
@@ -436,12 +435,13 @@ enum Unread {
 /// Reads a body, with the room that it takes. One whose length is said to be too long is not read at all.
 async fn read(
     hooks: &Hooks,
+    headers: &HeaderMap,
     body: Body,
     source: &Source,
     letter: &Letter,
 ) -> Result<(Vec<u8>, OwnedSemaphorePermit), Refusal> {
     let limit = hooks.limits.body_bytes_max;
-    let collected = tokio::time::timeout(hooks.limits.body_timeout, collect(hooks, body))
+    let collected = tokio::time::timeout(hooks.limits.body_timeout, collect(hooks, headers, body))
         .await
         .map_err(|_| Refusal::busy("the body did not arrive in time; send it again"))?;
     match collected {
@@ -453,14 +453,25 @@ async fn read(
             Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", reason))
         }
         Err(Unread::NoRoom) => Err(Refusal::busy("too many long bodies at once; send it again")),
-        Err(Unread::Broken(why)) => Err(Refusal::new(StatusCode::BAD_REQUEST, "broken_off", why)),
+        Err(Unread::Broken(why)) => {
+            let why = format!("the body broke off: {why}; send it again");
+            Err(Refusal::busy(&why))
+        }
     }
 }
 
-async fn collect(hooks: &Hooks, mut body: Body) -> Result<(Vec<u8>, OwnedSemaphorePermit), Unread> {
+async fn collect(
+    hooks: &Hooks,
+    headers: &HeaderMap,
+    mut body: Body,
+) -> Result<(Vec<u8>, OwnedSemaphorePermit), Unread> {
     let limit = hooks.limits.body_bytes_max;
-    let said = body.size_hint().exact().map(|length| length as usize);
-    if said.is_some_and(|length| length > limit) {
+    // As the header says it: what stands between the connection and here hides how long a body is.
+    let said = headers.get(header::CONTENT_LENGTH);
+    let said: usize = said
+        .and_then(|length| length.to_str().ok()?.parse().ok())
+        .unwrap_or_default();
+    if said > limit {
         return Err(Unread::TooLong);
     }
     let take_room = |bytes: usize| {
@@ -469,7 +480,7 @@ async fn collect(hooks: &Hooks, mut body: Body) -> Result<(Vec<u8>, OwnedSemapho
         room.map_err(|_| Unread::NoRoom)
     };
     let mut room = take_room(0)?;
-    let mut whole = Vec::with_capacity(said.unwrap_or_default());
+    let mut whole = Vec::with_capacity(said);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Unread::Broken(error.to_string()))?;
         let Ok(data) = frame.into_data() else { continue };
