@@ -96,7 +96,7 @@ async fn a_database_that_is_away_for_long_is_waited_for_with_fast_answers_and_a_
     bench.server.end(Signal::SIGINT);
     let (rate, long) = match is_full() {
         true => (50.0, Duration::from_secs(600)),
-        false => (50.0, Duration::from_secs(4)),
+        false => (50.0, Duration::from_secs(3)),
     };
     let answers = bench.history.stream(rate, long).await;
     assert!(answers.iter().all(|sent| sent.status == Some(202)), "{answers:?}");

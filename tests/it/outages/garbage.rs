@@ -60,6 +60,17 @@ async fn status(read: &mut (impl AsyncReadExt + Unpin)) -> u16 {
         .unwrap_or_default()
 }
 
+/// About as long as the longest of the bad bodies.
+fn many_alerts(name: &str) -> String {
+    let alert = |n: usize| {
+        let labels: serde_json::Map<_, _> = (0..25).map(|l| (format!("label_{l}"), json!("v"))).collect();
+        let mut labels = json!(labels);
+        labels["alertname"] = json!(format!("{name}-{n}"));
+        json!({"status": "firing", "labels": labels, "startsAt": "2026-11-21T02:59:00Z"})
+    };
+    json!({"groupKey": name, "alerts": (0..4_000).map(alert).collect::<Vec<_>>()}).to_string()
+}
+
 /// Bodies that can never be used.
 fn bodies() -> Vec<(&'static str, Vec<u8>)> {
     let whole = super::history::alert("cut", 100).to_string();
@@ -97,9 +108,12 @@ fn bodies() -> Vec<(&'static str, Vec<u8>)> {
 async fn garbage_is_refused_costs_no_memory_and_keeps_no_delivery_out() {
     let bench = Bench::with("garbage", &[], &[("MUSTER_BODY_MAX", BODY_MAX.to_string())]).await;
     let muster = bench.muster.as_ref().unwrap();
-    // What every process allocates once.
+    // What every process allocates once, and what a good body of this length takes.
     bench.history.burst(100, 8).await;
     bench.history.post_of(BODY_MAX / 2).await;
+    let warm = bench.history.send("warm".to_owned(), many_alerts("warm")).await;
+    assert!(matches!(warm.status, Some(200 | 202)), "{warm:?}");
+    bench.drains(LONG).await;
     bench.history.forget_times();
     let (_, before) = memory(muster);
 

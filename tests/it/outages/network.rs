@@ -48,7 +48,7 @@ async fn a_commit_whose_answer_is_lost_is_not_done_twice_and_silence_is_noticed(
         ("F21 silent in a transaction", Trap::HushQuery),
     ] {
         let before = hushed(&bench);
-        let rounds = if is_full() { 20 } else { 2 };
+        let rounds = if is_full() { 20 } else { 1 };
         let mut worst = Duration::ZERO;
         for _ in 0..rounds {
             bench.proxy.trap(trap, 1);
@@ -100,7 +100,7 @@ fn hushed(bench: &Bench) -> usize {
 async fn a_slow_line_to_the_database_slows_no_answer_beyond_the_wait_for_it() {
     let bench = Bench::new("slow").await;
     bench.history.forget_times();
-    let long = Duration::from_secs(if is_full() { 60 } else { 3 });
+    let long = Duration::from_secs(if is_full() { 60 } else { 2 });
     for (fault, line) in [
         ("F18 200 ms each way", Line::Slow(Duration::from_millis(200))),
         ("F18 2 s each way", Line::Slow(Duration::from_secs(2))),

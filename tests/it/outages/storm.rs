@@ -36,7 +36,7 @@ fn answer_max() -> Duration {
 async fn a_storm_is_taken_in_and_starts_no_more_than_its_source_may() {
     let bench = Bench::with("storm", &[("look.yaml", RUNBOOK)], &[]).await;
     bench.history.forget_times();
-    let groups = if is_full() { 2_000 } else { 600 };
+    let groups = if is_full() { 2_000 } else { 400 };
     let answers = bench.history.burst(groups, 64).await;
     assert!(
         answers.iter().all(|sent| matches!(sent.status, Some(200 | 202))),
@@ -109,7 +109,7 @@ async fn a_storm_is_taken_in_and_starts_no_more_than_its_source_may() {
     // As many deliveries as the machine sends for a while.
     let (rate, long) = match is_full() {
         true => (2_000.0, Duration::from_secs(300)),
-        false => (200.0, Duration::from_secs(3)),
+        false => (200.0, Duration::from_secs(2)),
     };
     let before = bench.history.sent().len();
     let answers = load(&bench.history, rate, long).await;
