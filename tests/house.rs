@@ -41,7 +41,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     (
         "receive",
-        &["domain", "store", "clock", "actions", "intake", "pipeline"],
+        &[
+            "domain", "store", "clock", "faults", "actions", "intake", "pipeline",
+        ],
     ),
     (
         "upkeep",

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
@@ -35,7 +36,8 @@ const STORM_WITHIN: (Span, Span) = (Span::from_secs(1), Span::from_secs(24 * 360
 const RESERVED_NAME: &str = "new";
 
 /// What a sender speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum SourceKind {
     /// Alertmanager's webhook.
     Alertmanager,
@@ -110,7 +112,7 @@ impl fmt::Display for SourceKind {
 
 /// At most so many automatic starts of runs within a time; further ones become suggestions. Deliveries are taken all the
 /// same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Storm {
     /// Starts, 1 or more.
     pub starts: u32,
@@ -144,7 +146,8 @@ impl fmt::Display for FoldRule {
 }
 
 /// How a source is read and treated. Made by [`AskedSettings::check`] or from the database.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SourceSettings {
     /// What its sender speaks.
     pub format: SourceKind,

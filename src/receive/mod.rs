@@ -1,18 +1,28 @@
 //! Receiving: one path for every delivery. It is written to this machine's spool together with whatever else arrived,
 //! synced, and then given a short time to reach the database; the sender hears "stored" or "spooled". What the database
-//! does not take now it takes later, in order and once.
+//! does not take now it takes later, in order and once; while it is known to be away nobody waits for it. When it comes
+//! back without what it had taken, the disk still has that and gives it once more: [`history`].
 //!
 //! Without a disk to write to, deliveries go straight to the database, and are refused when that is away too.
 
 pub mod backlog;
 pub mod committer;
+pub mod group;
+pub mod history;
+pub mod load;
 pub mod parcel;
 pub mod senders;
 pub mod signature;
+pub mod silence;
+pub mod snapshot;
 pub mod spool;
 pub mod spooler;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, atomic::AtomicI32},
+    time::Duration,
+};
 
 use sqlx::PgPool;
 use tokio::sync::watch;
@@ -22,6 +32,7 @@ use self::{
     committer::Committer,
     parcel::{Answer, Parcel},
     senders::Senders,
+    snapshot::Snapshot,
     spool::folder::SpoolLimits,
     spooler::Spooler,
 };
@@ -69,7 +80,8 @@ pub struct Receiver {
 impl Receiver {
     /// Starts the lanes. What an earlier process left in the spool comes first.
     pub fn start(parts: ReceiverParts) -> Self {
-        let senders = Senders::start(parts.pool.clone(), parts.clock.clone());
+        let snapshot = parts.spool.as_deref().map(Snapshot::new);
+        let senders = Senders::start(parts.pool.clone(), parts.clock.clone(), snapshot);
         let backlog = Arc::new(Backlog::default());
         let spooler = Spooler::start(parts.spool, parts.spool_limits, backlog.clone());
         let committer = Committer {
@@ -81,6 +93,8 @@ impl Receiver {
             senders: senders.clone(),
             backlog: backlog.clone(),
             folder: spooler.folder(),
+            applied: Mutex::default(),
+            backend: AtomicI32::default(),
         };
         tokio::spawn(committer.run());
         Self {
@@ -96,14 +110,20 @@ impl Receiver {
             return Answer::Refused("Muster is stopping; send it again".to_owned());
         };
         let is_spooled = receipt.spooled.await.unwrap_or(false);
-        let wait = match is_spooled {
-            true => STORE_WAIT,
-            false => DIRECT_WAIT,
-        };
-        match (tokio::time::timeout(wait, receipt.answer).await, is_spooled) {
-            (Ok(Ok(answer)), _) => answer,
-            (_, true) => Answer::Spooled,
-            (_, false) => Answer::Refused("not stored; send it again".to_owned()),
+        if is_spooled {
+            let mut away = self.backlog.away();
+            tokio::select! {
+                biased;
+                answer = receipt.answer => answer.unwrap_or(Answer::Spooled),
+                _ = away.wait_for(|is_away| *is_away) => Answer::Spooled,
+                () = tokio::time::sleep(STORE_WAIT) => Answer::Spooled,
+            }
+        } else {
+            let answer = tokio::time::timeout(DIRECT_WAIT, receipt.answer).await;
+            answer.ok().and_then(Result::ok).unwrap_or_else(|| {
+                // Whoever finds it later sees that nobody waits, and leaves it.
+                Answer::Refused("not stored; send it again".to_owned())
+            })
         }
     }
 

@@ -2,6 +2,7 @@
 //! [`super::tokens`].
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::PgConnection;
 
@@ -21,7 +22,7 @@ pub const SOURCES_MAX: i64 = 500;
 pub const COUNTED_MAX: i64 = 10_000;
 
 /// One configured sender.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Source {
     /// Its number.
     pub id: SourceId,
@@ -40,7 +41,7 @@ pub struct Source {
 }
 
 /// A source and what opens it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KnownSource {
     /// The source.
     pub source: Source,
@@ -275,6 +276,21 @@ pub async fn find_by_name(conn: &mut PgConnection, name: &str) -> Result<Option<
                 sign_with, mapping, fold_over, fold_within_ms, revision, created_at, disabled_at
          from sources where name = $1",
         name
+    )
+    .fetch_optional(conn)
+    .await?
+    .map(Source::try_from)
+    .transpose()
+}
+
+/// The source of that number, disabled or not.
+pub async fn find(conn: &mut PgConnection, id: SourceId) -> Result<Option<Source>, StoreError> {
+    sqlx::query_as!(
+        Row,
+        "select id, name, format, correlate_by, stale_after_ms, heartbeat_within_ms, storm_starts, storm_within_ms,
+                sign_with, mapping, revision, created_at, disabled_at
+         from sources where id = $1",
+        id.0
     )
     .fetch_optional(conn)
     .await?

@@ -17,11 +17,11 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use data_encoding::BASE64;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use serde::Deserialize;
 use serde_json::json;
 use sqlx::PgPool;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     clock::Clock,
@@ -31,6 +31,7 @@ use crate::{
         Receiver, ReceiverParts, Shelf,
         parcel::{self, Answer, Parcel},
         signature,
+        silence::in_time,
         spool::record::{Head, Record},
     },
     store::{
@@ -51,6 +52,8 @@ pub struct HookLimits {
     pub at_once: usize,
     /// How long a delivery may wait for its turn.
     pub queue_timeout: Duration,
+    /// Bytes of bodies in memory at once, those that wait for their answer included; more get 503.
+    pub bytes_at_once: usize,
 }
 
 impl Default for HookLimits {
@@ -60,6 +63,7 @@ impl Default for HookLimits {
             body_timeout: Duration::from_secs(30),
             at_once: 64,
             queue_timeout: Duration::from_secs(5),
+            bytes_at_once: 64 << 20,
         }
     }
 }
@@ -73,6 +77,7 @@ pub struct Hooks {
     receiver: Receiver,
     limits: HookLimits,
     turns: Arc<Semaphore>,
+    bytes: Arc<Semaphore>,
 }
 
 /// What an address may carry besides its path.
@@ -82,6 +87,8 @@ struct Address {
     token: Option<String>,
 }
 
+/// Bodies are counted in units of so many bytes.
+const BYTES_UNIT: usize = 1024;
 /// What a sender is asked to wait, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
@@ -95,6 +102,7 @@ impl Hooks {
             receiver: Receiver::start(parts),
             limits,
             turns: Arc::new(Semaphore::new(limits.at_once)),
+            bytes: Arc::new(Semaphore::new(limits.bytes_at_once / BYTES_UNIT)),
         }
     }
 
@@ -252,15 +260,15 @@ async fn take(
     body: Body,
 ) -> Result<Response, Refusal> {
     let turn = tokio::time::timeout(hooks.limits.queue_timeout, hooks.turns.acquire()).await;
-    let Ok(Ok(_turn)) = turn else {
+    let Ok(Ok(turn)) = turn else {
         return Err(Refusal::busy("too many deliveries at once; send it again"));
     };
-    // Stored without its runbooks, an alert would wait for a person who is asleep.
-    if hooks.shelf.borrow().is_none() {
+    // Without its runbooks an alert is not stored, but it can wait for them on the disk.
+    if hooks.shelf.borrow().is_none() && !hooks.receiver.can_spool() {
         return Err(Refusal::busy("starting; send it again"));
     }
     let source = authenticate(hooks, name, token, letter).await?;
-    let body = read(hooks, body, &source, letter).await?;
+    let (body, _bytes) = read(hooks, headers, body, &source, letter).await?;
     check_signature(hooks, &source, format, headers, &body, letter).await?;
     let record = Record {
         head: Head {
@@ -297,6 +305,8 @@ async fn take(
         groups,
         remark: remark.clone(),
     };
+    // Whoever waits for the disk or the database keeps nobody else from being read.
+    drop(turn);
     match hooks.receiver.take(parcel).await {
         Answer::Stored(outcome) => {
             let incidents: Vec<String> = outcome.incidents.iter().map(|id| format!("INC-{id}")).collect();
@@ -322,8 +332,11 @@ async fn reject(
     body: &[u8],
     reason: &str,
 ) -> Result<(), StoreError> {
-    let mut conn = hooks.pool.acquire().await?;
-    deliveries::insert_rejected(&mut conn, source.id, letter.with(body), reason).await
+    in_time(async {
+        let mut conn = hooks.pool.acquire().await?;
+        deliveries::insert_rejected(&mut conn, source.id, letter.with(body), reason).await
+    })
+    .await
 }
 
 /// Finds the source by its token, before the body is read. A wrong name and a wrong token get the same answer.
@@ -389,8 +402,11 @@ async fn refuse(
     letter: &Letter,
     reason: &str,
 ) -> Result<(), StoreError> {
-    let mut conn = hooks.pool.acquire().await?;
-    deliveries::count_refused(&mut conn, source, letter.with(b""), reason).await
+    in_time(async {
+        let mut conn = hooks.pool.acquire().await?;
+        deliveries::count_refused(&mut conn, source, letter.with(b""), reason).await
+    })
+    .await
 }
 
 /// The token of a bearer or basic header. The user of basic auth may be anything.
@@ -409,24 +425,74 @@ fn token(headers: &HeaderMap) -> Option<Vec<u8>> {
     Some(pair[colon + 1..].to_vec())
 }
 
-async fn read(hooks: &Hooks, body: Body, source: &Source, letter: &Letter) -> Result<Vec<u8>, Refusal> {
+/// Why a body was not read.
+enum Unread {
+    TooLong,
+    NoRoom,
+    Broken(String),
+}
+
+/// Reads a body, with the room that it takes. One whose length is said to be too long is not read at all.
+async fn read(
+    hooks: &Hooks,
+    headers: &HeaderMap,
+    body: Body,
+    source: &Source,
+    letter: &Letter,
+) -> Result<(Vec<u8>, OwnedSemaphorePermit), Refusal> {
     let limit = hooks.limits.body_bytes_max;
-    let reading = Limited::new(body, limit).collect();
-    let collected = tokio::time::timeout(hooks.limits.body_timeout, reading)
+    let collected = tokio::time::timeout(hooks.limits.body_timeout, collect(hooks, headers, body))
         .await
         .map_err(|_| Refusal::busy("the body did not arrive in time; send it again"))?;
     match collected {
-        Ok(body) => Ok(body.to_bytes().to_vec()),
-        Err(error) if error.is::<LengthLimitError>() => {
+        Ok(read) => Ok(read),
+        Err(Unread::TooLong) => {
             let reason =
                 format!("the body is longer than {limit} bytes; raise --body-max or send smaller groups");
             refuse(hooks, Some(source.id), letter, &reason).await?;
             Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", reason))
         }
-        Err(error) => Err(Refusal::new(
-            StatusCode::BAD_REQUEST,
-            "broken_off",
-            error.to_string(),
-        )),
+        Err(Unread::NoRoom) => Err(Refusal::busy("too many long bodies at once; send it again")),
+        Err(Unread::Broken(why)) => {
+            let why = format!("the body broke off: {why}; send it again");
+            Err(Refusal::busy(&why))
+        }
     }
+}
+
+async fn collect(
+    hooks: &Hooks,
+    headers: &HeaderMap,
+    mut body: Body,
+) -> Result<(Vec<u8>, OwnedSemaphorePermit), Unread> {
+    let limit = hooks.limits.body_bytes_max;
+    // As the header says it: what stands between the connection and here hides how long a body is.
+    let said = headers.get(header::CONTENT_LENGTH);
+    let said: usize = said
+        .and_then(|length| length.to_str().ok()?.parse().ok())
+        .unwrap_or_default();
+    if said > limit {
+        return Err(Unread::TooLong);
+    }
+    let take_room = |bytes: usize| {
+        let units = bytes.div_ceil(BYTES_UNIT) as u32;
+        let room = hooks.bytes.clone().try_acquire_many_owned(units);
+        room.map_err(|_| Unread::NoRoom)
+    };
+    let mut room = take_room(0)?;
+    let mut whole = Vec::with_capacity(said);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Unread::Broken(error.to_string()))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if whole.len() + data.len() > limit {
+            return Err(Unread::TooLong);
+        }
+        let needed = whole.len() + data.len();
+        let held = room.num_permits() * BYTES_UNIT;
+        if needed > held {
+            room.merge(take_room(needed - held)?);
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok((whole, room))
 }

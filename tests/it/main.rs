@@ -27,6 +27,7 @@ mod formats;
 mod gates;
 mod leases;
 mod merges;
+mod outages;
 mod overdue;
 mod pages;
 mod plans;
