@@ -23,6 +23,7 @@ mod haproxy;
 mod http;
 mod lines;
 mod loki;
+mod ping;
 mod postgres;
 mod prometheus;
 mod tcp;

@@ -55,8 +55,12 @@ pub(super) fn read(
         input(key, &field, findings);
     }
     match action {
-        ActionKind::Alertmanager | ActionKind::Haproxy if word == ActWord::Call => one_change(keys, &with, &fields, findings),
-        ActionKind::Alertmanager if fields.get("matchers").is_none() && fields.get("fingerprints").is_none() => {
+        ActionKind::Alertmanager | ActionKind::Haproxy if word == ActWord::Call => {
+            one_change(keys, &with, &fields, findings)
+        }
+        ActionKind::Alertmanager
+            if fields.get("matchers").is_none() && fields.get("fingerprints").is_none() =>
+        {
             findings.fault(&with.path, "a check needs matchers or fingerprints");
         }
         ActionKind::Http => method(word, &fields, findings),

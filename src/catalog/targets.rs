@@ -18,7 +18,8 @@ use crate::domain::{
     span::Span,
     step::ActionKind,
     target::{
-        AlertmanagerConnection, CommandConnection, Connection, HttpConnection, PostgresConnection, SecretRef, Target, Targets, Tls,
+        AlertmanagerConnection, CommandConnection, Connection, HttpConnection, PostgresConnection, SecretRef,
+        Target, Targets, Tls,
     },
 };
 
@@ -183,7 +184,10 @@ fn alertmanager(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Alertm
             if matches!(&list.node.content, Content::List(items) if items.is_empty()) {
                 findings.fault(&list.path, "at least one node is needed");
             }
-            items.iter().filter_map(|item| item.parsed(web_url, findings)).collect()
+            items
+                .iter()
+                .filter_map(|item| item.parsed(web_url, findings))
+                .collect()
         }
         None => {
             let url = fields.need("url", findings)?;
@@ -191,7 +195,9 @@ fn alertmanager(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Alertm
         }
     };
     let first = signed(urls.first().cloned(), &fields, findings)?;
-    let nodes = urls.into_iter().map(|url| HttpConnection { url, ..first.clone() });
+    let nodes = urls
+        .into_iter()
+        .map(|url| HttpConnection { url, ..first.clone() });
     Some(AlertmanagerConnection {
         nodes: nodes.collect(),
     })

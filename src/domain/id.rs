@@ -40,6 +40,8 @@ numbered! {
     OperatorId,
     /// One time in which nothing starts by itself on certain alerts.
     FreezeId,
+    /// One silence that somebody asked for.
+    SilenceId,
     /// One process start of Muster; never reused.
     ReplicaId,
     /// The record of a process start: what it found.

@@ -2,6 +2,42 @@
 
 use super::{labels::Labels, matcher::MatchOp, matcher::Matcher, span::Span};
 
+/// Where a silence that a person asked for stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SilenceState {
+    /// It is to be made.
+    Asked,
+    /// It holds.
+    Holds,
+    /// It could not be made.
+    Failed,
+    /// It is to be ended before its time.
+    Ending,
+    /// It is over.
+    Over,
+}
+
+impl SilenceState {
+    /// All of them, in the order of a life.
+    pub const ALL: [Self; 5] = [Self::Asked, Self::Holds, Self::Failed, Self::Ending, Self::Over];
+
+    /// Its name in the database and the interface.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Asked => "asked",
+            Self::Holds => "holds",
+            Self::Failed => "failed",
+            Self::Ending => "ending",
+            Self::Over => "over",
+        }
+    }
+
+    /// The state of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+}
+
 /// The shortest silence: below this it would be over before anybody saw it.
 pub const SHORTEST: Span = Span::from_secs(60);
 /// The longest silence.
@@ -95,7 +131,11 @@ mod tests {
         let proposed = propose([&one, &two]);
         let words: Vec<String> = proposed.iter().map(Matcher::to_string).collect();
         assert_eq!(words, [r#"alertname="Down""#, r#"cluster="a\"b""#]);
-        assert!(proposed.iter().all(|matcher| matcher.holds(&one) && matcher.holds(&two)));
+        assert!(
+            proposed
+                .iter()
+                .all(|matcher| matcher.holds(&one) && matcher.holds(&two))
+        );
         let by_name = propose([&one, &other]);
         assert_eq!(by_name.len(), 1);
         assert!(by_name[0].holds(&one) && by_name[0].holds(&other));

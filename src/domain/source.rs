@@ -142,6 +142,8 @@ pub struct SourceSettings {
     pub sign_with: Option<SecretRef>,
     /// How [`SourceKind::Generic`] reads a body: a JSON object.
     pub mapping: Option<Value>,
+    /// Name of the target that is this source's Alertmanager: asked about its alerts, and given silences.
+    pub alertmanager: Option<String>,
 }
 
 impl Default for SourceSettings {
@@ -154,6 +156,7 @@ impl Default for SourceSettings {
             storm: Storm::default(),
             sign_with: None,
             mapping: None,
+            alertmanager: None,
         }
     }
 }
@@ -186,6 +189,7 @@ impl SourceSettings {
         let storm = |storm: Storm| format!("{} in {}", storm.starts, storm.within);
         compare("storm", &storm(self.storm), &storm(next.storm));
         compare("sign_with", &old.sign_with, &new.sign_with);
+        compare("alertmanager", &old.alertmanager, &new.alertmanager);
         if old.mapping != new.mapping {
             lines.push("mapping changed".to_owned());
         }
@@ -246,6 +250,8 @@ pub struct AskedSettings {
     pub sign_with: String,
     /// A JSON object.
     pub mapping: String,
+    /// Name of a target.
+    pub alertmanager: String,
 }
 
 impl Default for AskedSettings {
@@ -267,6 +273,7 @@ impl From<&SourceSettings> for AskedSettings {
             storm_within: settings.storm.within.to_string(),
             sign_with: settings.sign_with.clone().map_or_else(String::new, String::from),
             mapping: mapping.map_or_else(String::new, |mapping| format!("{mapping:#}")),
+            alertmanager: settings.alertmanager.clone().unwrap_or_default(),
         }
     }
 }
@@ -308,6 +315,7 @@ impl AskedSettings {
             .ok();
         let sign_with = self.secret(format).map_err(&mut keep).ok();
         let mapping = self.map(format).map_err(&mut keep).ok();
+        let alertmanager = self.target(format).map_err(&mut keep).ok();
         match (
             format,
             correlate_by,
@@ -317,6 +325,7 @@ impl AskedSettings {
             within,
             sign_with,
             mapping,
+            alertmanager,
         ) {
             (
                 Some(format),
@@ -327,6 +336,7 @@ impl AskedSettings {
                 Some(within),
                 Some(sign_with),
                 Some(mapping),
+                Some(alertmanager),
             ) => Ok(SourceSettings {
                 format,
                 correlate_by,
@@ -335,6 +345,7 @@ impl AskedSettings {
                 storm: Storm { starts, within },
                 sign_with,
                 mapping,
+                alertmanager,
             }),
             _ => Err(faults),
         }
@@ -383,6 +394,23 @@ impl AskedSettings {
                 format.title()
             ))),
             None => Ok(Some(reference)),
+        }
+    }
+
+    fn target(&self, format: Option<SourceKind>) -> Result<Option<String>, Fault> {
+        let text = self.alertmanager.trim();
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let fault = |message: &str| Err(Fault::new("alertmanager", message));
+        if format.is_some_and(|format| format != SourceKind::Alertmanager) {
+            return fault(
+                "only the format alertmanager has an Alertmanager that can be asked; leave it empty",
+            );
+        }
+        match is_slug(text) {
+            true => Ok(Some(text.to_owned())),
+            false => fault("write the name of a target of the kind alertmanager in the targets file"),
         }
     }
 

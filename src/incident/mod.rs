@@ -2,3 +2,5 @@
 
 pub mod membership;
 pub mod respond;
+pub mod silencing;
+pub mod staleness;

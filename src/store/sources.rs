@@ -84,6 +84,7 @@ struct Row {
     storm_within_ms: i64,
     sign_with: Option<String>,
     mapping: Option<Value>,
+    alertmanager: Option<String>,
     revision: i64,
     created_at: DateTime<Utc>,
     disabled_at: Option<DateTime<Utc>>,
@@ -120,6 +121,7 @@ impl TryFrom<Row> for Source {
                 },
                 sign_with: sign_with.map_err(|error| StoreError::corrupt("sources", "sign_with", error))?,
                 mapping: row.mapping,
+                alertmanager: row.alertmanager,
             },
             revision: row.revision,
             created_at: row.created_at,
@@ -162,8 +164,8 @@ pub async fn insert(
 ) -> Result<Option<SourceId>, StoreError> {
     Ok(sqlx::query_scalar!(
         "insert into sources (name, format, correlate_by, stale_after_ms, heartbeat_within_ms, storm_starts,
-                              storm_within_ms, sign_with, mapping, created_at)
-         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 where (select count(*) from sources) < $11
+                              storm_within_ms, sign_with, mapping, alertmanager, created_at)
+         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 where (select count(*) from sources) < $12
          on conflict (name) do nothing returning id",
         name,
         settings.format.name(),
@@ -174,6 +176,7 @@ pub async fn insert(
         ms(settings.storm.within),
         settings.sign_with.clone().map(String::from),
         settings.mapping,
+        settings.alertmanager,
         now,
         SOURCES_MAX
     )
@@ -191,7 +194,8 @@ pub async fn update(
 ) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "update sources set format = $3, correlate_by = $4, stale_after_ms = $5, heartbeat_within_ms = $6,
-             storm_starts = $7, storm_within_ms = $8, sign_with = $9, mapping = $10, revision = revision + 1
+             storm_starts = $7, storm_within_ms = $8, sign_with = $9, mapping = $10,
+             alertmanager = $11, revision = revision + 1
          where id = $1 and revision = $2",
         id.0,
         revision,
@@ -203,6 +207,7 @@ pub async fn update(
         ms(settings.storm.within),
         settings.sign_with.clone().map(String::from),
         settings.mapping,
+        settings.alertmanager,
     )
     .execute(conn)
     .await?;
@@ -243,7 +248,7 @@ pub async fn find_by_token(
     sqlx::query_as!(
         Row,
         "select s.id, s.name, format, correlate_by, stale_after_ms, heartbeat_within_ms, storm_starts,
-                storm_within_ms, sign_with, mapping, revision, s.created_at, disabled_at
+                storm_within_ms, sign_with, mapping, alertmanager, revision, s.created_at, disabled_at
          from sources s join source_tokens t on t.source_id = s.id
          where s.name = $1 and t.token_hash = $2 and t.revoked_at is null and s.disabled_at is null",
         name,
@@ -260,7 +265,7 @@ pub async fn find_by_name(conn: &mut PgConnection, name: &str) -> Result<Option<
     sqlx::query_as!(
         Row,
         "select id, name, format, correlate_by, stale_after_ms, heartbeat_within_ms, storm_starts, storm_within_ms,
-                sign_with, mapping, revision, created_at, disabled_at
+                sign_with, mapping, alertmanager, revision, created_at, disabled_at
          from sources where name = $1",
         name
     )
@@ -275,7 +280,7 @@ pub async fn list(conn: &mut PgConnection) -> Result<Vec<Source>, StoreError> {
     sqlx::query_as!(
         Row,
         "select id, name, format, correlate_by, stale_after_ms, heartbeat_within_ms, storm_starts, storm_within_ms,
-                sign_with, mapping, revision, created_at, disabled_at
+                sign_with, mapping, alertmanager, revision, created_at, disabled_at
          from sources order by name limit $1",
         SOURCES_MAX
     )
@@ -290,7 +295,7 @@ pub async fn list(conn: &mut PgConnection) -> Result<Vec<Source>, StoreError> {
 pub async fn snapshot(conn: &mut PgConnection) -> Result<Vec<KnownSource>, StoreError> {
     sqlx::query!(
         r#"select s.id, s.name, format, correlate_by, stale_after_ms, heartbeat_within_ms, storm_starts,
-                  storm_within_ms, sign_with, mapping, revision, s.created_at, disabled_at,
+                  storm_within_ms, sign_with, mapping, alertmanager, revision, s.created_at, disabled_at,
                   array(select t.token_hash from source_tokens t
                         where t.source_id = s.id and t.revoked_at is null order by t.id) as "token_hashes!"
            from sources s where s.disabled_at is null order by s.name"#,
@@ -316,6 +321,7 @@ pub async fn snapshot(conn: &mut PgConnection) -> Result<Vec<KnownSource>, Store
                 storm_within_ms: row.storm_within_ms,
                 sign_with: row.sign_with,
                 mapping: row.mapping,
+                alertmanager: row.alertmanager,
                 revision: row.revision,
                 created_at: row.created_at,
                 disabled_at: row.disabled_at,

@@ -32,6 +32,7 @@ use crate::{
     execute::standing::Standing,
     store::{
         self, StoreError, alerts, approvals, events, incidents, matches, preflights, reviews, runbooks, runs,
+        silences,
     },
 };
 
@@ -39,6 +40,8 @@ use crate::{
 const RUNS_MAX: i64 = 20;
 /// Requests for a decision shown on the page.
 const APPROVALS_MAX: i64 = 20;
+/// Silences shown on the page.
+const SILENCES_MAX: i64 = 30;
 /// Reviews shown on the page, the open ones first.
 const REVIEWS_MAX: i64 = 20;
 
@@ -134,6 +137,8 @@ pub async fn load(
     }
     Ok(Some(IncidentRecord {
         members: alerts::list_members(conn, id, ALERTS_MAX).await?,
+        alertmanager: silences::target_of(conn, id).await?,
+        silences: silences::list(conn, id, SILENCES_MAX).await?,
         matches,
         preflights: preflights::list(conn, id).await?,
         approvals: pending,

@@ -34,6 +34,7 @@ pub mod reviews;
 pub mod runbooks;
 pub mod runs;
 pub mod sign_in;
+pub mod silences;
 pub mod sources;
 pub mod standing;
 pub mod system;
@@ -85,6 +86,16 @@ pub fn router(state: AppState) -> Router {
         .route("/incidents/{id}/close", post(respond::close))
         .route("/incidents/{id}/severity", post(respond::set_severity))
         .route("/incidents/{id}/notes", post(respond::note))
+        .route("/incidents/{id}/silences", post(silences::ask))
+        .route(
+            "/incidents/{id}/silences/{silence}/expire",
+            post(silences::expire),
+        )
+        .route("/incidents/{id}/alerts/{alert}/over", post(silences::over))
+        .route(
+            "/incidents/{id}/alerts/{alert}/still-firing",
+            post(silences::still_firing),
+        )
         .route("/incidents/{id}/runs", post(runs::start))
         .route("/incidents/{id}/runs/new", get(runs::new_form))
         .route("/incidents/{id}/postmortem", get(postmortem::show))

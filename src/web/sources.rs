@@ -96,6 +96,8 @@ pub struct SourceForm {
     sign_with: String,
     #[serde(default)]
     mapping: String,
+    #[serde(default)]
+    alertmanager: String,
 }
 
 impl SourceForm {
@@ -113,6 +115,7 @@ impl SourceForm {
             storm_within: self.storm_within.clone(),
             sign_with: self.sign_with.clone(),
             mapping: self.mapping.clone(),
+            alertmanager: self.alertmanager.clone(),
         }
     }
 }

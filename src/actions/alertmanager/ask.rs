@@ -46,7 +46,9 @@ impl Ask {
         let inputs = Inputs::read(with, ActionKind::Alertmanager)?;
         let given = |name: &str| inputs.value(name).is_some();
         match (given("silence"), given("expire")) {
-            (true, true) => Err(invalid("with.silence and with.expire are two things; a step does one")),
+            (true, true) => Err(invalid(
+                "with.silence and with.expire are two things; a step does one",
+            )),
             (true, false) => Ok(Self::Silence(Silence::read(&with["silence"])?)),
             (false, true) => {
                 let which = inputs.text("expire")?.trim();
@@ -63,16 +65,28 @@ impl Ask {
 impl Silence {
     fn read(with: &Value) -> Result<Self, Failure> {
         let wrong = |what: &str| invalid(format!("with.silence.{what}"));
-        let map = with.as_object().ok_or_else(|| invalid("with.silence must be a map"))?;
-        if let Some(name) = map.keys().find(|name| !["matchers", "duration", "comment"].contains(&name.as_str())) {
-            return Err(wrong(&format!("{name} is not known; it takes matchers, duration, comment")));
+        let map = with
+            .as_object()
+            .ok_or_else(|| invalid("with.silence must be a map"))?;
+        if let Some(name) = map
+            .keys()
+            .find(|name| !["matchers", "duration", "comment"].contains(&name.as_str()))
+        {
+            return Err(wrong(&format!(
+                "{name} is not known; it takes matchers, duration, comment"
+            )));
         }
         let matchers = matchers("silence.matchers", &with["matchers"])?;
         silence::check(&matchers).map_err(|why| wrong(&format!("matchers: {why}")))?;
-        let duration = with["duration"].as_str().and_then(|text| text.parse::<Span>().ok());
+        let duration = with["duration"]
+            .as_str()
+            .and_then(|text| text.parse::<Span>().ok());
         let duration = duration.filter(|duration| (SHORTEST..=LONGEST).contains(duration));
-        let duration =
-            duration.ok_or_else(|| wrong(&format!("duration must be a length of time from {SHORTEST} to {LONGEST}")))?;
+        let duration = duration.ok_or_else(|| {
+            wrong(&format!(
+                "duration must be a length of time from {SHORTEST} to {LONGEST}"
+            ))
+        })?;
         let comment = with["comment"].as_str().unwrap_or_default();
         if comment.trim().is_empty() || comment.chars().count() > COMMENT_CHARS_MAX {
             return Err(wrong(&format!(
@@ -127,12 +141,17 @@ impl Look {
     /// never less.
     pub(super) fn query(&self) -> Vec<(&'static str, String)> {
         let plain = |name: &str| {
-            name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.starts_with(|c: char| c.is_ascii_digit())
+            name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+                && !name.starts_with(|c: char| c.is_ascii_digit())
         };
         let matchers = self.matchers.iter().filter(|matcher| plain(&matcher.name));
         let mut query: Vec<(&'static str, String)> =
             matchers.map(|matcher| ("filter", matcher.to_string())).collect();
-        query.extend(self.receiver.iter().map(|receiver| ("receiver", receiver.clone())));
+        query.extend(
+            self.receiver
+                .iter()
+                .map(|receiver| ("receiver", receiver.clone())),
+        );
         query
     }
 }
@@ -154,7 +173,9 @@ fn matchers(name: &str, value: &Value) -> Result<Vec<Matcher>, Failure> {
                 Matcher::new(label, MatchOp::Equal, &value).map_err(wrong)
             })
             .collect(),
-        _ => Err(wrong("write a line of matchers, or a map of labels and values".to_owned())),
+        _ => Err(wrong(
+            "write a line of matchers, or a map of labels and values".to_owned(),
+        )),
     }
 }
 

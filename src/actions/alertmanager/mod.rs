@@ -26,8 +26,8 @@ use crate::domain::{
     silence,
     target::{AlertmanagerConnection, HttpConnection},
 };
-use ask::{Ask, Look, Silence};
 pub(super) use ask::describe;
+use ask::{Ask, Look, Silence};
 
 /// The most of a list of alerts or silences that is read: 20,000 alerts with short annotations.
 const LIST_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -52,7 +52,11 @@ pub(super) async fn perform(call: &Call<'_>, cluster: &AlertmanagerConnection) -
 async fn make(call: &Call<'_>, cluster: &AlertmanagerConnection, ask: &Silence) -> Result<Outcome, Failure> {
     let known = silences(call, cluster).await?;
     let key = &call.envelope.key;
-    if let Some(found) = known.all.values().find(|found| silence::is_marked(&found.comment, key)) {
+    if let Some(found) = known
+        .all
+        .values()
+        .find(|found| silence::is_marked(&found.comment, key))
+    {
         return Ok(Outcome {
             summary: format!("silence {} is there already, {}", found.id, found.state),
             result: json!({
@@ -80,7 +84,10 @@ async fn make(call: &Call<'_>, cluster: &AlertmanagerConnection, ask: &Silence) 
         match client::read_json(call, node, message).await {
             Ok(answer) => {
                 let id = answer["silenceID"].as_str().ok_or_else(|| {
-                    Failure::new(FailureClass::Lost, "a silence was made, but not what it is called")
+                    Failure::new(
+                        FailureClass::Lost,
+                        "a silence was made, but not what it is called",
+                    )
                 })?;
                 return Ok(Outcome {
                     summary: format!("silence {id} until {}", rfc3339(until)),
@@ -168,7 +175,10 @@ async fn look_at(call: &Call<'_>, cluster: &AlertmanagerConnection, ask: &Look) 
     }
     let silenced = alerts.values().filter(|silenced| **silenced).count();
     let asked: BTreeSet<&str> = ask.fingerprints.iter().map(String::as_str).collect();
-    let listed: Vec<&String> = alerts.keys().filter(|found| asked.contains(found.as_str())).collect();
+    let listed: Vec<&String> = alerts
+        .keys()
+        .filter(|found| asked.contains(found.as_str()))
+        .collect();
     let summary = match (alerts.len(), all_answered) {
         (n, true) => format!("{n} alerts listed, {silenced} of them silenced"),
         (n, false) => format!("{n} alerts listed, {silenced} of them silenced; not every node answered"),
@@ -202,7 +212,8 @@ struct ListedAlert {
 
 async fn listed(call: &Call<'_>, node: &HttpConnection, ask: &Look) -> Result<Seen, Failure> {
     let (status, now) = get(call, node, client::below(node, "api/v2/status")?).await?;
-    let began = moment(&status["uptime"]).ok_or_else(|| refused("a node does not say since when it is up"))?;
+    let began =
+        moment(&status["uptime"]).ok_or_else(|| refused("a node does not say since when it is up"))?;
     let mut url = client::below(node, "api/v2/alerts")?;
     for (name, value) in ask.query() {
         url.query_pairs_mut().append_pair(name, &value);
@@ -242,10 +253,7 @@ struct Known<'a> {
     failed: Vec<Failure>,
 }
 
-async fn silences<'a>(
-    call: &Call<'_>,
-    cluster: &'a AlertmanagerConnection,
-) -> Result<Known<'a>, Failure> {
+async fn silences<'a>(call: &Call<'_>, cluster: &'a AlertmanagerConnection) -> Result<Known<'a>, Failure> {
     let mut known = Known {
         all: BTreeMap::new(),
         answered: Vec::new(),
@@ -284,11 +292,7 @@ async fn silences<'a>(
 }
 
 /// Reads JSON, and the time as the node has it. Looking changes nothing, so whatever goes wrong leaves nothing in doubt.
-async fn get(
-    call: &Call<'_>,
-    node: &HttpConnection,
-    url: Url,
-) -> Result<(Value, DateTime<Utc>), Failure> {
+async fn get(call: &Call<'_>, node: &HttpConnection, url: Url) -> Result<(Value, DateTime<Utc>), Failure> {
     let path = url.path().to_owned();
     let message = Message {
         method: Method::GET,
@@ -297,10 +301,12 @@ async fn get(
         body: None,
         answer_bytes_max: LIST_BYTES_MAX,
     };
-    let reply = client::send(call, node, message).await.map_err(|failure| match failure.class {
-        FailureClass::Lost => Failure::new(FailureClass::NotSent, failure.message),
-        _ => failure,
-    })?;
+    let reply = client::send(call, node, message)
+        .await
+        .map_err(|failure| match failure.class {
+            FailureClass::Lost => Failure::new(FailureClass::NotSent, failure.message),
+            _ => failure,
+        })?;
     if let Some(reason) = &reply.broken {
         return Err(Failure::new(
             FailureClass::NotSent,
@@ -318,8 +324,12 @@ async fn get(
         return Err(refused(format!("{path} answered more than can be read")));
     }
     let now = date(&reply).ok_or_else(|| refused(format!("{path} does not say what time it is")))?;
-    let value = serde_json::from_slice(&reply.body)
-        .map_err(|_| refused(format!("{path} answered no JSON: {}", client::excerpt(call, &reply))))?;
+    let value = serde_json::from_slice(&reply.body).map_err(|_| {
+        refused(format!(
+            "{path} answered no JSON: {}",
+            client::excerpt(call, &reply)
+        ))
+    })?;
     Ok((value, now))
 }
 

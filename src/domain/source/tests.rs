@@ -23,6 +23,7 @@ fn settings_read_back_as_they_were_written() {
         storm_within: "1h".to_owned(),
         sign_with: "env:HOOK".to_owned(),
         mapping: r#"{"alerts": "items"}"#.to_owned(),
+        alertmanager: String::new(),
     };
     let settings = asked.check().unwrap();
     let expected = SourceSettings {
@@ -36,6 +37,7 @@ fn settings_read_back_as_they_were_written() {
         },
         sign_with: Some(SecretRef::Env("HOOK".to_owned())),
         mapping: Some(json!({"alerts": "items"})),
+        alertmanager: None,
     };
     assert_eq!(settings, expected);
     assert_eq!(AskedSettings::from(&settings).check(), Ok(settings));
@@ -165,6 +167,7 @@ fn all_faults_are_told_at_once() {
         storm_within: "x".to_owned(),
         sign_with: "x".to_owned(),
         mapping: "x".to_owned(),
+        alertmanager: "X".to_owned(),
     };
     let fields: Vec<&str> = asked
         .check()

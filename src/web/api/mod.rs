@@ -13,6 +13,7 @@ pub mod plans;
 pub mod reviews;
 pub mod runbooks;
 pub mod runs;
+pub mod silences;
 pub mod sources;
 pub mod standing;
 
@@ -57,6 +58,10 @@ fn parts() -> (Router<AppState>, utoipa::openapi::OpenApi) {
         .routes(routes!(incidents::acknowledge))
         .routes(routes!(incidents::resolve))
         .routes(routes!(incidents::note))
+        .routes(routes!(silences::ask))
+        .routes(routes!(silences::expire))
+        .routes(routes!(silences::over))
+        .routes(routes!(silences::still_firing))
         .routes(routes!(runs::get))
         .routes(routes!(fixtures::get))
         .routes(routes!(runs::start))
@@ -134,9 +139,13 @@ mod tests {
                 "/api/v1/incidents",
                 "/api/v1/incidents/{id}",
                 "/api/v1/incidents/{id}/acknowledge",
+                "/api/v1/incidents/{id}/alerts/{alert}/over",
+                "/api/v1/incidents/{id}/alerts/{alert}/still-firing",
                 "/api/v1/incidents/{id}/notes",
                 "/api/v1/incidents/{id}/resolve",
                 "/api/v1/incidents/{id}/runs",
+                "/api/v1/incidents/{id}/silences",
+                "/api/v1/incidents/{id}/silences/{silence}/expire",
                 "/api/v1/incidents/{id}/timeline",
                 "/api/v1/locks",
                 "/api/v1/pause",

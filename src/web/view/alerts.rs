@@ -4,7 +4,7 @@ use askama::{Template, filters::HtmlSafe};
 use chrono::{DateTime, Utc};
 
 use super::{
-    parts::{Ago, At, Badge, Said, ago, at, said},
+    parts::{Ago, At, Badge, Hidden, Said, ago, at, hidden, said},
     text,
 };
 use crate::store::alerts::MemberAlert;
@@ -52,13 +52,24 @@ pub struct AlertRow {
     pub links: Vec<(&'static str, String)>,
     /// Why it is here.
     pub reason: Said,
+    /// The last word of it, when that is too long ago.
+    pub stale: Option<Ago>,
+    /// Number of the incident, for who may say how it stands.
+    pub incident: Option<i64>,
 }
 
 impl HtmlSafe for AlertRow {}
 
+impl AlertRow {
+    fn hidden(&self) -> Hidden {
+        hidden(None)
+    }
+}
+
 impl Alerts {
     /// The section.
-    pub fn of(members: &[MemberAlert], truncated: i32, now: DateTime<Utc>) -> Self {
+    /// For a person who may say how an alert stands, `incident` is where the forms lead.
+    pub fn of(members: &[MemberAlert], truncated: i32, incident: Option<i64>, now: DateTime<Utc>) -> Self {
         let common: Vec<(&String, &String)> = match members {
             [first, rest @ ..] => first
                 .labels
@@ -71,7 +82,7 @@ impl Alerts {
                 .collect(),
             [] => Vec::new(),
         };
-        let row = |member: &MemberAlert| AlertRow::of(member, &common, now);
+        let row = |member: &MemberAlert| AlertRow::of(member, &common, incident, now);
         let mut firing: Vec<AlertRow> = members
             .iter()
             .filter(|member| member.ends_at.is_none())
@@ -99,7 +110,12 @@ fn label(name: &str, value: &str) -> (Said, Said) {
 }
 
 impl AlertRow {
-    fn of(member: &MemberAlert, common: &[(&String, &String)], now: DateTime<Utc>) -> Self {
+    fn of(
+        member: &MemberAlert,
+        common: &[(&String, &String)],
+        incident: Option<i64>,
+        now: DateTime<Utc>,
+    ) -> Self {
         let annotation = |name: &str| member.annotations.get(name);
         let summary = [
             annotation("summary"),
@@ -124,6 +140,7 @@ impl AlertRow {
                 title => title,
             }),
             badge: match member.ends_at {
+                None if member.is_stale => Badge::new("unknown", "question", "No news"),
                 None => Badge::new("sev1", "bell", "Firing"),
                 Some(_) => Badge::new("done", "check", "Resolved"),
             },
@@ -139,6 +156,8 @@ impl AlertRow {
             ended: member.ends_at.map(|end| at(end, now)),
             links,
             reason: said(&member.reason),
+            stale: member.is_stale.then(|| ago(member.heard_at, now)),
+            incident: incident.filter(|_| member.is_stale),
         }
     }
 }

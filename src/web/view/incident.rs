@@ -16,6 +16,7 @@ use super::{
     record::{RunLog, RunRecord},
     review::ReviewCard,
     runs::Runs,
+    silences::Silences,
     timeline::{Moment, Timeline, moment},
 };
 use crate::{
@@ -27,7 +28,7 @@ use crate::{
     },
     store::{
         alerts::MemberAlert, approvals::Approval, incidents::Incident, matches::Match, preflights::Preflight,
-        reviews::Review, runbooks::Version, runs::RunLine,
+        reviews::Review, runbooks::Version, runs::RunLine, silences::Silence,
     },
 };
 
@@ -38,6 +39,10 @@ pub struct IncidentRecord {
     pub incident: Incident,
     /// Its alerts.
     pub members: Vec<MemberAlert>,
+    /// The Alertmanager of its source.
+    pub alertmanager: Option<String>,
+    /// Silences that people asked for, the newest first.
+    pub silences: Vec<Silence>,
     /// The runbooks that matched, each with its version.
     pub matches: Vec<(Match, Option<Version>)>,
     /// What these runbooks could do when they matched.
@@ -86,6 +91,8 @@ pub struct Sections {
     pub runs: Runs,
     /// Alerts.
     pub alerts: Alerts,
+    /// Silences.
+    pub silences: Silences,
     /// The timeline.
     pub timeline: TimelineSection,
 }
@@ -98,7 +105,13 @@ impl Sections {
             decisions: Decisions::of(record, me, now),
             actions: Actions::of(record, me),
             runs: Runs::of(record, me, now),
-            alerts: Alerts::of(&record.members, record.incident.truncated_alerts, now),
+            alerts: Alerts::of(
+                &record.members,
+                record.incident.truncated_alerts,
+                (me.role >= Role::Responder).then_some(record.incident.id.0),
+                now,
+            ),
+            silences: Silences::of(record, me, now),
             timeline: TimelineSection { timeline },
         }
     }
@@ -111,6 +124,7 @@ impl Sections {
             ("actions", self.actions.render()?),
             ("runs", self.runs.render()?),
             ("alerts", self.alerts.render()?),
+            ("silences", self.silences.render()?),
         ])
     }
 }

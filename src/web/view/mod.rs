@@ -9,6 +9,7 @@ pub mod layout;
 
 pub mod error;
 pub mod sign_in;
+pub mod silences;
 
 pub mod incidents;
 

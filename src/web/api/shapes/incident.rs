@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::silence::SilenceBody;
 use crate::{
     domain::{
         event::{Event, Recorded},
@@ -84,6 +85,8 @@ pub struct IncidentRow {
     pub incident: IncidentBody,
     /// Alerts that fire.
     pub firing: i64,
+    /// Those of them that nobody spoke of for too long.
+    pub stale: i64,
     /// Title of the runbook that runs.
     pub running: Option<String>,
     /// Decisions that wait.
@@ -95,6 +98,7 @@ impl From<IncidentLine> for IncidentRow {
         Self {
             incident: line.incident.into(),
             firing: line.firing,
+            stale: line.stale,
             running: line.running,
             pending_approvals: line.pending_approvals,
         }
@@ -109,6 +113,8 @@ pub struct IncidentFull {
     pub incident: IncidentBody,
     /// Its alerts.
     pub alerts: Vec<AlertBody>,
+    /// Silences of its alerts that people asked for here, the newest first.
+    pub silences: Vec<SilenceBody>,
     /// The runbooks that matched, and why.
     pub matches: Vec<MatchBody>,
     /// Numbers of its runs, the newest first.
@@ -120,6 +126,8 @@ pub struct IncidentFull {
 /// An alert of an incident.
 #[derive(Serialize, ToSchema)]
 pub struct AlertBody {
+    /// Its number.
+    pub id: i64,
     /// 16 hex digits.
     pub fingerprint: String,
     /// What people call it.
@@ -132,6 +140,10 @@ pub struct AlertBody {
     pub starts_at: DateTime<Utc>,
     /// When it ended.
     pub ends_at: Option<DateTime<Utc>>,
+    /// The last word of it, by a delivery, Alertmanager or a person.
+    pub heard_at: DateTime<Utc>,
+    /// Whether it fires as far as is known, but nobody spoke of it for too long.
+    pub is_stale: bool,
     /// Why it is in this incident.
     pub reason: String,
 }
@@ -139,6 +151,9 @@ pub struct AlertBody {
 impl From<MemberAlert> for AlertBody {
     fn from(alert: MemberAlert) -> Self {
         Self {
+            id: alert.alert_id,
+            is_stale: alert.is_stale,
+            heard_at: alert.heard_at,
             fingerprint: alert.fingerprint,
             title: alert.title,
             labels: alert.labels.0,

@@ -7,6 +7,7 @@ pub mod incident;
 pub mod plan;
 pub mod run;
 pub mod shelf;
+pub mod silence;
 pub mod source;
 pub mod standing;
 
