@@ -190,7 +190,7 @@ pub async fn list_members(
     sqlx::query!(
         r#"select a.id, a.fingerprint, a.title, a.labels, a.annotations, a.generator_url, a.last_received_at,
                   e.starts_at, e.ends_at, e.reason, greatest(a.last_received_at, e.vouched_at) as "heard_at!",
-                  coalesce(e.ends_at is null and e.stale_since >= greatest(a.last_received_at, e.vouched_at), false)
+                  coalesce(e.ends_at is null and e.stale_since > greatest(a.last_received_at, e.vouched_at), false)
                       as "is_stale!"
            from (select distinct on (alert_id) * from episodes where incident_id = $1
                  order by alert_id, id desc) e

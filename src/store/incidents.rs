@@ -456,7 +456,7 @@ pub async fn list(
                   (select count(*) from episodes e where e.incident_id = i.id and e.ends_at is null) as "firing!",
                   (select count(*) from episodes e join alerts a on a.id = e.alert_id
                    where e.incident_id = i.id and e.ends_at is null
-                     and e.stale_since >= greatest(a.last_received_at, e.vouched_at)) as "stale!",
+                     and e.stale_since > greatest(a.last_received_at, e.vouched_at)) as "stale!",
                   (select v.definition ->> 'title' from run_queue q join runs r on r.id = q.run_id
                    join runbook_versions v on v.id = r.version_id
                    where q.incident_id = i.id order by q.run_id desc limit 1) as running,

@@ -78,7 +78,7 @@ pub async fn claim_untold(
              and i.state in ('triggered', 'acknowledged', 'mitigated')
              and greatest(a.last_received_at, e.vouched_at) + make_interval(secs => s.stale_after_ms / 1000.0) <= $1
              and $2::timestamptz + make_interval(secs => s.stale_after_ms / 2000.0) <= $1
-             and (e.stale_since is null or e.stale_since < greatest(a.last_received_at, e.vouched_at))
+             and (e.stale_since is null or e.stale_since <= greatest(a.last_received_at, e.vouched_at))
            order by e.incident_id, e.id limit $3 for no key update of e skip locked"#,
         now,
         listening_since,
@@ -104,7 +104,7 @@ pub async fn claim_askable(
         r#"with due as (
                select e.id, e.incident_id, a.title, a.fingerprint, a.labels,
                       greatest(a.last_received_at, e.vouched_at) as heard_at,
-                      coalesce(e.stale_since >= greatest(a.last_received_at, e.vouched_at), false) as is_told,
+                      coalesce(e.stale_since > greatest(a.last_received_at, e.vouched_at), false) as is_told,
                       s.alertmanager
                from episodes e join alerts a on a.id = e.alert_id join sources s on s.id = a.source_id
                join incidents i on i.id = e.incident_id
@@ -141,7 +141,7 @@ pub async fn lock_firing(
         Row,
         r#"select e.id, e.incident_id, a.title, a.fingerprint, a.labels,
                   greatest(a.last_received_at, e.vouched_at) as "heard_at!",
-                  coalesce(e.stale_since >= greatest(a.last_received_at, e.vouched_at), false) as "is_told!",
+                  coalesce(e.stale_since > greatest(a.last_received_at, e.vouched_at), false) as "is_told!",
                   s.alertmanager
            from episodes e join alerts a on a.id = e.alert_id join sources s on s.id = a.source_id
            where e.incident_id = $1 and e.alert_id = $2 and e.ends_at is null

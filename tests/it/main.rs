@@ -32,6 +32,7 @@ mod runbook_tests;
 mod saved_fixture;
 mod scratch;
 mod server;
+mod silences;
 mod sources;
 mod spool;
 mod standing;
