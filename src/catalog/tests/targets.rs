@@ -190,12 +190,21 @@ fn an_alertmanager_is_one_node_or_a_cluster_with_the_same_credentials() {
     assert_eq!(nodes("one").len(), 1);
     let all = nodes("all");
     assert_eq!(all[1].url.as_str(), "http://b:9093/");
-    assert!(all.iter().all(|node| node.bearer == Some(SecretRef::Env("TOKEN".to_owned()))));
+    assert!(
+        all.iter()
+            .all(|node| node.bearer == Some(SecretRef::Env("TOKEN".to_owned())))
+    );
     assert_eq!(targets.0["all"].secrets().len(), 2);
     for (target, words) in [
         ("name: a, alertmanager: { urls: [] }", "at least one node"),
-        ("name: a, alertmanager: { urls: ['ftp://a'] }", "http:// or https://"),
-        ("name: a, alertmanager: { url: 'http://a', urls: ['http://b'] }", "a whole cluster by urls"),
+        (
+            "name: a, alertmanager: { urls: ['ftp://a'] }",
+            "http:// or https://",
+        ),
+        (
+            "name: a, alertmanager: { url: 'http://a', urls: ['http://b'] }",
+            "a whole cluster by urls",
+        ),
         ("name: a, alertmanager: { bearer: env:A }", "\"url\" is missing"),
     ] {
         let found = faults_of(target).join("\n");

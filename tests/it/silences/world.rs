@@ -17,7 +17,7 @@ use axum::{
     http::StatusCode,
     routing::any,
 };
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use futures_util::future::BoxFuture;
 use muster::{
     actions::{Bounds, Outside, World},
@@ -122,7 +122,7 @@ impl Bench {
 
     /// Fires or resolves an alert in the first Alertmanager, by the real time.
     pub async fn post(&self, labels: Value, fires: bool) {
-        let now = Utc::now();
+        let now = Clock::real().now();
         let ends = if fires { now + TimeDelta::hours(1) } else { now };
         let alert = json!([{"labels": labels, "startsAt": now - TimeDelta::seconds(30), "endsAt": ends}]);
         let url = format!("http://127.0.0.1:{}/api/v2/alerts", self.nodes[0].port);
