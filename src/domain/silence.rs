@@ -152,7 +152,7 @@ mod tests {
             ("", "everything"),
             ("env!=\"dev\"", "everything"),
             ("a=~\".*\"", "everything"),
-            ("a=\"b\"\nc=", "“c=”"),
+            ("a=\"b\"\nc", "“c”"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(problem), "{text}: {error}");

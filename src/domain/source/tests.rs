@@ -184,6 +184,7 @@ fn all_faults_are_told_at_once() {
         "storm_within",
         "sign_with",
         "mapping",
+        "alertmanager",
     ];
     assert_eq!(fields, expected);
 }
