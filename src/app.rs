@@ -11,7 +11,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    actions::Secret,
+    actions::{Bounds, Outside, Secret},
     catalog::shelf::{Librarian, Shelf},
     clock::Clock,
     config::{Database, Serve},
@@ -23,6 +23,7 @@ use crate::{
         standing::Standing,
         worker,
     },
+    outward::{Outward, SETTLED_AFTER, heartbeat::OwnHeartbeat},
     pipeline::Patience,
     receive::{ReceiverParts, spool::folder::SpoolLimits},
     store::{
@@ -288,13 +289,16 @@ impl Background {
         };
         let engine = Arc::new(prepared);
         let loops = CancellationToken::new();
+        let (passed, timers) = watch::channel(self.clock.now());
+        let listening_since = self.clock.now();
         let upkeep = Upkeep {
+            passed,
             pool: self.pools.background.clone(),
             clock: self.clock.clone(),
             wake: self.wake.clone(),
             patience: self.patience,
             shelf: self.shelf.versions.subscribe(),
-            listening_since: self.clock.now(),
+            listening_since,
             keep_deliveries: self.config.keep_deliveries,
         };
         let upkeep = tokio::spawn(upkeep.run(loops.clone()));
@@ -309,6 +313,16 @@ impl Background {
         let standing =
             tokio::spawn(standing.run(self.pools.engine.clone(), self.clock.clone(), loops.clone()));
         let preflights = tokio::spawn(self.preflights().run(loops.clone()));
+        let outward = tokio::spawn(self.outward(listening_since).run(loops.clone()));
+        let heartbeat = self.own_heartbeat(&engine, timers);
+        let heartbeat = tokio::spawn({
+            let loops = loops.clone();
+            async move {
+                if let Some(heartbeat) = heartbeat {
+                    heartbeat.run(loops).await;
+                }
+            }
+        });
         let stopping = engine.stopping.clone();
         let worker = tokio::spawn(worker::run(engine));
         self.is_ready.send_replace(true);
@@ -318,7 +332,38 @@ impl Background {
             tracing::error!(%error, "the worker broke off");
         }
         loops.cancel();
-        let _ = tokio::join!(upkeep, wake, librarian, standing, preflights);
+        let _ = tokio::join!(upkeep, wake, librarian, standing, preflights, outward, heartbeat);
+    }
+
+    fn outward(&self, listening_since: DateTime<Utc>) -> Outward {
+        Outward {
+            pool: self.pools.background.clone(),
+            clock: self.clock.clone(),
+            wake: self.wake.clone(),
+            world: self.rehearser.world.clone(),
+            targets: self.shelf.targets.subscribe(),
+            hold_down: self.patience.hold_down,
+            settled_after: SETTLED_AFTER,
+            listening_since,
+        }
+    }
+
+    fn own_heartbeat(
+        &self,
+        engine: &Arc<Engine>,
+        timers: watch::Receiver<DateTime<Utc>>,
+    ) -> Option<OwnHeartbeat> {
+        let replica = engine.clone();
+        Some(OwnHeartbeat {
+            pool: self.pools.intake.clone(),
+            clock: self.clock.clone(),
+            outside: Outside::new(Bounds::default()),
+            address: self.config.heartbeat_url.clone()?,
+            every: self.config.heartbeat_every,
+            replica: Box::new(move || replica.replica()),
+            worker: engine.looked.subscribe(),
+            timers,
+        })
     }
 
     fn preflights(&self) -> Preflights {

@@ -14,6 +14,9 @@ use crate::domain::{
     target::SecretRef,
 };
 
+/// The shortest pause between two signs of life of Muster itself.
+const HEARTBEAT_EVERY_MIN: Span = Span::from_secs(1);
+
 /// Runs a team's incident runbooks: alerts in, gated steps carried out, a postmortem out.
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100)]
@@ -260,6 +263,13 @@ pub struct Serve {
     /// How long raw deliveries are kept.
     #[arg(long, env = "MUSTER_KEEP_DELIVERIES", default_value = "14d")]
     pub keep_deliveries: Span,
+    /// Where the address is kept that Muster fetches as its own sign of life: env:NAME or file:/path. Whoever watches
+    /// that address raises the alarm when Muster is silent.
+    #[arg(long, env = "MUSTER_HEARTBEAT_URL", value_parser = secret_ref)]
+    pub heartbeat_url: Option<SecretRef>,
+    /// The pause between two signs of life.
+    #[arg(long, env = "MUSTER_HEARTBEAT_EVERY", default_value = "60s", value_parser = heartbeat_every)]
+    pub heartbeat_every: Span,
     /// Runs worked on at once.
     #[arg(long, env = "MUSTER_RUNS_AT_ONCE", default_value_t = 256)]
     pub runs_at_once: usize,
@@ -299,6 +309,18 @@ pub struct DeclaredSource {
     pub heartbeat: Option<Span>,
     /// Where its token is.
     pub token: SecretRef,
+}
+
+fn secret_ref(text: &str) -> Result<SecretRef, String> {
+    SecretRef::try_from(text.to_owned())
+}
+
+fn heartbeat_every(text: &str) -> Result<Span, String> {
+    let every: Span = text.parse().map_err(|error: SpanError| error.to_string())?;
+    match every >= HEARTBEAT_EVERY_MIN {
+        true => Ok(every),
+        false => Err(format!("at least {HEARTBEAT_EVERY_MIN}")),
+    }
 }
 
 fn role(text: &str) -> Result<Role, String> {

@@ -24,7 +24,7 @@
 //! ```text
 //! roof      main → app, demo, cli                                            config, telemetry
 //! web       hooks · incidents · runs · approvals · runbooks · live · api     pages and JSON from the same reads
-//! corridor  receive (disk, then database) · pipeline (alerts in → runs queued) · upkeep (timers)
+//! corridor  receive (disk, then database) · pipeline (alerts in → runs queued) · upkeep (timers) · outward (silences)
 //! stages    intake → correlate → incident → matching → execute → timeline    beside them: catalog, fixtures, sources
 //! doors     store (Postgres, all SQL)             actions (the outside world, the only way out)
 //! ground    domain (nouns, states, pure rules)    clock (the only reader of time)    faults (crash points)
@@ -70,6 +70,7 @@ pub mod intake;
 pub mod matching;
 pub mod timeline;
 
+pub mod outward;
 pub mod pipeline;
 pub mod receive;
 pub mod upkeep;

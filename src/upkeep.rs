@@ -23,6 +23,7 @@ use crate::{
     incident::{
         fold,
         membership::{self, Group},
+        staleness,
     },
     pipeline::{self, Patience},
     store::{
@@ -41,6 +42,10 @@ const LEASE_GRACE: Span = Span::from_secs(60);
 /// How long after Muster's own start every sender is given to report again what still fires: twice Prometheus' usual
 /// minute, and a half.
 const RESENT_WITHIN: Span = Span::from_secs(150);
+/// How often alerts that were not heard of are looked for: their limits are a minute and more.
+const STALE_EVERY: Span = Span::from_secs(15);
+/// The longest time after Muster's own start in which silence of a heartbeat is not held against it.
+const HEARD_WITHIN_MAX: Span = Span::from_secs(3600);
 /// Things done in one pass; the next follows at once when there was more.
 const BATCH: i64 = 100;
 /// Rows forgotten in one pass.
@@ -59,6 +64,8 @@ pub struct Upkeep {
     pub patience: Patience,
     /// When this process began to listen: what nobody could report before that is not held against a sender.
     pub listening_since: DateTime<Utc>,
+    /// When a pass last went through without trouble.
+    pub passed: watch::Sender<DateTime<Utc>>,
     /// The runbooks that matching uses now; `None` until they are known.
     pub shelf: watch::Receiver<Option<Arc<Vec<Version>>>>,
     /// How long raw deliveries and preflights are kept.
@@ -70,14 +77,13 @@ impl Upkeep {
     pub async fn run(self, stop: CancellationToken) {
         let mut changes = self.wake.subscribe();
         let mut prune_due = self.clock.now();
+        let mut stale_due = self.clock.now();
         while !stop.is_cancelled() {
             changes.mark_unchanged();
-            match self.pass().await {
-                Ok(0) => {}
-                Ok(_) => self.wake.changed(),
-                Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "upkeep will try again")
-                }
+            self.after(self.pass().await);
+            if self.clock.now() >= stale_due {
+                stale_due = self.clock.now() + STALE_EVERY.as_delta();
+                self.after(self.tell_stale().await);
             }
             if self.clock.now() >= prune_due {
                 prune_due = self.clock.now() + PRUNE_EVERY.as_delta();
@@ -90,6 +96,30 @@ impl Upkeep {
                 () = self.clock.sleep(POLL) => {}
             }
         }
+    }
+
+    fn after(&self, passed: Result<usize, StoreError>) {
+        match passed {
+            Ok(count) => {
+                self.passed.send_replace(self.clock.now());
+                if count > 0 {
+                    self.wake.changed();
+                }
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "upkeep will try again")
+            }
+        }
+    }
+
+    /// Tells people of alerts that were not heard of for too long and that nobody else can be asked about; returns of
+    /// how many.
+    pub async fn tell_stale(&self) -> Result<usize, StoreError> {
+        let now = self.clock.now();
+        let mut tx = self.pool.begin().await?;
+        let count = staleness::tell_untold(&mut tx, self.listening_since, BATCH, now).await?;
+        tx.commit().await?;
+        Ok(count)
     }
 
     /// Does everything that is due now; returns how many things that were. One kind of timer that fails does not keep
@@ -173,7 +203,8 @@ impl Upkeep {
     async fn raise_silences(&self) -> Result<usize, StoreError> {
         let now = self.clock.now();
         let mut tx = self.pool.begin().await?;
-        let silent = heartbeats::claim_silent(&mut tx, now, BATCH).await?;
+        let since = self.listening_since;
+        let silent = heartbeats::claim_silent(&mut tx, since, HEARD_WITHIN_MAX, now, BATCH).await?;
         for heartbeat in &silent {
             raise_silence(&mut tx, heartbeat, now).await?;
         }

@@ -49,6 +49,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "upkeep",
         &["domain", "store", "clock", "correlate", "incident", "pipeline"],
     ),
+    ("outward", &["domain", "store", "clock", "actions", "incident"]),
     (
         "web",
         &[

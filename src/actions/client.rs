@@ -271,7 +271,7 @@ pub(super) fn header(what: &str, value: &str) -> Result<HeaderValue, Failure> {
 }
 
 /// The client does not ask its resolver about addresses, so those are checked here.
-fn check_literal(url: &Url) -> Result<(), Failure> {
+pub(super) fn check_literal(url: &Url) -> Result<(), Failure> {
     let ip = match url.host() {
         Some(Host::Ipv4(ip)) => ip.into(),
         Some(Host::Ipv6(ip)) => ip.into(),

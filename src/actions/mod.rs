@@ -15,6 +15,7 @@ mod client;
 mod redact;
 pub mod secret;
 
+mod alertmanager;
 mod command;
 mod elasticsearch;
 mod file;
@@ -22,6 +23,7 @@ mod haproxy;
 mod http;
 mod lines;
 mod loki;
+mod ping;
 mod postgres;
 mod prometheus;
 mod tcp;
@@ -206,6 +208,9 @@ impl Call<'_> {
             (ActionKind::Tcp, Connection::Tcp { address }) => tcp::perform(self, address).await,
             (ActionKind::Postgres, Connection::Postgres(database)) => postgres::perform(self, database).await,
             (ActionKind::Prometheus, Connection::Prometheus(web)) => prometheus::perform(self, web).await,
+            (ActionKind::Alertmanager, Connection::Alertmanager(cluster)) => {
+                alertmanager::perform(self, cluster).await
+            }
             (ActionKind::Haproxy, Connection::Haproxy { address }) => haproxy::perform(self, address).await,
             (ActionKind::Loki, Connection::Loki(web)) => loki::perform(self, web).await,
             (ActionKind::Elasticsearch, Connection::Elasticsearch(web)) => {
@@ -250,6 +255,9 @@ pub fn try_describe(target: &Target, request: &Rendered) -> Result<String, Failu
         }
         (ActionKind::Prometheus, Connection::Prometheus(web)) => {
             prometheus::describe(&target.name, web, &request.with)
+        }
+        (ActionKind::Alertmanager, Connection::Alertmanager(_)) => {
+            alertmanager::describe(&target.name, &request.with)
         }
         (ActionKind::Haproxy, Connection::Haproxy { .. }) => haproxy::describe(&request.with),
         (ActionKind::Loki, Connection::Loki(web)) => loki::describe(&target.name, web, &request.with),

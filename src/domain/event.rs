@@ -147,6 +147,66 @@ pub enum IncidentFact {
     },
     /// A heartbeat is heard again.
     HeartbeatHeard { name: String },
+    /// A person wants alerts held back in an Alertmanager until then.
+    SilenceAsked {
+        target: String,
+        matchers: String,
+        until: DateTime<Utc>,
+        comment: String,
+    },
+    /// It holds there.
+    SilenceCreated {
+        target: String,
+        silence: String,
+        matchers: String,
+        until: DateTime<Utc>,
+        by: String,
+    },
+    /// It could not be made. `is_unknown` when it may stand there all the same.
+    SilenceFailed {
+        target: String,
+        matchers: String,
+        by: String,
+        reason: String,
+        is_unknown: bool,
+    },
+    /// A person wants it ended before its time.
+    SilenceEndAsked { target: String, silence: String },
+    /// It is over: `by` whom, or by itself.
+    SilenceExpired {
+        target: String,
+        silence: String,
+        by: Option<String>,
+    },
+    /// It could not be ended before its time.
+    SilenceEndFailed {
+        target: String,
+        silence: String,
+        by: String,
+        reason: String,
+    },
+    /// Nobody spoke of firing alerts for too long.
+    AlertsStale {
+        count: usize,
+        names: Vec<String>,
+        last_heard_at: DateTime<Utc>,
+        /// Why nobody else knew, when somebody was asked.
+        reason: String,
+    },
+    /// Alertmanager or a person says that such alerts still fire.
+    StillFiring {
+        count: usize,
+        names: Vec<String>,
+        reason: String,
+    },
+    /// Such alerts are over, although their own resolve never came.
+    AlertsSettled {
+        count: usize,
+        names: Vec<String>,
+        reason: String,
+    },
+    /// What the sender left out of its list is over as well.
+    TruncationSettled { hidden: i32, reason: String },
     /// An automatic start became a suggestion.
     StartHeldBack { runbook: String, reason: String },
     /// Nobody ran Muster: nothing was received and nothing was done.

@@ -42,6 +42,8 @@ numbered! {
     FreezeId,
     /// One rule about what new episodes of alerts open.
     RoutingRuleId,
+    /// One silence that somebody asked for.
+    SilenceId,
     /// One process start of Muster; never reused.
     ReplicaId,
     /// The record of a process start: what it found.

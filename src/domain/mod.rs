@@ -7,6 +7,7 @@ pub mod span;
 
 pub mod labels;
 pub mod matcher;
+pub mod silence;
 
 pub mod alert;
 pub mod incident;

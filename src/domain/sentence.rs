@@ -53,6 +53,8 @@ pub fn category(event: &Event) -> Category {
             | IncidentFact::Unmerged { .. }
             | IncidentFact::GaveBack { .. }
             | IncidentFact::GlassReviewed { .. }
+            | IncidentFact::SilenceAsked { .. }
+            | IncidentFact::SilenceEndAsked { .. }
             | IncidentFact::SeverityChanged { .. } => Category::Decision,
             IncidentFact::Matched { .. }
             | IncidentFact::NoMatch { .. }
@@ -78,6 +80,14 @@ pub fn category(event: &Event) -> Category {
             | IncidentFact::Recurrence { .. }
             | IncidentFact::HeartbeatMissed { .. }
             | IncidentFact::HeartbeatHeard { .. }
+            | IncidentFact::SilenceCreated { .. }
+            | IncidentFact::SilenceFailed { .. }
+            | IncidentFact::SilenceExpired { .. }
+            | IncidentFact::SilenceEndFailed { .. }
+            | IncidentFact::AlertsStale { .. }
+            | IncidentFact::StillFiring { .. }
+            | IncidentFact::AlertsSettled { .. }
+            | IncidentFact::TruncationSettled { .. }
             // Not bookkeeping: nobody would have heard an alert, so it belongs into every story.
             | IncidentFact::MusterWasDown { .. } => Category::Alert,
         },
@@ -116,6 +126,11 @@ fn alerts_of(count: i64) -> String {
 
 fn keys(incidents: &[IncidentId]) -> Vec<String> {
     incidents.iter().map(|id| format!("INC-{id}")).collect()
+}
+
+/// A moment as people read it, in UTC.
+fn clock(at: chrono::DateTime<chrono::Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 fn because(text: &str) -> String {
@@ -249,6 +264,86 @@ fn of_incident(fact: &IncidentFact) -> String {
         }
         Fact::HeartbeatMissed { name, .. } => format!("No sign of life from {name}"),
         Fact::HeartbeatHeard { name } => format!("{name} is heard again"),
+        Fact::SilenceAsked {
+            target,
+            matchers,
+            until,
+            comment,
+        } => format!(
+            "Asked {target} to silence {{{matchers}}} until {}{}",
+            clock(*until),
+            because(comment)
+        ),
+        Fact::SilenceCreated {
+            target,
+            silence,
+            matchers,
+            until,
+            by,
+        } => format!(
+            "Silence {silence} holds in {target} until {}, asked for by {by}: {{{matchers}}}",
+            clock(*until)
+        ),
+        Fact::SilenceFailed {
+            target,
+            matchers,
+            by,
+            reason,
+            is_unknown,
+        } => {
+            let rest = match is_unknown {
+                true => "; whether it stands there is not known, look for it in Alertmanager",
+                false => "",
+            };
+            format!("No silence of {{{matchers}}} in {target}, asked for by {by}: {reason}{rest}")
+        }
+        Fact::SilenceEndAsked { target, silence } => format!("Asked {target} to end silence {silence}"),
+        Fact::SilenceExpired {
+            target,
+            silence,
+            by: Some(by),
+        } => format!("Silence {silence} in {target} is over, ended by {by}"),
+        Fact::SilenceExpired {
+            target,
+            silence,
+            by: None,
+        } => format!("The time of silence {silence} in {target} is over"),
+        Fact::SilenceEndFailed {
+            target,
+            silence,
+            by,
+            reason,
+        } => format!("Silence {silence} in {target} was not ended, asked for by {by}: {reason}"),
+        Fact::AlertsStale {
+            count,
+            names,
+            last_heard_at,
+            reason,
+        } => format!(
+            "No news of {} since {}: still firing?{}",
+            listed(*count, names),
+            clock(*last_heard_at),
+            match reason.as_str() {
+                "" => String::new(),
+                reason => format!(" ({reason})"),
+            }
+        ),
+        Fact::StillFiring { count, names, reason } => {
+            format!("Still firing: {}{}", listed(*count, names), because(reason))
+        }
+        Fact::AlertsSettled { count, names, reason } => {
+            format!("Over: {}{}", listed(*count, names), because(reason))
+        }
+        Fact::TruncationSettled { hidden: 1, reason } => {
+            format!(
+                "What the sender left out of its list, 1 alert, is over as well{}",
+                because(reason)
+            )
+        }
+        Fact::TruncationSettled { hidden, reason } => format!(
+            "What the sender left out of its list, {hidden} alerts, is over as well{}",
+            because(reason)
+        ),
         Fact::StartHeldBack { runbook, reason } => format!("{runbook} was not started by itself: {reason}"),
         Fact::MusterWasDown {
             since,

@@ -165,6 +165,8 @@ pub struct SourceSettings {
     pub sign_with: Option<SecretRef>,
     /// How [`SourceKind::Generic`] reads a body: a JSON object.
     pub mapping: Option<Value>,
+    /// Name of the target that is this source's Alertmanager: asked about its alerts, and given silences.
+    pub alertmanager: Option<String>,
 }
 
 impl Default for SourceSettings {
@@ -178,6 +180,7 @@ impl Default for SourceSettings {
             storm_fold: None,
             sign_with: None,
             mapping: None,
+            alertmanager: None,
         }
     }
 }
@@ -211,6 +214,7 @@ impl SourceSettings {
         compare("storm", &storm(self.storm), &storm(next.storm));
         compare("storm_fold", &old.storm_fold, &new.storm_fold);
         compare("sign_with", &old.sign_with, &new.sign_with);
+        compare("alertmanager", &old.alertmanager, &new.alertmanager);
         if old.mapping != new.mapping {
             lines.push("mapping changed".to_owned());
         }
@@ -273,6 +277,8 @@ pub struct AskedSettings {
     pub sign_with: String,
     /// A JSON object.
     pub mapping: String,
+    /// Name of a target.
+    pub alertmanager: String,
 }
 
 impl Default for AskedSettings {
@@ -297,6 +303,7 @@ impl From<&SourceSettings> for AskedSettings {
                 .map_or_else(String::new, |rule| rule.to_string()),
             sign_with: settings.sign_with.clone().map_or_else(String::new, String::from),
             mapping: mapping.map_or_else(String::new, |mapping| format!("{mapping:#}")),
+            alertmanager: settings.alertmanager.clone().unwrap_or_default(),
         }
     }
 }
@@ -339,6 +346,7 @@ impl AskedSettings {
         let storm_fold = self.fold_rule().map_err(&mut keep).ok();
         let sign_with = self.secret(format).map_err(&mut keep).ok();
         let mapping = self.map(format).map_err(&mut keep).ok();
+        let alertmanager = self.target(format).map_err(&mut keep).ok();
         match (
             format,
             correlate_by,
@@ -349,6 +357,7 @@ impl AskedSettings {
             storm_fold,
             sign_with,
             mapping,
+            alertmanager,
         ) {
             (
                 Some(format),
@@ -360,6 +369,7 @@ impl AskedSettings {
                 Some(storm_fold),
                 Some(sign_with),
                 Some(mapping),
+                Some(alertmanager),
             ) => Ok(SourceSettings {
                 format,
                 correlate_by,
@@ -369,6 +379,7 @@ impl AskedSettings {
                 storm_fold,
                 sign_with,
                 mapping,
+                alertmanager,
             }),
             _ => Err(faults),
         }
@@ -436,6 +447,23 @@ impl AskedSettings {
                 format.title()
             ))),
             None => Ok(Some(reference)),
+        }
+    }
+
+    fn target(&self, format: Option<SourceKind>) -> Result<Option<String>, Fault> {
+        let text = self.alertmanager.trim();
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let fault = |message: &str| Err(Fault::new("alertmanager", message));
+        if format.is_some_and(|format| format != SourceKind::Alertmanager) {
+            return fault(
+                "only the format alertmanager has an Alertmanager that can be asked; leave it empty",
+            );
+        }
+        match is_slug(text) {
+            true => Ok(Some(text.to_owned())),
+            false => fault("write the name of a target of the kind alertmanager in the targets file"),
         }
     }
 

@@ -4,3 +4,5 @@ pub mod fold;
 pub mod membership;
 pub mod merge;
 pub mod respond;
+pub mod silencing;
+pub mod staleness;

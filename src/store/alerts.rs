@@ -181,6 +181,10 @@ pub struct MemberAlert {
     pub refire_due: Option<DateTime<Utc>>,
     /// When a delivery last spoke of it.
     pub last_received_at: DateTime<Utc>,
+    /// The last word of it, by a delivery, Alertmanager or a person.
+    pub heard_at: DateTime<Utc>,
+    /// Whether it fires as far as is known, but nobody spoke of it for longer than its source allows.
+    pub is_stale: bool,
     /// Why it is in this incident.
     pub reason: String,
     /// The incident it is in.
@@ -204,7 +208,10 @@ pub async fn list_members(
 ) -> Result<Vec<MemberAlert>, StoreError> {
     sqlx::query!(
         r#"select a.id, a.fingerprint, a.title, a.labels, a.annotations, a.generator_url, a.last_received_at,
-                  e.starts_at, e.ends_at, e.refire_due, e.reason, e.incident_id as "incident_id!", e.came_from
+                  e.starts_at, e.ends_at, e.refire_due, e.reason, e.incident_id as "incident_id!", e.came_from,
+                  greatest(a.last_received_at, e.vouched_at) as "heard_at!",
+                  coalesce(e.ends_at is null and e.stale_since > greatest(a.last_received_at, e.vouched_at), false)
+                      as "is_stale!"
            from (select distinct on (alert_id) * from episodes where incident_id = $1 or came_from = $1
                  order by alert_id, id desc) e
            join alerts a on a.id = e.alert_id
@@ -227,6 +234,8 @@ pub async fn list_members(
             ends_at: row.ends_at,
             refire_due: row.refire_due,
             last_received_at: row.last_received_at,
+            heard_at: row.heard_at,
+            is_stale: row.is_stale,
             reason: row.reason,
             incident: IncidentId(row.incident_id),
             came_from: row.came_from.map(IncidentId),

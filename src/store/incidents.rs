@@ -462,6 +462,8 @@ pub struct IncidentLine {
     pub incident: Incident,
     /// Alerts that fire.
     pub firing: i64,
+    /// Those of them that nobody spoke of for too long.
+    pub stale: i64,
     /// Title of the runbook of its newest live run, if one runs.
     pub running: Option<String>,
     /// Requests for a decision that are pending.
@@ -495,6 +497,9 @@ pub async fn list(
                   i.came_back, i.flapping_since, i.calm_due, i.merged_into, i.lives_in, i.folded_under,
                   i.next_seq - 1 as "last_seq!",
                   (select count(*) from episodes e where e.incident_id = i.id and e.ends_at is null) as "firing!",
+                  (select count(*) from episodes e join alerts a on a.id = e.alert_id
+                   where e.incident_id = i.id and e.ends_at is null
+                     and e.stale_since > greatest(a.last_received_at, e.vouched_at)) as "stale!",
                   (select v.definition ->> 'title' from run_queue q join runs r on r.id = q.run_id
                    join runbook_versions v on v.id = r.version_id
                    where q.incident_id = i.id order by q.run_id desc limit 1) as running,
@@ -517,6 +522,7 @@ pub async fn list(
     .map(|row| {
         Ok(IncidentLine {
             firing: row.firing,
+            stale: row.stale,
             running: row.running,
             pending_approvals: row.pending_approvals,
             below: row.below,

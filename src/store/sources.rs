@@ -87,6 +87,7 @@ struct Row {
     fold_within_ms: i64,
     sign_with: Option<String>,
     mapping: Option<Value>,
+    alertmanager: Option<String>,
     revision: i64,
     created_at: DateTime<Utc>,
     disabled_at: Option<DateTime<Utc>>,
@@ -127,6 +128,7 @@ impl TryFrom<Row> for Source {
                 }),
                 sign_with: sign_with.map_err(|error| StoreError::corrupt("sources", "sign_with", error))?,
                 mapping: row.mapping,
+                alertmanager: row.alertmanager,
             },
             revision: row.revision,
             created_at: row.created_at,
@@ -169,9 +171,10 @@ pub async fn insert(
 ) -> Result<Option<SourceId>, StoreError> {
     Ok(sqlx::query_scalar!(
         "insert into sources (name, format, correlate_by, stale_after_ms, heartbeat_within_ms, storm_starts,
-                              storm_within_ms, sign_with, mapping, created_at, fold_over, fold_within_ms)
-         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $12, coalesce($13::bigint, 300000)
-         where (select count(*) from sources) < $11
+                              storm_within_ms, sign_with, mapping, alertmanager, created_at, fold_over,
+                              fold_within_ms)
+         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $13, coalesce($14::bigint, 300000)
+         where (select count(*) from sources) < $12
          on conflict (name) do nothing returning id",
         name,
         settings.format.name(),
@@ -182,6 +185,7 @@ pub async fn insert(
         ms(settings.storm.within),
         settings.sign_with.clone().map(String::from),
         settings.mapping,
+        settings.alertmanager,
         now,
         SOURCES_MAX,
         settings.storm_fold.map(|rule| rule.over as i32),
@@ -201,8 +205,8 @@ pub async fn update(
 ) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "update sources set format = $3, correlate_by = $4, stale_after_ms = $5, heartbeat_within_ms = $6,
-             storm_starts = $7, storm_within_ms = $8, sign_with = $9, mapping = $10, fold_over = $11,
-             fold_within_ms = coalesce($12, fold_within_ms), revision = revision + 1
+             storm_starts = $7, storm_within_ms = $8, sign_with = $9, mapping = $10, alertmanager = $11,
+             fold_over = $12, fold_within_ms = coalesce($13, fold_within_ms), revision = revision + 1
          where id = $1 and revision = $2",
         id.0,
         revision,
@@ -214,6 +218,7 @@ pub async fn update(
         ms(settings.storm.within),
         settings.sign_with.clone().map(String::from),
         settings.mapping,
+        settings.alertmanager,
         settings.storm_fold.map(|rule| rule.over as i32),
         settings.storm_fold.map(|rule| ms(rule.within)),
     )
@@ -256,7 +261,7 @@ pub async fn find_by_token(
     sqlx::query_as!(
         Row,
         "select s.id, s.name, format, correlate_by, stale_after_ms, heartbeat_within_ms, storm_starts,
-                storm_within_ms, sign_with, mapping, fold_over, fold_within_ms, revision, s.created_at, disabled_at
+                storm_within_ms, sign_with, mapping, alertmanager, fold_over, fold_within_ms, revision, s.created_at, disabled_at
          from sources s join source_tokens t on t.source_id = s.id
          where s.name = $1 and t.token_hash = $2 and t.revoked_at is null and s.disabled_at is null",
         name,
@@ -273,7 +278,7 @@ pub async fn find_by_name(conn: &mut PgConnection, name: &str) -> Result<Option<
     sqlx::query_as!(
         Row,
         "select id, name, format, correlate_by, stale_after_ms, heartbeat_within_ms, storm_starts, storm_within_ms,
-                sign_with, mapping, fold_over, fold_within_ms, revision, created_at, disabled_at
+                sign_with, mapping, alertmanager, fold_over, fold_within_ms, revision, created_at, disabled_at
          from sources where name = $1",
         name
     )
@@ -303,7 +308,7 @@ pub async fn list(conn: &mut PgConnection) -> Result<Vec<Source>, StoreError> {
     sqlx::query_as!(
         Row,
         "select id, name, format, correlate_by, stale_after_ms, heartbeat_within_ms, storm_starts, storm_within_ms,
-                sign_with, mapping, fold_over, fold_within_ms, revision, created_at, disabled_at
+                sign_with, mapping, alertmanager, fold_over, fold_within_ms, revision, created_at, disabled_at
          from sources order by name limit $1",
         SOURCES_MAX
     )
@@ -318,7 +323,7 @@ pub async fn list(conn: &mut PgConnection) -> Result<Vec<Source>, StoreError> {
 pub async fn snapshot(conn: &mut PgConnection) -> Result<Vec<KnownSource>, StoreError> {
     sqlx::query!(
         r#"select s.id, s.name, format, correlate_by, stale_after_ms, heartbeat_within_ms, storm_starts,
-                  storm_within_ms, sign_with, mapping, fold_over, fold_within_ms, revision, s.created_at, disabled_at,
+                  storm_within_ms, sign_with, mapping, alertmanager, fold_over, fold_within_ms, revision, s.created_at, disabled_at,
                   array(select t.token_hash from source_tokens t
                         where t.source_id = s.id and t.revoked_at is null order by t.id) as "token_hashes!"
            from sources s where s.disabled_at is null order by s.name"#,
@@ -346,6 +351,7 @@ pub async fn snapshot(conn: &mut PgConnection) -> Result<Vec<KnownSource>, Store
                 fold_within_ms: row.fold_within_ms,
                 sign_with: row.sign_with,
                 mapping: row.mapping,
+                alertmanager: row.alertmanager,
                 revision: row.revision,
                 created_at: row.created_at,
                 disabled_at: row.disabled_at,

@@ -32,7 +32,7 @@ use crate::{
     execute::standing::Standing,
     store::{
         self, StoreError, alerts, approvals, events, folds, incidents, matches, merges, preflights, reviews,
-        runbooks, runs,
+        runbooks, runs, silences,
     },
 };
 
@@ -42,6 +42,8 @@ const RUNS_MAX: i64 = 20;
 const APPROVALS_MAX: i64 = 20;
 /// Merged incidents named on the page.
 const MERGED_MAX: i64 = 20;
+/// Silences shown on the page.
+const SILENCES_MAX: i64 = 30;
 /// Reviews shown on the page, the open ones first.
 const REVIEWS_MAX: i64 = 20;
 
@@ -139,6 +141,8 @@ pub async fn load(
         below: folds::count_below(conn, id).await?,
         merged: merges::list_in(conn, id, MERGED_MAX).await?,
         members: alerts::list_members(conn, id, ALERTS_MAX).await?,
+        alertmanager: silences::target_of(conn, id).await?,
+        silences: silences::list(conn, id, SILENCES_MAX).await?,
         matches,
         preflights: preflights::list(conn, id).await?,
         approvals: pending,

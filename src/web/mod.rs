@@ -38,6 +38,7 @@ pub mod routing;
 pub mod runbooks;
 pub mod runs;
 pub mod sign_in;
+pub mod silences;
 pub mod sources;
 pub mod standing;
 pub mod system;
@@ -94,6 +95,16 @@ pub fn router(state: AppState) -> Router {
         .route("/incidents/{id}/unmerge", post(merges::unmerge))
         .route("/incidents/{id}/fold", get(folds::form).post(folds::fold))
         .route("/incidents/{id}/unfold", post(folds::unfold))
+        .route("/incidents/{id}/silences", post(silences::ask))
+        .route(
+            "/incidents/{id}/silences/{silence}/expire",
+            post(silences::expire),
+        )
+        .route("/incidents/{id}/alerts/{alert}/over", post(silences::over))
+        .route(
+            "/incidents/{id}/alerts/{alert}/still-firing",
+            post(silences::still_firing),
+        )
         .route("/incidents/{id}/runs", post(runs::start))
         .route("/incidents/{id}/runs/new", get(runs::new_form))
         .route("/incidents/{id}/runbooks", get(reasons::show))

@@ -98,6 +98,8 @@ pub struct SourceForm {
     sign_with: String,
     #[serde(default)]
     mapping: String,
+    #[serde(default)]
+    alertmanager: String,
 }
 
 impl SourceForm {
@@ -116,6 +118,7 @@ impl SourceForm {
             storm_fold: self.storm_fold.clone(),
             sign_with: self.sign_with.clone(),
             mapping: self.mapping.clone(),
+            alertmanager: self.alertmanager.clone(),
         }
     }
 }

@@ -41,6 +41,7 @@ mod saved_fixture;
 mod scratch;
 mod senders;
 mod server;
+mod silences;
 mod sources;
 mod spool;
 mod standing;

@@ -24,6 +24,7 @@ fn settings_read_back_as_they_were_written() {
         storm_fold: " 20 in 5m ".to_owned(),
         sign_with: "env:HOOK".to_owned(),
         mapping: r#"{"alerts": "items"}"#.to_owned(),
+        alertmanager: String::new(),
     };
     let settings = asked.check().unwrap();
     let expected = SourceSettings {
@@ -41,6 +42,7 @@ fn settings_read_back_as_they_were_written() {
         }),
         sign_with: Some(SecretRef::Env("HOOK".to_owned())),
         mapping: Some(json!({"alerts": "items"})),
+        alertmanager: None,
     };
     assert_eq!(settings, expected);
     assert_eq!(AskedSettings::from(&settings).check(), Ok(settings));
@@ -178,6 +180,7 @@ fn all_faults_are_told_at_once() {
         storm_fold: "x".to_owned(),
         sign_with: "x".to_owned(),
         mapping: "x".to_owned(),
+        alertmanager: "X".to_owned(),
     };
     let fields: Vec<&str> = asked
         .check()
@@ -195,6 +198,7 @@ fn all_faults_are_told_at_once() {
         "storm_fold",
         "sign_with",
         "mapping",
+        "alertmanager",
     ];
     assert_eq!(fields, expected);
 }

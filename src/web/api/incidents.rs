@@ -19,7 +19,7 @@ use super::{
 use crate::{
     domain::id::IncidentId,
     incident::respond,
-    store::{self, StoreError, alerts, approvals, events, incidents, matches, merges, runs},
+    store::{self, StoreError, alerts, approvals, events, incidents, matches, merges, runs, silences},
     web::{
         error::WebError,
         extract::{Body, Path},
@@ -85,6 +85,7 @@ pub async fn get(
         .await?
         .ok_or_else(|| WebError::not_found("incident"))?;
     let alerts = alerts::list_members(&mut tx, id, PARTS_MAX).await?;
+    let silences = silences::list(&mut tx, id, PARTS_MAX).await?;
     let matches = matches::list(&mut tx, id).await?;
     let merged = merges::list_in(&mut tx, id, PARTS_MAX).await?;
     let runs = runs::list_lines(&mut tx, Some(id), None, PARTS_MAX).await?;
@@ -92,6 +93,7 @@ pub async fn get(
     Ok(Json(IncidentFull {
         incident: incident.into(),
         alerts: alerts.into_iter().map(Into::into).collect(),
+        silences: silences.into_iter().map(Into::into).collect(),
         matches: matches.into_iter().map(Into::into).collect(),
         merged: merged.iter().map(|line| line.id.0).collect(),
         runs: runs.iter().map(|run| run.id.0).collect(),

@@ -17,6 +17,7 @@ pub mod reviews;
 pub mod routing;
 pub mod runbooks;
 pub mod runs;
+pub mod silences;
 pub mod sources;
 pub mod standing;
 
@@ -66,6 +67,10 @@ fn parts() -> (Router<AppState>, utoipa::openapi::OpenApi) {
         .routes(routes!(merges::unmerge))
         .routes(routes!(folds::fold))
         .routes(routes!(folds::unfold))
+        .routes(routes!(silences::ask))
+        .routes(routes!(silences::expire))
+        .routes(routes!(silences::over))
+        .routes(routes!(silences::still_firing))
         .routes(routes!(runs::get))
         .routes(routes!(fixtures::get))
         .routes(routes!(runs::start))
@@ -146,12 +151,16 @@ mod tests {
                 "/api/v1/incidents",
                 "/api/v1/incidents/{id}",
                 "/api/v1/incidents/{id}/acknowledge",
+                "/api/v1/incidents/{id}/alerts/{alert}/over",
+                "/api/v1/incidents/{id}/alerts/{alert}/still-firing",
                 "/api/v1/incidents/{id}/fold",
                 "/api/v1/incidents/{id}/merge",
                 "/api/v1/incidents/{id}/notes",
                 "/api/v1/incidents/{id}/resolve",
                 "/api/v1/incidents/{id}/runbooks",
                 "/api/v1/incidents/{id}/runs",
+                "/api/v1/incidents/{id}/silences",
+                "/api/v1/incidents/{id}/silences/{silence}/expire",
                 "/api/v1/incidents/{id}/timeline",
                 "/api/v1/incidents/{id}/unfold",
                 "/api/v1/incidents/{id}/unmerge",

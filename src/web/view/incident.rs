@@ -16,6 +16,7 @@ use super::{
     record::{RunLog, RunRecord},
     review::ReviewCard,
     runs::Runs,
+    silences::Silences,
     timeline::{Moment, Timeline, moment},
 };
 use crate::{
@@ -27,7 +28,7 @@ use crate::{
     },
     store::{
         alerts::MemberAlert, approvals::Approval, incidents::Incident, matches::Match, merges,
-        preflights::Preflight, reviews::Review, runbooks::Version, runs::RunLine,
+        preflights::Preflight, reviews::Review, runbooks::Version, runs::RunLine, silences::Silence,
     },
 };
 
@@ -42,6 +43,10 @@ pub struct IncidentRecord {
     pub below: (i64, i64),
     /// Its alerts.
     pub members: Vec<MemberAlert>,
+    /// The Alertmanager of its source.
+    pub alertmanager: Option<String>,
+    /// Silences that people asked for, the newest first.
+    pub silences: Vec<Silence>,
     /// The runbooks that matched, each with its version.
     pub matches: Vec<(Match, Option<Version>)>,
     /// What these runbooks could do when they matched.
@@ -90,6 +95,8 @@ pub struct Sections {
     pub runs: Runs,
     /// Alerts.
     pub alerts: Alerts,
+    /// Silences.
+    pub silences: Silences,
     /// The timeline.
     pub timeline: TimelineSection,
 }
@@ -106,8 +113,10 @@ impl Sections {
                 record.incident.id.0,
                 &record.members,
                 record.incident.truncated_alerts,
+                me.role >= Role::Responder,
                 now,
             ),
+            silences: Silences::of(record, me, now),
             timeline: TimelineSection { timeline },
         }
     }
@@ -120,6 +129,7 @@ impl Sections {
             ("actions", self.actions.render()?),
             ("runs", self.runs.render()?),
             ("alerts", self.alerts.render()?),
+            ("silences", self.silences.render()?),
         ])
     }
 }

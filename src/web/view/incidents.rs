@@ -138,6 +138,8 @@ pub struct Row {
     pub waiting: Option<String>,
     /// How many alerts fire.
     pub firing: Option<String>,
+    /// How many of them nobody spoke of for too long.
+    pub stale: Option<String>,
     /// Where it came from.
     pub source: Said,
     /// How many are folded under it, and where they are listed.
@@ -196,6 +198,10 @@ impl Row {
             waiting: (line.pending_approvals > 0)
                 .then(|| format::count(line.pending_approvals, "decision waits", "decisions wait")),
             firing: (line.firing > 0).then(|| format::count(line.firing, "alert fires", "alerts fire")),
+            stale: (line.stale > 0).then(|| {
+                let alerts = format::count(line.stale, "alert", "alerts");
+                format!("no news of {alerts}: still firing?")
+            }),
             source: said(&incident.source),
             below: (line.below > 0).then(|| {
                 let state = if all { "&state=all" } else { "" };

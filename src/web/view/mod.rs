@@ -11,6 +11,7 @@ pub mod merge;
 
 pub mod error;
 pub mod sign_in;
+pub mod silences;
 
 pub mod incidents;
 

@@ -210,6 +210,15 @@ impl SettingsForm {
                     1000,
                 ),
                 line(
+                    "alertmanager",
+                    "Alertmanager target",
+                    "Name of a target of the kind alertmanager: it is asked before an alert is called stale, and \
+                     takes silences from the incident page. Empty: nobody is asked.",
+                    &asked.alertmanager,
+                    1,
+                    63,
+                ),
+                line(
                     "mapping",
                     "Mapping",
                     "Only for any JSON: a JSON object that says where things stand in the body.",

@@ -50,6 +50,7 @@ fn unusual() -> SourceSettings {
         }),
         sign_with: Some(SecretRef::File("/run/secrets/hook".to_owned())),
         mapping: Some(json!({"title": "a"})),
+        alertmanager: None,
     }
 }
 

@@ -76,6 +76,7 @@ pub fn upkeep(database: &Database, clock: Clock) -> Upkeep {
         patience: Patience::default(),
         shelf: watch::channel(Some(Arc::default())).1,
         listening_since: clock.now(),
+        passed: watch::Sender::new(clock.now()),
         keep_deliveries: Span::from_secs(3600),
         clock,
     }

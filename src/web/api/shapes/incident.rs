@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::silence::SilenceBody;
 use crate::{
     domain::{
         event::{Event, Recorded},
@@ -97,6 +98,8 @@ pub struct IncidentRow {
     pub incident: IncidentBody,
     /// Alerts that fire.
     pub firing: i64,
+    /// Those of them that nobody spoke of for too long.
+    pub stale: i64,
     /// Title of the runbook that runs.
     pub running: Option<String>,
     /// Decisions that wait.
@@ -110,6 +113,7 @@ impl From<IncidentLine> for IncidentRow {
         Self {
             incident: line.incident.into(),
             firing: line.firing,
+            stale: line.stale,
             running: line.running,
             pending_approvals: line.pending_approvals,
             below: line.below,
@@ -125,6 +129,8 @@ pub struct IncidentFull {
     pub incident: IncidentBody,
     /// Its alerts.
     pub alerts: Vec<AlertBody>,
+    /// Silences of its alerts that people asked for here, the newest first.
+    pub silences: Vec<SilenceBody>,
     /// The runbooks that matched, and why.
     pub matches: Vec<MatchBody>,
     /// Numbers of the incidents that live in it.
@@ -138,6 +144,8 @@ pub struct IncidentFull {
 /// An alert of an incident.
 #[derive(Serialize, ToSchema)]
 pub struct AlertBody {
+    /// Its number.
+    pub id: i64,
     /// 16 hex digits.
     pub fingerprint: String,
     /// What people call it.
@@ -152,6 +160,10 @@ pub struct AlertBody {
     pub ends_at: Option<DateTime<Utc>>,
     /// When it is taken to fire again, while it has ended and its sender says that it fires.
     pub refire_due: Option<DateTime<Utc>>,
+    /// The last word of it, by a delivery, Alertmanager or a person.
+    pub heard_at: DateTime<Utc>,
+    /// Whether it fires as far as is known, but nobody spoke of it for too long.
+    pub is_stale: bool,
     /// Why it is in this incident.
     pub reason: String,
     /// The incident it is in.
@@ -163,6 +175,9 @@ pub struct AlertBody {
 impl From<MemberAlert> for AlertBody {
     fn from(alert: MemberAlert) -> Self {
         Self {
+            id: alert.alert_id,
+            is_stale: alert.is_stale,
+            heard_at: alert.heard_at,
             fingerprint: alert.fingerprint,
             title: alert.title,
             labels: alert.labels.0,

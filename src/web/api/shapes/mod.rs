@@ -8,6 +8,7 @@ pub mod plan;
 pub mod routing;
 pub mod run;
 pub mod shelf;
+pub mod silence;
 pub mod source;
 pub mod standing;
 

@@ -54,6 +54,8 @@ pub struct SettingsBody {
     /// How `generic` reads a body.
     #[schema(value_type = Option<Object>)]
     pub mapping: Option<Value>,
+    /// Name of the target that is its Alertmanager; null when nobody can be asked.
+    pub alertmanager: Option<String>,
 }
 
 impl Default for SettingsBody {
@@ -79,6 +81,7 @@ impl From<&SourceSettings> for SettingsBody {
             }),
             sign_with: settings.sign_with.clone().map(String::from),
             mapping: settings.mapping.clone(),
+            alertmanager: settings.alertmanager.clone(),
         }
     }
 }
@@ -99,6 +102,7 @@ impl From<SettingsBody> for AskedSettings {
             mapping: body
                 .mapping
                 .map_or_else(String::new, |mapping| mapping.to_string()),
+            alertmanager: body.alertmanager.unwrap_or_default(),
         }
     }
 }
