@@ -15,7 +15,7 @@ use crate::{
     catalog::shelf::{Librarian, Shelf},
     clock::Clock,
     config::{Database, Serve},
-    domain::digest::Digest,
+    domain::{digest::Digest, flap::FlapLimits},
     execute::{
         engine::{Engine, EngineLimits, Lease},
         preflight::Preflights,
@@ -23,6 +23,7 @@ use crate::{
         standing::Standing,
         worker,
     },
+    outward::{Outward, SETTLED_AFTER, heartbeat::OwnHeartbeat},
     pipeline::Patience,
     receive::{ReceiverParts, spool::folder::SpoolLimits},
     store::{
@@ -40,6 +41,7 @@ use crate::{
         server,
         session::{new_token, token_digest},
         state::AppState,
+        tls::{Tls, TlsFiles},
     },
 };
 
@@ -89,6 +91,8 @@ impl OpenDatabase {
 pub struct App {
     /// Where it listens.
     pub address: SocketAddr,
+    /// `http`, or `https` when it has a certificate.
+    scheme: &'static str,
     /// What its pages reach.
     pub state: AppState,
     /// Its runbooks and targets.
@@ -112,6 +116,8 @@ impl App {
         metrics: Option<PrometheusHandle>,
     ) -> anyhow::Result<Self> {
         let born = clock.now();
+        let tls = open_tls(&config)?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let database = OpenDatabase::open(&config.database).await?;
         let pools = Pools::new(&database.options, &PoolSizes::default());
         let wake = Wake::default();
@@ -122,12 +128,14 @@ impl App {
         let mut state = AppState::new(pools.web.clone(), clock.clone(), wake.clone());
         state.faults = shelf.faults.clone();
         state.public_url = config.public_url.clone();
+        state.speaks_tls = tls.is_some();
         state.rehearser.targets = shelf.targets.subscribe();
         state.stopping = stop.clone();
         let patience = Patience {
             hold_down: config.hold_down,
             refire: config.refire,
             reopen_within: config.reopen_within,
+            flap: FlapLimits::default(),
         };
         let hook_limits = HookLimits {
             body_bytes_max: config.body_max,
@@ -159,7 +167,10 @@ impl App {
             drain: Duration::from_secs(3),
             ..server::Limits::default()
         };
-        let server = tokio::spawn(server::serve(listener, router, stop.clone(), limits));
+        if let Some(tls) = &tls {
+            tokio::spawn(tls.clone().watch(stop.clone()));
+        }
+        let server = tokio::spawn(server::serve(listener, tls, router, stop.clone(), limits));
         let (is_ready, ready) = watch::channel(false);
         let background = Background {
             is_ready,
@@ -172,7 +183,7 @@ impl App {
             shelf: shelf.clone(),
             patience,
             config,
-            address,
+            url: format!("{scheme}://{address}"),
             engine_stop: engine_stop.clone(),
             born,
         };
@@ -180,6 +191,7 @@ impl App {
         tracing::info!(%address, "listening");
         Ok(Self {
             address,
+            scheme,
             state,
             shelf,
             pools,
@@ -194,7 +206,7 @@ impl App {
 
     /// Where people and senders reach it from this machine.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// Waits until the database is migrated and the engine works.
@@ -228,6 +240,19 @@ impl App {
     }
 }
 
+/// The server's side of TLS, when it has a certificate.
+fn open_tls(config: &Serve) -> anyhow::Result<Option<Tls>> {
+    let (Some(certificate), Some(key)) = (&config.tls_cert, &config.tls_key) else {
+        return Ok(None);
+    };
+    let files = TlsFiles {
+        certificate: certificate.clone(),
+        key: key.clone(),
+        client_authorities: config.tls_client_ca.clone(),
+    };
+    Ok(Some(Tls::read(files)?))
+}
+
 /// Everything that runs without being asked, once the database is there.
 struct Background {
     is_ready: watch::Sender<bool>,
@@ -240,7 +265,8 @@ struct Background {
     shelf: Shelf,
     patience: Patience,
     config: Serve,
-    address: SocketAddr,
+    /// Where it listens, as an address to open.
+    url: String,
     engine_stop: CancellationToken,
     /// When this process began.
     born: DateTime<Utc>,
@@ -265,13 +291,16 @@ impl Background {
         };
         let engine = Arc::new(prepared);
         let loops = CancellationToken::new();
+        let (passed, timers) = watch::channel(self.clock.now());
+        let listening_since = self.clock.now();
         let upkeep = Upkeep {
+            passed,
             pool: self.pools.background.clone(),
             clock: self.clock.clone(),
             wake: self.wake.clone(),
             patience: self.patience,
             shelf: self.shelf.versions.subscribe(),
-            listening_since: self.clock.now(),
+            listening_since,
             keep_deliveries: self.config.keep_deliveries,
             deliveries_bytes_max: self.config.deliveries_max,
         };
@@ -287,6 +316,16 @@ impl Background {
         let standing =
             tokio::spawn(standing.run(self.pools.engine.clone(), self.clock.clone(), loops.clone()));
         let preflights = tokio::spawn(self.preflights().run(loops.clone()));
+        let outward = tokio::spawn(self.outward(listening_since).run(loops.clone()));
+        let heartbeat = self.own_heartbeat(&engine, timers);
+        let heartbeat = tokio::spawn({
+            let loops = loops.clone();
+            async move {
+                if let Some(heartbeat) = heartbeat {
+                    heartbeat.run(loops).await;
+                }
+            }
+        });
         let stopping = engine.stopping.clone();
         let worker = tokio::spawn(worker::run(engine));
         self.is_ready.send_replace(true);
@@ -296,7 +335,38 @@ impl Background {
             tracing::error!(%error, "the worker broke off");
         }
         loops.cancel();
-        let _ = tokio::join!(upkeep, wake, librarian, standing, preflights);
+        let _ = tokio::join!(upkeep, wake, librarian, standing, preflights, outward, heartbeat);
+    }
+
+    fn outward(&self, listening_since: DateTime<Utc>) -> Outward {
+        Outward {
+            pool: self.pools.background.clone(),
+            clock: self.clock.clone(),
+            wake: self.wake.clone(),
+            world: self.rehearser.world.clone(),
+            targets: self.shelf.targets.subscribe(),
+            hold_down: self.patience.hold_down,
+            settled_after: SETTLED_AFTER,
+            listening_since,
+        }
+    }
+
+    fn own_heartbeat(
+        &self,
+        engine: &Arc<Engine>,
+        timers: watch::Receiver<DateTime<Utc>>,
+    ) -> Option<OwnHeartbeat> {
+        let replica = engine.clone();
+        Some(OwnHeartbeat {
+            pool: self.pools.intake.clone(),
+            clock: self.clock.clone(),
+            outside: Outside::new(Bounds::default()),
+            address: self.config.heartbeat_url.clone()?,
+            every: self.config.heartbeat_every,
+            replica: Box::new(move || replica.replica()),
+            worker: engine.looked.subscribe(),
+            timers,
+        })
     }
 
     fn preflights(&self) -> Preflights {
@@ -365,7 +435,7 @@ impl Background {
             let code = new_token()?;
             operators::replace_setup_code(&mut conn, token_digest(&code), now + SETUP_CODE).await?;
             let base = self.config.public_url.as_ref().map_or_else(
-                || format!("http://{}", self.address),
+                || self.url.clone(),
                 |url| url.as_str().trim_end_matches('/').to_owned(),
             );
             tracing::warn!("nobody can sign in yet: open {base}/setup and enter the one-time code {code}");

@@ -14,6 +14,9 @@ use crate::domain::{
     target::SecretRef,
 };
 
+/// The shortest pause between two signs of life of Muster itself.
+const HEARTBEAT_EVERY_MIN: Span = Span::from_secs(1);
+
 /// Runs a team's incident runbooks: alerts in, gated steps carried out, a postmortem out.
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100)]
@@ -220,6 +223,15 @@ pub struct Serve {
     /// The address people use, when it is not the one Muster listens on.
     #[arg(long, env = "MUSTER_PUBLIC_URL")]
     pub public_url: Option<Url>,
+    /// The server's certificate with those between it and its authority, PEM; with it, Muster speaks TLS only.
+    #[arg(long, env = "MUSTER_TLS_CERT", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Its private key, PEM.
+    #[arg(long, env = "MUSTER_TLS_KEY", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Authorities of client certificates, PEM: senders may then be asked to show one.
+    #[arg(long, env = "MUSTER_TLS_CLIENT_CA", requires = "tls_cert")]
+    pub tls_client_ca: Option<PathBuf>,
     /// Folder with runbooks.
     #[arg(long, env = "MUSTER_RUNBOOKS", default_value = "runbooks")]
     pub runbooks: PathBuf,
@@ -254,6 +266,13 @@ pub struct Serve {
     /// Bytes of raw deliveries that are kept; the oldest go first, whatever their age.
     #[arg(long, env = "MUSTER_DELIVERIES_MAX", default_value_t = 2 << 30)]
     pub deliveries_max: u64,
+    /// Where the address is kept that Muster fetches as its own sign of life: env:NAME or file:/path. Whoever watches
+    /// that address raises the alarm when Muster is silent.
+    #[arg(long, env = "MUSTER_HEARTBEAT_URL", value_parser = secret_ref)]
+    pub heartbeat_url: Option<SecretRef>,
+    /// The pause between two signs of life.
+    #[arg(long, env = "MUSTER_HEARTBEAT_EVERY", default_value = "60s", value_parser = heartbeat_every)]
+    pub heartbeat_every: Span,
     /// Runs worked on at once.
     #[arg(long, env = "MUSTER_RUNS_AT_ONCE", default_value_t = 256)]
     pub runs_at_once: usize,
@@ -293,6 +312,18 @@ pub struct DeclaredSource {
     pub heartbeat: Option<Span>,
     /// Where its token is.
     pub token: SecretRef,
+}
+
+fn secret_ref(text: &str) -> Result<SecretRef, String> {
+    SecretRef::try_from(text.to_owned())
+}
+
+fn heartbeat_every(text: &str) -> Result<Span, String> {
+    let every: Span = text.parse().map_err(|error: SpanError| error.to_string())?;
+    match every >= HEARTBEAT_EVERY_MIN {
+        true => Ok(every),
+        false => Err(format!("at least {HEARTBEAT_EVERY_MIN}")),
+    }
 }
 
 fn role(text: &str) -> Result<Role, String> {

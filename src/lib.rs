@@ -24,7 +24,7 @@
 //! ```text
 //! roof      main → app, demo, cli                                            config, telemetry
 //! web       hooks · incidents · runs · approvals · runbooks · live · api     pages and JSON from the same reads
-//! corridor  receive (disk, then database) · pipeline (alerts in → runs queued) · upkeep (timers)
+//! corridor  receive (disk, then database) · pipeline (alerts in → runs queued) · upkeep (timers) · outward (silences)
 //! stages    intake → correlate → incident → matching → execute → timeline    beside them: catalog, fixtures, sources
 //! doors     store (Postgres, all SQL)             actions (the outside world, the only way out)
 //! ground    domain (nouns, states, pure rules)    clock (the only reader of time)    faults (crash points)
@@ -47,7 +47,7 @@
 //!   only what had come back from outside is written again.
 //! - **P7** The timeline is append-only, gap-free and hash-chained: [`store::events`].
 //! - **P8** A run is pinned to its version, and versions never change: a trigger refuses.
-//! - **P9** Timers are rows: [`store::queue`] for runs, due columns for incidents, episodes and heartbeats.
+//! - **P9** Timers are rows: [`store::queue`] for runs, due columns for incidents, episodes, held alerts and heartbeats.
 //! - **P11** Outside text is data: templates render once, from values; pages escape; SQL binds; commands take lists.
 //! - **P12** Secrets are references, read at the socket and redacted by value: [`actions`].
 //! - **P13** Bounds are named constants beside what they bound, or settings in [`config`].
@@ -70,6 +70,7 @@ pub mod intake;
 pub mod matching;
 pub mod timeline;
 
+pub mod outward;
 pub mod pipeline;
 pub mod receive;
 pub mod upkeep;

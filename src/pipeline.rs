@@ -2,11 +2,14 @@
 //! whole flow on one screen; slow work is only queued. A batch costs a fixed number of statements, whatever the number
 //! of its deliveries and alerts; only what starts by itself is written one by one.
 
+mod held;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+pub use self::held::let_held_go;
 pub use crate::correlate::Patience;
 use crate::{
     correlate::{
@@ -17,7 +20,7 @@ use crate::{
     domain::{
         alert::{AlertReport, AlertStatus, Reading},
         event::{IncidentFact, NewEvent},
-        id::{DeliveryId, IncidentId},
+        id::{AlertId, DeliveryId, EpisodeId, IncidentId},
         operator::Actor,
         runbook::StartMode,
         span::Span,
@@ -27,10 +30,13 @@ use crate::{
     intake::Delivery,
     matching::{self, Asked},
     store::{
-        StoreError, alerts,
+        self, StoreError, alerts,
         deliveries::{self, Applied, NewDelivery},
-        desk::{self as rows, AlertKey, EpisodeInsert, EpisodeUpdate, IncidentInsert, IncidentUpdate},
-        events, heartbeats, incidents,
+        desk::{
+            self as rows, AlertInsert, AlertKey, AlertUpdate, EpisodeInsert, EpisodeUpdate, IncidentInsert,
+            IncidentUpdate,
+        },
+        events, flaps, heartbeats, incidents,
         runbooks::Version,
         sources::Source,
     },
@@ -165,7 +171,7 @@ async fn judge<'a>(
         if desk.missing.is_empty() {
             return Ok(desk);
         }
-        correlate::learn(conn, &mut known, &desk.missing).await?;
+        correlate::learn(conn, &mut known, &desk.missing, now).await?;
     }
     Err(StoreError::Contended)
 }
@@ -210,6 +216,12 @@ async fn carry_out(
     now: DateTime<Utc>,
 ) -> Result<Homes, StoreError> {
     let homes = Homes(open(conn, &desk, now).await?);
+    let flapping = desk.opened.iter().zip(&homes.0);
+    let flapping: Vec<IncidentId> = flapping.filter(|(new, _)| new.flaps).map(|(_, id)| *id).collect();
+    if !flapping.is_empty() {
+        let calm_due = now + patience.flap.calm_after().as_delta();
+        flaps::begin(conn, &flapping, calm_due, now).await?;
+    }
     write_episodes(conn, &desk, &homes, now).await?;
     let mut facts: BTreeMap<IncidentId, Vec<NewEvent>> = BTreeMap::new();
     for (home, told) in &desk.facts {
@@ -225,11 +237,15 @@ async fn carry_out(
     }
     let recovering = recovering(conn, &desk, &homes, patience, now).await?;
     for (incident, due, _) in &recovering {
+        // While it flaps, that is said once and not each time.
+        if desk.flaps(*incident, &homes.0) {
+            continue;
+        }
         let fact = IncidentFact::RecoveryBegan { until: *due };
         let told = facts.entry(*incident).or_default();
         told.push(NewEvent::automatic(fact, now));
     }
-    write_incidents(conn, &desk, &homes, &recovering).await?;
+    write_incidents(conn, &desk, &homes, &recovering, patience, now).await?;
     if !facts.is_empty() {
         let timelines: Vec<(IncidentId, &[NewEvent])> =
             facts.iter().map(|(id, told)| (*id, told.as_slice())).collect();
@@ -266,7 +282,7 @@ async fn open(
             receiver: opening.group.receiver,
             group_key: opening.group.group_key,
             key: opening.group.key,
-            context: membership::context(opening.worst),
+            context: membership::context(&opening.worst),
             detected_at: opening.detected_at,
             recurrence_of: opening.recurrence_of,
             truncated: opening.truncated,
@@ -281,10 +297,6 @@ async fn write_episodes(
     homes: &Homes,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let news = desk.news();
-    if !news.is_empty() {
-        rows::update_alerts(conn, &news).await?;
-    }
     let changed: Vec<EpisodeUpdate> = desk
         .changed
         .iter()
@@ -300,28 +312,76 @@ async fn write_episodes(
     if !changed.is_empty() {
         rows::update_episodes(conn, &changed, now).await?;
     }
-    let opened: Vec<EpisodeInsert> = desk
+    let ids = match desk.episodes.is_empty() {
+        true => Vec::new(),
+        false => rows::number_episodes(conn, desk.episodes.len()).await?,
+    };
+    let opened: Vec<EpisodeInsert<'_>> = desk
         .episodes
         .iter()
-        .map(|episode| EpisodeInsert {
+        .zip(&ids)
+        .map(|(episode, id)| EpisodeInsert {
+            id: *id,
             alert: episode.alert,
-            incident: homes.id(episode.home),
+            incident: episode.home.map(|home| homes.id(home)),
+            held_by: episode.held_by,
             starts_at: episode.starts_at,
             ends_at: episode.now.ends_at,
             refire_due: episode.now.refire_due,
             last_start: episode.now.last_start,
             lease_until: episode.now.lease_until,
-            reason: episode.reason,
+            reason: &episode.reason,
+            came_from: episode.came_from,
         })
         .collect();
     if !opened.is_empty() {
         rows::insert_episodes(conn, &opened, now).await?;
     }
+    // In the order in which they fired, so the last one stays.
+    let latest: HashMap<AlertId, EpisodeId> =
+        opened.iter().map(|episode| (episode.alert, episode.id)).collect();
+    write_alerts(conn, desk, &latest).await?;
+    held::write(conn, desk, homes, &ids, now).await
+}
+
+async fn write_alerts(
+    conn: &mut PgConnection,
+    desk: &Desk<'_>,
+    latest: &HashMap<AlertId, EpisodeId>,
+) -> Result<(), StoreError> {
+    let news: Vec<AlertUpdate<'_>> = desk
+        .news()
+        .map(|(id, (report, received_at))| AlertUpdate {
+            id,
+            report,
+            received_at,
+            latest: latest.get(&id).copied(),
+        })
+        .collect();
+    if !news.is_empty() {
+        rows::update_alerts(conn, &news).await?;
+    }
+    let mut written: Vec<AlertInsert<'_>> = desk
+        .newcomers()
+        .map(|(id, newcomer, (report, last_received_at))| AlertInsert {
+            id,
+            source: newcomer.source,
+            report,
+            first_received_at: newcomer.first_received_at,
+            last_received_at,
+            latest: latest.get(&id).copied(),
+        })
+        .collect();
+    if !written.is_empty() {
+        // Two batches that write the same alerts wait for each other in one order.
+        written.sort_by_key(|alert| (alert.source, alert.report.fingerprint));
+        rows::insert_alerts(conn, &written).await?;
+    }
     Ok(())
 }
 
 /// The incidents in which alerts fired anew.
-fn asked<'a>(desk: &Desk<'a>, homes: &Homes) -> Vec<Asked<'a>> {
+fn asked<'a>(desk: &'a Desk<'_>, homes: &Homes) -> Vec<Asked<'a>> {
     let mut asked: Vec<Asked<'a>> = Vec::new();
     let mut at: HashMap<Home, usize> = HashMap::new();
     for fired in &desk.fired {
@@ -353,9 +413,17 @@ async fn recovering(
     if eased.is_empty() {
         return Ok(Vec::new());
     }
-    let due = now + patience.hold_down.as_delta();
     let quiet = rows::find_quiet(conn, &eased).await?;
-    Ok(quiet.into_iter().map(|(id, ended)| (id, due, ended)).collect())
+    Ok(quiet
+        .into_iter()
+        .map(|(id, ended)| {
+            let hold_down = match desk.flaps(id, &homes.0) {
+                true => patience.flap.hold_down(patience.hold_down),
+                false => patience.hold_down,
+            };
+            (id, now + hold_down.as_delta(), ended)
+        })
+        .collect())
 }
 
 async fn write_incidents(
@@ -363,7 +431,10 @@ async fn write_incidents(
     desk: &Desk<'_>,
     homes: &Homes,
     recovering: &Recovering,
+    patience: &Patience,
+    now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
+    let calm_due = now + patience.flap.calm_after().as_delta();
     let mut rows: BTreeMap<IncidentId, IncidentUpdate> = BTreeMap::new();
     let untouched = recovering
         .iter()
@@ -378,6 +449,9 @@ async fn write_incidents(
             recovered_at: None,
             truncated: change.now.truncated,
             detected_at: change.now.detected_at,
+            came_back_at: change.came_back.then_some(now),
+            flapping_since: change.now.flapping_since,
+            calm_due: (change.came_back && change.now.flapping_since.is_some()).then_some(calm_due),
         };
         rows.insert(id, row);
     }
@@ -436,24 +510,32 @@ pub async fn believe_refires(
 ) -> Result<usize, StoreError> {
     let due = alerts::claim_due_refires(conn, now, limit).await?;
     for refire in &due {
-        let group = incidents::group(conn, refire.incident).await?;
-        let newest = incidents::lock_newest_by_key(conn, group.key).await?;
-        let is_still_home = match incidents::lock(conn, refire.incident).await? {
-            Some(incident) if incident.state.is_open() => true,
-            _ => place(newest.as_ref(), patience.reopen_within, now) == Placement::Reopen(refire.incident),
+        let group = match refire.group_of {
+            Some(incident) => incidents::group(conn, incident).await?,
+            None => match store::held::find_group(conn, refire.episode).await? {
+                Some(group) => group,
+                None => {
+                    return Err(StoreError::corrupt(
+                        "held",
+                        "episode_id",
+                        format!("none of {}", refire.episode),
+                    ));
+                }
+            },
         };
-        if is_still_home {
-            membership::believe_refire(conn, refire, now).await?;
-            continue;
+        if let Some(incident) = refire.incident {
+            let newest = incidents::lock_newest_by_key(conn, group.key).await?;
+            let is_still_home = match incidents::lock(conn, incident).await? {
+                Some(incident) if incident.state.is_open() => true,
+                _ => place(newest.as_ref(), patience.reopen_within, now) == Placement::Reopen(incident),
+            };
+            if is_still_home {
+                membership::believe_refire(conn, refire, incident, patience.flap, now).await?;
+                continue;
+            }
         }
         let report = alerts::as_firing(conn, refire.alert).await?;
-        let name = GroupName {
-            source: group.source,
-            receiver: &group.receiver,
-            group_key: &group.group_key,
-            key: group.key,
-            truncated: 0,
-        };
+        let name = name(&group);
         let key = (group.source, report.fingerprint);
         let mut known = correlate::survey(conn, &BTreeMap::from([(key, (&report, now))])).await?;
         for look in 0.. {
@@ -466,8 +548,18 @@ pub async fn believe_refires(
             if look == LOOKS_MAX {
                 return Err(StoreError::Contended);
             }
-            correlate::learn(conn, &mut known, &desk.missing).await?;
+            correlate::learn(conn, &mut known, &desk.missing, now).await?;
         }
     }
     Ok(due.len())
+}
+
+fn name(group: &incidents::Group) -> GroupName<'_> {
+    GroupName {
+        source: group.source,
+        receiver: &group.receiver,
+        group_key: &group.group_key,
+        key: group.key,
+        truncated: 0,
+    }
 }

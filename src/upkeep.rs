@@ -1,5 +1,5 @@
-//! Timers that belong to no run: incidents recover, re-fires are believed, silence raises an incident, a start is told
-//! of, old rows go.
+//! Timers that belong to no run: incidents recover, re-fires are believed, held alerts are let go, silence raises an
+//! incident, a start is told of, old rows go.
 //! Each pass takes no input but the database and may be repeated at will, on any replica.
 
 use std::{sync::Arc, time::Duration};
@@ -20,7 +20,11 @@ use crate::{
         operator::Actor,
         span::Span,
     },
-    incident::membership::{self, Group},
+    incident::{
+        fold,
+        membership::{self, Group},
+        staleness,
+    },
     pipeline::{self, Patience},
     store::{
         StoreError, boots, delivery_sizes, events, heartbeats, heartbeats::Silent, incidents, operators,
@@ -40,6 +44,10 @@ const LEASE_GRACE: Span = Span::from_secs(60);
 /// How long after Muster's own start every sender is given to report again what still fires: twice Prometheus' usual
 /// minute, and a half.
 const RESENT_WITHIN: Span = Span::from_secs(150);
+/// How often alerts that were not heard of are looked for: their limits are a minute and more.
+const STALE_EVERY: Span = Span::from_secs(15);
+/// The longest time after Muster's own start in which silence of a heartbeat is not held against it.
+const HEARD_WITHIN_MAX: Span = Span::from_secs(3600);
 /// Things done in one pass; the next follows at once when there was more.
 const BATCH: i64 = 100;
 /// Rows forgotten in one pass.
@@ -58,6 +66,8 @@ pub struct Upkeep {
     pub patience: Patience,
     /// When this process began to listen: what nobody could report before that is not held against a sender.
     pub listening_since: DateTime<Utc>,
+    /// When a pass last went through without trouble.
+    pub passed: watch::Sender<DateTime<Utc>>,
     /// The runbooks that matching uses now; `None` until they are known.
     pub shelf: watch::Receiver<Option<Arc<Vec<Version>>>>,
     /// How long raw deliveries and preflights are kept.
@@ -71,15 +81,14 @@ impl Upkeep {
     pub async fn run(self, stop: CancellationToken) {
         let mut changes = self.wake.subscribe();
         let mut prune_due = self.clock.now();
+        let mut stale_due = self.clock.now();
         let mut size_due = self.clock.now();
         while !stop.is_cancelled() {
             changes.mark_unchanged();
-            match self.pass().await {
-                Ok(0) => {}
-                Ok(_) => self.wake.changed(),
-                Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "upkeep will try again")
-                }
+            self.after(self.pass().await);
+            if self.clock.now() >= stale_due {
+                stale_due = self.clock.now() + STALE_EVERY.as_delta();
+                self.after(self.tell_stale().await);
             }
             if self.clock.now() >= prune_due {
                 prune_due = self.clock.now() + PRUNE_EVERY.as_delta();
@@ -103,17 +112,51 @@ impl Upkeep {
         }
     }
 
+    fn after(&self, passed: Result<usize, StoreError>) {
+        match passed {
+            Ok(count) => {
+                self.passed.send_replace(self.clock.now());
+                if count > 0 {
+                    self.wake.changed();
+                }
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "upkeep will try again")
+            }
+        }
+    }
+
+    /// Tells people of alerts that were not heard of for too long and that nobody else can be asked about; returns of
+    /// how many.
+    pub async fn tell_stale(&self) -> Result<usize, StoreError> {
+        let now = self.clock.now();
+        let mut tx = self.pool.begin().await?;
+        let count = staleness::tell_untold(&mut tx, self.listening_since, BATCH, now).await?;
+        tx.commit().await?;
+        Ok(count)
+    }
+
     /// Does everything that is due now; returns how many things that were. One kind of timer that fails does not keep
     /// the others from firing.
     pub async fn pass(&self) -> Result<usize, StoreError> {
-        let (leases, refires, recovered, silent, starts) = (
+        let (leases, refires, held, calm, recovered, silent, starts, folded) = (
             self.end_leases().await,
             self.believe_refires().await,
+            self.let_held_go().await,
+            self.calm_down().await,
             self.recover().await,
             self.raise_silences().await,
             self.settle_starts().await,
+            self.fold_storms().await,
         );
-        Ok(leases? + refires? + recovered? + silent? + starts?)
+        Ok(leases? + refires? + held? + calm? + recovered? + silent? + starts? + folded?)
+    }
+
+    async fn fold_storms(&self) -> Result<usize, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let count = fold::fold_storms(&mut tx, self.clock.now()).await?;
+        tx.commit().await?;
+        Ok(count)
     }
 
     async fn settle_starts(&self) -> Result<usize, StoreError> {
@@ -127,8 +170,8 @@ impl Upkeep {
             return Ok(0);
         }
         let mut tx = self.pool.begin().await?;
-        let hold_down = self.patience.hold_down;
-        let count = membership::end_leases(&mut tx, LEASE_GRACE, hold_down, BATCH, now).await?;
+        let (hold_down, flap) = (self.patience.hold_down, self.patience.flap);
+        let count = membership::end_leases(&mut tx, LEASE_GRACE, hold_down, flap, BATCH, now).await?;
         tx.commit().await?;
         Ok(count)
     }
@@ -144,6 +187,25 @@ impl Upkeep {
         Ok(count)
     }
 
+    async fn let_held_go(&self) -> Result<usize, StoreError> {
+        let Some(shelf) = self.shelf.borrow().clone() else {
+            return Ok(0);
+        };
+        let now = self.clock.now();
+        let mut tx = self.pool.begin().await?;
+        let count = pipeline::let_held_go(&mut tx, &shelf, &self.patience, BATCH, now).await?;
+        tx.commit().await?;
+        Ok(count)
+    }
+
+    async fn calm_down(&self) -> Result<usize, StoreError> {
+        let now = self.clock.now();
+        let mut tx = self.pool.begin().await?;
+        let count = membership::calm_down(&mut tx, BATCH, now).await?;
+        tx.commit().await?;
+        Ok(count)
+    }
+
     async fn recover(&self) -> Result<usize, StoreError> {
         let now = self.clock.now();
         let mut tx = self.pool.begin().await?;
@@ -155,7 +217,8 @@ impl Upkeep {
     async fn raise_silences(&self) -> Result<usize, StoreError> {
         let now = self.clock.now();
         let mut tx = self.pool.begin().await?;
-        let silent = heartbeats::claim_silent(&mut tx, now, BATCH).await?;
+        let since = self.listening_since;
+        let silent = heartbeats::claim_silent(&mut tx, since, HEARD_WITHIN_MAX, now, BATCH).await?;
         for heartbeat in &silent {
             raise_silence(&mut tx, heartbeat, now).await?;
         }
@@ -233,7 +296,12 @@ async fn raise_silence(
         key,
     };
     let reason = "a heartbeat was not heard in time";
-    let opened = membership::open(conn, group, &[&report], None, reason, &Actor::Automation, now).await?;
+    let newest = incidents::lock_newest_by_key(conn, key).await?;
+    let merged = newest.filter(|holder| holder.through.is_some() && holder.state.is_open());
+    let opened = match merged {
+        Some(holder) => Some(holder.id),
+        None => membership::open(conn, group, &[&report], None, reason, &Actor::Automation, now).await?,
+    };
     let incident: IncidentId = match opened {
         Some(incident) => incident,
         None => match incidents::lock_newest_by_key(conn, key).await? {

@@ -41,12 +41,15 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     (
         "receive",
-        &["domain", "store", "clock", "actions", "intake", "pipeline"],
+        &[
+            "domain", "store", "clock", "faults", "actions", "intake", "pipeline",
+        ],
     ),
     (
         "upkeep",
         &["domain", "store", "clock", "correlate", "incident", "pipeline"],
     ),
+    ("outward", &["domain", "store", "clock", "actions", "incident"]),
     (
         "web",
         &[

@@ -16,6 +16,7 @@ mod fetch;
 mod redact;
 pub mod secret;
 
+mod alertmanager;
 mod command;
 mod elasticsearch;
 mod file;
@@ -23,6 +24,7 @@ mod haproxy;
 mod http;
 mod lines;
 mod loki;
+mod ping;
 mod postgres;
 mod prometheus;
 mod tcp;
@@ -208,6 +210,9 @@ impl Call<'_> {
             (ActionKind::Tcp, Connection::Tcp { address }) => tcp::perform(self, address).await,
             (ActionKind::Postgres, Connection::Postgres(database)) => postgres::perform(self, database).await,
             (ActionKind::Prometheus, Connection::Prometheus(web)) => prometheus::perform(self, web).await,
+            (ActionKind::Alertmanager, Connection::Alertmanager(cluster)) => {
+                alertmanager::perform(self, cluster).await
+            }
             (ActionKind::Haproxy, Connection::Haproxy { address }) => haproxy::perform(self, address).await,
             (ActionKind::Loki, Connection::Loki(web)) => loki::perform(self, web).await,
             (ActionKind::Elasticsearch, Connection::Elasticsearch(web)) => {
@@ -252,6 +257,9 @@ pub fn try_describe(target: &Target, request: &Rendered) -> Result<String, Failu
         }
         (ActionKind::Prometheus, Connection::Prometheus(web)) => {
             prometheus::describe(&target.name, web, &request.with)
+        }
+        (ActionKind::Alertmanager, Connection::Alertmanager(_)) => {
+            alertmanager::describe(&target.name, &request.with)
         }
         (ActionKind::Haproxy, Connection::Haproxy { .. }) => haproxy::describe(&request.with),
         (ActionKind::Loki, Connection::Loki(web)) => loki::describe(&target.name, web, &request.with),

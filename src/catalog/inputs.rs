@@ -19,6 +19,10 @@ pub enum Shape {
     Length,
     /// A text, or a tree that is sent as JSON.
     Tree,
+    /// Matchers: a line in Alertmanager's syntax, or a map of labels and their values.
+    Matchers,
+    /// What is silenced, for how long and why.
+    Silence,
 }
 
 /// One input of an action.
@@ -66,6 +70,13 @@ const HTTP: &[InputKey] = &[
 ];
 const POSTGRES: &[InputKey] = &[needs("query", Shape::Text), may("params", Shape::List)];
 const PROMETHEUS: &[InputKey] = &[needs("query", Shape::Text)];
+const ALERTMANAGER: &[InputKey] = &[
+    changes("silence", Shape::Silence),
+    changes("expire", Shape::Text),
+    may("matchers", Shape::Matchers),
+    may("receiver", Shape::Text),
+    may("fingerprints", Shape::Names),
+];
 const HAPROXY: &[InputKey] = &[
     needs("backend", Shape::Text),
     changes("enable", Shape::Names),
@@ -97,6 +108,7 @@ pub fn input_keys(action: ActionKind) -> &'static [InputKey] {
         ActionKind::Tcp => &[],
         ActionKind::Postgres => POSTGRES,
         ActionKind::Prometheus => PROMETHEUS,
+        ActionKind::Alertmanager => ALERTMANAGER,
         ActionKind::Haproxy => HAPROXY,
         ActionKind::Loki => LOKI,
         ActionKind::Elasticsearch => ELASTICSEARCH,

@@ -9,6 +9,8 @@ use super::{
     inputs::{InputKey, Shape, input_keys},
 };
 use crate::domain::{
+    matcher::Matcher,
+    silence,
     span::Span,
     step::{ActWord, ActionKind, Request},
     template::Template,
@@ -53,7 +55,14 @@ pub(super) fn read(
         input(key, &field, findings);
     }
     match action {
-        ActionKind::Haproxy if word == ActWord::Call => one_change(keys, &with, &fields, findings),
+        ActionKind::Alertmanager | ActionKind::Haproxy if word == ActWord::Call => {
+            one_change(keys, &with, &fields, findings)
+        }
+        ActionKind::Alertmanager
+            if fields.get("matchers").is_none() && fields.get("fingerprints").is_none() =>
+        {
+            findings.fault(&with.path, "a check needs matchers or fingerprints");
+        }
         ActionKind::Http => method(word, &fields, findings),
         ActionKind::Command => {
             if let Some(program) = fields.get("program") {
@@ -157,8 +166,43 @@ fn input(key: &InputKey, field: &Field<'_>, findings: &mut Findings<'_>) {
             field.span(LENGTH_BOUNDS, findings);
         }
         Shape::Tree => {}
+        Shape::Matchers => matchers(field, findings),
+        Shape::Silence => silence(field, findings),
     }
     templates(field, findings);
+}
+
+fn matchers(field: &Field<'_>, findings: &mut Findings<'_>) {
+    match &field.node.content {
+        Content::Map(_) => {
+            for (_, value) in field.entries(findings).iter().flat_map(Fields::all) {
+                scalar(&value, false, findings);
+            }
+        }
+        Content::Text(text) if !has_template(field) => {
+            if let Err(error) = Matcher::parse_list(text) {
+                findings.fault(&field.path, error.to_string());
+            }
+        }
+        _ => _ = field.text(findings),
+    }
+}
+
+fn silence(field: &Field<'_>, findings: &mut Findings<'_>) {
+    let Some(fields) = field.fields(&["matchers", "duration", "comment"], findings) else {
+        return;
+    };
+    if let Some(which) = fields.need("matchers", findings) {
+        matchers(&which, findings);
+    }
+    if let Some(duration) = fields.need("duration", findings)
+        && !has_template(&duration)
+    {
+        duration.span(silence::SHORTEST..=silence::LONGEST, findings);
+    }
+    if let Some(comment) = fields.need("comment", findings) {
+        comment.text(findings);
+    }
 }
 
 fn one_change(keys: &[InputKey], with: &Field<'_>, fields: &Fields<'_>, findings: &mut Findings<'_>) {

@@ -18,12 +18,15 @@ use crate::domain::{
     span::Span,
     step::ActionKind,
     target::{
-        CommandConnection, Connection, HttpConnection, PostgresConnection, SecretRef, Target, Targets, Tls,
+        AlertmanagerConnection, CommandConnection, Connection, HttpConnection, PostgresConnection, SecretRef,
+        Target, Targets, Tls,
     },
 };
 
 const TARGETS_MAX: usize = 500;
 const PROGRAMS_MAX: usize = 100;
+/// Nodes of one Alertmanager cluster; each question asks all of them.
+const NODES_MAX: usize = 16;
 const TIMEOUT_MAX: Span = Span::from_secs(60);
 const TIMEOUTS: RangeInclusive<Span> = Span::from_millis(1)..=Span::from_secs(3600);
 const POSTGRES_PORT: u16 = 5432;
@@ -125,6 +128,7 @@ fn connection(kind: ActionKind, field: &Field<'_>, findings: &mut Findings<'_>) 
     Some(match kind {
         ActionKind::Http => Connection::Http(web(field, findings)?),
         ActionKind::Prometheus => Connection::Prometheus(web(field, findings)?),
+        ActionKind::Alertmanager => Connection::Alertmanager(alertmanager(field, findings)?),
         ActionKind::Loki => Connection::Loki(web(field, findings)?),
         ActionKind::Elasticsearch => Connection::Elasticsearch(web(field, findings)?),
         ActionKind::Postgres => Connection::Postgres(postgres(field, findings)?),
@@ -164,6 +168,42 @@ fn web(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<HttpConnection>
     let url = fields
         .need("url", findings)
         .and_then(|url| url.parsed(web_url, findings));
+    signed(url, &fields, findings)
+}
+
+/// One node by `url`, or every node of a cluster by `urls`.
+fn alertmanager(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<AlertmanagerConnection> {
+    let fields = field.fields(&["url", "urls", "bearer", "basic", "headers"], findings)?;
+    let urls: Vec<Url> = match fields.get("urls") {
+        Some(list) => {
+            if fields.get("url").is_some() {
+                let message = "one node is named by url, a whole cluster by urls".to_owned();
+                fields.fault_at_key("urls", message, None, findings);
+            }
+            let items = list.list(NODES_MAX, findings);
+            if matches!(&list.node.content, Content::List(items) if items.is_empty()) {
+                findings.fault(&list.path, "at least one node is needed");
+            }
+            items
+                .iter()
+                .filter_map(|item| item.parsed(web_url, findings))
+                .collect()
+        }
+        None => {
+            let url = fields.need("url", findings)?;
+            url.parsed(web_url, findings).into_iter().collect()
+        }
+    };
+    let first = signed(urls.first().cloned(), &fields, findings)?;
+    let nodes = urls
+        .into_iter()
+        .map(|url| HttpConnection { url, ..first.clone() });
+    Some(AlertmanagerConnection {
+        nodes: nodes.collect(),
+    })
+}
+
+fn signed(url: Option<Url>, fields: &Fields<'_>, findings: &mut Findings<'_>) -> Option<HttpConnection> {
     let bearer = secret(fields.get("bearer"), findings);
     let basic = secret(fields.get("basic"), findings);
     if fields.get("bearer").is_some() && fields.get("basic").is_some() {

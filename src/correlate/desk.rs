@@ -2,22 +2,29 @@
 //! changes about it. Pure: reports are taken in one after the other, in the order they arrived, and nothing is written
 //! until all have been.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 
 use super::{
     Patience,
-    rules::{KeyHolder, Placement, place},
+    route::{Arrival, Hold, Waiting, Word},
+    rules::{KeyHolder, Placement},
 };
 use crate::domain::{
-    alert::{AlertReport, Fingerprint, KnownEpisode, Reading, headline, read},
+    alert::{AlertReport, Fingerprint, KnownEpisode, Reading, read},
     digest::Digest,
     event::{IncidentFact, NewEvent},
-    id::{AlertId, EpisodeId, IncidentId, SourceId},
-    incident::{IncidentMove, IncidentState, Severity},
+    id::{AlertId, EpisodeId, IncidentId, RoutingRuleId, SourceId},
+    incident::{IncidentState, Severity},
     operator::Actor,
+    routing::Rules,
 };
+use crate::store::held::Held;
 
 /// How many names an event about many alerts holds.
 const NAMES_MAX: usize = 10;
@@ -47,14 +54,12 @@ pub struct EpisodeNow {
     pub at: EpisodeRef,
     /// Its times.
     pub known: KnownEpisode,
-    /// The latest start named while it fired.
-    pub last_start: Option<DateTime<Utc>>,
-    /// When it ends unless it is reported again.
-    pub lease_until: Option<DateTime<Utc>>,
-    /// Where it was placed.
-    pub home: Home,
+    /// Where it was placed; `None` while a rule holds it, and when it ended before it was let go.
+    pub home: Option<Home>,
     /// Whether that incident is open.
     pub home_is_open: bool,
+    /// The incident its group has, when that one is merged into this one.
+    pub came_from: Option<IncidentId>,
 }
 
 /// An alert.
@@ -68,6 +73,15 @@ pub struct AlertNow {
     pub episode: Option<EpisodeNow>,
 }
 
+/// An alert of which there is nothing yet but its number.
+#[derive(Clone, Copy, Debug)]
+pub struct Newcomer {
+    /// Who reports it.
+    pub source: SourceId,
+    /// Arrival of the delivery that spoke of it first.
+    pub first_received_at: DateTime<Utc>,
+}
+
 /// An incident, locked.
 #[derive(Clone, Copy, Debug)]
 pub struct IncidentNow {
@@ -79,6 +93,10 @@ pub struct IncidentNow {
     pub truncated: i32,
     /// Earliest start of its alerts.
     pub detected_at: DateTime<Utc>,
+    /// Since when it flaps.
+    pub flapping_since: Option<DateTime<Utc>>,
+    /// Where it lives on, when it was merged.
+    pub lives_in: Option<IncidentId>,
 }
 
 /// Everything that is known and may matter.
@@ -86,12 +104,32 @@ pub struct IncidentNow {
 pub struct Known {
     /// By source and fingerprint; every alert that is reported is here.
     pub alerts: HashMap<(SourceId, Fingerprint), AlertNow>,
-    /// Alerts that were made for this batch, from the first report of them.
-    pub made: HashSet<AlertId>,
+    /// Alerts that no delivery spoke of before: they have their number, and are written when the batch is.
+    pub unwritten: HashMap<AlertId, Newcomer>,
     /// The newest incident of each group that was asked for.
     pub groups: HashMap<Digest, Option<KeyHolder>>,
     /// The incidents that were asked for.
     pub incidents: HashMap<IncidentId, IncidentNow>,
+    /// When incidents that were asked for, and those before them, opened and came back.
+    pub histories: HashMap<IncidentId, Vec<DateTime<Utc>>>,
+    /// What people decide about new episodes, once that was asked for.
+    pub rules: Option<Arc<Rules>>,
+    /// What is held and counted with each group that was asked for; its alerts are known.
+    pub waiting: HashMap<Digest, Vec<Held>>,
+}
+
+impl Known {
+    /// Whether what was found for a group is not where the locked incidents say it is.
+    pub fn has_moved(&self, key: &Digest) -> bool {
+        let Some(Some(holder)) = self.groups.get(key) else {
+            return false;
+        };
+        let lives_in = |id| self.incidents.get(&id).and_then(|now| now.lives_in);
+        lives_in(holder.id).is_some()
+            || holder
+                .through
+                .is_some_and(|through| lives_in(through) != Some(holder.id))
+    }
 }
 
 /// What a batch needs to know and was not told.
@@ -101,12 +139,22 @@ pub struct Missing {
     pub groups: BTreeSet<Digest>,
     /// Incidents.
     pub incidents: BTreeSet<IncidentId>,
+    /// Incidents of which it matters how often they came back.
+    pub histories: BTreeSet<IncidentId>,
+    /// What people decide about new episodes.
+    pub rules: bool,
+    /// Keys of groups whose held alerts are counted.
+    pub waiting: BTreeSet<Digest>,
 }
 
 impl Missing {
     /// Whether nothing is.
     pub fn is_empty(&self) -> bool {
-        self.groups.is_empty() && self.incidents.is_empty()
+        self.groups.is_empty()
+            && self.incidents.is_empty()
+            && self.histories.is_empty()
+            && !self.rules
+            && self.waiting.is_empty()
     }
 }
 
@@ -135,28 +183,45 @@ pub struct Opening<'a> {
     /// How bad it is.
     pub severity: Severity,
     /// The worst alert it opens with: what runbooks take their inputs from.
-    pub worst: &'a AlertReport,
+    pub worst: Word<'a>,
     /// Earliest start of its alerts.
     pub detected_at: DateTime<Utc>,
     /// The one before it with the same key.
     pub recurrence_of: Option<IncidentId>,
     /// Alerts the sender left out.
     pub truncated: i32,
+    /// Whether its group flaps.
+    pub flaps: bool,
 }
 
 /// An episode to be opened; it may be over by the end of the batch.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct NewEpisode {
     /// Which alert.
     pub alert: AlertId,
-    /// Where it is placed.
-    pub home: Home,
+    /// Where it is placed; `None` when it is held.
+    pub home: Option<Home>,
+    /// The rule that holds or held it.
+    pub held_by: Option<RoutingRuleId>,
     /// Why there.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
     /// How it stands at the end of the batch.
     pub now: EpisodeChange,
     /// Start by the sender's clock.
     pub starts_at: DateTime<Utc>,
+    /// The incident its group has, when that one is merged into this one.
+    pub came_from: Option<IncidentId>,
+}
+
+/// Where a held episode comes to.
+#[derive(Clone, Debug)]
+pub struct Routed {
+    /// Which incident.
+    pub home: Home,
+    /// Why that one.
+    pub reason: Cow<'static, str>,
+    /// The incident its group has, when that one is merged into this one.
+    pub came_from: Option<IncidentId>,
 }
 
 /// What a batch makes of an episode.
@@ -179,18 +244,34 @@ pub struct IncidentChange {
     pub now: IncidentNow,
     /// How often it came back.
     pub reopened: i32,
+    /// Whether it came back in a way that counts for flapping.
+    pub came_back: bool,
+}
+
+impl IncidentChange {
+    /// Nothing has become of it yet.
+    fn none(now: IncidentNow) -> Self {
+        Self {
+            now,
+            reopened: 0,
+            came_back: false,
+        }
+    }
 }
 
 /// An alert that fired anew in an incident.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Fired<'a> {
     /// Where.
     pub home: Home,
     /// Which alert.
     pub alert: AlertId,
     /// What it said.
-    pub report: &'a AlertReport,
+    pub report: Word<'a>,
 }
+
+/// What was said of an alert, and when that arrived.
+pub type Spoken<'a> = (&'a AlertReport, DateTime<Utc>);
 
 /// What one delivery led to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -203,13 +284,13 @@ pub struct Effect {
 
 /// The desk.
 pub struct Desk<'a> {
-    known: Known,
-    patience: Patience,
-    now: DateTime<Utc>,
+    pub(super) known: Known,
+    pub(super) patience: Patience,
+    pub(super) now: DateTime<Utc>,
     /// What it was not told.
     pub missing: Missing,
-    /// Alerts spoken of: the newest word, when it came, and how many there were.
-    spoken: BTreeMap<AlertId, (&'a AlertReport, DateTime<Utc>, usize)>,
+    /// Alerts spoken of: the newest word, and when it came.
+    spoken: BTreeMap<AlertId, Spoken<'a>>,
     /// Incidents to be opened.
     pub opened: Vec<Opening<'a>>,
     /// Episodes to be opened.
@@ -222,6 +303,12 @@ pub struct Desk<'a> {
     pub facts: BTreeMap<Home, Vec<NewEvent>>,
     /// Alerts that fired anew.
     pub fired: Vec<Fired<'a>>,
+    /// Episodes that a rule holds from now on. One that the batch let go again has a home.
+    pub holds: Vec<Hold<'a>>,
+    /// Episodes that were held and are let go, each into an incident with a reason.
+    pub routed: BTreeMap<EpisodeId, Routed>,
+    /// What waits to be counted with its group, by group.
+    pub(super) waiting: HashMap<Digest, Vec<Waiting<'a>>>,
     /// Incidents in which an alert is over.
     eased: BTreeSet<Home>,
     /// Those of them that may recover, if nothing fires in them.
@@ -243,6 +330,9 @@ impl<'a> Desk<'a> {
             incidents: BTreeMap::new(),
             facts: BTreeMap::new(),
             fired: Vec::new(),
+            holds: Vec::new(),
+            routed: BTreeMap::new(),
+            waiting: HashMap::new(),
             eased: BTreeSet::new(),
             may_recover: Vec::new(),
         }
@@ -261,6 +351,7 @@ impl<'a> Desk<'a> {
         let mut pending: BTreeMap<Home, Vec<&'a AlertReport>> = BTreeMap::new();
         let mut fresh: BTreeMap<Option<Home>, Vec<(AlertId, &'a AlertReport)>> = BTreeMap::new();
         let mut touched: BTreeSet<Home> = BTreeSet::new();
+        let mut taken_back: BTreeSet<Home> = BTreeSet::new();
         for report in reports {
             let Some(alert) = self.known.alerts.get_mut(&(group.source, report.fingerprint)) else {
                 continue;
@@ -272,63 +363,90 @@ impl<'a> Desk<'a> {
                 continue;
             }
             alert.last_received_at = received_at;
-            let words = self.spoken.get(&alert.id).map_or(0, |(_, _, words)| *words);
-            self.spoken.insert(alert.id, (report, received_at, words + 1));
+            self.spoken.insert(alert.id, (report, received_at));
+            // It may have come back for another delivery of the batch.
+            if let Some(episode) = &mut alert.episode
+                && let Some(Home::Known(id)) = episode.home
+                && let Some(change) = self.incidents.get(&id)
+            {
+                episode.home_is_open = change.now.state.is_open();
+            }
             if let Some(episode) = alert.episode.as_ref().filter(|episode| episode.home_is_open) {
-                touched.insert(episode.home);
+                touched.extend(episode.home);
             }
             // What must be renewed was: the lease of two senders that take turns is the longer one.
-            if let (Reading::StillFiring | Reading::StartMoved, Some(episode), Some(lease)) =
-                (reading, &mut alert.episode, report.lease_until)
-                && episode.lease_until.is_some_and(|before| before < lease)
+            if let (
+                Reading::StillFiring | Reading::StartMoved | Reading::RefirePending,
+                Some(episode),
+                Some(lease),
+            ) = (reading, &mut alert.episode, report.lease_until)
+                && episode.known.lease_until.is_some_and(|before| before < lease)
             {
-                episode.lease_until = Some(lease);
-                note(&mut self.changed, &mut self.episodes, episode, None);
+                episode.known.lease_until = Some(lease);
+                note(&mut self.changed, &mut self.episodes, episode);
             }
             match (reading, &mut alert.episode) {
                 (Reading::NewEpisode, episode) => {
                     let home = episode
                         .as_ref()
                         .filter(|episode| episode.home_is_open)
-                        .map(|episode| episode.home);
-                    if let Some(old) = episode.as_mut().filter(|old| old.known.refire_pending) {
+                        .and_then(|episode| episode.home);
+                    if let Some(old) = episode.as_mut().filter(|old| old.known.refire_due.is_some()) {
                         // The new start settles the old word.
-                        old.known.refire_pending = false;
-                        note(&mut self.changed, &mut self.episodes, old, None);
+                        old.known.refire_due = None;
+                        note(&mut self.changed, &mut self.episodes, old);
                     }
                     fresh.entry(home).or_default().push((alert.id, report));
                 }
                 (Reading::Ended, Some(episode)) => {
                     episode.known.ends_at = report.ends_at;
-                    note(&mut self.changed, &mut self.episodes, episode, None);
-                    over.entry(episode.home).or_default().push(report);
-                    self.eased.insert(episode.home);
+                    note(&mut self.changed, &mut self.episodes, episode);
+                    if let Some(home) = episode.home {
+                        over.entry(home).or_default().push(report);
+                    }
+                    self.eased.extend(episode.home);
                 }
-                (Reading::EndedAgain, Some(episode)) => _ = self.eased.insert(episode.home),
+                (Reading::EndedAgain, Some(episode)) => self.eased.extend(episode.home),
                 (Reading::RefireWithdrawn, Some(episode)) => {
-                    episode.known.refire_pending = false;
-                    note(&mut self.changed, &mut self.episodes, episode, None);
-                    self.eased.insert(episode.home);
+                    episode.known.refire_due = None;
+                    // The later of two ends: until then somebody saw it fire.
+                    episode.known.ends_at = episode.known.ends_at.max(report.ends_at);
+                    note(&mut self.changed, &mut self.episodes, episode);
+                    self.eased.extend(episode.home);
                 }
-                (Reading::RefirePending, Some(episode)) if !episode.known.refire_pending => {
-                    episode.known.refire_pending = true;
-                    let due = self.now + self.patience.refire.as_delta();
-                    note(&mut self.changed, &mut self.episodes, episode, Some(due));
-                    pending.entry(episode.home).or_default().push(report);
+                (Reading::RefirePending, Some(episode))
+                    if episode.home_is_open && episode.known.has_doubtful_end() =>
+                {
+                    // The same story once more; it has been told.
+                    (episode.known.ends_at, episode.known.refire_due) = (None, None);
+                    note(&mut self.changed, &mut self.episodes, episode);
+                    taken_back.extend(episode.home);
+                }
+                (Reading::RefirePending, Some(episode)) if episode.known.refire_due.is_none() => {
+                    episode.known.refire_due = Some(self.now + self.patience.refire.as_delta());
+                    note(&mut self.changed, &mut self.episodes, episode);
+                    if let Some(home) = episode.home {
+                        pending.entry(home).or_default().push(report);
+                    }
                 }
                 (Reading::StartMoved, Some(episode))
-                    if episode.last_start.is_none_or(|last| last < report.starts_at) =>
+                    if episode
+                        .known
+                        .last_start
+                        .is_none_or(|last| last < report.starts_at) =>
                 {
-                    episode.last_start = Some(report.starts_at);
-                    note(&mut self.changed, &mut self.episodes, episode, None);
-                    let fact = IncidentFact::StartMoved {
-                        name: report.title(),
-                        from: episode.known.starts_at,
-                        to: report.starts_at,
-                    };
-                    let event = NewEvent::by(actor.clone(), fact, self.now);
-                    self.facts.entry(episode.home).or_default().push(event);
-                    effect.homes.insert(episode.home);
+                    episode.known.last_start = Some(report.starts_at);
+                    note(&mut self.changed, &mut self.episodes, episode);
+                    if let Some(home) = episode.home {
+                        let fact = IncidentFact::StartMoved {
+                            name: report.title(),
+                            from: episode.known.starts_at,
+                            to: report.starts_at,
+                        };
+                        let event = NewEvent::by(actor.clone(), fact, self.now);
+                        self.facts.entry(home).or_default().push(event);
+                        effect.homes.insert(home);
+                    }
                 }
                 _ => {}
             }
@@ -337,18 +455,16 @@ impl<'a> Desk<'a> {
             self.leave(home, &reports, actor);
             effect.homes.insert(home);
         }
+        for home in taken_back {
+            self.stop_recovery(home);
+        }
         for (home, reports) in pending {
-            let fact = IncidentFact::RefirePending {
-                count: reports.len(),
-                names: names(&reports),
-                due: self.now + self.patience.refire.as_delta(),
-            };
-            self.tell(home, fact);
-            effect.homes.insert(home);
+            if self.hold_recovery(home, &reports) {
+                effect.homes.insert(home);
+            }
         }
         for (home, alerts) in fresh {
-            let home = self.place(home, group, &alerts, actor);
-            effect.homes.insert(home);
+            effect.homes.extend(self.place(home, group, alerts, actor));
         }
         touched.extend(&effect.homes);
         if group.truncated > 0 {
@@ -360,13 +476,13 @@ impl<'a> Desk<'a> {
         }
     }
 
-    fn tell(&mut self, home: Home, fact: IncidentFact) {
+    pub(super) fn tell(&mut self, home: Home, fact: IncidentFact) {
         let event = NewEvent::automatic(fact, self.now);
         self.facts.entry(home).or_default().push(event);
     }
 
     /// An incident as it stands now; one it was not told of is missed and taken for one in which nothing happens.
-    fn incident(&mut self, id: IncidentId) -> IncidentChange {
+    pub(super) fn incident(&mut self, id: IncidentId) -> IncidentChange {
         if let Some(change) = self.incidents.get(&id) {
             return *change;
         }
@@ -377,9 +493,11 @@ impl<'a> Desk<'a> {
                 recover_due: None,
                 truncated: 0,
                 detected_at: DateTime::UNIX_EPOCH,
+                flapping_since: None,
+                lives_in: None,
             }
         });
-        IncidentChange { now, reopened: 0 }
+        IncidentChange::none(now)
     }
 
     fn leave(&mut self, home: Home, reports: &[&'a AlertReport], actor: &Actor) {
@@ -414,130 +532,46 @@ impl<'a> Desk<'a> {
         });
     }
 
-    /// Puts new episodes where they belong.
-    fn place(
-        &mut self,
-        home: Option<Home>,
-        group: GroupName<'a>,
-        alerts: &[(AlertId, &'a AlertReport)],
-        actor: &Actor,
-    ) -> Home {
-        let (home, reason) = match home {
-            Some(home) => (home, "it is in this open incident already"),
-            None => self.find_home(group, alerts, actor),
-        };
-        self.join(home, reason, alerts, actor);
-        for (id, report) in alerts {
-            let known = KnownEpisode {
-                starts_at: report.starts_at,
-                ends_at: None,
-                refire_pending: false,
-            };
-            let episode = EpisodeNow {
-                at: EpisodeRef::New(self.episodes.len()),
-                known,
-                last_start: None,
-                lease_until: report.lease_until,
-                home,
-                home_is_open: true,
-            };
-            if let Some(alert) = self.known.alerts.get_mut(&(group.source, report.fingerprint)) {
-                alert.episode = Some(episode);
-            }
-            self.episodes.push(NewEpisode {
-                alert: *id,
-                home,
-                reason,
-                now: EpisodeChange {
-                    lease_until: report.lease_until,
-                    ..EpisodeChange::default()
-                },
-                starts_at: report.starts_at,
-            });
-            self.fired.push(Fired {
-                home,
-                alert: *id,
-                report,
-            });
-        }
-        home
+    /// The merged incident that leads a group to this home.
+    pub(super) fn through(&self, key: Digest, home: Home) -> Option<IncidentId> {
+        let holder = self.known.groups.get(&key)?.as_ref()?;
+        holder.through.filter(|_| home == Home::Known(holder.id))
     }
 
-    fn find_home(
-        &mut self,
-        group: GroupName<'a>,
-        alerts: &[(AlertId, &'a AlertReport)],
-        actor: &Actor,
-    ) -> (Home, &'static str) {
-        let at = self
-            .opened
-            .iter()
-            .rposition(|opened| opened.group.key == group.key);
-        if let Some(at) = at {
-            return (Home::New(at), Placement::JOINED);
+    /// Ends a hold-down without a word; whether there was one.
+    fn stop_recovery(&mut self, home: Home) -> bool {
+        let Home::Known(id) = home else { return false };
+        let mut change = self.incident(id);
+        let was_due = change.now.recover_due.take().is_some();
+        if was_due {
+            self.incidents.insert(id, change);
         }
-        let holder = match self.known.groups.get(&group.key) {
-            Some(holder) => holder.as_ref().copied(),
-            None => {
-                self.missing.groups.insert(group.key);
-                None
-            }
+        was_due
+    }
+
+    /// Alerts may fire again: until that is settled their incident does not recover. Told only where a recovery was under
+    /// way; that a body came again is no news.
+    fn hold_recovery(&mut self, home: Home, reports: &[&'a AlertReport]) -> bool {
+        if !self.stop_recovery(home) {
+            return false;
+        }
+        let fact = IncidentFact::RefirePending {
+            count: reports.len(),
+            names: names(reports),
+            due: self.now + self.patience.refire.as_delta(),
         };
-        // The lock is newer than the look.
-        let holder = holder.map(|holder| KeyHolder {
-            state: self.incident(holder.id).now.state,
-            ..holder
-        });
-        let placement = place(holder.as_ref(), self.patience.reopen_within, self.now);
-        let reason = placement.reason();
-        let recurrence_of = match placement {
-            Placement::Join(id) | Placement::Reopen(id) => return (Home::Known(id), reason),
-            Placement::Open { recurrence_of } => recurrence_of,
-        };
-        let home = Home::New(self.opened.len());
-        let worst = alerts
-            .iter()
-            .map(|(_, report)| *report)
-            .min_by_key(|report| Severity::of(&report.labels));
-        let Some(worst) = worst else {
-            return (home, reason);
-        };
-        let (title, severity) = (
-            headline(&worst.labels, &worst.annotations),
-            Severity::of(&worst.labels),
-        );
-        let opened = IncidentFact::Opened {
-            title: title.clone(),
-            severity,
-            reason: reason.to_owned(),
-        };
-        let mut facts = vec![NewEvent::by(actor.clone(), opened, self.now)];
-        facts.extend(recurrence_of.map(|of| NewEvent::automatic(IncidentFact::Recurrence { of }, self.now)));
-        self.facts.insert(home, facts);
-        self.opened.push(Opening {
-            group,
-            title,
-            severity,
-            worst,
-            detected_at: worst.starts_at,
-            recurrence_of,
-            truncated: 0,
-        });
-        (home, reason)
+        self.tell(home, fact);
+        true
     }
 
     /// Lets an incident know of alerts that fire in it. One that was recovering, or was over a moment ago, comes back.
-    fn join(
-        &mut self,
-        home: Home,
-        reason: &'static str,
-        alerts: &[(AlertId, &'a AlertReport)],
-        actor: &Actor,
-    ) {
-        let reports: Vec<&AlertReport> = alerts.iter().map(|(_, report)| *report).collect();
+    pub(super) fn join(&mut self, home: Home, reason: &str, arrivals: &[Arrival<'a>], actor: &Actor) {
+        let reports: Vec<&AlertReport> = arrivals.iter().map(|arrival| &*arrival.word).collect();
         let Some(earliest) = reports.iter().map(|report| report.starts_at).min() else {
             return;
         };
+        // Nothing is seen before it begins, whatever the sender's clock says.
+        let earliest = earliest.min(self.now);
         match home {
             Home::New(at) => {
                 let opening = &mut self.opened[at];
@@ -546,15 +580,7 @@ impl<'a> Desk<'a> {
             Home::Known(id) => {
                 let mut change = self.incident(id);
                 let name = reports[0].title();
-                if let Some(state) = change.now.state.after(IncidentMove::Reopen) {
-                    change.now.state = state;
-                    change.now.recover_due = None;
-                    change.reopened += 1;
-                    self.tell(home, IncidentFact::Reopened { name });
-                } else if change.now.recover_due.take().is_some() {
-                    change.reopened += 1;
-                    self.tell(home, IncidentFact::RecoveryBroken { name });
-                }
+                self.come_back(id, &mut change, name);
                 change.now.detected_at = change.now.detected_at.min(earliest);
                 self.incidents.insert(id, change);
             }
@@ -587,7 +613,7 @@ impl<'a> Desk<'a> {
     }
 
     /// A later body that is complete again does not bring back what an earlier one hid.
-    fn note_truncation(&mut self, home: Home, hidden: i32) -> bool {
+    pub(super) fn note_truncation(&mut self, home: Home, hidden: i32) -> bool {
         match home {
             Home::New(at) => {
                 let opening = &mut self.opened[at];
@@ -633,19 +659,31 @@ impl<'a> Desk<'a> {
         };
         let id = alert.id;
         if let Some(old) = &mut alert.episode {
-            old.known.refire_pending = false;
-            note(&mut self.changed, &mut self.episodes, old, None);
+            old.known.refire_due = None;
+            note(&mut self.changed, &mut self.episodes, old);
         }
-        self.place(None, group, &[(id, report)], &Actor::Automation);
+        self.spoken.insert(id, (report, alert.last_received_at));
+        self.place(None, group, vec![(id, report)], &Actor::Automation);
     }
 
-    /// Alerts of which there is a newer word than what is stored of them.
-    pub fn news(&self) -> Vec<(AlertId, &'a AlertReport, DateTime<Utc>)> {
-        self.spoken
-            .iter()
-            .filter(|(id, (_, _, words))| *words > 1 || !self.known.made.contains(id))
-            .map(|(id, (report, at, _))| (*id, *report, *at))
-            .collect()
+    /// Known alerts with the newest word of them.
+    pub fn news(&self) -> impl Iterator<Item = (AlertId, Spoken<'a>)> {
+        let unwritten = &self.known.unwritten;
+        let spoken = self.spoken.iter().map(|(id, word)| (*id, *word));
+        spoken.filter(|(id, _)| !unwritten.contains_key(id))
+    }
+
+    /// Alerts that are to be written, with the newest word of each.
+    pub fn newcomers(&self) -> impl Iterator<Item = (AlertId, Newcomer, Spoken<'a>)> {
+        let spoken = self.spoken.iter();
+        spoken.filter_map(|(id, word)| Some((*id, *self.known.unwritten.get(id)?, *word)))
+    }
+
+    /// Whether an incident flaps once the batch is written, one that it opened included.
+    pub fn flaps(&self, id: IncidentId, opened: &[IncidentId]) -> bool {
+        let changed = self.incidents.get(&id).copied();
+        let change = changed.or_else(|| self.stands(id, opened).map(|(_, change)| change));
+        change.is_some_and(|change| change.now.flapping_since.is_some())
     }
 
     /// How an incident that the batch leaves as it was stands, one that it opened included.
@@ -657,31 +695,25 @@ impl<'a> Desk<'a> {
                 recover_due: None,
                 truncated: opening.truncated,
                 detected_at: opening.detected_at,
+                flapping_since: opening.flaps.then_some(self.now),
+                lives_in: None,
             },
             None => *self.known.incidents.get(&id)?,
         };
-        Some((id, IncidentChange { now, reopened: 0 }))
+        Some((id, IncidentChange::none(now)))
     }
 }
 
-/// Keeps what has become of an episode. `due` is set with a re-fire and kept until it is settled.
-fn note(
-    changed: &mut BTreeMap<EpisodeId, EpisodeChange>,
-    opened: &mut [NewEpisode],
-    episode: &EpisodeNow,
-    due: Option<DateTime<Utc>>,
-) {
+/// Keeps what has become of an episode.
+fn note(changed: &mut BTreeMap<EpisodeId, EpisodeChange>, opened: &mut [NewEpisode], episode: &EpisodeNow) {
     let change = match episode.at {
         EpisodeRef::Known(id) => changed.entry(id).or_default(),
         EpisodeRef::New(at) => &mut opened[at].now,
     };
     change.ends_at = episode.known.ends_at;
-    change.last_start = episode.last_start;
-    change.lease_until = episode.lease_until;
-    change.refire_due = match episode.known.refire_pending {
-        true => due.or(change.refire_due),
-        false => None,
-    };
+    change.last_start = episode.known.last_start;
+    change.lease_until = episode.known.lease_until;
+    change.refire_due = episode.known.refire_due;
 }
 
 /// The last fact, when the same sender said it.

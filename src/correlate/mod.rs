@@ -2,24 +2,37 @@
 //! whole batch in memory; here it is given what the database knows.
 
 pub mod desk;
+pub mod flap;
+mod open;
+pub mod route;
 pub mod rules;
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use self::desk::{AlertNow, EpisodeNow, EpisodeRef, Home, IncidentNow, Known, Missing};
+use self::{
+    desk::{AlertNow, EpisodeNow, EpisodeRef, Home, IncidentNow, Known, Missing, Newcomer},
+    rules::KeyHolder,
+};
 use crate::{
     domain::{
         alert::AlertReport,
         digest::Digest,
+        flap::FlapLimits,
         id::{IncidentId, SourceId},
         span::Span,
     },
     store::{
         StoreError,
         desk::{self as rows, AlertKey, AlertRow},
+        flaps,
+        held::{self, Held},
+        routing,
     },
 };
 
@@ -32,6 +45,8 @@ pub struct Patience {
     pub refire: Span,
     /// How long after its end a group comes back into the same incident.
     pub reopen_within: Span,
+    /// How often an incident may come back before it flaps.
+    pub flap: FlapLimits,
 }
 
 impl Default for Patience {
@@ -40,11 +55,12 @@ impl Default for Patience {
             hold_down: Span::from_secs(60),
             refire: Span::from_secs(60),
             reopen_within: Span::from_secs(600),
+            flap: FlapLimits::default(),
         }
     }
 }
 
-/// How often alerts that others make at the same time are looked for.
+/// How often a group that is being merged is looked up again.
 const LOOKS_MAX: usize = 3;
 
 /// Where new episodes of a sender's group look for an open incident.
@@ -52,40 +68,40 @@ pub fn key(source: SourceId, receiver: &str, group_key: &str) -> Digest {
     Digest::of_json(&serde_json::json!([source, receiver, group_key]))
 }
 
-/// Locks the alerts that a batch reports, making those that are new.
+/// Locks the alerts that a batch reports, and numbers those that are new. Another transaction may do the same at the same
+/// time: the later one finds that out when it writes them.
 pub async fn survey(
     conn: &mut PgConnection,
     reports: &BTreeMap<AlertKey, (&AlertReport, DateTime<Utc>)>,
 ) -> Result<Known, StoreError> {
     let mut known = Known::default();
-    let mut open: Vec<AlertKey> = reports.keys().copied().collect();
-    for _ in 0..LOOKS_MAX {
-        for row in rows::lock_alerts(conn, &open).await? {
-            known.alerts.insert((row.source, row.fingerprint), alert(&row));
-        }
-        open.retain(|key| !known.alerts.contains_key(key));
-        if open.is_empty() {
-            return Ok(known);
-        }
-        let fresh: Vec<(SourceId, &AlertReport, DateTime<Utc>)> = open
-            .iter()
-            .filter_map(|key| reports.get(key).map(|(report, at)| (key.0, *report, *at)))
-            .collect();
-        for (key, id) in rows::insert_alerts(conn, &fresh).await? {
-            let never = AlertNow {
-                id,
-                last_received_at: DateTime::UNIX_EPOCH,
-                episode: None,
-            };
-            known.alerts.insert(key, never);
-            known.made.insert(id);
-        }
-        open.retain(|key| !known.alerts.contains_key(key));
-        if open.is_empty() {
-            return Ok(known);
-        }
+    let keys: Vec<AlertKey> = reports.keys().copied().collect();
+    for row in rows::lock_alerts(conn, &keys).await? {
+        known.alerts.insert((row.source, row.fingerprint), alert(&row));
     }
-    Err(StoreError::Contended)
+    let fresh: Vec<(&AlertKey, DateTime<Utc>)> = reports
+        .iter()
+        .filter(|(key, _)| !known.alerts.contains_key(key))
+        .map(|(key, (_, at))| (key, *at))
+        .collect();
+    if fresh.is_empty() {
+        return Ok(known);
+    }
+    let ids = rows::number_alerts(conn, fresh.len()).await?;
+    for ((key, first_received_at), id) in fresh.into_iter().zip(ids) {
+        let never = AlertNow {
+            id,
+            last_received_at: DateTime::UNIX_EPOCH,
+            episode: None,
+        };
+        known.alerts.insert(*key, never);
+        let newcomer = Newcomer {
+            source: key.0,
+            first_received_at,
+        };
+        known.unwritten.insert(id, newcomer);
+    }
+    Ok(known)
 }
 
 fn alert(row: &AlertRow) -> AlertNow {
@@ -95,36 +111,99 @@ fn alert(row: &AlertRow) -> AlertNow {
         episode: row.episode.map(|episode| EpisodeNow {
             at: EpisodeRef::Known(episode.id),
             known: episode.known,
-            last_start: episode.last_start,
-            lease_until: episode.lease_until,
-            home: Home::Known(episode.incident),
-            home_is_open: episode.incident_state.is_open(),
+            home: episode.home.map(|(incident, _)| Home::Known(incident)),
+            home_is_open: episode.home.is_some_and(|(_, state)| state.is_open()),
+            came_from: episode.came_from,
         }),
     }
 }
 
-/// Looks up what a desk was missing: the newest incident of groups, and incidents, which are locked.
-pub async fn learn(conn: &mut PgConnection, known: &mut Known, missing: &Missing) -> Result<(), StoreError> {
-    let mut ids: Vec<IncidentId> = missing.incidents.iter().copied().collect();
-    if !missing.groups.is_empty() {
-        let keys: Vec<Digest> = missing.groups.iter().copied().collect();
-        let found: HashMap<Digest, _> = rows::find_newest_by_keys(conn, &keys).await?;
-        ids.extend(found.values().map(|holder| holder.id));
-        known
-            .groups
-            .extend(keys.iter().map(|key| (*key, found.get(key).copied())));
+/// Looks up what a desk was missing: the newest incident of groups, and incidents, which are locked; the rules of people,
+/// and what they hold to be counted.
+pub async fn learn(
+    conn: &mut PgConnection,
+    known: &mut Known,
+    missing: &Missing,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    if missing.rules {
+        known.rules = Some(Arc::new(routing::list(conn, now).await?));
     }
-    ids.retain(|id| !known.incidents.contains_key(id));
-    if !ids.is_empty() {
-        for row in rows::lock_incidents(conn, &ids).await? {
-            let now = IncidentNow {
-                state: row.state,
-                recover_due: row.recover_due,
-                truncated: row.truncated,
-                detected_at: row.detected_at,
-            };
-            known.incidents.insert(row.id, now);
+    if !missing.waiting.is_empty() {
+        let keys: Vec<Digest> = missing.waiting.iter().copied().collect();
+        wait_for(conn, known, &keys).await?;
+    }
+    find_homes(conn, known, missing).await?;
+    if !missing.histories.is_empty() {
+        let ids: Vec<IncidentId> = missing.histories.iter().copied().collect();
+        known.histories.extend(flaps::histories(conn, &ids).await?);
+    }
+    Ok(())
+}
+
+/// Looks up groups and locks incidents. A group whose incident was merged, or taken out again, between the look and the
+/// lock is looked up once more.
+async fn find_homes(conn: &mut PgConnection, known: &mut Known, missing: &Missing) -> Result<(), StoreError> {
+    let mut ids: Vec<IncidentId> = missing.incidents.iter().copied().collect();
+    let mut keys: Vec<Digest> = missing.groups.iter().copied().collect();
+    for _ in 0..LOOKS_MAX {
+        if !keys.is_empty() {
+            let found: HashMap<Digest, KeyHolder> = rows::find_newest_by_keys(conn, &keys).await?;
+            // A merged incident is locked as well, so that it stays where it is.
+            ids.extend(
+                found
+                    .values()
+                    .flat_map(|holder| [Some(holder.id), holder.through])
+                    .flatten(),
+            );
+            known
+                .groups
+                .extend(keys.iter().map(|key| (*key, found.get(key).copied())));
+        }
+        ids.retain(|id| !known.incidents.contains_key(id));
+        if !ids.is_empty() {
+            for row in rows::lock_incidents(conn, &ids).await? {
+                let now = IncidentNow {
+                    state: row.state,
+                    recover_due: row.recover_due,
+                    truncated: row.truncated,
+                    detected_at: row.detected_at,
+                    flapping_since: row.flapping_since,
+                    lives_in: row.lives_in,
+                };
+                known.incidents.insert(row.id, now);
+            }
+        }
+        keys.retain(|key| known.has_moved(key));
+        if keys.is_empty() {
+            return Ok(());
         }
     }
+    Err(StoreError::Contended)
+}
+
+/// Learns what waits to be counted with these groups. Its alerts are locked like those of the batch: what this batch
+/// takes along cannot end unseen.
+async fn wait_for(conn: &mut PgConnection, known: &mut Known, keys: &[Digest]) -> Result<(), StoreError> {
+    held::lock_groups(conn, keys).await?;
+    let mut found = held::find_by_groups(conn, keys).await?;
+    let mut strangers: Vec<AlertKey> = found
+        .iter()
+        .map(|held| (held.source, held.report.fingerprint))
+        .collect();
+    strangers.retain(|key| !known.alerts.contains_key(key));
+    if !strangers.is_empty() {
+        strangers.sort_unstable();
+        for row in rows::lock_alerts(conn, &strangers).await? {
+            known.alerts.insert((row.source, row.fingerprint), alert(&row));
+        }
+        // The lock is newer than the look.
+        found = held::find_by_groups(conn, keys).await?;
+    }
+    let mut waiting: HashMap<Digest, Vec<Held>> = keys.iter().map(|key| (*key, Vec::new())).collect();
+    for held in found {
+        waiting.entry(held.key).or_default().push(held);
+    }
+    known.waiting.extend(waiting);
     Ok(())
 }

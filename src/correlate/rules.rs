@@ -24,6 +24,8 @@ pub type KeyHolder = crate::store::incidents::KeyHolder;
 impl Placement {
     /// The reason of an alert that joins its group's open incident.
     pub const JOINED: &str = "same sender, receiver and group as the open incident";
+    /// The reason of an alert whose group's incident was merged into another one.
+    pub const THROUGH: &str = "same sender, receiver and group as an incident that was merged into this one";
     /// The reason of the alert that opens a group's first incident.
     pub const FIRST: &str = "first alert of this sender, receiver and group";
 
@@ -71,6 +73,7 @@ mod tests {
                 id,
                 state,
                 resolved_at,
+                through: None,
             })
         };
         for (newest, placement) in [

@@ -2,11 +2,13 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::labels::Labels;
 
+/// How far a sender's clock may be ahead of ours; a start later than that is no time anything began.
+const CLOCK_AHEAD_MAX: TimeDelta = TimeDelta::minutes(10);
 /// Characters of a summary that become an incident's title.
 const HEADLINE_CHARS_MAX: usize = 200;
 
@@ -100,8 +102,49 @@ pub struct KnownEpisode {
     pub starts_at: DateTime<Utc>,
     /// End, once its own resolve has come.
     pub ends_at: Option<DateTime<Utc>>,
-    /// A firing report came for the ended episode and waits to be believed.
-    pub refire_pending: bool,
+    /// When a firing report that came for the ended episode is believed, if one waits for that.
+    pub refire_due: Option<DateTime<Utc>>,
+    /// The latest start named while it fired, or an end that was not believed: an end named for before that is old.
+    pub last_start: Option<DateTime<Utc>>,
+    /// When it ends unless it is reported again; `None` when its sender says so itself.
+    pub lease_until: Option<DateTime<Utc>>,
+}
+
+impl KnownEpisode {
+    /// An episode that this report begins.
+    pub fn begun_by(report: &AlertReport) -> Self {
+        Self {
+            starts_at: report.starts_at,
+            ends_at: None,
+            refire_due: None,
+            last_start: None,
+            lease_until: report.lease_until,
+        }
+    }
+
+    /// Whether an end at `end`, heard of at `received_at`, is one of an earlier period. A start that still lies ahead by
+    /// then is no honest clock's: it must not keep the alert from ever ending.
+    fn is_after(&self, end: DateTime<Utc>, received_at: DateTime<Utc>) -> bool {
+        let is_sound = |start: DateTime<Utc>| start <= received_at + CLOCK_AHEAD_MAX;
+        // A sender with leases goes on repeating an end that was not believed; a node of a cluster that was behind may
+        // yet repeat it rightly.
+        let is_old = |last: DateTime<Utc>| end < last || end == last && self.lease_until.is_some();
+        (end < self.starts_at && is_sound(self.starts_at))
+            || self.last_start.is_some_and(|last| is_old(last) && is_sound(last))
+    }
+
+    /// Whether it has ended by an end that was not believed before: then a firing report need not wait again.
+    pub fn has_doubtful_end(&self) -> bool {
+        self.ends_at.is_some() && self.ends_at == self.last_start
+    }
+
+    /// Whether a firing report is a push that came twice: each renewal of a lease ends later than those before it.
+    fn has_seen(&self, report: &AlertReport) -> bool {
+        match (self.lease_until, report.lease_until) {
+            (Some(seen), Some(lease)) => lease <= seen,
+            _ => false,
+        }
+    }
 }
 
 /// What one report means for one alert; each is a reason fit for a page and a test.
@@ -114,9 +157,9 @@ pub enum Reading {
     StillFiring,
     /// Fires with a later start than known though it never stopped: the sender restarted.
     StartMoved,
-    /// Fires with the start of an episode that has ended: a late, repeated or honest re-fire; believed when it lasts.
+    /// Fires with a start before the known end: a late, repeated or honest re-fire; believed when it lasts.
     RefirePending,
-    /// Fires with the start of an episode older than the latest one.
+    /// Fires after its end by a lease that was known before the end: an old push.
     OldFiring,
     /// Is over: the episode ends.
     Ended,
@@ -153,6 +196,17 @@ impl Reading {
 
 /// Reads one report against the alert's latest episode. `received_at` is the arrival of its delivery,
 /// `last_received_at` that of the newest one applied to the alert.
+///
+/// Where senders leave room for doubt, the doubt is settled towards an alert that somebody sees:
+///
+/// - An alert that was unknown when its end came and is then said to fire is a new episode, even with a start before that
+///   end. That may be a node's old word, and then its own next body ends it; were it held to be old and was true, nobody
+///   would be told for the sender's whole repeat interval.
+/// - A firing report over an end is never thrown away for an early start: of a pair of senders with different starts
+///   one may still see what the other does not. It waits to be believed, and recovery waits with it.
+/// - An end that comes again takes an unbelieved re-fire back when the sender words ends and fires in one body: a node of
+///   a cluster that sent an old snapshot corrects itself so. Of senders with leases each repeats its own ends for
+///   fifteen minutes whatever the other sees, so there only a later end counts.
 pub fn read(
     known: Option<&KnownEpisode>,
     report: &AlertReport,
@@ -171,14 +225,28 @@ pub fn read(
     match (report.status, known.ends_at) {
         (AlertStatus::Firing, None) if report.starts_at > known.starts_at => Reading::StartMoved,
         (AlertStatus::Firing, None) => Reading::StillFiring,
-        (AlertStatus::Firing, Some(end)) if report.starts_at > end => Reading::NewEpisode,
-        (AlertStatus::Firing, Some(_)) if report.starts_at < known.starts_at => Reading::OldFiring,
+        (AlertStatus::Firing, Some(_)) if known.has_seen(report) => Reading::OldFiring,
+        // A start that is known cannot be new, even when it was ahead of its own end.
+        (AlertStatus::Firing, Some(end))
+            if report.starts_at > end
+                && report.starts_at != known.starts_at
+                && known.last_start != Some(report.starts_at) =>
+        {
+            Reading::NewEpisode
+        }
         (AlertStatus::Firing, Some(_)) => Reading::RefirePending,
-        (AlertStatus::Resolved, None) if report.ends_at.is_some_and(|end| end < known.starts_at) => {
+        (AlertStatus::Resolved, None)
+            if report.ends_at.is_some_and(|end| known.is_after(end, received_at)) =>
+        {
             Reading::OldResolve
         }
         (AlertStatus::Resolved, None) => Reading::Ended,
-        (AlertStatus::Resolved, Some(_)) if known.refire_pending => Reading::RefireWithdrawn,
+        (AlertStatus::Resolved, Some(end))
+            if known.refire_due.is_some()
+                && (known.lease_until.is_none() || report.ends_at.is_some_and(|said| said > end)) =>
+        {
+            Reading::RefireWithdrawn
+        }
         (AlertStatus::Resolved, Some(_)) => Reading::EndedAgain,
     }
 }
@@ -208,11 +276,13 @@ mod tests {
     #[test]
     fn every_report_has_one_reading() {
         use AlertStatus::{Firing, Resolved};
-        let known = |starts: i64, ends: Option<i64>, refire_pending| {
+        let known = |starts: i64, ends: Option<i64>, refire_pending: bool| {
             Some(KnownEpisode {
                 starts_at: at(starts),
                 ends_at: ends.map(at),
-                refire_pending,
+                refire_due: refire_pending.then(|| at(80)),
+                last_start: None,
+                lease_until: None,
             })
         };
         for (known, report, reading) in [
@@ -261,13 +331,35 @@ mod tests {
             (
                 known(10, Some(20), false),
                 report(Firing, 5, None),
-                Reading::OldFiring,
+                Reading::RefirePending,
             ),
             (
                 known(10, Some(20), true),
                 report(Resolved, 10, Some(20)),
                 Reading::RefireWithdrawn,
             ),
+        ] {
+            assert_eq!(
+                read(known.as_ref(), &report, at(60), at(50)),
+                reading,
+                "{known:?} {report:?}"
+            );
+        }
+        let year = 365 * 24 * 3600;
+        let ahead = known(year, None, false);
+        let over = known(year, Some(50), false);
+        let moved = Some(KnownEpisode {
+            last_start: Some(at(30)),
+            ..ahead.unwrap()
+        });
+        for (known, report, reading) in [
+            // A start in the far future does not outlive the word that it is over.
+            (ahead, report(Resolved, 50, Some(50)), Reading::Ended),
+            (over, report(Firing, year, None), Reading::RefirePending),
+            (over, report(Firing, 55, None), Reading::NewEpisode),
+            // The sender restarted at 30: what ended before that is not what fires now.
+            (moved, report(Resolved, 10, Some(20)), Reading::OldResolve),
+            (moved, report(Resolved, 10, Some(40)), Reading::Ended),
         ] {
             assert_eq!(
                 read(known.as_ref(), &report, at(60), at(50)),
@@ -282,5 +374,34 @@ mod tests {
             at(50),
         );
         assert_eq!(late, Reading::Superseded);
+    }
+    #[test]
+    fn of_senders_with_leases_one_may_see_what_the_other_does_not() {
+        use AlertStatus::{Firing, Resolved};
+        let push = |starts: i64, lease: i64| AlertReport {
+            lease_until: Some(at(lease)),
+            ..report(Firing, starts, None)
+        };
+        let ended = KnownEpisode {
+            ends_at: Some(at(20)),
+            ..KnownEpisode::begun_by(&push(10, 100))
+        };
+        let pending = KnownEpisode {
+            refire_due: Some(at(80)),
+            ..ended
+        };
+        for (known, report, reading) in [
+            (ended, push(13, 101), Reading::RefirePending),
+            (ended, push(10, 100), Reading::OldFiring),
+            (ended, push(21, 101), Reading::NewEpisode),
+            (pending, report(Resolved, 10, Some(20)), Reading::EndedAgain),
+            (pending, report(Resolved, 13, Some(22)), Reading::RefireWithdrawn),
+        ] {
+            assert_eq!(
+                read(Some(&known), &report, at(60), at(50)),
+                reading,
+                "{known:?} {report:?}"
+            );
+        }
     }
 }

@@ -10,6 +10,7 @@ use super::{
     incident::Severity,
     operator::Actor,
     run::RunFact,
+    span::Span,
 };
 
 /// One fact about an incident itself.
@@ -23,6 +24,8 @@ pub enum IncidentFact {
         severity: Severity,
         reason: String,
     },
+    /// A rule of people, and not the alert itself, said how bad it is.
+    SeverityRuled { severity: Severity, rule: String },
     /// Alerts began to fire in it. Names are the first few of `count`.
     AlertsFired {
         count: usize,
@@ -65,10 +68,56 @@ pub enum IncidentFact {
     RecoveryBroken { name: String },
     /// It recovered by itself: every alert stayed ended.
     Recovered { ended_at: DateTime<Utc> },
+    /// It came and went too often: until it is calm it stays open, and nothing starts by itself.
+    Flapping {
+        times: usize,
+        first_at: DateTime<Utc>,
+        last_at: DateTime<Utc>,
+        calm_after: Span,
+    },
+    /// It came back no more for long enough. Counted are the times since it was said to flap.
+    CalmAgain { times: usize },
     /// It came back soon after it was over.
     Reopened { name: String },
     /// It is like one before it.
     Recurrence { of: IncidentId },
+    /// A person merged it into another one, which has its alerts from then on.
+    MergedInto {
+        into: IncidentId,
+        alerts: i64,
+        reason: String,
+    },
+    /// Another one was merged into it.
+    TookIn {
+        from: IncidentId,
+        title: String,
+        alerts: i64,
+        reason: String,
+    },
+    /// A person took it out again, with the alerts of its group.
+    Unmerged {
+        from: IncidentId,
+        alerts: i64,
+        reason: String,
+    },
+    /// One that was merged into it was taken out again.
+    GaveBack {
+        to: IncidentId,
+        alerts: i64,
+        reason: String,
+    },
+    /// Another one stands for it in the list.
+    FoldedUnder { parent: IncidentId, reason: String },
+    /// It stands for others in the list. `first` are a few of `count`.
+    Folded {
+        count: usize,
+        first: Vec<IncidentId>,
+        reason: String,
+    },
+    /// It stands for itself again.
+    Unfolded { parent: IncidentId },
+    /// Others that it stood for stand for themselves again.
+    FoldOpened { count: usize, first: Vec<IncidentId> },
     /// A person took it.
     Acknowledged,
     /// The harm has stopped.
@@ -98,6 +147,66 @@ pub enum IncidentFact {
     },
     /// A heartbeat is heard again.
     HeartbeatHeard { name: String },
+    /// A person wants alerts held back in an Alertmanager until then.
+    SilenceAsked {
+        target: String,
+        matchers: String,
+        until: DateTime<Utc>,
+        comment: String,
+    },
+    /// It holds there.
+    SilenceCreated {
+        target: String,
+        silence: String,
+        matchers: String,
+        until: DateTime<Utc>,
+        by: String,
+    },
+    /// It could not be made. `is_unknown` when it may stand there all the same.
+    SilenceFailed {
+        target: String,
+        matchers: String,
+        by: String,
+        reason: String,
+        is_unknown: bool,
+    },
+    /// A person wants it ended before its time.
+    SilenceEndAsked { target: String, silence: String },
+    /// It is over: `by` whom, or by itself.
+    SilenceExpired {
+        target: String,
+        silence: String,
+        by: Option<String>,
+    },
+    /// It could not be ended before its time.
+    SilenceEndFailed {
+        target: String,
+        silence: String,
+        by: String,
+        reason: String,
+    },
+    /// Nobody spoke of firing alerts for too long.
+    AlertsStale {
+        count: usize,
+        names: Vec<String>,
+        last_heard_at: DateTime<Utc>,
+        /// Why nobody else knew, when somebody was asked.
+        reason: String,
+    },
+    /// Alertmanager or a person says that such alerts still fire.
+    StillFiring {
+        count: usize,
+        names: Vec<String>,
+        reason: String,
+    },
+    /// Such alerts are over, although their own resolve never came.
+    AlertsSettled {
+        count: usize,
+        names: Vec<String>,
+        reason: String,
+    },
+    /// What the sender left out of its list is over as well.
+    TruncationSettled { hidden: i32, reason: String },
     /// An automatic start became a suggestion.
     StartHeldBack { runbook: String, reason: String },
     /// Nobody ran Muster: nothing was received and nothing was done.

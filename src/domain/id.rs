@@ -40,6 +40,10 @@ numbered! {
     OperatorId,
     /// One time in which nothing starts by itself on certain alerts.
     FreezeId,
+    /// One rule about what new episodes of alerts open.
+    RoutingRuleId,
+    /// One silence that somebody asked for.
+    SilenceId,
     /// One process start of Muster; never reused.
     ReplicaId,
     /// The record of a process start: what it found.

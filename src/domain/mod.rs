@@ -7,6 +7,7 @@ pub mod span;
 
 pub mod labels;
 pub mod matcher;
+pub mod silence;
 
 pub mod alert;
 pub mod incident;
@@ -27,6 +28,10 @@ pub mod breaker;
 pub mod causes;
 pub mod freeze;
 pub mod pause;
+
+pub mod flap;
+pub mod routing;
+pub mod window;
 
 pub mod operator;
 

@@ -3,6 +3,7 @@
 use super::{
     boot::away,
     event::{Event, IncidentFact},
+    id::IncidentId,
     run::{RunFact, RunResult, Settled, UnknownChoice},
     runbook::StartMode,
 };
@@ -47,12 +48,23 @@ pub fn category(event: &Event) -> Category {
             | IncidentFact::Mitigated { .. }
             | IncidentFact::Resolved { .. }
             | IncidentFact::Closed
+            | IncidentFact::MergedInto { .. }
+            | IncidentFact::TookIn { .. }
+            | IncidentFact::Unmerged { .. }
+            | IncidentFact::GaveBack { .. }
             | IncidentFact::GlassReviewed { .. }
+            | IncidentFact::SilenceAsked { .. }
+            | IncidentFact::SilenceEndAsked { .. }
             | IncidentFact::SeverityChanged { .. } => Category::Decision,
             IncidentFact::Matched { .. }
             | IncidentFact::NoMatch { .. }
             | IncidentFact::StartMoved { .. }
             | IncidentFact::RefirePending { .. }
+            | IncidentFact::SeverityRuled { .. }
+            | IncidentFact::FoldedUnder { .. }
+            | IncidentFact::Folded { .. }
+            | IncidentFact::Unfolded { .. }
+            | IncidentFact::FoldOpened { .. }
             | IncidentFact::StartHeldBack { .. } => Category::System,
             IncidentFact::Opened { .. }
             | IncidentFact::AlertsFired { .. }
@@ -60,12 +72,22 @@ pub fn category(event: &Event) -> Category {
             | IncidentFact::LeasesOver { .. }
             | IncidentFact::Truncated { .. }
             | IncidentFact::RecoveryBegan { .. }
+            | IncidentFact::Flapping { .. }
+            | IncidentFact::CalmAgain { .. }
             | IncidentFact::RecoveryBroken { .. }
             | IncidentFact::Recovered { .. }
             | IncidentFact::Reopened { .. }
             | IncidentFact::Recurrence { .. }
             | IncidentFact::HeartbeatMissed { .. }
             | IncidentFact::HeartbeatHeard { .. }
+            | IncidentFact::SilenceCreated { .. }
+            | IncidentFact::SilenceFailed { .. }
+            | IncidentFact::SilenceExpired { .. }
+            | IncidentFact::SilenceEndFailed { .. }
+            | IncidentFact::AlertsStale { .. }
+            | IncidentFact::StillFiring { .. }
+            | IncidentFact::AlertsSettled { .. }
+            | IncidentFact::TruncationSettled { .. }
             // Not bookkeeping: nobody would have heard an alert, so it belongs into every story.
             | IncidentFact::MusterWasDown { .. } => Category::Alert,
         },
@@ -93,6 +115,22 @@ fn listed(count: usize, names: &[String]) -> String {
         0 => names.join(", "),
         more => format!("{} and {more} more", names.join(", ")),
     }
+}
+
+fn alerts_of(count: i64) -> String {
+    match count {
+        1 => "1 alert".to_owned(),
+        count => format!("{count} alerts"),
+    }
+}
+
+fn keys(incidents: &[IncidentId]) -> Vec<String> {
+    incidents.iter().map(|id| format!("INC-{id}")).collect()
+}
+
+/// A moment as people read it, in UTC.
+fn clock(at: chrono::DateTime<chrono::Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 fn because(text: &str) -> String {
@@ -127,6 +165,19 @@ fn of_incident(fact: &IncidentFact) -> String {
             severity,
             reason,
         } => format!("Opened as {severity}: {title} ({reason})"),
+        Fact::SeverityRuled { severity, rule } => format!("{severity} by the severity rule \"{rule}\""),
+        Fact::Flapping {
+            times,
+            first_at,
+            last_at,
+            calm_after,
+        } => format!(
+            "Flapping: {times} times in {} min; it stays open and starts nothing until it is calm for {calm_after}",
+            (*last_at - *first_at).num_minutes()
+        ),
+        Fact::CalmAgain { times } => {
+            format!("Calm again; it came back {times} times while it flapped")
+        }
         Fact::AlertsFired { count: 1, names, .. } => format!("Alert fired: {}", listed(1, names)),
         Fact::AlertsFired { count, names, .. } => format!("{count} alerts fired: {}", listed(*count, names)),
         Fact::LeasesOver { count, names } => {
@@ -159,6 +210,49 @@ fn of_incident(fact: &IncidentFact) -> String {
         Fact::Recovered { .. } => "Recovered: every alert stayed ended".to_owned(),
         Fact::Reopened { name } => format!("Reopened: {name} fires again"),
         Fact::Recurrence { of } => format!("The same as INC-{of} before it"),
+        Fact::MergedInto { into, alerts, reason } => {
+            format!(
+                "Merged into INC-{into}, with {}{}",
+                alerts_of(*alerts),
+                because(reason)
+            )
+        }
+        Fact::TookIn {
+            from,
+            title,
+            alerts,
+            reason,
+        } => format!(
+            "Took in INC-{from}, “{title}”, with {}{}",
+            alerts_of(*alerts),
+            because(reason)
+        ),
+        Fact::Unmerged { from, alerts, reason } => {
+            format!(
+                "Taken out of INC-{from} again, with {}{}",
+                alerts_of(*alerts),
+                because(reason)
+            )
+        }
+        Fact::GaveBack { to, alerts, reason } => {
+            format!(
+                "Gave INC-{to} back, with {}{}",
+                alerts_of(*alerts),
+                because(reason)
+            )
+        }
+        Fact::FoldedUnder { parent, reason } => format!("Folded under INC-{parent}{}", because(reason)),
+        Fact::Folded { count, first, reason } => {
+            format!(
+                "Folded under it: {}{}",
+                listed(*count, &keys(first)),
+                because(reason)
+            )
+        }
+        Fact::Unfolded { parent } => format!("No longer folded under INC-{parent}"),
+        Fact::FoldOpened { count, first } => {
+            format!("No longer folded under it: {}", listed(*count, &keys(first)))
+        }
         Fact::Acknowledged => "Acknowledged".to_owned(),
         Fact::Mitigated { reason } => format!("Mitigated{}", because(reason)),
         Fact::Resolved { reason } => format!("Resolved{}", because(reason)),
@@ -170,6 +264,86 @@ fn of_incident(fact: &IncidentFact) -> String {
         }
         Fact::HeartbeatMissed { name, .. } => format!("No sign of life from {name}"),
         Fact::HeartbeatHeard { name } => format!("{name} is heard again"),
+        Fact::SilenceAsked {
+            target,
+            matchers,
+            until,
+            comment,
+        } => format!(
+            "Asked {target} to silence {{{matchers}}} until {}{}",
+            clock(*until),
+            because(comment)
+        ),
+        Fact::SilenceCreated {
+            target,
+            silence,
+            matchers,
+            until,
+            by,
+        } => format!(
+            "Silence {silence} holds in {target} until {}, asked for by {by}: {{{matchers}}}",
+            clock(*until)
+        ),
+        Fact::SilenceFailed {
+            target,
+            matchers,
+            by,
+            reason,
+            is_unknown,
+        } => {
+            let rest = match is_unknown {
+                true => "; whether it stands there is not known, look for it in Alertmanager",
+                false => "",
+            };
+            format!("No silence of {{{matchers}}} in {target}, asked for by {by}: {reason}{rest}")
+        }
+        Fact::SilenceEndAsked { target, silence } => format!("Asked {target} to end silence {silence}"),
+        Fact::SilenceExpired {
+            target,
+            silence,
+            by: Some(by),
+        } => format!("Silence {silence} in {target} is over, ended by {by}"),
+        Fact::SilenceExpired {
+            target,
+            silence,
+            by: None,
+        } => format!("The time of silence {silence} in {target} is over"),
+        Fact::SilenceEndFailed {
+            target,
+            silence,
+            by,
+            reason,
+        } => format!("Silence {silence} in {target} was not ended, asked for by {by}: {reason}"),
+        Fact::AlertsStale {
+            count,
+            names,
+            last_heard_at,
+            reason,
+        } => format!(
+            "No news of {} since {}: still firing?{}",
+            listed(*count, names),
+            clock(*last_heard_at),
+            match reason.as_str() {
+                "" => String::new(),
+                reason => format!(" ({reason})"),
+            }
+        ),
+        Fact::StillFiring { count, names, reason } => {
+            format!("Still firing: {}{}", listed(*count, names), because(reason))
+        }
+        Fact::AlertsSettled { count, names, reason } => {
+            format!("Over: {}{}", listed(*count, names), because(reason))
+        }
+        Fact::TruncationSettled { hidden: 1, reason } => {
+            format!(
+                "What the sender left out of its list, 1 alert, is over as well{}",
+                because(reason)
+            )
+        }
+        Fact::TruncationSettled { hidden, reason } => format!(
+            "What the sender left out of its list, {hidden} alerts, is over as well{}",
+            because(reason)
+        ),
         Fact::StartHeldBack { runbook, reason } => format!("{runbook} was not started by itself: {reason}"),
         Fact::MusterWasDown {
             since,

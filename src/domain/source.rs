@@ -4,6 +4,7 @@ mod asked;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::asked::AskedSettings;
@@ -24,11 +25,14 @@ pub const STORM_STARTS_MAX: u32 = 10_000;
 
 /// Twice Alertmanager's usual repeat interval and a little: an alert nobody repeated for so long is stale.
 const STALE_AFTER: Span = Span::from_secs(8 * 3600 + 600);
+/// The most incidents that a rule may let stand side by side before it folds them.
+pub const FOLD_OVER_MAX: u32 = 10_000;
 /// A page has this name.
 const RESERVED_NAME: &str = "new";
 
 /// What a sender speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum SourceKind {
     /// Alertmanager's webhook.
     Alertmanager,
@@ -103,7 +107,7 @@ impl fmt::Display for SourceKind {
 
 /// At most so many automatic starts of runs within a time; further ones become suggestions. Deliveries are taken all the
 /// same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Storm {
     /// Starts, 1 or more.
     pub starts: u32,
@@ -120,8 +124,25 @@ impl Default for Storm {
     }
 }
 
+/// When a source opens more incidents than that within a time, they are folded under the first of them. Each stays an
+/// incident of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoldRule {
+    /// Incidents, 2 or more.
+    pub over: u32,
+    /// Within this time.
+    pub within: Span,
+}
+
+impl fmt::Display for FoldRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in {}", self.over, self.within)
+    }
+}
+
 /// How a source is read and treated. Made by [`AskedSettings::check`] or from the database.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SourceSettings {
     /// What its sender speaks.
     pub format: SourceKind,
@@ -133,12 +154,16 @@ pub struct SourceSettings {
     pub heartbeat_within: Option<Span>,
     /// How many runs its alerts may start by themselves.
     pub storm: Storm,
+    /// When its incidents are folded; never when absent.
+    pub storm_fold: Option<FoldRule>,
     /// Where the secret is that its bodies are signed with; unsigned when absent.
     pub sign_with: Option<SecretRef>,
     /// How [`SourceKind::Generic`] reads a body: a JSON object.
     pub mapping: Option<Value>,
     /// The only topic of which [`SourceKind::Sns`] takes messages; any that Amazon signed when absent.
     pub topic_arn: Option<String>,
+    /// Name of the target that is this source's Alertmanager: asked about its alerts, and given silences.
+    pub alertmanager: Option<String>,
 }
 
 impl Default for SourceSettings {
@@ -149,9 +174,11 @@ impl Default for SourceSettings {
             stale_after: Some(STALE_AFTER),
             heartbeat_within: None,
             storm: Storm::default(),
+            storm_fold: None,
             sign_with: None,
             mapping: None,
             topic_arn: None,
+            alertmanager: None,
         }
     }
 }
@@ -183,8 +210,10 @@ impl SourceSettings {
         compare("heartbeat_within", &old.heartbeat_within, &new.heartbeat_within);
         let storm = |storm: Storm| format!("{} in {}", storm.starts, storm.within);
         compare("storm", &storm(self.storm), &storm(next.storm));
+        compare("storm_fold", &old.storm_fold, &new.storm_fold);
         compare("sign_with", &old.sign_with, &new.sign_with);
         compare("topic_arn", &old.topic_arn, &new.topic_arn);
+        compare("alertmanager", &old.alertmanager, &new.alertmanager);
         if old.mapping != new.mapping {
             lines.push("mapping changed".to_owned());
         }

@@ -129,6 +129,8 @@ pub enum ActionKind {
     Postgres,
     /// One Prometheus instant query.
     Prometheus,
+    /// Alertmanager's silences, and which alerts it lists.
+    Alertmanager,
     /// HAProxy's runtime interface.
     Haproxy,
     /// Log lines from Loki.
@@ -143,11 +145,12 @@ pub enum ActionKind {
 
 impl ActionKind {
     /// All of them, in the order they are listed to people.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Http,
         Self::Tcp,
         Self::Postgres,
         Self::Prometheus,
+        Self::Alertmanager,
         Self::Haproxy,
         Self::Loki,
         Self::Elasticsearch,
@@ -162,6 +165,7 @@ impl ActionKind {
             Self::Tcp => "tcp",
             Self::Postgres => "postgres",
             Self::Prometheus => "prometheus",
+            Self::Alertmanager => "alertmanager",
             Self::Haproxy => "haproxy",
             Self::Loki => "loki",
             Self::Elasticsearch => "elasticsearch",
@@ -189,6 +193,13 @@ impl ActionKind {
             Self::Tcp => &[],
             Self::Postgres => &[("query", true), ("params", false)],
             Self::Prometheus => &[("query", true)],
+            Self::Alertmanager => &[
+                ("silence", false),
+                ("expire", false),
+                ("matchers", false),
+                ("receiver", false),
+                ("fingerprints", false),
+            ],
             Self::Haproxy => &[
                 ("backend", true),
                 ("enable", false),
@@ -210,7 +221,9 @@ impl ActionKind {
     /// The words an author may use it under.
     pub fn words(self) -> &'static [ActWord] {
         match self {
-            Self::Http | Self::Postgres | Self::Haproxy | Self::Command => &[ActWord::Check, ActWord::Call],
+            Self::Http | Self::Postgres | Self::Alertmanager | Self::Haproxy | Self::Command => {
+                &[ActWord::Check, ActWord::Call]
+            }
             Self::Tcp | Self::Prometheus => &[ActWord::Check],
             Self::Loki | Self::Elasticsearch | Self::File => &[ActWord::Logs],
         }
@@ -220,7 +233,7 @@ impl ActionKind {
     pub fn default_effect(self, word: ActWord) -> Effect {
         match (word, self) {
             (ActWord::Check | ActWord::Logs, _) => Effect::Safe,
-            (ActWord::Call, Self::Haproxy) => Effect::Idempotent,
+            (ActWord::Call, Self::Alertmanager | Self::Haproxy) => Effect::Idempotent,
             (ActWord::Call, _) => Effect::Once,
         }
     }

@@ -72,6 +72,8 @@ pub enum Connection {
     Postgres(PostgresConnection),
     /// A Prometheus server.
     Prometheus(HttpConnection),
+    /// An Alertmanager, or the nodes of a cluster of them.
+    Alertmanager(AlertmanagerConnection),
     /// HAProxy's runtime interface, `host:port` or `unix:/path`.
     Haproxy {
         /// `host:port` or `unix:/path`
@@ -105,6 +107,20 @@ pub struct HttpConnection {
     /// Further headers whose values are secrets.
     #[serde(default)]
     pub headers: BTreeMap<String, SecretRef>,
+}
+
+impl HttpConnection {
+    fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
+        self.bearer.iter().chain(&self.basic).chain(self.headers.values())
+    }
+}
+
+/// How an Alertmanager is reached: every node of its cluster by itself, since each knows only what it was told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AlertmanagerConnection {
+    /// The nodes, at least one; all of them with the same credentials.
+    pub nodes: Vec<HttpConnection>,
 }
 
 /// How a Postgres database is reached.
@@ -170,6 +186,7 @@ impl Target {
             Connection::Tcp { .. } => ActionKind::Tcp,
             Connection::Postgres(_) => ActionKind::Postgres,
             Connection::Prometheus(_) => ActionKind::Prometheus,
+            Connection::Alertmanager(_) => ActionKind::Alertmanager,
             Connection::Haproxy { .. } => ActionKind::Haproxy,
             Connection::Loki(_) => ActionKind::Loki,
             Connection::Elasticsearch(_) => ActionKind::Elasticsearch,
@@ -190,12 +207,10 @@ impl Target {
             Connection::Http(web)
             | Connection::Prometheus(web)
             | Connection::Loki(web)
-            | Connection::Elasticsearch(web) => web
-                .bearer
-                .iter()
-                .chain(&web.basic)
-                .chain(web.headers.values())
-                .collect(),
+            | Connection::Elasticsearch(web) => web.secrets().collect(),
+            Connection::Alertmanager(cluster) => {
+                cluster.nodes.iter().flat_map(HttpConnection::secrets).collect()
+            }
             Connection::Postgres(database) => database.password.iter().collect(),
             Connection::Command(command) => command.env.values().collect(),
             Connection::Tcp { .. } | Connection::Haproxy { .. } | Connection::File { .. } => Vec::new(),

@@ -24,20 +24,20 @@ const REASON_CHARS_MAX: usize = 2000;
 /// How often a circuit that moves is read again before the person is asked to try once more.
 const TRIES_MAX: usize = 5;
 
-fn moved(message: impl Into<String>) -> PeopleError {
+pub(super) fn moved(message: impl Into<String>) -> PeopleError {
     PeopleError::Moved {
         message: message.into(),
     }
 }
 
-fn refused(message: impl Into<String>) -> PeopleError {
+pub(super) fn refused(message: impl Into<String>) -> PeopleError {
     PeopleError::Refused {
         message: message.into(),
     }
 }
 
 /// The reason a person gave: some words, in one line.
-fn because(reason: &str) -> Result<String, PeopleError> {
+pub(super) fn because(reason: &str) -> Result<String, PeopleError> {
     let reason = reason.trim().replace(char::is_control, " ");
     if reason.is_empty() {
         return Err(refused("say in a few words why"));

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -73,6 +74,8 @@ pub struct Engine {
     pub stopping: CancellationToken,
     /// The lease this process holds.
     pub lease: Mutex<Lease>,
+    /// When the worker last looked for due runs, with whatever it found.
+    pub looked: watch::Sender<DateTime<Utc>>,
     /// Pauses and breakers that stand over every run.
     pub standing: Standing,
     /// Takes what workers write.
@@ -128,6 +131,7 @@ impl Engine {
     ) -> Self {
         let crash_points = CrashPoints::default();
         let stopping = CancellationToken::new();
+        let now = clock.now();
         Self {
             pool: pool.clone(),
             writer: Writer::start(&pool, &wake, &crash_points, &stopping),
@@ -140,6 +144,7 @@ impl Engine {
             limits,
             stopping,
             lease: Mutex::new(lease),
+            looked: watch::Sender::new(now),
             crash_points,
             versions: Mutex::default(),
         }

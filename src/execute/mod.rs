@@ -23,6 +23,7 @@
 pub mod control;
 pub mod engine;
 pub mod people;
+pub mod routing;
 pub mod standing;
 pub mod start;
 pub mod worker;

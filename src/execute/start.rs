@@ -15,7 +15,7 @@ use crate::{
         run::RunFact,
         runbook::{MissingInputs, StartMode},
     },
-    store::{StoreError, events, freezes, matches, pauses, runbooks::Version, runs},
+    store::{StoreError, events, flaps, freezes, matches, pauses, runbooks::Version, runs},
 };
 
 /// Who starts a run.
@@ -85,7 +85,7 @@ pub async fn begin(
 }
 
 /// Starts a run by itself, or writes down why it is only suggested: all automation is paused, a freeze holds for its
-/// alert, the budget is spent, its source has started too many runs lately, or an input is missing.
+/// alert, its incident flaps, the budget is spent, its source has started too many runs lately, or an input is missing.
 pub async fn begin_automatically(
     conn: &mut PgConnection,
     incident: IncidentId,
@@ -93,6 +93,14 @@ pub async fn begin_automatically(
     now: DateTime<Utc>,
 ) -> Result<Option<RunId>, StoreError> {
     let mut held_back = held_by_people(conn, incident, version, now).await?;
+    if held_back.is_none() {
+        held_back = flaps::flapping_since(conn, incident).await?.map(|since| {
+            format!(
+                "its incident flaps since {}",
+                since.format("%-d %b %Y %H:%M:%S UTC")
+            )
+        });
+    }
     if held_back.is_none() {
         held_back = over_budget(conn, version, now).await?;
     }

@@ -97,6 +97,7 @@ async fn claim_loop(engine: &Arc<Engine>, working: &Working, tasks: &mut JoinSet
         while tasks.try_join_next().is_some() {}
         let wait = match in_time(claim(engine, &mut mark, permits.available_permits())).await {
             Ok((views, next_due)) => {
+                engine.looked.send_replace(engine.clock.now());
                 for view in views {
                     let Ok(permit) = permits.clone().try_acquire_owned() else {
                         break;

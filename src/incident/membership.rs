@@ -11,6 +11,7 @@ use crate::{
         alert::{AlertReport, headline},
         digest::Digest,
         event::{IncidentFact, NewEvent},
+        flap::FlapLimits,
         id::{IncidentId, SourceId},
         incident::{IncidentMove, IncidentState, Severity},
         operator::Actor,
@@ -19,7 +20,7 @@ use crate::{
     store::{
         StoreError,
         alerts::{self, DueRefire, LeaseOver},
-        events,
+        events, flaps,
         incidents::{self, NewIncident},
     },
 };
@@ -84,30 +85,56 @@ pub async fn open(
     Ok(Some(id))
 }
 
-/// Brings an incident back that was recovering or over; one that is neither stays as it is.
+/// Brings an incident back that was over, or that recovers as soon as nothing fires and nothing may; another one stays
+/// as it is.
 async fn come_back(
     conn: &mut PgConnection,
     id: IncidentId,
     name: &str,
+    flap: FlapLimits,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let Some(incident) = incidents::lock(conn, id).await? else {
         return Ok(());
     };
     let name = name.to_owned();
-    let fact = match (incident.state.after(IncidentMove::Reopen), incident.recover_due) {
-        (Some(state), _) => {
+    let flapped = incident.flapping_since.is_some();
+    let was_quiet = alerts::membership(conn, id).await?.firing == 0 && incident.truncated_alerts == 0;
+    let fact = match incident.state.after(IncidentMove::Reopen) {
+        Some(state) => {
             incidents::set_state(conn, id, state, None, now).await?;
             incidents::break_recovery(conn, id, false).await?;
-            IncidentFact::Reopened { name }
+            Some(IncidentFact::Reopened { name })
         }
-        (None, Some(_)) => {
+        None if incident.state.is_open() && was_quiet => {
             incidents::break_recovery(conn, id, true).await?;
-            IncidentFact::RecoveryBroken { name }
+            // While it flaps that is said once, not each time.
+            (!flapped).then_some(IncidentFact::RecoveryBroken { name })
         }
-        (None, None) => return Ok(()),
+        None => return Ok(()),
     };
-    events::append(conn, id, &[NewEvent::automatic(fact, now)], now).await?;
+    let mut facts: Vec<IncidentFact> = fact.into_iter().collect();
+    let mut since = incident.flapping_since;
+    if !flapped {
+        let histories = flaps::histories(conn, &[id]).await?;
+        let times = histories.into_values().flatten().chain([now]);
+        if let Some(seen) = flap.seen(&times.collect::<Vec<_>>(), now) {
+            since = Some(now);
+            facts.push(IncidentFact::Flapping {
+                times: seen.times,
+                first_at: seen.first_at,
+                last_at: seen.last_at,
+                calm_after: flap.calm_after(),
+            });
+        }
+    }
+    let calm_due = since.map(|_| now + flap.calm_after().as_delta());
+    flaps::come_back(conn, id, since, calm_due, now).await?;
+    let facts: Vec<NewEvent> = facts
+        .into_iter()
+        .map(|fact| NewEvent::automatic(fact, now))
+        .collect();
+    events::append(conn, id, &facts, now).await?;
     Ok(())
 }
 
@@ -139,16 +166,18 @@ pub async fn recover_due(
 pub async fn believe_refire(
     conn: &mut PgConnection,
     refire: &DueRefire,
+    incident: IncidentId,
+    flap: FlapLimits,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
+    come_back(conn, incident, &refire.title, flap, now).await?;
     alerts::reopen_episode(conn, refire.episode).await?;
-    come_back(conn, refire.incident, &refire.title, now).await?;
     let fact = IncidentFact::AlertsFired {
         count: 1,
         names: vec![refire.title.clone()],
         reason: "it kept firing after its end".to_owned(),
     };
-    events::append(conn, refire.incident, &[NewEvent::automatic(fact, now)], now).await?;
+    events::append(conn, incident, &[NewEvent::automatic(fact, now)], now).await?;
     Ok(())
 }
 
@@ -158,13 +187,17 @@ pub async fn end_leases(
     conn: &mut PgConnection,
     grace: Span,
     hold_down: Span,
+    flap: FlapLimits,
     limit: i64,
     now: DateTime<Utc>,
 ) -> Result<usize, StoreError> {
     let over = alerts::end_leases(conn, now - grace.as_delta(), limit, now).await?;
     let mut by_incident: BTreeMap<IncidentId, Vec<&LeaseOver>> = BTreeMap::new();
     for ended in &over {
-        by_incident.entry(ended.incident).or_default().push(ended);
+        // One that a rule holds is in none.
+        if let Some(incident) = ended.incident {
+            by_incident.entry(incident).or_default().push(ended);
+        }
     }
     for (id, ended) in by_incident {
         let Some(incident) = incidents::lock(conn, id).await? else {
@@ -179,12 +212,30 @@ pub async fn end_leases(
         let may_recover =
             incident.state.is_open() && incident.recover_due.is_none() && incident.truncated_alerts == 0;
         let members = alerts::membership(conn, id).await?;
-        if may_recover && members.firing == 0 {
-            let until = now + hold_down.as_delta();
+        if may_recover && members.firing == 0 && members.refire_pending == 0 {
+            let flaps = incident.flapping_since.is_some();
+            let quiet_for = if flaps {
+                flap.hold_down(hold_down)
+            } else {
+                hold_down
+            };
+            let until = now + quiet_for.as_delta();
             incidents::begin_recovery(conn, id, until, members.last_ended_at).await?;
-            facts.push(NewEvent::automatic(IncidentFact::RecoveryBegan { until }, now));
+            if !flaps {
+                facts.push(NewEvent::automatic(IncidentFact::RecoveryBegan { until }, now));
+            }
         }
         events::append(conn, id, &facts, now).await?;
     }
     Ok(over.len())
+}
+
+/// Says of incidents that have not come back for long enough that they are calm, at most `limit`; returns how many.
+pub async fn calm_down(conn: &mut PgConnection, limit: i64, now: DateTime<Utc>) -> Result<usize, StoreError> {
+    let calm = flaps::calm_down(conn, now, limit).await?;
+    for (id, times) in &calm {
+        let fact = IncidentFact::CalmAgain { times: *times };
+        events::append(conn, *id, &[NewEvent::automatic(fact, now)], now).await?;
+    }
+    Ok(calm.len())
 }

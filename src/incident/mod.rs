@@ -1,4 +1,8 @@
 //! Incidents: opening, joining and recovering them as alerts come and go, and what people do to them.
 
+pub mod fold;
 pub mod membership;
+pub mod merge;
 pub mod respond;
+pub mod silencing;
+pub mod staleness;

@@ -1,5 +1,7 @@
 //! Matching: which runbooks apply to the alerts that just fired, and why.
 
+pub mod miss;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};

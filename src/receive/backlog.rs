@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 
 use super::{
     parcel::{Answer, Parcel},
@@ -17,6 +17,11 @@ use super::{
 const MEMORY_MAX: usize = 64 << 20;
 /// Batches that may wait without a file.
 const DIRECT_MAX: usize = 64;
+/// Bytes of files that are read to be applied together.
+const READ_MAX: u64 = 8 << 20;
+/// A record of a file takes at least this many bytes: how many deliveries a file holds is known when it is read.
+const RECORD_MIN: u64 = 200;
+const AWAY: &str = "the disk and the database are away; send it again";
 
 /// A parcel whose sender waits.
 #[derive(Debug)]
@@ -50,6 +55,19 @@ impl Batch {
         let parcels = self.parcels.iter().flatten();
         parcels.map(|waiting| waiting.parcel.weight()).sum()
     }
+
+    /// About how many deliveries it holds.
+    fn deliveries(&self) -> usize {
+        let length = self.file.map_or(0, |file| file.length);
+        let guess = (length / RECORD_MIN) as usize + 1;
+        self.parcels.as_ref().map_or(guess, Vec::len)
+    }
+
+    fn refuse(self) {
+        for waiting in self.parcels.into_iter().flatten() {
+            let _ = waiting.answer.send(Answer::Refused(AWAY.to_owned()));
+        }
+    }
 }
 
 /// The queue.
@@ -57,6 +75,7 @@ impl Batch {
 pub struct Backlog {
     inner: Mutex<Inner>,
     more: Notify,
+    away: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -72,30 +91,47 @@ impl Backlog {
     }
 
     /// Adds a batch at the end. One that has a file gives up its memory when there is no room; one that has none is
-    /// refused then.
+    /// refused then, and while the database is known to be away.
     pub fn push(&self, mut batch: Batch) {
         let mut inner = self.lock();
         let weight = batch.weight();
-        if inner.weight + weight > MEMORY_MAX || (batch.file.is_none() && inner.batches.len() >= DIRECT_MAX) {
-            let parcels = batch.parcels.take();
-            let is_kept = batch.file.is_some();
-            if is_kept {
-                inner.batches.push_back(batch);
-            }
+        let is_direct = batch.file.is_none();
+        if is_direct && (*self.away.borrow() || inner.batches.len() >= DIRECT_MAX) {
             drop(inner);
-            for waiting in parcels.into_iter().flatten() {
-                let answer = match is_kept {
-                    true => Answer::Spooled,
-                    false => Answer::Refused("the disk and the database are away; send it again".to_owned()),
-                };
-                let _ = waiting.answer.send(answer);
-            }
-        } else {
+            batch.refuse();
+            return;
+        }
+        if inner.weight + weight <= MEMORY_MAX {
             inner.weight += weight;
             inner.batches.push_back(batch);
             drop(inner);
+        } else if is_direct {
+            drop(inner);
+            batch.refuse();
+        } else {
+            let parcels = batch.parcels.take();
+            inner.batches.push_back(batch);
+            drop(inner);
+            for waiting in parcels.into_iter().flatten() {
+                let _ = waiting.answer.send(Answer::Spooled);
+            }
         }
         self.more.notify_one();
+    }
+
+    /// The lane says whether the database is away while something waits for it. Nobody waits for an answer of it then, and
+    /// what has no file is refused.
+    pub fn set_away(&self, is_away: bool) {
+        let was_away = self.away.send_replace(is_away);
+        if is_away && !was_away {
+            let direct = self.lock().take_direct();
+            direct.into_iter().for_each(Batch::refuse);
+        }
+    }
+
+    /// Whether it is.
+    pub fn away(&self) -> watch::Receiver<bool> {
+        self.away.subscribe()
     }
 
     /// No more will come.
@@ -123,6 +159,12 @@ impl Backlog {
         }
     }
 
+    /// Whether no more will come and nothing waits.
+    pub fn is_over(&self) -> bool {
+        let inner = self.lock();
+        inner.is_closed && inner.batches.is_empty()
+    }
+
     /// The first batch that waits on the disk.
     pub fn first(&self) -> Option<BatchName> {
         let inner = self.lock();
@@ -139,22 +181,34 @@ impl Backlog {
 impl Inner {
     fn take(&mut self, deliveries: usize) -> Vec<Batch> {
         let mut taken: Vec<Batch> = Vec::new();
-        let (mut count, mut epoch) = (0, None);
+        let (mut count, mut bytes, mut epoch) = (0, 0, None);
         while let Some(next) = self.batches.front() {
             let of = next.file.map(|file| file.name.epoch);
-            // How many parcels a bare file holds is known when it is read.
-            let parcels = next.parcels.as_ref().map_or(1, Vec::len);
             let is_foreign = epoch.is_some() && of.is_some() && of != epoch;
-            if !taken.is_empty() && (count + parcels > deliveries || is_foreign) {
+            count += next.deliveries();
+            bytes += next.file.map_or(0, |file| file.length);
+            if !taken.is_empty() && (count > deliveries || bytes > READ_MAX || is_foreign) {
                 break;
             }
             epoch = epoch.or(of);
-            count += parcels;
             if let Some(batch) = self.batches.pop_front() {
                 self.weight -= batch.weight();
                 taken.push(batch);
             }
         }
         taken
+    }
+
+    fn take_direct(&mut self) -> Vec<Batch> {
+        let (mut direct, mut kept) = (Vec::new(), VecDeque::new());
+        for batch in self.batches.drain(..) {
+            match batch.file {
+                None => direct.push(batch),
+                Some(_) => kept.push_back(batch),
+            }
+        }
+        self.batches = kept;
+        self.weight -= direct.iter().map(Batch::weight).sum::<usize>();
+        direct
     }
 }

@@ -6,8 +6,12 @@
 //! one delivery cannot keep the others out.
 
 use std::{
-    sync::{Arc, PoisonError},
-    time::Duration,
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI32, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use sqlx::PgPool;
@@ -15,15 +19,18 @@ use uuid::Uuid;
 
 use super::{
     Shelf,
-    backlog::{Backlog, Batch, Spooled, Waiting},
-    parcel::{self, Answer, Letter, Parcel},
+    backlog::{Backlog, Batch, Spooled},
+    group::{Group, Placed},
+    history::LOOK_EVERY,
+    parcel::Answer,
     senders::Senders,
-    spool::record::decode,
+    silence::in_time,
     spooler::SharedFolder,
 };
 use crate::{
     clock::Clock,
     domain::causes,
+    faults,
     pipeline::{self, Outcome, Patience, Post},
     store::{
         StoreError, deliveries,
@@ -34,12 +41,22 @@ use crate::{
 
 /// Deliveries of one transaction at most.
 const POSTS_MAX: usize = 256;
+/// Every statement of a batch looks up the few rows it speaks of by an index. The planner is told so: planned while the
+/// tables of a new installation are still small, it would read them whole, and keep to that plan while they grow.
+const BEGIN: &str = "begin; set local plan_cache_mode = force_generic_plan; set local enable_seqscan = off; \
+                     set local enable_hashjoin = off; set local enable_mergejoin = off";
+/// How often one delivery may be stopped for the time that it takes before it is kept as rejected: nothing behind it
+/// should wait for ever.
+const TOO_SLOW_MAX: u32 = 20;
+/// What the server says of a statement that it stopped, and of rows that are there already.
+const QUERY_CANCELED: &str = "57014";
+const UNIQUE_VIOLATION: &str = "23505";
+/// Lost batches that are applied again together at most.
+const LOST_MAX: usize = 32;
 /// How often a group is tried when another transaction is in its way.
 const TRIES: u32 = 5;
-/// A transaction that takes longer than this has an unknown outcome; the mark of the spool tells the next try.
-const WRITE_MAX: Duration = Duration::from_secs(20);
 /// The pause before a database that is away is tried again, doubled from the first to the second.
-const AGAIN_AFTER: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+pub(super) const AGAIN_AFTER: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
 /// What the lane needs.
 pub struct Committer {
@@ -59,271 +76,204 @@ pub struct Committer {
     pub backlog: Arc<Backlog>,
     /// Where the files are.
     pub folder: SharedFolder,
+    /// The marks that this process has moved, as far as they are known to be committed.
+    pub applied: Mutex<HashMap<Uuid, Mark>>,
+    /// The server's process that works on the write; 0 while that is not known.
+    pub backend: AtomicI32,
 }
 
-/// A parcel with its place in the spool.
-struct Placed {
-    parcel: Parcel,
-    /// Its batch, and its place in that, from 0; `None` when it is not on the disk.
-    place: Option<Mark>,
-    answer: Option<tokio::sync::oneshot::Sender<Answer>>,
+/// Why a write was not done.
+#[derive(Debug)]
+pub enum Refused {
+    /// The database did not take it.
+    Store(StoreError),
+    /// The database does not have any more what it had; that comes first.
+    HistoryLost,
 }
 
-/// A group of batches that is applied together.
-#[derive(Default)]
-struct Group {
-    epoch: Option<Uuid>,
-    parcels: Vec<Placed>,
-    files: Vec<Spooled>,
-    /// Where the mark stands when all of it is applied.
-    end: Mark,
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<sqlx::Error> for Refused {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
 }
 
 impl Committer {
     /// Applies what waits until no more will come.
     pub async fn run(self) {
-        while let Some(batches) = self.backlog.next(POSTS_MAX).await {
-            let Some(mut group) = self.load(batches).await else {
-                continue;
-            };
-            self.apply(&mut group).await;
-            self.remove(&group.files);
-        }
-    }
-
-    /// Reads what is not in memory. A file that cannot be read whole is put aside; what can be read of it is applied.
-    async fn load(&self, batches: Vec<Batch>) -> Option<Group> {
-        let mut group = Group::default();
-        for batch in batches {
-            if let Some(file) = batch.file {
-                group.epoch = Some(file.name.epoch);
-                group.end = Mark {
-                    seq: file.name.seq,
-                    part: 0,
-                };
-            }
-            match (batch.parcels, batch.file) {
-                (Some(parcels), file) => {
-                    group.files.extend(file);
-                    let place = |part: usize| {
-                        file.map(|file| Mark {
-                            seq: file.name.seq,
-                            part: part as i32,
-                        })
-                    };
-                    let placed = parcels.into_iter().enumerate();
-                    group
-                        .parcels
-                        .extend(placed.map(|(part, Waiting { parcel, answer })| Placed {
-                            parcel,
-                            place: place(part),
-                            answer: Some(answer),
-                        }));
+        let mut looked: Option<Instant> = None;
+        loop {
+            // At first, and now and then: what an earlier process applied may be lost as well.
+            if looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
+                let is_first = looked.is_none();
+                for batches in self.lost(is_first).await {
+                    self.carry(batches).await;
                 }
-                (None, Some(file)) => self.read(file, &mut group).await,
-                (None, None) => {}
+                looked = Some(Instant::now());
             }
-        }
-        (!group.parcels.is_empty() || !group.files.is_empty()).then_some(group)
-    }
-
-    async fn read(&self, file: Spooled, group: &mut Group) {
-        let Some(folder) = &self.folder else { return };
-        let content = {
-            let folder = folder.lock().unwrap_or_else(PoisonError::into_inner);
-            folder.read(file.name)
-        };
-        let (records, damage) = match content {
-            Ok(content) => {
-                let length = content.len() as u64;
-                let read = decode(&content);
-                match read.1.is_empty() {
-                    true => group.files.push(Spooled { length, ..file }),
-                    false => folder
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .set_aside(file.name),
-                }
-                read
-            }
-            Err(error) => {
-                tracing::error!(%error, file = ?file.name, "a batch of the spool cannot be read; it stays where it is");
-                return;
-            }
-        };
-        for damage in damage {
-            metrics::counter!("muster_spool_damaged_total").increment(1);
-            tracing::error!(file = ?file.name, %damage, "a batch of the spool is damaged; it was put aside");
-        }
-        for (part, record) in records.into_iter().enumerate() {
-            let place = Some(Mark {
-                seq: file.name.seq,
-                part: part as i32,
-            });
-            let source = self.senders.by_id_until_known(record.head.source).await;
-            let (Some(source), Some(format)) = (source, record.head.format()) else {
-                tracing::error!(
-                    source = record.head.source.0,
-                    "a spooled delivery has no source any more"
-                );
-                continue;
-            };
-            // It was read once before it was accepted; settings that changed since may have broken its mapping.
-            match parcel::read(&source, &record, format) {
-                Ok(Letter::Groups(groups, remark)) => group.parcels.push(Placed {
-                    parcel: Parcel {
-                        source,
-                        record,
-                        groups,
-                        remark,
-                    },
-                    place,
-                    answer: None,
-                }),
-                Ok(Letter::Asks(_)) => {}
-                Err(fault) => tracing::error!(%fault, "a spooled delivery cannot be read any more"),
+            tokio::select! {
+                batches = self.backlog.next(POSTS_MAX) => match batches {
+                    Some(batches) => self.carry(batches).await,
+                    None => return,
+                },
+                () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         }
     }
 
-    /// Applies a group, however long that takes for what is on the disk.
-    async fn apply(&self, group: &mut Group) {
+    /// The batches that the database has lost, in groups. Only at the start, and when the database itself has said that
+    /// there are some, is it waited for.
+    async fn lost(&self, must_know: bool) -> Vec<Vec<Batch>> {
         let mut pause = AGAIN_AFTER.0;
         loop {
-            metrics::histogram!("muster_intake_group_deliveries").record(group.parcels.len() as f64);
-            let all: Vec<usize> = (0..group.parcels.len()).collect();
-            match self.try_often(group, &all, group.end).await {
-                Ok(outcomes) => return self.tell(group, outcomes),
-                Err(error) if error.is_unavailable() => {
+            match self.look_back().await {
+                Ok(lost) => {
+                    self.backlog.set_away(false);
+                    let together = lost.chunk_by(|one, next| one.name.epoch == next.name.epoch);
+                    let groups = together.flat_map(|files| files.chunks(LOST_MAX));
+                    return groups.map(bare).collect();
+                }
+                Err(_) if !must_know || self.backlog.is_over() => return Vec::new(),
+                Err(error) => {
+                    tracing::debug!(
+                        error = &error as &dyn std::error::Error,
+                        "the database has not said yet what it has"
+                    );
+                    self.backlog.set_away(true);
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(AGAIN_AFTER.1);
+                }
+            }
+        }
+    }
+
+    /// Carries batches to the database, behind whatever that turns out to have lost.
+    async fn carry(&self, batches: Vec<Batch>) {
+        // The last of them comes first.
+        let mut table = vec![batches];
+        while let Some(batches) = table.pop() {
+            let mut group = self.load(batches).await;
+            if group.is_empty() {
+                continue;
+            }
+            match self.apply(&mut group).await {
+                Ok(()) => self.finish(&group),
+                Err(HistoryLost) => {
+                    // What of it had been applied may be lost as well.
+                    table.push(bare(&group.abandon()));
+                    table.extend(self.lost(true).await.into_iter().rev());
+                }
+            }
+        }
+        self.backlog.set_away(false);
+    }
+
+    /// Waits until the runbooks are known: stored without them, an alert would wait for a person who is asleep.
+    async fn knows_runbooks(&self) -> bool {
+        let mut shelf = self.shelf.clone();
+        loop {
+            if shelf.borrow_and_update().is_some() {
+                return true;
+            }
+            let asked = in_time(async { Ok(self.pool.acquire().await.map(drop)?) });
+            self.backlog.set_away(asked.await.is_err());
+            if let Ok(Err(_)) = tokio::time::timeout(AGAIN_AFTER.1, shelf.changed()).await {
+                return false;
+            }
+        }
+    }
+
+    /// Applies a group, however long that takes for what is on the disk: all of it at once, or less at once when the
+    /// database does not manage that.
+    async fn apply(&self, group: &mut Group) -> Result<(), HistoryLost> {
+        let (mut pause, mut most, mut given_up, mut too_slow) = (AGAIN_AFTER.0, POSTS_MAX, 0, 0);
+        if !self.knows_runbooks().await {
+            // Muster ends; the next start finds it where it is.
+            group.abandon();
+            return Ok(());
+        }
+        while !group.is_applied {
+            let count = group.stretch(most);
+            if count == 0 && group.files.is_empty() && group.damaged.is_empty() {
+                return Ok(());
+            }
+            metrics::histogram!("muster_intake_group_deliveries").record(count as f64);
+            match self.try_often(group, count, given_up).await {
+                Ok(outcomes) => {
+                    self.wake.changed();
+                    self.backlog.set_away(false);
+                    group.advance(count, outcomes);
+                    (pause, given_up, too_slow) = (AGAIN_AFTER.0, 0, 0);
+                    most = (most * 2).min(POSTS_MAX);
+                }
+                Err(Refused::HistoryLost) => return Err(HistoryLost),
+                Err(Refused::Store(error)) if may_pass(&error) && too_slow < TOO_SLOW_MAX => {
+                    // Alone in its transaction, and still stopped for the time it takes.
+                    too_slow += u32::from(count == 1 && has_code(&error, QUERY_CANCELED));
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         waiting = self.backlog.waiting(),
                         "deliveries wait for the database"
                     );
                     group.refuse_direct();
-                    if group.parcels.is_empty() && group.files.is_empty() {
-                        return;
+                    given_up += 1;
+                    most = (count / 2).max(1);
+                    // One connection that was lost says nothing of the next.
+                    if given_up > 1 {
+                        self.backlog.set_away(true);
+                        tokio::time::sleep(pause).await;
+                        pause = (pause * 2).min(AGAIN_AFTER.1);
                     }
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(AGAIN_AFTER.1);
                 }
-                Err(error) => {
+                Err(Refused::Store(error)) if count > 1 => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
-                        "a group of deliveries was refused; each is tried alone"
+                        "a group of deliveries was refused; fewer are tried together"
                     );
-                    self.one_by_one(group).await;
-                    return;
+                    most = count / 2;
                 }
-            }
-        }
-    }
-
-    async fn one_by_one(&self, group: &mut Group) {
-        for at in 0..group.parcels.len() {
-            let next = group.parcels[at + 1..].iter().find_map(|placed| placed.place);
-            // The mark stands before the next parcel of this batch, or behind the batch.
-            let end = match (group.parcels[at].place, next) {
-                (Some(place), Some(next)) if next.seq == place.seq => Mark {
-                    seq: place.seq - 1,
-                    part: next.part,
-                },
-                (Some(place), _) => Mark {
-                    seq: place.seq,
-                    part: 0,
-                },
-                (None, _) => Mark::default(),
-            };
-            loop {
-                match self.try_often(group, &[at], end).await {
-                    Ok(outcomes) => {
-                        self.tell(group, outcomes);
-                        break;
-                    }
-                    Err(error) if error.is_unavailable() && group.parcels[at].place.is_some() => {
-                        tokio::time::sleep(AGAIN_AFTER.1).await;
-                    }
-                    Err(error) => {
-                        if !self.quarantine(&mut group.parcels[at], &error).await {
-                            // The next start finds it where it is.
-                            group.files.clear();
+                Err(Refused::Store(error)) => {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "a delivery cannot be applied; it is kept as rejected"
+                    );
+                    match group.parcels.first_mut() {
+                        Some(placed) if placed.fault.is_none() => {
+                            placed.tell(Answer::Refused("not stored; send it again".to_owned()));
+                            placed.fault = Some(format!("it could not be applied: {}", causes::told(&error)));
                         }
-                        break;
+                        _ => group.put_aside_first(),
                     }
+                    if group.parcels.is_empty() {
+                        return Ok(());
+                    }
+                    too_slow = 0;
                 }
             }
         }
+        Ok(())
     }
 
-    /// Keeps a delivery that the database refuses as it is, with the reason; `false` when it refuses even that.
-    async fn quarantine(&self, placed: &mut Placed, error: &StoreError) -> bool {
-        tracing::error!(
-            error = error as &dyn std::error::Error,
-            "a delivery cannot be applied; it is kept as rejected"
-        );
-        if let Some(answer) = placed.answer.take() {
-            let _ = answer.send(Answer::Refused("not stored; send it again".to_owned()));
-        }
-        let post = placed.parcel.as_post();
-        let reason = format!("it could not be applied: {}", causes::told(error));
-        loop {
-            let kept = async {
-                let begun = self.pool.acquire().await;
-                let mut conn = begun.map_err(|error| StoreError::from(error).again())?;
-                deliveries::insert_rejected(&mut conn, post.source.id, post.raw, &reason).await
-            };
-            match kept.await {
-                Ok(_) => return true,
-                Err(error) if error.is_unavailable() && placed.place.is_some() => {
-                    tokio::time::sleep(AGAIN_AFTER.1).await;
-                }
-                Err(error) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "nor can it be kept");
-                    return false;
-                }
-            }
-        }
-    }
-
-    fn tell(&self, group: &mut Group, outcomes: Vec<(usize, Outcome)>) {
-        self.wake.changed();
-        for (at, outcome) in outcomes {
-            // A sender that hung up meanwhile needs no answer.
-            if let Some(answer) = group.parcels[at].answer.take() {
-                let _ = answer.send(Answer::Stored(outcome));
-            }
-        }
-    }
-
-    /// Commits parcels of a group and moves the mark of its spool. When another transaction is in the way the whole is
-    /// tried again: nothing of it has been kept.
-    async fn try_often(
-        &self,
-        group: &Group,
-        which: &[usize],
-        end: Mark,
-    ) -> Result<Vec<(usize, Outcome)>, StoreError> {
+    /// Commits the next `count` parcels of a group and moves the mark of its spool. When another transaction is in the way
+    /// the whole is tried again: nothing of it has been kept.
+    async fn try_often(&self, group: &Group, count: usize, given_up: u32) -> Result<Vec<Outcome>, Refused> {
         let mut tries = 1;
         loop {
-            match tokio::time::timeout(WRITE_MAX, self.write(group, which, end)).await {
-                Ok(Err(error)) if error.is_conflict() && tries < TRIES => tries += 1,
-                Ok(result) => return result,
-                Err(_) => {
-                    let text = format!("no answer to a write within {} s", WRITE_MAX.as_secs());
-                    let late = std::io::Error::new(std::io::ErrorKind::TimedOut, text);
-                    return Err(sqlx::Error::Io(late).into());
-                }
+            self.backend.store(0, Ordering::Relaxed);
+            let write = self.write(group, count);
+            match self.answered(write, group.bytes(count), given_up).await {
+                Err(Refused::Store(error)) if error.is_conflict() && tries < TRIES => tries += 1,
+                result => return result,
             }
         }
     }
 
-    async fn write(
-        &self,
-        group: &Group,
-        which: &[usize],
-        end: Mark,
-    ) -> Result<Vec<(usize, Outcome)>, StoreError> {
-        // Stored without its runbooks, an alert would wait for a person who is asleep.
+    async fn write(&self, group: &Group, count: usize) -> Result<Vec<Outcome>, Refused> {
         let shelf = self
             .shelf
             .borrow()
@@ -332,66 +282,87 @@ impl Committer {
         let now = self.clock.now();
         // Whatever keeps Muster from a connection is no fault of a delivery: a password that was changed, a database that
         // is being moved.
-        let begun = self.pool.begin().await;
+        let begun = self.pool.begin_with(BEGIN).await;
         let mut tx = begun.map_err(|error| StoreError::from(error).again())?;
         // What an earlier try or an earlier process has applied is not applied again.
         let mark = match group.epoch {
-            Some(epoch) => spool_marks::lock(&mut tx, epoch).await?,
+            Some(epoch) => {
+                let (mark, backend) = spool_marks::lock(&mut tx, epoch).await?;
+                self.backend.store(backend, Ordering::Relaxed);
+                self.check_history(epoch, mark)?;
+                mark
+            }
             None => Mark::default(),
         };
-        let is_applied =
-            |place: Mark| place.seq <= mark.seq || place.seq == mark.seq + 1 && place.part < mark.part;
-        let is_open = |placed: &Placed| !placed.place.is_some_and(is_applied);
-        let open: Vec<usize> = which
-            .iter()
-            .copied()
-            .filter(|at| is_open(&group.parcels[*at]))
-            .collect();
-        let posts: Vec<Post<'_>> = open
-            .iter()
-            .map(|at| group.parcels[*at].parcel.as_post())
-            .collect();
+        let which = &group.parcels[..count];
+        let is_open = |placed: &Placed| !placed.place.is_some_and(|place| mark.covers(place));
+        let mut posts: Vec<Post<'_>> = Vec::with_capacity(count);
+        for placed in which.iter().filter(|placed| is_open(placed)) {
+            let post = placed.parcel.as_post();
+            match &placed.fault {
+                None => posts.push(post),
+                Some(fault) => {
+                    deliveries::insert_rejected(&mut tx, post.source.id, post.raw, fault).await?;
+                }
+            }
+        }
         let mut outcomes = pipeline::receive(&mut tx, &posts, &shelf, &self.patience, now)
             .await?
             .into_iter();
+        let end = group.mark_after(count);
         if let Some(epoch) = group.epoch
             && mark < end
         {
             spool_marks::set(&mut tx, epoch, end, now).await?;
         }
         tx.commit().await?;
+        self.note_applied(group.epoch, end);
+        if let Some(last) = group.files.last() {
+            faults::place("spool/applied", last.name.seq);
+        }
         Ok(which
             .iter()
-            .map(|at| {
-                let outcome = match open.contains(at) {
-                    true => outcomes.next().unwrap_or_default(),
-                    false => Outcome::default(),
-                };
-                (*at, outcome)
+            .map(|placed| match is_open(placed) && placed.fault.is_none() {
+                true => outcomes.next().unwrap_or_default(),
+                false => Outcome::default(),
             })
             .collect())
     }
 
-    fn remove(&self, files: &[Spooled]) {
+    fn finish(&self, group: &Group) {
         if let Some(folder) = &self.folder {
             let mut folder = folder.lock().unwrap_or_else(PoisonError::into_inner);
-            for file in files {
-                folder.remove(file.name, file.length);
+            for file in &group.files {
+                folder.finish(file.name, file.length);
+            }
+            for file in &group.damaged {
+                folder.set_aside(file.name, file.length);
             }
         }
     }
 }
 
-impl Group {
-    /// What is not on the disk cannot wait.
-    fn refuse_direct(&mut self) {
-        self.parcels.retain_mut(|placed| {
-            if placed.place.is_none()
-                && let Some(answer) = placed.answer.take()
-            {
-                let _ = answer.send(Answer::Refused("not stored; send it again".to_owned()));
-            }
-            placed.place.is_some()
-        });
-    }
+/// Whether a write may be done later as it is: the database is away, or somebody else holds what it needs.
+fn may_pass(error: &StoreError) -> bool {
+    let is_in_the_way = matches!(error, StoreError::Database(_)) && error.is_conflict();
+    error.is_unavailable() || is_in_the_way && !has_code(error, UNIQUE_VIOLATION)
+}
+
+fn has_code(error: &StoreError, code: &str) -> bool {
+    let StoreError::Database(sqlx::Error::Database(error)) = error else {
+        return false;
+    };
+    error.code().is_some_and(|found| found == code)
+}
+
+/// A group waits for what the database has lost.
+struct HistoryLost;
+
+/// Batches of which only the files are there.
+fn bare(files: &[Spooled]) -> Vec<Batch> {
+    let batch = |file: &Spooled| Batch {
+        file: Some(*file),
+        parcels: None,
+    };
+    files.iter().map(batch).collect()
 }

@@ -10,6 +10,7 @@ use super::{
     Receiver,
     notary::Found,
     parcel::{self, Answer, Letter, Parcel},
+    silence::in_time,
     spool::record::Record,
 };
 use crate::{
@@ -115,8 +116,9 @@ impl Way {
 
 impl Receiver {
     /// Takes a delivery of a source that is known to have sent it: checks Amazon's signature where there is one, reads it,
-    /// keeps what cannot be used as rejected, and takes the rest to the disk and the database.
-    pub async fn hand_in(&self, source: Arc<Source>, format: Format, record: Record) -> Handed {
+    /// keeps what cannot be used as rejected, and takes the rest to the disk and the database. `turn` is given back once
+    /// it is read: whoever waits for the disk or the database keeps nobody else from being read.
+    pub async fn hand_in<T>(&self, source: Arc<Source>, format: Format, record: Record, turn: T) -> Handed {
         let mut way = Way {
             stages: Vec::new(),
             since: Instant::now(),
@@ -128,6 +130,7 @@ impl Receiver {
             }
         }
         let letter = parcel::read(&source, &record, format);
+        drop(turn);
         match letter {
             Ok(Letter::Groups(groups, remark)) => {
                 let parcel = Parcel {
@@ -252,8 +255,11 @@ impl Receiver {
         new: NewDelivery<'_>,
         reason: &str,
     ) -> Result<DeliveryId, StoreError> {
-        let mut conn = self.pool.acquire().await?;
-        deliveries::insert_rejected(&mut conn, source.id, new, reason).await
+        in_time(async {
+            let mut conn = self.pool.acquire().await?;
+            deliveries::insert_rejected(&mut conn, source.id, new, reason).await
+        })
+        .await
     }
 
     async fn understand(
@@ -262,8 +268,11 @@ impl Receiver {
         new: NewDelivery<'_>,
         remark: &str,
     ) -> Result<DeliveryId, StoreError> {
-        let mut conn = self.pool.acquire().await?;
-        deliveries::insert_understood(&mut conn, source.id, new, remark).await
+        in_time(async {
+            let mut conn = self.pool.acquire().await?;
+            deliveries::insert_understood(&mut conn, source.id, new, remark).await
+        })
+        .await
     }
 }
 

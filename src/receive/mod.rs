@@ -1,22 +1,28 @@
 //! Receiving: one path for every delivery. It is written to this machine's spool together with whatever else arrived,
 //! synced, and then given a short time to reach the database; the sender hears "stored" or "spooled". What the database
-//! does not take now it takes later, in order and once.
+//! does not take now it takes later, in order and once; while it is known to be away nobody waits for it. When it comes
+//! back without what it had taken, the disk still has that and gives it once more: [`history`].
 //!
 //! Without a disk to write to, deliveries go straight to the database, and are refused when that is away too.
 
 pub mod backlog;
 pub mod committer;
 pub mod counter;
+pub mod group;
+pub mod history;
+pub mod load;
 pub mod notary;
 pub mod parcel;
 pub mod senders;
 pub mod signature;
+pub mod silence;
+pub mod snapshot;
 pub mod spool;
 pub mod spooler;
 
 use std::{
     path::PathBuf,
-    sync::{Arc, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicI32},
     time::{Duration, Instant},
 };
 
@@ -30,6 +36,7 @@ use self::{
     notary::Notary,
     parcel::{Answer, Parcel},
     senders::Senders,
+    snapshot::Snapshot,
     spool::folder::SpoolLimits,
     spooler::Spooler,
 };
@@ -100,7 +107,8 @@ pub struct Waiting {
 impl Receiver {
     /// Starts the lanes. What an earlier process left in the spool comes first.
     pub fn start(parts: ReceiverParts) -> Self {
-        let senders = Senders::start(parts.pool.clone(), parts.clock.clone());
+        let snapshot = parts.spool.as_deref().map(Snapshot::new);
+        let senders = Senders::start(parts.pool.clone(), parts.clock.clone(), snapshot);
         let backlog = Arc::new(Backlog::default());
         let spooler = Spooler::start(parts.spool, parts.spool_limits, backlog.clone());
         let shelf = parts.shelf.clone();
@@ -113,6 +121,8 @@ impl Receiver {
             senders: senders.clone(),
             backlog: backlog.clone(),
             folder: spooler.folder(),
+            applied: Mutex::default(),
+            backend: AtomicI32::default(),
         };
         tokio::spawn(committer.run());
         Self {
@@ -141,14 +151,19 @@ impl Receiver {
         };
         let is_spooled = receipt.spooled.await.unwrap_or(false);
         let spooled_after = is_spooled.then(|| began.elapsed());
-        let wait = match is_spooled {
-            true => STORE_WAIT,
-            false => DIRECT_WAIT,
-        };
-        let answer = match (tokio::time::timeout(wait, receipt.answer).await, is_spooled) {
-            (Ok(Ok(answer)), _) => answer,
-            (_, true) => Answer::Spooled,
-            (_, false) => refused("not stored; send it again"),
+        let answer = if is_spooled {
+            let mut away = self.backlog.away();
+            tokio::select! {
+                biased;
+                answer = receipt.answer => answer.unwrap_or(Answer::Spooled),
+                _ = away.wait_for(|is_away| *is_away) => Answer::Spooled,
+                () = tokio::time::sleep(STORE_WAIT) => Answer::Spooled,
+            }
+        } else {
+            let answer = tokio::time::timeout(DIRECT_WAIT, receipt.answer).await;
+            // Whoever finds it later sees that nobody waits, and leaves it.
+            let answer = answer.ok().and_then(Result::ok);
+            answer.unwrap_or_else(|| refused("not stored; send it again"))
         };
         Taken {
             answer,
@@ -156,9 +171,10 @@ impl Receiver {
         }
     }
 
-    /// The runbooks are known, so that what is stored finds its own.
+    /// The runbooks are known, so that what is stored finds its own; or it can wait for them on the disk. Stored without
+    /// them, an alert would wait for a person who is asleep.
     pub fn is_ready(&self) -> bool {
-        self.shelf.borrow().is_some()
+        self.shelf.borrow().is_some() || self.can_spool()
     }
 
     /// Whether deliveries are accepted while the database is away: there is a disk, and the senders are known.

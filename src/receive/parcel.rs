@@ -11,6 +11,10 @@ use crate::{
     store::sources::Source,
 };
 
+/// Labels, and annotations, of one alert at most: Alertmanager and Prometheus know dozens. More are no alert but an attack
+/// on whoever shows it.
+const LABELS_MAX: usize = 1000;
+
 /// A delivery that can be applied.
 #[derive(Clone, Debug)]
 pub struct Parcel {
@@ -73,7 +77,11 @@ pub fn read(source: &Source, record: &Record, format: Format) -> Result<Letter, 
         mapping: mapping.as_ref(),
     };
     let (groups, remark) = match intake::read(format, &record.body, &reader)? {
-        Content::Alerts { groups, faults } => {
+        Content::Alerts {
+            mut groups,
+            mut faults,
+        } => {
+            leave_out_vast(&mut groups, &mut faults);
             let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
             if groups.is_empty() {
                 return Err(Fault {
@@ -92,6 +100,28 @@ pub fn read(source: &Source, record: &Record, format: Format) -> Result<Letter, 
         false => groups,
     };
     Ok(Letter::Groups(groups, remark))
+}
+
+/// Leaves out alerts with more labels than anybody could read, and says so.
+fn leave_out_vast(groups: &mut Vec<Delivery>, faults: &mut Vec<Fault>) {
+    for group in groups.iter_mut() {
+        group.alerts.retain(|alert| {
+            let (labels, annotations) = (alert.labels.0.len(), alert.annotations.0.len());
+            let is_readable = labels.max(annotations) <= LABELS_MAX;
+            if !is_readable {
+                faults.push(Fault {
+                    place: String::new(),
+                    problem: format!(
+                        "an alert with {labels} labels and {annotations} annotations, of which each may have {LABELS_MAX}"
+                    ),
+                });
+            }
+            is_readable
+        });
+    }
+    if !faults.is_empty() {
+        groups.retain(|group| !group.alerts.is_empty());
+    }
 }
 
 impl Parcel {

@@ -1,5 +1,5 @@
 //! Who may send, kept in memory: deliveries are accepted while the database is away, and no delivery costs a statement
-//! to know its sender.
+//! to know its sender. A snapshot on the disk lets a Muster that starts without its database accept as well.
 
 use std::{
     collections::HashMap,
@@ -10,12 +10,13 @@ use std::{
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
+use super::{silence::in_time, snapshot::Snapshot};
 use crate::{
     clock::Clock,
     domain::{digest::Digest, id::SourceId},
     store::{
         StoreError,
-        sources::{self, Source},
+        sources::{self, KnownSource, Source},
     },
 };
 
@@ -23,14 +24,33 @@ use crate::{
 const REFRESH: Duration = Duration::from_secs(10);
 /// How often at most a sender that is not known makes Muster look again, in one second: guessing must not become a load.
 const LOOKS_PER_SECOND: u32 = 20;
-/// The pause before a source that must be known is looked for again.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Default)]
 struct Known {
     by_token: HashMap<(String, Digest), Arc<Source>>,
     by_id: HashMap<SourceId, Arc<Source>>,
     by_name: HashMap<String, SourceId>,
+    /// Whether the database has said so, and not the snapshot.
+    is_fresh: bool,
+}
+
+impl Known {
+    fn new(found: Vec<KnownSource>, is_fresh: bool) -> Self {
+        let mut known = Self {
+            is_fresh,
+            ..Self::default()
+        };
+        for found in found {
+            let source = Arc::new(found.source);
+            for hash in found.token_hashes {
+                let key = (source.name.clone(), hash);
+                known.by_token.insert(key, source.clone());
+            }
+            known.by_name.insert(source.name.clone(), source.id);
+            known.by_id.insert(source.id, source);
+        }
+        known
+    }
 }
 
 /// Who may send.
@@ -39,17 +59,21 @@ pub struct Senders {
     pool: PgPool,
     clock: Clock,
     known: RwLock<Option<Arc<Known>>>,
+    snapshot: Option<Snapshot>,
     looks: Mutex<(Instant, u32)>,
     used: Mutex<HashMap<Digest, DateTime<Utc>>>,
 }
 
 impl Senders {
-    /// Starts to keep them; ends when nobody uses them any more.
-    pub fn start(pool: PgPool, clock: Clock) -> Arc<Self> {
+    /// Starts to keep them, with what the snapshot says until the database says more; ends when nobody uses them any more.
+    pub fn start(pool: PgPool, clock: Clock, snapshot: Option<Snapshot>) -> Arc<Self> {
+        let remembered = snapshot.as_ref().and_then(Snapshot::load);
+        let known = remembered.map(|found| Arc::new(Known::new(found, false)));
         let senders = Arc::new(Self {
             pool,
             clock,
-            known: RwLock::default(),
+            known: RwLock::new(known),
+            snapshot,
             looks: Mutex::new((Instant::now(), 0)),
             used: Mutex::default(),
         });
@@ -73,6 +97,10 @@ impl Senders {
     }
 
     async fn refresh(&self) -> Result<(), StoreError> {
+        in_time(self.ask()).await
+    }
+
+    async fn ask(&self) -> Result<(), StoreError> {
         let mut conn = self.pool.acquire().await?;
         let used: Vec<(Digest, DateTime<Utc>)> = {
             let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
@@ -81,17 +109,13 @@ impl Senders {
         if !used.is_empty() {
             sources::note_used(&mut conn, &used).await?;
         }
-        let mut known = Known::default();
-        for found in sources::snapshot(&mut conn).await? {
-            let source = Arc::new(found.source);
-            for hash in found.token_hashes {
-                let key = (source.name.clone(), hash);
-                known.by_token.insert(key, source.clone());
-            }
-            known.by_name.insert(source.name.clone(), source.id);
-            known.by_id.insert(source.id, source);
+        let found = sources::snapshot(&mut conn).await?;
+        drop(conn);
+        if let Some(snapshot) = &self.snapshot {
+            snapshot.save(&found);
         }
-        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(known));
+        let known = Arc::new(Known::new(found, true));
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(known);
         Ok(())
     }
 
@@ -119,7 +143,7 @@ impl Senders {
         Ok(found)
     }
 
-    /// Whether the database has said who may send, at least once.
+    /// Whether the database or the snapshot has said who may send.
     pub fn are_known(&self) -> bool {
         self.known().is_some()
     }
@@ -129,16 +153,17 @@ impl Senders {
         self.known()?.by_name.get(name).copied()
     }
 
-    /// A source by its number, waited for until the database has been asked; `None` for one that is disabled.
-    pub async fn by_id_until_known(&self, id: SourceId) -> Option<Arc<Source>> {
-        loop {
-            if let Some(known) = self.known() {
-                return known.by_id.get(&id).cloned();
-            }
-            if self.refresh().await.is_err() {
-                tokio::time::sleep(LOOK_AGAIN).await;
-            }
+    /// A source by its number as the database has it, disabled or not; `None` for one that it does not have.
+    pub async fn by_id(&self, id: SourceId) -> Result<Option<Arc<Source>>, StoreError> {
+        let known = self.known().filter(|known| known.is_fresh);
+        if let Some(source) = known.and_then(|known| known.by_id.get(&id).cloned()) {
+            return Ok(Some(source));
         }
+        let asked = in_time(async {
+            let mut conn = self.pool.acquire().await?;
+            sources::find(&mut conn, id).await
+        });
+        Ok(asked.await?.map(Arc::new))
     }
 
     fn may_look(&self) -> bool {

@@ -15,6 +15,7 @@ use super::{
         record::encode,
     },
 };
+use crate::faults;
 
 /// Deliveries of one batch at most.
 const BATCH_MAX: usize = 256;
@@ -46,8 +47,8 @@ impl Spooler {
                 if !left.is_empty() {
                     tracing::info!(batches = left.len(), "deliveries of an earlier start wait in the spool");
                 }
-                for name in left {
-                    let file = Some(Spooled { name, length: 0 });
+                for (name, length) in left {
+                    let file = Some(Spooled { name, length });
                     backlog.push(Batch { file, parcels: None });
                 }
                 Some(Arc::new(Mutex::new(folder)))
@@ -106,6 +107,9 @@ async fn run(mut waiting: mpsc::Receiver<Job>, folder: SharedFolder, backlog: Ar
             file,
             parcels: Some(parcels),
         });
+        if let Some(file) = file {
+            faults::place("spool/acked", file.name.seq);
+        }
     }
     backlog.close();
 }

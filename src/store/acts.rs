@@ -32,10 +32,14 @@ pub enum ActKind {
     TokenIssued,
     /// A token of a source was taken away.
     TokenRevoked,
+    /// A rule about new episodes was made.
+    RoutingRuleMade,
+    /// It was ended.
+    RoutingRuleEnded,
 }
 
 impl ActKind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 13] = [
         Self::Paused,
         Self::Resumed,
         Self::CircuitClosed,
@@ -47,6 +51,8 @@ impl ActKind {
         Self::SourceEnabled,
         Self::TokenIssued,
         Self::TokenRevoked,
+        Self::RoutingRuleMade,
+        Self::RoutingRuleEnded,
     ];
 
     /// Its name in the database and in JSON.
@@ -63,6 +69,8 @@ impl ActKind {
             Self::SourceEnabled => "source_enabled",
             Self::TokenIssued => "source_token_issued",
             Self::TokenRevoked => "source_token_revoked",
+            Self::RoutingRuleMade => "routing_rule_made",
+            Self::RoutingRuleEnded => "routing_rule_ended",
         }
     }
 }

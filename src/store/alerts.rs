@@ -19,7 +19,9 @@ pub struct DueRefire {
     /// Its ended episode.
     pub episode: EpisodeId,
     /// Where that is.
-    pub incident: IncidentId,
+    pub incident: Option<IncidentId>,
+    /// The incident that its group has: the same, or one merged into it; `None` for one that a rule held.
+    pub group_of: Option<IncidentId>,
     /// What people call the alert.
     pub title: String,
 }
@@ -31,10 +33,11 @@ pub async fn claim_due_refires(
     limit: i64,
 ) -> Result<Vec<DueRefire>, StoreError> {
     Ok(sqlx::query!(
-        "select a.id as alert_id, e.id as episode_id, e.incident_id, a.title
+        r#"select a.id as alert_id, e.id as episode_id, e.incident_id,
+                  coalesce(e.came_from, e.incident_id) as group_of, a.title
          from episodes e join alerts a on a.latest_episode_id = e.id
-         where e.refire_due <= $1 order by e.refire_due limit $2
-         for no key update of e, a skip locked",
+         where e.refire_due <= $1 order by e.refire_due, e.id limit $2
+         for no key update of e, a skip locked"#,
         now,
         limit,
     )
@@ -44,7 +47,8 @@ pub async fn claim_due_refires(
     .map(|row| DueRefire {
         alert: AlertId(row.alert_id),
         episode: EpisodeId(row.episode_id),
-        incident: IncidentId(row.incident_id),
+        incident: row.incident_id.map(IncidentId),
+        group_of: row.group_of.map(IncidentId),
         title: row.title,
     })
     .collect())
@@ -56,7 +60,7 @@ pub struct LeaseOver {
     /// Its episode.
     pub episode: EpisodeId,
     /// Where that is.
-    pub incident: IncidentId,
+    pub incident: Option<IncidentId>,
     /// What people call the alert.
     pub title: String,
     /// When its lease ended.
@@ -87,7 +91,7 @@ pub async fn end_leases(
     .into_iter()
     .map(|row| LeaseOver {
         episode: EpisodeId(row.id),
-        incident: IncidentId(row.incident_id),
+        incident: row.incident_id.map(IncidentId),
         title: row.title,
         ended_at: row.ended_at,
     })
@@ -97,7 +101,7 @@ pub async fn end_leases(
 /// An alert as if it were reported firing now, with the start of its latest episode.
 pub async fn as_firing(conn: &mut PgConnection, alert: AlertId) -> Result<AlertReport, StoreError> {
     let row = sqlx::query!(
-        "select a.fingerprint, a.labels, a.annotations, a.generator_url, e.starts_at
+        "select a.fingerprint, a.labels, a.annotations, a.generator_url, e.starts_at, e.lease_until
          from alerts a join episodes e on e.id = a.latest_episode_id where a.id = $1",
         alert.0
     )
@@ -111,15 +115,17 @@ pub async fn as_firing(conn: &mut PgConnection, alert: AlertId) -> Result<AlertR
         annotations: labels(row.annotations)?,
         starts_at: row.starts_at,
         ends_at: None,
-        lease_until: None,
+        lease_until: row.lease_until,
         generator_url: row.generator_url,
     })
 }
 
-/// Opens an ended episode again: the end was none.
+/// Opens an ended episode again: the end was none, and is remembered as one that was not believed.
 pub async fn reopen_episode(conn: &mut PgConnection, episode: EpisodeId) -> Result<(), StoreError> {
     sqlx::query!(
-        "update episodes set ends_at = null, ended_at = null, refire_due = null where id = $1",
+        "update episodes set ends_at = null, ended_at = null, refire_due = null,
+                last_start = greatest(last_start, ends_at)
+         where id = $1",
         episode.0
     )
     .execute(conn)
@@ -171,13 +177,30 @@ pub struct MemberAlert {
     pub starts_at: DateTime<Utc>,
     /// End of that, if it has ended.
     pub ends_at: Option<DateTime<Utc>>,
+    /// When it is taken to fire again, while it has ended and is said to fire.
+    pub refire_due: Option<DateTime<Utc>>,
     /// When a delivery last spoke of it.
     pub last_received_at: DateTime<Utc>,
+    /// The last word of it, by a delivery, Alertmanager or a person.
+    pub heard_at: DateTime<Utc>,
+    /// Whether it fires as far as is known, but nobody spoke of it for longer than its source allows.
+    pub is_stale: bool,
     /// Why it is in this incident.
     pub reason: String,
+    /// The incident it is in.
+    pub incident: IncidentId,
+    /// The one it came with, when that was merged into this one.
+    pub came_from: Option<IncidentId>,
 }
 
-/// The alerts of an incident, firing ones first, at most `limit`.
+impl MemberAlert {
+    /// Whether it fires, or is said to again.
+    pub fn fires(&self) -> bool {
+        self.ends_at.is_none() || self.refire_due.is_some()
+    }
+}
+
+/// The alerts of an incident, also those that it took along into another one, firing ones first, at most `limit`.
 pub async fn list_members(
     conn: &mut PgConnection,
     incident: IncidentId,
@@ -185,11 +208,14 @@ pub async fn list_members(
 ) -> Result<Vec<MemberAlert>, StoreError> {
     sqlx::query!(
         r#"select a.id, a.fingerprint, a.title, a.labels, a.annotations, a.generator_url, a.last_received_at,
-                  e.starts_at, e.ends_at, e.reason
-           from (select distinct on (alert_id) * from episodes where incident_id = $1
+                  e.starts_at, e.ends_at, e.refire_due, e.reason, e.incident_id as "incident_id!", e.came_from,
+                  greatest(a.last_received_at, e.vouched_at) as "heard_at!",
+                  coalesce(e.ends_at is null and e.stale_since > greatest(a.last_received_at, e.vouched_at), false)
+                      as "is_stale!"
+           from (select distinct on (alert_id) * from episodes where incident_id = $1 or came_from = $1
                  order by alert_id, id desc) e
            join alerts a on a.id = e.alert_id
-           order by (e.ends_at is not null), e.starts_at, a.id limit $2"#,
+           order by (e.ends_at is not null and e.refire_due is null), e.starts_at, a.id limit $2"#,
         incident.0,
         limit
     )
@@ -206,8 +232,13 @@ pub async fn list_members(
             generator_url: row.generator_url,
             starts_at: row.starts_at,
             ends_at: row.ends_at,
+            refire_due: row.refire_due,
             last_received_at: row.last_received_at,
+            heard_at: row.heard_at,
+            is_stale: row.is_stale,
             reason: row.reason,
+            incident: IncidentId(row.incident_id),
+            came_from: row.came_from.map(IncidentId),
         })
     })
     .collect()

@@ -158,7 +158,8 @@ pub async fn find(conn: &mut PgConnection, id: ApprovalId) -> Result<Option<Appr
     .transpose()
 }
 
-/// Pending requests, the soonest to lapse first, at most `limit`; of one incident when it is named.
+/// Pending requests, the soonest to lapse first, at most `limit`; of one incident, with those merged into it, when it is
+/// named.
 pub async fn list_pending(
     conn: &mut PgConnection,
     incident: Option<IncidentId>,
@@ -168,7 +169,8 @@ pub async fn list_pending(
         Row,
         "select id, run_id, incident_id, step, state, title, impact, bound, digest, rule, requester, opened_at,
                 decide_by, use_by
-         from approvals where state = 'pending' and ($1::bigint is null or incident_id = $1)
+         from approvals where state = 'pending' and ($1::bigint is null or incident_id = $1
+                or incident_id in (select id from incidents where lives_in = $1))
          order by decide_by, id limit $2",
         incident.map(|id| id.0),
         limit

@@ -10,7 +10,8 @@ use super::{StoreError, incidents::KeyHolder};
 use crate::domain::{
     alert::{AlertReport, Fingerprint, KnownEpisode},
     digest::Digest,
-    id::{AlertId, EpisodeId, IncidentId, SourceId},
+    flap::TIMES_MAX,
+    id::{AlertId, EpisodeId, IncidentId, RoutingRuleId, SourceId},
     incident::{IncidentState, Severity},
     labels::Labels,
 };
@@ -37,14 +38,10 @@ pub struct EpisodeRow {
     pub id: EpisodeId,
     /// Its times.
     pub known: KnownEpisode,
-    /// The latest start named while it fired.
-    pub last_start: Option<DateTime<Utc>>,
-    /// When it ends unless it is reported again.
-    pub lease_until: Option<DateTime<Utc>>,
-    /// Where it was placed.
-    pub incident: IncidentId,
-    /// How that incident stands.
-    pub incident_state: IncidentState,
+    /// Where it was placed and how that incident stands; `None` for one that a rule holds.
+    pub home: Option<(IncidentId, IncidentState)>,
+    /// The incident its group has, when that one is merged into this one.
+    pub came_from: Option<IncidentId>,
 }
 
 /// Which alert.
@@ -71,8 +68,8 @@ pub async fn lock_alerts(conn: &mut PgConnection, keys: &[AlertKey]) -> Result<V
     sqlx::query!(
         r#"select a.source_id, a.fingerprint, a.id, a.last_received_at, e.id as "episode_id?",
                   e.starts_at as "starts_at?", e.ends_at, e.last_start, e.lease_until,
-                  (e.refire_due is not null) as "refire_pending?",
-                  e.incident_id as "incident_id?", i.state as "incident_state?"
+                  e.refire_due,
+                  e.incident_id as "incident_id?", i.state as "incident_state?", e.came_from
            from unnest($1::bigint[]) as k (id)
            join alerts a on a.id = k.id
            left join episodes e on e.id = a.latest_episode_id
@@ -83,18 +80,22 @@ pub async fn lock_alerts(conn: &mut PgConnection, keys: &[AlertKey]) -> Result<V
     .await?
     .into_iter()
     .map(|row| {
-        let episode = match (row.episode_id, row.starts_at, row.incident_id, row.incident_state) {
-            (Some(id), Some(starts_at), Some(incident), Some(state)) => Some(EpisodeRow {
+        let home = match (row.incident_id, row.incident_state) {
+            (Some(incident), Some(state)) => Some((IncidentId(incident), state_of(&state)?)),
+            _ => None,
+        };
+        let episode = match (row.episode_id, row.starts_at) {
+            (Some(id), Some(starts_at)) => Some(EpisodeRow {
                 id: EpisodeId(id),
                 known: KnownEpisode {
                     starts_at,
                     ends_at: row.ends_at,
-                    refire_pending: row.refire_pending.unwrap_or_default(),
+                    refire_due: row.refire_due,
+                    last_start: row.last_start,
+                    lease_until: row.lease_until,
                 },
-                last_start: row.last_start,
-                lease_until: row.lease_until,
-                incident: IncidentId(incident),
-                incident_state: state_of(&state)?,
+                home,
+                came_from: row.came_from.map(IncidentId),
             }),
             _ => None,
         };
@@ -114,53 +115,86 @@ fn state_of(text: &str) -> Result<IncidentState, StoreError> {
     IncidentState::named(text).ok_or_else(|| StoreError::corrupt("incidents", "state", text))
 }
 
-/// Makes alerts that are not known yet, in the order given, which is that of their keys. Returns those it made; another
-/// transaction made the others meanwhile.
-pub async fn insert_alerts(
-    conn: &mut PgConnection,
-    alerts: &[(SourceId, &AlertReport, DateTime<Utc>)],
-) -> Result<Vec<(AlertKey, AlertId)>, StoreError> {
-    let sources: Vec<i64> = alerts.iter().map(|(source, _, _)| source.0).collect();
-    let prints: Vec<String> = alerts
-        .iter()
-        .map(|(_, report, _)| report.fingerprint.to_string())
-        .collect();
-    let titles: Vec<String> = alerts.iter().map(|(_, report, _)| report.title()).collect();
-    let labels: Vec<Value> = alerts.iter().map(|(_, report, _)| json(&report.labels)).collect();
-    let annotations: Vec<Value> = alerts
-        .iter()
-        .map(|(_, report, _)| json(&report.annotations))
-        .collect();
-    let urls: Vec<&str> = alerts
-        .iter()
-        .map(|(_, report, _)| report.generator_url.as_str())
-        .collect();
-    let received: Vec<DateTime<Utc>> = alerts.iter().map(|(_, _, at)| *at).collect();
-    sqlx::query!(
-        "insert into alerts (source_id, fingerprint, title, labels, annotations, generator_url, first_received_at,
-                             last_received_at)
-         select r.source_id, r.fingerprint, r.title, r.labels, r.annotations, r.generator_url, r.at, r.at
-         from unnest($1::bigint[], $2::text[], $3::text[], $4::jsonb[], $5::jsonb[], $6::text[], $7::timestamptz[])
-              as r (source_id, fingerprint, title, labels, annotations, generator_url, at)
-         on conflict (source_id, fingerprint) do nothing
-         returning source_id, fingerprint, id",
+/// Takes numbers for alerts that are not known yet.
+pub async fn number_alerts(conn: &mut PgConnection, count: usize) -> Result<Vec<AlertId>, StoreError> {
+    let ids = sqlx::query_scalar!(
+        r#"select nextval('alerts_id_seq') as "id!" from generate_series(1, $1::int)"#,
+        count as i32
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(ids.into_iter().map(AlertId).collect())
+}
+
+/// Takes numbers for episodes.
+pub async fn number_episodes(conn: &mut PgConnection, count: usize) -> Result<Vec<EpisodeId>, StoreError> {
+    let ids = sqlx::query_scalar!(
+        r#"select nextval('episodes_id_seq') as "id!" from generate_series(1, $1::int)"#,
+        count as i32
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(ids.into_iter().map(EpisodeId).collect())
+}
+
+/// An alert to be written for the first time.
+#[derive(Clone, Copy, Debug)]
+pub struct AlertInsert<'a> {
+    /// The number it was given.
+    pub id: AlertId,
+    /// Who reports it.
+    pub source: SourceId,
+    /// The newest word of it.
+    pub report: &'a AlertReport,
+    /// Arrival of the first one.
+    pub first_received_at: DateTime<Utc>,
+    /// Arrival of the newest one.
+    pub last_received_at: DateTime<Utc>,
+    /// Its newest firing period, if it has one.
+    pub latest: Option<EpisodeId>,
+}
+
+/// Writes new alerts. [`StoreError::Contended`] when another transaction has written one of them meanwhile.
+pub async fn insert_alerts(conn: &mut PgConnection, alerts: &[AlertInsert<'_>]) -> Result<(), StoreError> {
+    let ids: Vec<i64> = alerts.iter().map(|alert| alert.id.0).collect();
+    let sources: Vec<i64> = alerts.iter().map(|alert| alert.source.0).collect();
+    let reports = || alerts.iter().map(|alert| alert.report);
+    let prints: Vec<String> = reports().map(|report| report.fingerprint.to_string()).collect();
+    let titles: Vec<String> = reports().map(AlertReport::title).collect();
+    let labels: Vec<Value> = reports().map(|report| json(&report.labels)).collect();
+    let annotations: Vec<Value> = reports().map(|report| json(&report.annotations)).collect();
+    let urls: Vec<&str> = reports().map(|report| report.generator_url.as_str()).collect();
+    let first_received: Vec<DateTime<Utc>> = alerts.iter().map(|alert| alert.first_received_at).collect();
+    let last_received: Vec<DateTime<Utc>> = alerts.iter().map(|alert| alert.last_received_at).collect();
+    let latest: Vec<Option<i64>> = alerts.iter().map(|alert| alert.latest.map(|id| id.0)).collect();
+    let written = sqlx::query!(
+        "insert into alerts (id, source_id, fingerprint, title, labels, annotations, generator_url,
+                             first_received_at, last_received_at, latest_episode_id)
+         overriding system value
+         select r.id, r.source_id, r.fingerprint, r.title, r.labels, r.annotations, r.generator_url, r.first_at,
+                r.last_at, r.latest
+         from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[], $7::text[],
+                     $8::timestamptz[], $9::timestamptz[], $10::bigint[])
+              as r (id, source_id, fingerprint, title, labels, annotations, generator_url, first_at, last_at, latest)
+         on conflict (source_id, fingerprint) do nothing",
+        &ids,
         &sources,
         &prints,
         &titles,
         &labels,
         &annotations,
         &urls as &[&str],
-        &received,
+        &first_received,
+        &last_received,
+        &latest as &[Option<i64>],
     )
-    .fetch_all(conn)
+    .execute(conn)
     .await?
-    .into_iter()
-    .map(|row| {
-        let print = Fingerprint::parse(&row.fingerprint)
-            .ok_or_else(|| StoreError::corrupt("alerts", "fingerprint", row.fingerprint))?;
-        Ok(((SourceId(row.source_id), print), AlertId(row.id)))
-    })
-    .collect()
+    .rows_affected();
+    match written == alerts.len() as u64 {
+        true => Ok(()),
+        false => Err(StoreError::Contended),
+    }
 }
 
 fn json(labels: &Labels) -> Value {
@@ -171,48 +205,63 @@ fn json(labels: &Labels) -> Value {
         .collect()
 }
 
-/// Brings texts and the arrival time of locked alerts up to date.
-pub async fn update_alerts(
-    conn: &mut PgConnection,
-    alerts: &[(AlertId, &AlertReport, DateTime<Utc>)],
-) -> Result<(), StoreError> {
-    let ids: Vec<i64> = alerts.iter().map(|(id, _, _)| id.0).collect();
+/// What is new of a locked alert.
+#[derive(Clone, Copy, Debug)]
+pub struct AlertUpdate<'a> {
+    /// Which.
+    pub id: AlertId,
+    /// The newest word of it.
+    pub report: &'a AlertReport,
+    /// Its arrival.
+    pub received_at: DateTime<Utc>,
+    /// Its newest firing period, when it is another one than before.
+    pub latest: Option<EpisodeId>,
+}
+
+/// Brings locked alerts up to date.
+pub async fn update_alerts(conn: &mut PgConnection, alerts: &[AlertUpdate<'_>]) -> Result<(), StoreError> {
+    let ids: Vec<i64> = alerts.iter().map(|alert| alert.id.0).collect();
     let annotations: Vec<Value> = alerts
         .iter()
-        .map(|(_, report, _)| json(&report.annotations))
+        .map(|alert| json(&alert.report.annotations))
         .collect();
     let urls: Vec<&str> = alerts
         .iter()
-        .map(|(_, report, _)| report.generator_url.as_str())
+        .map(|alert| alert.report.generator_url.as_str())
         .collect();
-    let received: Vec<DateTime<Utc>> = alerts.iter().map(|(_, _, at)| *at).collect();
+    let received: Vec<DateTime<Utc>> = alerts.iter().map(|alert| alert.received_at).collect();
+    let latest: Vec<Option<i64>> = alerts.iter().map(|alert| alert.latest.map(|id| id.0)).collect();
     sqlx::query!(
-        "update alerts a set annotations = r.annotations, generator_url = r.generator_url, last_received_at = r.at
-         from unnest($1::bigint[], $2::jsonb[], $3::text[], $4::timestamptz[])
-              as r (id, annotations, generator_url, at)
+        "update alerts a set annotations = r.annotations, generator_url = r.generator_url, last_received_at = r.at,
+                latest_episode_id = coalesce(r.latest, a.latest_episode_id)
+         from unnest($1::bigint[], $2::jsonb[], $3::text[], $4::timestamptz[], $5::bigint[])
+              as r (id, annotations, generator_url, at, latest)
          where a.id = r.id",
         &ids,
         &annotations,
         &urls as &[&str],
         &received,
+        &latest as &[Option<i64>],
     )
     .execute(conn)
     .await?;
     Ok(())
 }
 
-/// The newest incident with each of these keys, an open one first. Not locked: what matters is read again with the lock.
+/// The newest incident with each of these keys, an open one first, or the one it lives on in. Not locked: what matters
+/// is read again with the lock.
 pub async fn find_newest_by_keys(
     conn: &mut PgConnection,
     keys: &[Digest],
 ) -> Result<HashMap<Digest, KeyHolder>, StoreError> {
     let bytes: Vec<&[u8]> = keys.iter().map(|key| &key.0[..]).collect();
     sqlx::query!(
-        "select k.key as \"key!\", i.id, i.state, i.resolved_at
-         from unnest($1::bytea[]) as k (key)
-         cross join lateral (
-             select id, state, resolved_at from incidents where correlation_key = k.key
-             order by (state in ('triggered', 'acknowledged', 'mitigated')) desc, id desc limit 1) i",
+        r#"select k.key as "key!", i.id, i.state, i.resolved_at, n.id as "newest!"
+           from unnest($1::bytea[]) as k (key)
+           cross join lateral (
+               select id, lives_in from incidents where correlation_key = k.key
+               order by (state in ('triggered', 'acknowledged', 'mitigated')) desc, id desc limit 1) n
+           join incidents i on i.id = coalesce(n.lives_in, n.id)"#,
         &bytes as &[&[u8]],
     )
     .fetch_all(conn)
@@ -225,6 +274,7 @@ pub async fn find_newest_by_keys(
             id: IncidentId(row.id),
             state: state_of(&row.state)?,
             resolved_at: row.resolved_at,
+            through: (row.newest != row.id).then_some(IncidentId(row.newest)),
         };
         Ok((key, holder))
     })
@@ -244,6 +294,10 @@ pub struct IncidentRow {
     pub truncated: i32,
     /// Earliest start of its alerts.
     pub detected_at: DateTime<Utc>,
+    /// Since when it flaps.
+    pub flapping_since: Option<DateTime<Utc>>,
+    /// Where it lives on, when it was merged.
+    pub lives_in: Option<IncidentId>,
 }
 
 /// Locks incidents in the order of their numbers.
@@ -253,7 +307,8 @@ pub async fn lock_incidents(
 ) -> Result<Vec<IncidentRow>, StoreError> {
     let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
     sqlx::query!(
-        "select id, state, recover_due, truncated_alerts, detected_at from incidents where id = any($1)
+        "select id, state, recover_due, truncated_alerts, detected_at, flapping_since, lives_in
+         from incidents where id = any($1)
          order by id for no key update",
         &ids
     )
@@ -267,6 +322,8 @@ pub async fn lock_incidents(
             recover_due: row.recover_due,
             truncated: row.truncated_alerts,
             detected_at: row.detected_at,
+            flapping_since: row.flapping_since,
+            lives_in: row.lives_in.map(IncidentId),
         })
     })
     .collect()
@@ -374,6 +431,12 @@ pub struct IncidentUpdate {
     pub truncated: i32,
     /// Earliest start of its alerts.
     pub detected_at: DateTime<Utc>,
+    /// When it came back, if it did.
+    pub came_back_at: Option<DateTime<Utc>>,
+    /// Since when it flaps.
+    pub flapping_since: Option<DateTime<Utc>>,
+    /// When it is calm, if it came back while it flaps; as before otherwise.
+    pub calm_due: Option<DateTime<Utc>>,
 }
 
 /// Writes what becomes of locked incidents. One that is open again was over before.
@@ -388,14 +451,22 @@ pub async fn update_incidents(
     let ended: Vec<Option<DateTime<Utc>>> = incidents.iter().map(|now| now.recovered_at).collect();
     let truncated: Vec<i32> = incidents.iter().map(|now| now.truncated).collect();
     let detected: Vec<DateTime<Utc>> = incidents.iter().map(|now| now.detected_at).collect();
+    let came_back: Vec<Option<DateTime<Utc>>> = incidents.iter().map(|now| now.came_back_at).collect();
+    let flapping: Vec<Option<DateTime<Utc>>> = incidents.iter().map(|now| now.flapping_since).collect();
+    let calm: Vec<Option<DateTime<Utc>>> = incidents.iter().map(|now| now.calm_due).collect();
     sqlx::query!(
         "update incidents i set state = n.state, reopened = i.reopened + n.reopened, recover_due = n.recover_due,
                 recovered_at = n.recovered_at, truncated_alerts = n.truncated, detected_at = n.detected_at,
                 resolved_at = case when n.state in ('resolved', 'closed') then i.resolved_at end,
-                closed_at = case when n.state = 'closed' then i.closed_at end
+                closed_at = case when n.state = 'closed' then i.closed_at end,
+                came_back = case when n.came_back_at is null then i.came_back
+                                 else (array_prepend(n.came_back_at, i.came_back))[1:$11] end,
+                flapping_since = n.flapping_since,
+                calm_due = case when n.flapping_since is not null then coalesce(n.calm_due, i.calm_due) end
          from unnest($1::bigint[], $2::text[], $3::int[], $4::timestamptz[], $5::timestamptz[], $6::int[],
-                     $7::timestamptz[])
-              as n (id, state, reopened, recover_due, recovered_at, truncated, detected_at)
+                     $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[])
+              as n (id, state, reopened, recover_due, recovered_at, truncated, detected_at, came_back_at,
+                    flapping_since, calm_due)
          where i.id = n.id",
         &ids,
         &states as &[&str],
@@ -404,6 +475,10 @@ pub async fn update_incidents(
         &ended as &[Option<DateTime<Utc>>],
         &truncated,
         &detected,
+        &came_back as &[Option<DateTime<Utc>>],
+        &flapping as &[Option<DateTime<Utc>>],
+        &calm as &[Option<DateTime<Utc>>],
+        TIMES_MAX as i32,
     )
     .execute(conn)
     .await?;
@@ -456,11 +531,15 @@ pub async fn update_episodes(
 
 /// An episode to be opened; it may be over already.
 #[derive(Clone, Copy, Debug)]
-pub struct EpisodeInsert {
+pub struct EpisodeInsert<'a> {
+    /// The number it was given.
+    pub id: EpisodeId,
     /// Of which alert.
     pub alert: AlertId,
-    /// In which incident.
-    pub incident: IncidentId,
+    /// In which incident; `None` for one that is held.
+    pub incident: Option<IncidentId>,
+    /// The rule that holds or held it.
+    pub held_by: Option<RoutingRuleId>,
     /// Start by the sender's clock.
     pub starts_at: DateTime<Utc>,
     /// Its end, by the sender.
@@ -472,45 +551,61 @@ pub struct EpisodeInsert {
     /// When it ends unless it is reported again.
     pub lease_until: Option<DateTime<Utc>>,
     /// Why it is there.
-    pub reason: &'static str,
+    pub reason: &'a str,
+    /// The incident its group has, when that one is merged into this one.
+    pub came_from: Option<IncidentId>,
 }
 
-/// Opens episodes, in the order given, and makes the last one of each alert its latest.
+/// Opens episodes.
 pub async fn insert_episodes(
     conn: &mut PgConnection,
-    episodes: &[EpisodeInsert],
+    episodes: &[EpisodeInsert<'_>],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
+    let ids: Vec<i64> = episodes.iter().map(|episode| episode.id.0).collect();
     let alerts: Vec<i64> = episodes.iter().map(|episode| episode.alert.0).collect();
-    let incidents: Vec<i64> = episodes.iter().map(|episode| episode.incident.0).collect();
+    let incidents: Vec<Option<i64>> = episodes
+        .iter()
+        .map(|episode| episode.incident.map(|id| id.0))
+        .collect();
+    let rules: Vec<Option<i64>> = episodes
+        .iter()
+        .map(|episode| episode.held_by.map(|id| id.0))
+        .collect();
     let starts: Vec<DateTime<Utc>> = episodes.iter().map(|episode| episode.starts_at).collect();
     let ends: Vec<Option<DateTime<Utc>>> = episodes.iter().map(|episode| episode.ends_at).collect();
     let due: Vec<Option<DateTime<Utc>>> = episodes.iter().map(|episode| episode.refire_due).collect();
     let last: Vec<Option<DateTime<Utc>>> = episodes.iter().map(|episode| episode.last_start).collect();
     let leases: Vec<Option<DateTime<Utc>>> = episodes.iter().map(|episode| episode.lease_until).collect();
     let reasons: Vec<&str> = episodes.iter().map(|episode| episode.reason).collect();
+    let from: Vec<Option<i64>> = episodes
+        .iter()
+        .map(|episode| episode.came_from.map(|id| id.0))
+        .collect();
     sqlx::query!(
-        "with opened as (
-             insert into episodes (alert_id, incident_id, starts_at, ends_at, refire_due, last_start, opened_at,
-                                   ended_at, reason, lease_until)
-             select n.alert_id, n.incident_id, n.starts_at, n.ends_at, n.refire_due, n.last_start, $1,
-                    case when n.ends_at is not null then $1::timestamptz end, n.reason, n.lease_until
-             from unnest($2::bigint[], $3::bigint[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[],
-                         $7::timestamptz[], $8::text[], $9::timestamptz[]) with ordinality
-                  as n (alert_id, incident_id, starts_at, ends_at, refire_due, last_start, reason, lease_until, ord)
-             order by n.ord
-             returning id, alert_id)
-         update alerts a set latest_episode_id = o.id
-         from (select alert_id, max(id) as id from opened group by alert_id) o where a.id = o.alert_id",
+        "insert into episodes (id, alert_id, incident_id, starts_at, ends_at, refire_due, last_start, opened_at,
+                               ended_at, reason, lease_until, held_by, came_from)
+         overriding system value
+         select n.id, n.alert_id, n.incident_id, n.starts_at, n.ends_at, n.refire_due, n.last_start, $1,
+                case when n.ends_at is not null then $1::timestamptz end, n.reason, n.lease_until, n.held_by,
+                n.came_from
+         from unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::timestamptz[],
+                     $7::timestamptz[], $8::timestamptz[], $9::text[], $10::timestamptz[], $11::bigint[],
+                     $12::bigint[])
+              as n (id, alert_id, incident_id, starts_at, ends_at, refire_due, last_start, reason, lease_until,
+                    held_by, came_from)",
         now,
+        &ids,
         &alerts,
-        &incidents,
+        &incidents as &[Option<i64>],
         &starts,
         &ends as &[Option<DateTime<Utc>>],
         &due as &[Option<DateTime<Utc>>],
         &last as &[Option<DateTime<Utc>>],
         &reasons as &[&str],
         &leases as &[Option<DateTime<Utc>>],
+        &rules as &[Option<i64>],
+        &from as &[Option<i64>],
     )
     .execute(conn)
     .await?;
@@ -526,7 +621,8 @@ pub async fn find_quiet(
     Ok(sqlx::query!(
         r#"select k.id as "id!", (select max(e.ends_at) from episodes e where e.incident_id = k.id) as last
            from unnest($1::bigint[]) as k (id)
-           where not exists (select from episodes e where e.incident_id = k.id and e.ends_at is null)"#,
+           where not exists (select from episodes e where e.incident_id = k.id and e.ends_at is null)
+             and not exists (select from episodes e where e.incident_id = k.id and e.refire_due is not null)"#,
         &ids
     )
     .fetch_all(conn)

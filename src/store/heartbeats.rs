@@ -9,6 +9,7 @@ use crate::domain::{
     alert::Fingerprint,
     id::{IncidentId, SourceId},
     labels::Labels,
+    span::Span,
 };
 
 /// Notes a sign of life and sets the next time by which one must come. Returns the incident raised for the silence
@@ -66,17 +67,26 @@ pub struct Silent {
     pub last_seen_at: DateTime<Utc>,
 }
 
-/// Locks up to `limit` overdue heartbeats that have no incident yet.
+/// Locks up to `limit` overdue heartbeats that have no incident yet. One whose sender could not be heard because this
+/// process only began to listen at `listening_since` has its whole time again from then on, but no more than
+/// `heard_within_max` of it.
 pub async fn claim_silent(
     conn: &mut PgConnection,
+    listening_since: DateTime<Utc>,
+    heard_within_max: Span,
     now: DateTime<Utc>,
     limit: i64,
 ) -> Result<Vec<Silent>, StoreError> {
     Ok(sqlx::query!(
-        "select source_id, fingerprint, title, labels, last_seen_at from heartbeats
-         where due <= $1 and incident_id is null order by due limit $2 for update skip locked",
+        "select h.source_id, h.fingerprint, h.title, h.labels, h.last_seen_at
+         from heartbeats h join sources s on s.id = h.source_id
+         where h.due <= $1 and h.incident_id is null
+           and $3::timestamptz + make_interval(secs => least(coalesce(s.heartbeat_within_ms, 0), $4) / 1000.0) <= $1
+         order by h.due limit $2 for update of h skip locked",
         now,
-        limit
+        limit,
+        listening_since,
+        heard_within_max.as_millis() as i64
     )
     .fetch_all(conn)
     .await?

@@ -73,8 +73,20 @@ pub struct Incident {
     pub truncated_alerts: i32,
     /// How often it came back.
     pub reopened: i32,
+    /// When it came back lately, the newest first.
+    pub came_back: Vec<DateTime<Utc>>,
+    /// Since when it flaps.
+    pub flapping_since: Option<DateTime<Utc>>,
+    /// When it is calm, if it does not come back before.
+    pub calm_due: Option<DateTime<Utc>>,
     /// The one before it.
     pub recurrence_of: Option<i64>,
+    /// What it was merged into.
+    pub merged_into: Option<i64>,
+    /// Where its alerts are now, when it was merged.
+    pub lives_in: Option<i64>,
+    /// The one that stands for it in the list.
+    pub folded_under: Option<i64>,
     /// The newest event's number.
     pub last_seq: i64,
 }
@@ -98,7 +110,13 @@ struct Row {
     recovered_at: Option<DateTime<Utc>>,
     truncated_alerts: i32,
     reopened: i32,
+    came_back: Vec<DateTime<Utc>>,
+    flapping_since: Option<DateTime<Utc>>,
+    calm_due: Option<DateTime<Utc>>,
     recurrence_of: Option<i64>,
+    merged_into: Option<i64>,
+    lives_in: Option<i64>,
+    folded_under: Option<i64>,
     last_seq: i64,
 }
 
@@ -133,7 +151,13 @@ impl TryFrom<Row> for Incident {
             recovered_at: row.recovered_at,
             truncated_alerts: row.truncated_alerts,
             reopened: row.reopened,
+            came_back: row.came_back,
+            flapping_since: row.flapping_since,
+            calm_due: row.calm_due,
             recurrence_of: row.recurrence_of,
+            merged_into: row.merged_into,
+            lives_in: row.lives_in,
+            folded_under: row.folded_under,
             last_seq: row.last_seq,
         })
     }
@@ -176,17 +200,21 @@ pub struct KeyHolder {
     pub state: IncidentState,
     /// When it was over.
     pub resolved_at: Option<DateTime<Utc>>,
+    /// The incident that has the key, when that one is merged into this one.
+    pub through: Option<IncidentId>,
 }
 
-/// The newest incident with this key, locked.
+/// The newest incident with this key, or the one it lives on in, locked.
 pub async fn lock_newest_by_key(
     conn: &mut PgConnection,
     key: Digest,
 ) -> Result<Option<KeyHolder>, StoreError> {
     sqlx::query!(
-        "select id, state, resolved_at from incidents where correlation_key = $1
-         order by (state in ('triggered', 'acknowledged', 'mitigated')) desc, id desc limit 1
-         for no key update",
+        r#"select h.id, h.state, h.resolved_at, n.id as "newest!"
+           from (select id, lives_in from incidents where correlation_key = $1
+                 order by (state in ('triggered', 'acknowledged', 'mitigated')) desc, id desc limit 1) n
+           join incidents h on h.id = coalesce(n.lives_in, n.id)
+           for no key update of h"#,
         &key.0[..]
     )
     .fetch_optional(conn)
@@ -196,6 +224,7 @@ pub async fn lock_newest_by_key(
             id: IncidentId(row.id),
             state: state(&row.state)?,
             resolved_at: row.resolved_at,
+            through: (row.newest != row.id).then_some(IncidentId(row.newest)),
         })
     })
     .transpose()
@@ -214,6 +243,8 @@ pub struct Locked {
     pub recover_due: Option<DateTime<Utc>>,
     /// Alerts the sender left out.
     pub truncated_alerts: i32,
+    /// Since when it flaps.
+    pub flapping_since: Option<DateTime<Utc>>,
     /// Number of the newest event: what a person who looked at it had seen.
     pub last_seq: i64,
 }
@@ -221,7 +252,7 @@ pub struct Locked {
 /// Locks an incident for a move.
 pub async fn lock(conn: &mut PgConnection, id: IncidentId) -> Result<Option<Locked>, StoreError> {
     sqlx::query!(
-        "select id, state, severity, recover_due, truncated_alerts, next_seq from incidents where id = $1
+        "select id, state, severity, recover_due, truncated_alerts, next_seq, flapping_since from incidents where id = $1
          for no key update",
         id.0
     )
@@ -234,6 +265,7 @@ pub async fn lock(conn: &mut PgConnection, id: IncidentId) -> Result<Option<Lock
             severity: severity(row.severity)?,
             recover_due: row.recover_due,
             truncated_alerts: row.truncated_alerts,
+            flapping_since: row.flapping_since,
             last_seq: row.next_seq - 1,
         })
     })
@@ -340,7 +372,7 @@ pub async fn note_start(
     Ok(())
 }
 
-/// Locks up to `limit` incidents whose hold-down is over and that no live run works on.
+/// Locks up to `limit` incidents whose hold-down is over and that no live run works on, nor on one merged into them.
 pub async fn claim_recovered(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
@@ -349,6 +381,7 @@ pub async fn claim_recovered(
     Ok(sqlx::query!(
         "select id, recovered_at from incidents i
          where recover_due <= $1 and not exists (select from run_queue q where q.incident_id = i.id)
+           and not exists (select from run_queue q join incidents m on m.id = q.incident_id where m.lives_in = i.id)
          order by recover_due limit $2 for no key update skip locked",
         now,
         limit
@@ -367,6 +400,7 @@ pub async fn find(conn: &mut PgConnection, id: IncidentId) -> Result<Option<Inci
         r#"select i.id, i.title, i.severity, i.state, s.name as source, i.receiver, i.context, i.opened_at,
                   i.detected_at, i.acknowledged_at, o.name as "acknowledged_by?", i.mitigated_at, i.resolved_at,
                   i.closed_at, i.recover_due, i.recovered_at, i.truncated_alerts, i.reopened, i.recurrence_of,
+                  i.came_back, i.flapping_since, i.calm_due, i.merged_into, i.lives_in, i.folded_under,
                   i.next_seq - 1 as "last_seq!"
            from incidents i join sources s on s.id = i.source_id
            left join operators o on o.id = i.acknowledged_by
@@ -428,41 +462,59 @@ pub struct IncidentLine {
     pub incident: Incident,
     /// Alerts that fire.
     pub firing: i64,
+    /// Those of them that nobody spoke of for too long.
+    pub stale: i64,
     /// Title of the runbook of its newest live run, if one runs.
     pub running: Option<String>,
     /// Requests for a decision that are pending.
     pub pending_approvals: i64,
+    /// Incidents it stands for, open ones only unless all are listed.
+    pub below: i64,
 }
 
 /// Incidents older than `before`, the newest first, at most `limit`; open ones only unless `all`. First page with
-/// `i64::MAX`.
+/// `i64::MAX`. Those folded under another one that is listed as well are left out, or are the only ones when it is
+/// named.
 pub async fn list(
     conn: &mut PgConnection,
     all: bool,
+    under: Option<IncidentId>,
     before: i64,
     limit: i64,
 ) -> Result<Vec<IncidentLine>, StoreError> {
     sqlx::query!(
         r#"with page as (
-               select * from incidents
+               select * from incidents page
                where id < $2 and ($1 or state in ('triggered', 'acknowledged', 'mitigated'))
+                 and case when $4::bigint is not null then folded_under = $4
+                          else folded_under is null or not ($1 or exists (
+                              select from incidents p where p.id = page.folded_under
+                                 and p.state in ('triggered', 'acknowledged', 'mitigated'))) end
                order by id desc limit $3)
            select i.id, i.title, i.severity, i.state, s.name as source, i.receiver, i.context, i.opened_at,
                   i.detected_at, i.acknowledged_at, o.name as "acknowledged_by?", i.mitigated_at, i.resolved_at,
                   i.closed_at, i.recover_due, i.recovered_at, i.truncated_alerts, i.reopened, i.recurrence_of,
+                  i.came_back, i.flapping_since, i.calm_due, i.merged_into, i.lives_in, i.folded_under,
                   i.next_seq - 1 as "last_seq!",
                   (select count(*) from episodes e where e.incident_id = i.id and e.ends_at is null) as "firing!",
+                  (select count(*) from episodes e join alerts a on a.id = e.alert_id
+                   where e.incident_id = i.id and e.ends_at is null
+                     and e.stale_since > greatest(a.last_received_at, e.vouched_at)) as "stale!",
                   (select v.definition ->> 'title' from run_queue q join runs r on r.id = q.run_id
                    join runbook_versions v on v.id = r.version_id
                    where q.incident_id = i.id order by q.run_id desc limit 1) as running,
                   (select count(*) from approvals a where a.incident_id = i.id and a.state = 'pending')
-                      as "pending_approvals!"
+                      as "pending_approvals!",
+                  (select count(*) from incidents c
+                   where c.folded_under = i.id and ($1 or c.state in ('triggered', 'acknowledged', 'mitigated')))
+                      as "below!"
            from page i join sources s on s.id = i.source_id
            left join operators o on o.id = i.acknowledged_by
            order by i.id desc"#,
         all,
         before,
-        limit
+        limit,
+        under.map(|id| id.0)
     )
     .fetch_all(conn)
     .await?
@@ -470,8 +522,10 @@ pub async fn list(
     .map(|row| {
         Ok(IncidentLine {
             firing: row.firing,
+            stale: row.stale,
             running: row.running,
             pending_approvals: row.pending_approvals,
+            below: row.below,
             incident: Row {
                 id: row.id,
                 title: row.title,
@@ -491,7 +545,13 @@ pub async fn list(
                 recovered_at: row.recovered_at,
                 truncated_alerts: row.truncated_alerts,
                 reopened: row.reopened,
+            came_back: row.came_back,
+            flapping_since: row.flapping_since,
+            calm_due: row.calm_due,
                 recurrence_of: row.recurrence_of,
+                merged_into: row.merged_into,
+                lives_in: row.lives_in,
+                folded_under: row.folded_under,
                 last_seq: row.last_seq,
             }
             .try_into()?,

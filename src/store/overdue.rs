@@ -238,8 +238,8 @@ async fn recoveries(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<Part<
 /// Alerts that have been said to fire again for long enough to be believed.
 async fn refires(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<Part<LateIncident>, StoreError> {
     let rows = sqlx::query!(
-        r#"select incident_id, refire_due as "due!", count(*) over () as "total!"
-           from episodes where refire_due <= $1 order by refire_due, id limit $2"#,
+        r#"select incident_id as "incident_id!", refire_due as "due!", count(*) over () as "total!"
+           from episodes where refire_due <= $1 and incident_id is not null order by refire_due, id limit $2"#,
         now,
         LIMIT
     )

@@ -162,10 +162,12 @@ pub async fn find(
     .map(|row| preflight(&row.state, row.report)))
 }
 
-/// How many preflights of an incident are over, for pages that wait for them.
-pub async fn count_finished(conn: &mut PgConnection, incident: IncidentId) -> Result<i64, StoreError> {
+/// How many preflights of an incident are over, and how long the timelines of what lives in it are together: what an open
+/// page of it waits for besides events of its own.
+pub async fn count_beside(conn: &mut PgConnection, incident: IncidentId) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar!(
-        r#"select count(*) as "n!" from preflights where incident_id = $1 and finished_at is not null"#,
+        r#"select (select count(*) from preflights where incident_id = $1 and finished_at is not null)
+                + (select coalesce(sum(next_seq), 0)::bigint from incidents where lives_in = $1) as "n!""#,
         incident.0
     )
     .fetch_one(conn)

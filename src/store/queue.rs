@@ -326,10 +326,12 @@ pub async fn give_back(conn: &mut PgConnection, claim: Claim, now: DateTime<Utc>
     Ok(())
 }
 
-/// Whether a run of this incident is live.
+/// Whether a run of this incident, or of one merged into it, is live.
 pub async fn has_live_run(conn: &mut PgConnection, incident: IncidentId) -> Result<bool, StoreError> {
     Ok(sqlx::query_scalar!(
-        r#"select exists (select from run_queue where incident_id = $1) as "live!""#,
+        r#"select exists (select from run_queue
+                          where incident_id = $1 or incident_id in (select id from incidents where lives_in = $1))
+               as "live!""#,
         incident.0
     )
     .fetch_one(conn)

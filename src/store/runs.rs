@@ -304,7 +304,7 @@ pub struct RunLine {
     pub result: Option<RunResult>,
 }
 
-/// Runs of one incident or of one runbook, the newest first, at most `limit`.
+/// Runs of one incident, with those merged into it, or of one runbook, the newest first, at most `limit`.
 pub async fn list_lines(
     conn: &mut PgConnection,
     incident: Option<IncidentId>,
@@ -317,7 +317,7 @@ pub async fn list_lines(
            from runs r join incidents i on i.id = r.incident_id
            join runbook_versions v on v.id = r.version_id join runbooks b on b.id = r.runbook_id
            left join operators o on o.id = r.requested_by
-           where ($1::bigint is null or r.incident_id = $1) and ($2::bigint is null or r.runbook_id = $2)
+           where ($1::bigint is null or $1 in (r.incident_id, i.lives_in)) and ($2::bigint is null or r.runbook_id = $2)
            order by r.id desc limit $3"#,
         incident.map(|id| id.0),
         runbook_id,

@@ -2,6 +2,7 @@
 //! [`super::tokens`].
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::PgConnection;
 
@@ -10,7 +11,7 @@ pub use super::tokens::{insert_declared as insert_token, note_used};
 use crate::domain::{
     digest::Digest,
     id::{IncidentId, SourceId},
-    source::{SourceKind, SourceSettings, Storm},
+    source::{FoldRule, SourceKind, SourceSettings, Storm},
     span::Span,
     target::SecretRef,
 };
@@ -21,7 +22,7 @@ pub const SOURCES_MAX: i64 = 500;
 pub const COUNTED_MAX: i64 = 10_000;
 
 /// One configured sender.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Source {
     /// Its number.
     pub id: SourceId,
@@ -40,7 +41,7 @@ pub struct Source {
 }
 
 /// A source and what opens it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KnownSource {
     /// The source.
     pub source: Source,
@@ -82,9 +83,12 @@ struct Row {
     heartbeat_within_ms: Option<i64>,
     storm_starts: i32,
     storm_within_ms: i64,
+    fold_over: Option<i32>,
+    fold_within_ms: i64,
     sign_with: Option<String>,
     mapping: Option<Value>,
     topic_arn: Option<String>,
+    alertmanager: Option<String>,
     revision: i64,
     created_at: DateTime<Utc>,
     disabled_at: Option<DateTime<Utc>>,
@@ -119,9 +123,14 @@ impl TryFrom<Row> for Source {
                     starts: row.storm_starts.unsigned_abs(),
                     within: span(row.storm_within_ms),
                 },
+                storm_fold: row.fold_over.map(|over| FoldRule {
+                    over: over.unsigned_abs(),
+                    within: span(row.fold_within_ms),
+                }),
                 sign_with: sign_with.map_err(|error| StoreError::corrupt("sources", "sign_with", error))?,
                 mapping: row.mapping,
                 topic_arn: row.topic_arn,
+                alertmanager: row.alertmanager,
             },
             revision: row.revision,
             created_at: row.created_at,
@@ -164,8 +173,10 @@ pub async fn insert(
 ) -> Result<Option<SourceId>, StoreError> {
     Ok(sqlx::query_scalar!(
         "insert into sources (name, format, correlate_by, stale_after_ms, heartbeat_within_ms, storm_starts,
-                              storm_within_ms, sign_with, mapping, topic_arn, created_at)
-         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 where (select count(*) from sources) < $12
+                              storm_within_ms, sign_with, mapping, topic_arn, alertmanager, created_at, fold_over,
+                              fold_within_ms)
+         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $14, coalesce($15::bigint, 300000)
+         where (select count(*) from sources) < $13
          on conflict (name) do nothing returning id",
         name,
         settings.format.name(),
@@ -177,8 +188,11 @@ pub async fn insert(
         settings.sign_with.clone().map(String::from),
         settings.mapping,
         settings.topic_arn,
+        settings.alertmanager,
         now,
-        SOURCES_MAX
+        SOURCES_MAX,
+        settings.storm_fold.map(|rule| rule.over as i32),
+        settings.storm_fold.map(|rule| ms(rule.within)),
     )
     .fetch_optional(conn)
     .await?
@@ -195,6 +209,7 @@ pub async fn update(
     let done = sqlx::query!(
         "update sources set format = $3, correlate_by = $4, stale_after_ms = $5, heartbeat_within_ms = $6,
              storm_starts = $7, storm_within_ms = $8, sign_with = $9, mapping = $10, topic_arn = $11,
+             alertmanager = $12, fold_over = $13, fold_within_ms = coalesce($14, fold_within_ms),
              revision = revision + 1
          where id = $1 and revision = $2",
         id.0,
@@ -208,6 +223,9 @@ pub async fn update(
         settings.sign_with.clone().map(String::from),
         settings.mapping,
         settings.topic_arn,
+        settings.alertmanager,
+        settings.storm_fold.map(|rule| rule.over as i32),
+        settings.storm_fold.map(|rule| ms(rule.within)),
     )
     .execute(conn)
     .await?;
@@ -248,7 +266,8 @@ pub async fn find_by_token(
     sqlx::query_as!(
         Row,
         "select s.id, s.name, format, correlate_by, stale_after_ms, heartbeat_within_ms, storm_starts,
-                storm_within_ms, sign_with, mapping, topic_arn, revision, s.created_at, disabled_at
+                storm_within_ms, sign_with, mapping, topic_arn, alertmanager, fold_over, fold_within_ms, revision,
+                s.created_at, disabled_at
          from sources s join source_tokens t on t.source_id = s.id
          where s.name = $1 and t.token_hash = $2 and t.revoked_at is null and s.disabled_at is null",
         name,
@@ -265,9 +284,26 @@ pub async fn find_by_name(conn: &mut PgConnection, name: &str) -> Result<Option<
     sqlx::query_as!(
         Row,
         "select id, name, format, correlate_by, stale_after_ms, heartbeat_within_ms, storm_starts, storm_within_ms,
-                sign_with, mapping, topic_arn, revision, created_at, disabled_at
+                sign_with, mapping, topic_arn, alertmanager, fold_over, fold_within_ms, revision, created_at,
+                disabled_at
          from sources where name = $1",
         name
+    )
+    .fetch_optional(conn)
+    .await?
+    .map(Source::try_from)
+    .transpose()
+}
+
+/// The source of that number, disabled or not.
+pub async fn find(conn: &mut PgConnection, id: SourceId) -> Result<Option<Source>, StoreError> {
+    sqlx::query_as!(
+        Row,
+        "select id, name, format, correlate_by, stale_after_ms, heartbeat_within_ms, storm_starts, storm_within_ms,
+                sign_with, mapping, topic_arn, alertmanager, fold_over, fold_within_ms, revision, created_at,
+                disabled_at
+         from sources where id = $1",
+        id.0
     )
     .fetch_optional(conn)
     .await?
@@ -280,7 +316,8 @@ pub async fn list(conn: &mut PgConnection) -> Result<Vec<Source>, StoreError> {
     sqlx::query_as!(
         Row,
         "select id, name, format, correlate_by, stale_after_ms, heartbeat_within_ms, storm_starts, storm_within_ms,
-                sign_with, mapping, topic_arn, revision, created_at, disabled_at
+                sign_with, mapping, topic_arn, alertmanager, fold_over, fold_within_ms, revision, created_at,
+                disabled_at
          from sources order by name limit $1",
         SOURCES_MAX
     )
@@ -295,7 +332,8 @@ pub async fn list(conn: &mut PgConnection) -> Result<Vec<Source>, StoreError> {
 pub async fn snapshot(conn: &mut PgConnection) -> Result<Vec<KnownSource>, StoreError> {
     sqlx::query!(
         r#"select s.id, s.name, format, correlate_by, stale_after_ms, heartbeat_within_ms, storm_starts,
-                  storm_within_ms, sign_with, mapping, topic_arn, revision, s.created_at, disabled_at,
+                  storm_within_ms, sign_with, mapping, topic_arn, alertmanager, fold_over, fold_within_ms, revision,
+                  s.created_at, disabled_at,
                   array(select t.token_hash from source_tokens t
                         where t.source_id = s.id and t.revoked_at is null order by t.id) as "token_hashes!"
            from sources s where s.disabled_at is null order by s.name"#,
@@ -319,9 +357,12 @@ pub async fn snapshot(conn: &mut PgConnection) -> Result<Vec<KnownSource>, Store
                 heartbeat_within_ms: row.heartbeat_within_ms,
                 storm_starts: row.storm_starts,
                 storm_within_ms: row.storm_within_ms,
+                fold_over: row.fold_over,
+                fold_within_ms: row.fold_within_ms,
                 sign_with: row.sign_with,
                 mapping: row.mapping,
                 topic_arn: row.topic_arn,
+                alertmanager: row.alertmanager,
                 revision: row.revision,
                 created_at: row.created_at,
                 disabled_at: row.disabled_at,

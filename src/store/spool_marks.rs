@@ -15,16 +15,27 @@ pub struct Mark {
     pub part: i32,
 }
 
-/// The mark of a spool, locked.
-pub async fn lock(conn: &mut PgConnection, epoch: Uuid) -> Result<Mark, StoreError> {
-    Ok(sqlx::query_as!(
-        Mark,
-        "select seq, part from spool_marks where epoch = $1 for update",
+impl Mark {
+    /// Whether what stands at that place is applied: batch `seq`, delivery `part` of it, from 0.
+    pub fn covers(self, place: Mark) -> bool {
+        place.seq <= self.seq || place.seq == self.seq + 1 && place.part < self.part
+    }
+}
+
+/// The mark of a spool, locked, and the number of the server's process that holds the lock.
+pub async fn lock(conn: &mut PgConnection, epoch: Uuid) -> Result<(Mark, i32), StoreError> {
+    let row = sqlx::query!(
+        r#"with held as (select seq, part from spool_marks where epoch = $1 for update)
+           select pg_backend_pid() as "backend!", (select seq from held) as seq, (select part from held) as part"#,
         epoch
     )
-    .fetch_optional(conn)
-    .await?
-    .unwrap_or_default())
+    .fetch_one(conn)
+    .await?;
+    let mark = Mark {
+        seq: row.seq.unwrap_or_default(),
+        part: row.part.unwrap_or_default(),
+    };
+    Ok((mark, row.backend))
 }
 
 /// Moves the mark of a spool.
@@ -45,4 +56,34 @@ pub async fn set(
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// The marks of these spools; none for one of which nothing is applied.
+pub async fn list(conn: &mut PgConnection, epochs: &[Uuid]) -> Result<Vec<(Uuid, Mark)>, StoreError> {
+    let rows = sqlx::query!(
+        "select epoch, seq, part from spool_marks where epoch = any($1)",
+        epochs
+    )
+    .fetch_all(conn)
+    .await?;
+    let mark = |seq, part| Mark { seq, part };
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.epoch, mark(row.seq, row.part)))
+        .collect())
+}
+
+/// Whether a process of the server has nothing more to say to whoever waits for it: it is gone, or it has waited for a
+/// word itself for a second, in which case it is ended, so that it holds no lock. `false` while it works.
+pub async fn end_silent(conn: &mut PgConnection, backend: i32) -> Result<bool, StoreError> {
+    let ended = sqlx::query_scalar!(
+        r#"select (case when state = 'active' or state_change > clock_timestamp() - interval '1 second' then false
+                        else pg_terminate_backend(pid) end) as "ended!"
+           from pg_stat_activity
+           where pid = $1 and datname = current_database() and usename = current_user"#,
+        backend
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(ended.unwrap_or(true))
 }

@@ -219,7 +219,7 @@ pub async fn send_again(
         head,
         body: kept.body,
     };
-    let mut handed = counter.hand_in(source, format, record).await;
+    let mut handed = counter.hand_in(source, format, record, ()).await;
     let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
     way::follow(&mut conn, &mut handed, now).await?;
     Ok(handed)

@@ -31,7 +31,8 @@ use crate::{
     },
     execute::standing::Standing,
     store::{
-        self, StoreError, alerts, approvals, events, incidents, matches, preflights, reviews, runbooks, runs,
+        self, StoreError, alerts, approvals, events, folds, incidents, matches, merges, preflights, reviews,
+        runbooks, runs, silences,
     },
 };
 
@@ -39,6 +40,10 @@ use crate::{
 const RUNS_MAX: i64 = 20;
 /// Requests for a decision shown on the page.
 const APPROVALS_MAX: i64 = 20;
+/// Merged incidents named on the page.
+const MERGED_MAX: i64 = 20;
+/// Silences shown on the page.
+const SILENCES_MAX: i64 = 30;
 /// Reviews shown on the page, the open ones first.
 const REVIEWS_MAX: i64 = 20;
 
@@ -74,13 +79,13 @@ pub async fn show(
     );
     let filter = Filter::read(&query.show);
     let timeline = timeline(&mut tx, id, &filter, query.before, now).await?;
-    let preflights = preflights::count_finished(&mut tx, id).await?;
+    let beside = preflights::count_beside(&mut tx, id).await?;
     let mut frame = page::frame(&app, &mut tx, &me, title, Place::Incidents, now).await?;
     let parameters = [
         ("scope", format!("incident:{id}")),
         ("show", filter.parameter.clone()),
         ("rows", if query.before.is_some() { "no" } else { "" }.to_owned()),
-        ("after", cursor(incident.last_seq, preflights)),
+        ("after", cursor(incident.last_seq, beside)),
     ];
     let parameters = parameters.each_ref().map(|(name, value)| (*name, value.as_str()));
     frame = frame.live(text::with_query("/live", &parameters));
@@ -93,9 +98,9 @@ pub async fn show(
     Ok(Html(page.render()?))
 }
 
-/// Where an open page stands: its newest event, and how many preflights it shows.
-pub fn cursor(seq: i64, preflights: i64) -> String {
-    format!("{seq}.{preflights}")
+/// Where an open page stands: its newest event, and what else it shows has come to.
+pub fn cursor(seq: i64, beside: i64) -> String {
+    format!("{seq}.{beside}")
 }
 
 /// Everything the page shows besides the timeline.
@@ -133,7 +138,11 @@ pub async fn load(
         runs.extend(run_page::load(conn, standing, run).await?);
     }
     Ok(Some(IncidentRecord {
+        below: folds::count_below(conn, id).await?,
+        merged: merges::list_in(conn, id, MERGED_MAX).await?,
         members: alerts::list_members(conn, id, ALERTS_MAX).await?,
+        alertmanager: silences::target_of(conn, id).await?,
+        silences: silences::list(conn, id, SILENCES_MAX).await?,
         matches,
         preflights: preflights::list(conn, id).await?,
         approvals: pending,

@@ -24,7 +24,7 @@ use super::{
     },
 };
 use crate::{
-    domain::operator::Operator,
+    domain::{id::IncidentId, operator::Operator},
     store::{self, StoreError, deliveries, incidents, runs},
 };
 
@@ -41,6 +41,8 @@ pub async fn home() -> Redirect {
 pub struct ListQuery {
     #[serde(default)]
     state: String,
+    /// Those folded under this one.
+    under: Option<IncidentId>,
     before: Option<i64>,
 }
 
@@ -49,6 +51,7 @@ impl ListQuery {
     pub fn of(state: &str) -> Self {
         Self {
             state: state.to_owned(),
+            under: None,
             before: None,
         }
     }
@@ -70,7 +73,7 @@ pub async fn list(
     let mut frame = page::frame(&app, &mut tx, &me, "Incidents", Place::Incidents, now).await?;
     let cursor = cursor(&mut tx).await?;
     let (needs, list) = load(&mut tx, &me, &query, now).await?;
-    if query.before.is_none() {
+    if query.before.is_none() && query.under.is_none() {
         let parameters = [
             ("scope", "incidents"),
             ("state", query.state.as_str()),
@@ -84,6 +87,7 @@ pub async fn list(
         needs,
         list,
         all: query.all(),
+        under: query.under.map(|id| id.0),
     };
     Ok(Html(page.render()?))
 }
@@ -104,12 +108,13 @@ pub async fn load(
     let pending = page::pending(conn).await?;
     let awaiting = runs::list_awaiting(conn, AWAITING_MAX).await?;
     let before = query.before.unwrap_or(i64::MAX);
-    let lines = incidents::list(conn, query.all(), before, ROWS_MAX as i64 + 1).await?;
+    let lines = incidents::list(conn, query.all(), query.under, before, ROWS_MAX as i64 + 1).await?;
     let empty = match lines.is_empty() {
+        true if query.under.is_some() => vec!["None that is open is folded under it.".to_owned()],
         true => empty(conn, now).await?,
         false => Vec::new(),
     };
-    let list = List::of(&lines, query.all(), query.before, empty, now);
+    let list = List::of(&lines, query.all(), query.under, query.before, empty, now);
     Ok((Needs::of(&pending, &awaiting, me, now), list))
 }
 

@@ -23,17 +23,22 @@ pub mod boots;
 pub mod controls;
 pub mod deliveries;
 pub mod fixtures;
+pub mod folds;
 pub mod incident;
 pub mod incidents;
 pub mod live;
+pub mod merges;
 pub mod plans;
 pub mod postmortem;
+pub mod reasons;
 pub mod respond;
 pub mod resume;
 pub mod reviews;
+pub mod routing;
 pub mod runbooks;
 pub mod runs;
 pub mod sign_in;
+pub mod silences;
 pub mod source_form;
 pub mod sources;
 pub mod standing;
@@ -45,6 +50,7 @@ pub mod way;
 pub mod health;
 pub mod hooks;
 pub mod server;
+pub mod tls;
 
 use std::time::Duration;
 
@@ -88,8 +94,23 @@ pub fn router(state: AppState) -> Router {
         .route("/incidents/{id}/close", post(respond::close))
         .route("/incidents/{id}/severity", post(respond::set_severity))
         .route("/incidents/{id}/notes", post(respond::note))
+        .route("/incidents/{id}/merge", get(merges::form).post(merges::merge))
+        .route("/incidents/{id}/unmerge", post(merges::unmerge))
+        .route("/incidents/{id}/fold", get(folds::form).post(folds::fold))
+        .route("/incidents/{id}/unfold", post(folds::unfold))
+        .route("/incidents/{id}/silences", post(silences::ask))
+        .route(
+            "/incidents/{id}/silences/{silence}/expire",
+            post(silences::expire),
+        )
+        .route("/incidents/{id}/alerts/{alert}/over", post(silences::over))
+        .route(
+            "/incidents/{id}/alerts/{alert}/still-firing",
+            post(silences::still_firing),
+        )
         .route("/incidents/{id}/runs", post(runs::start))
         .route("/incidents/{id}/runs/new", get(runs::new_form))
+        .route("/incidents/{id}/runbooks", get(reasons::show))
         .route("/incidents/{id}/postmortem", get(postmortem::show))
         .route("/incidents/{id}/postmortem.md", get(postmortem::markdown))
         .route("/runs/{id}", get(runs::show))
@@ -128,6 +149,9 @@ pub fn router(state: AppState) -> Router {
         .route("/sources/{name}/try", post(trial::attempt))
         .route("/sources/{name}/tokens", post(sources::issue))
         .route("/sources/{name}/tokens/{id}/revoke", post(sources::revoke))
+        .route("/routing", get(routing::show))
+        .route("/routing/rules", post(routing::make))
+        .route("/routing/rules/{id}/end", post(routing::end))
         .route("/system", get(system::show))
         .route("/system/pause", post(standing::pause))
         .route("/system/resume", post(standing::resume))

@@ -135,14 +135,14 @@ pub async fn note(
     Ok(see(format!("/incidents/{id}#timeline")))
 }
 
-fn back(id: IncidentId) -> Redirect {
+pub(super) fn back(id: IncidentId) -> Redirect {
     see(format!("/incidents/{id}"))
 }
 
-async fn end(
+pub(super) async fn end<T>(
     app: &AppState,
     act: Act,
-    done: Result<(), respond::RespondError>,
+    done: Result<T, respond::RespondError>,
     id: IncidentId,
     seen: Option<i64>,
 ) -> Result<Redirect, WebError> {

@@ -1,4 +1,4 @@
-//! Serves a router over HTTP/1.1 with a bound on everything a client could drag out.
+//! Serves a router over HTTP/1.1, with or without TLS, with a bound on everything a client could drag out.
 //!
 //! This drives hyper itself because the ready-made server has no limit on the time a header may take: one half-sent
 //! request would keep its connection for ever and hold up the shutdown.
@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -23,6 +24,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tower_http::timeout::RequestBodyTimeoutLayer;
+
+use super::tls::{self, Peer, Tls};
 
 /// A server that is full for long says so once a minute.
 const SAY_FULL_EVERY: Duration = Duration::from_secs(60);
@@ -66,10 +69,12 @@ pub struct Drained {
 
 /// Serves until `shutdown`, then stops accepting, lets open requests finish for `limits.drain`, and cuts the rest.
 ///
-/// Handlers find the peer's address as `ConnectInfo<SocketAddr>`. The future must be polled to its end; run it as a
+/// Handlers find the peer's address as `ConnectInfo<SocketAddr>`, and the certificate it has shown as an extension,
+/// [`Peer`]. The future must be polled to its end; run it as a
 /// task of its own.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<Tls>,
     router: Router,
     shutdown: CancellationToken,
     limits: Limits,
@@ -84,9 +89,10 @@ pub async fn serve(
             () = shutdown.cancelled() => break,
             Some(ended) = connections.join_next() => report(ended),
             (stream, peer, place) = door.next() => {
-                let connection = drive(stream, peer, router.clone(), shutdown.clone(), limits.clone());
+                let (tls, router) = (tls.clone(), router.clone());
+                let (shutdown, limits) = (shutdown.clone(), limits.clone());
                 connections.spawn(async move {
-                    connection.await;
+                    greet(stream, peer, tls, router, shutdown, limits).await;
                     drop(place);
                 });
             }
@@ -165,21 +171,50 @@ fn concerns_one_client(error: &io::Error) -> bool {
     )
 }
 
-/// Answers one client's requests until it leaves, stalls, or the shutdown finds it between two requests.
-async fn drive(
+/// Prepares a connection, which may take as long as a request's header, and answers it.
+async fn greet(
     stream: TcpStream,
-    peer: SocketAddr,
+    address: SocketAddr,
+    tls: Option<Tls>,
     router: Router,
     shutdown: CancellationToken,
     limits: Limits,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%peer, %error, "connection lost before its first request");
+        tracing::debug!(peer = %address, %error, "connection lost before its first request");
         return;
     }
+    let Some(tls) = tls else {
+        return drive(stream, address, None, router, shutdown, limits).await;
+    };
+    let shaken = shutdown
+        .run_until_cancelled(tokio::time::timeout(limits.header_read, tls.accept(stream)))
+        .await;
+    match shaken {
+        Some(Ok(Ok(stream))) => {
+            let shown = tls::peer(&stream);
+            drive(stream, address, shown, router, shutdown, limits).await;
+        }
+        Some(Ok(Err(error))) => tracing::debug!(peer = %address, %error, "no TLS connection"),
+        Some(Err(_)) | None => {}
+    }
+}
+
+/// Answers one client's requests until it leaves, stalls, or the shutdown finds it between two requests.
+async fn drive(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: SocketAddr,
+    shown: Option<Peer>,
+    router: Router,
+    shutdown: CancellationToken,
+    limits: Limits,
+) {
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
+        if let Some(shown) = shown.clone() {
+            request.extensions_mut().insert(shown);
+        }
         router.clone().oneshot(request)
     });
     let connection = http1::Builder::new()

@@ -30,11 +30,15 @@ pub struct SourceForm {
     #[serde(default)]
     storm_within: String,
     #[serde(default)]
+    storm_fold: String,
+    #[serde(default)]
     sign_with: String,
     #[serde(default)]
     mapping: String,
     #[serde(default)]
     topic_arn: String,
+    #[serde(default)]
+    alertmanager: String,
 }
 
 impl SourceForm {
@@ -51,9 +55,11 @@ impl SourceForm {
             heartbeat_within: self.heartbeat_within.clone(),
             storm_starts: self.storm_starts.clone(),
             storm_within: self.storm_within.clone(),
+            storm_fold: self.storm_fold.clone(),
             sign_with: self.sign_with.clone(),
             mapping: self.mapping.clone(),
             topic_arn: self.topic_arn.clone(),
+            alertmanager: self.alertmanager.clone(),
         }
     }
 }

@@ -148,7 +148,7 @@ async fn end(act: Act, done: Result<(), PeopleError>, back: &str) -> Result<Redi
 }
 
 /// A time as a browser's field sends it, in UTC; `None` when the field was left empty.
-fn time(text: &str, which: &str) -> Result<Option<DateTime<Utc>>, WebError> {
+pub(super) fn time(text: &str, which: &str) -> Result<Option<DateTime<Utc>>, WebError> {
     let text = text.trim();
     if text.is_empty() {
         return Ok(None);

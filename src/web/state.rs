@@ -48,6 +48,8 @@ pub struct AppState {
     pub receiver: Option<Receiver>,
     /// The address people use; decides whether cookies are for https only, and is a trusted origin behind a proxy.
     pub public_url: Option<Url>,
+    /// Whether Muster has a certificate of its own.
+    pub speaks_tls: bool,
     /// Ends live streams when the process is to stop.
     pub stopping: CancellationToken,
 }
@@ -69,14 +71,14 @@ impl AppState {
             faults: Faults::default(),
             receiver: None,
             public_url: None,
+            speaks_tls: false,
             stopping: CancellationToken::new(),
         }
     }
 
     /// Whether browsers reach us by https, as far as we were told.
     pub fn is_https(&self) -> bool {
-        self.public_url
-            .as_ref()
-            .is_some_and(|url| url.scheme() == "https")
+        let is_told = self.public_url.as_ref().map(|url| url.scheme() == "https");
+        is_told.unwrap_or(self.speaks_tls)
     }
 }

@@ -19,9 +19,11 @@ use super::{
 };
 use crate::{
     receive::Waiting,
-    store::{self, deliveries, queue},
+    store::{self, deliveries, own_heartbeats, queue},
 };
 
+/// Processes whose signs of life are looked at.
+const HEARTBEATS_MAX: i64 = 100;
 /// A batch that waits for longer than this waits for a database that is away.
 const WAITS_MAX: TimeDelta = TimeDelta::seconds(10);
 
@@ -107,6 +109,32 @@ pub async fn show(State(app): State<AppState>, Viewer(me): Viewer) -> Result<Htm
             ),
         },
     });
+    let signs = own_heartbeats::list(&mut tx, HEARTBEATS_MAX).await?;
+    if let Some(worst) = signs
+        .iter()
+        .find(|sign| !sign.problem.is_empty())
+        .or(signs.first())
+    {
+        let sent = match worst.sent_at {
+            Some(at) => format!("sent {} ago", format::length(now - at)),
+            None => "never sent".to_owned(),
+        };
+        checks.push(match worst.problem.as_str() {
+            "" => Check {
+                name: "Muster's own heartbeat",
+                badge: ok(),
+                words: sent,
+            },
+            problem => Check {
+                name: "Muster's own heartbeat",
+                badge: late(),
+                words: format!(
+                    "{sent}; the last one failed on replica {}: {problem}",
+                    worst.replica
+                ),
+            },
+        });
+    }
     let open = super::state::LIVE_STREAMS_MAX - app.streams.available_permits();
     checks.push(Check {
         name: "Live pages",

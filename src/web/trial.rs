@@ -144,7 +144,7 @@ pub async fn send_test(app: &AppState, me: &Operator, name: &str) -> Result<Tria
             is_test: true,
         };
         let mut handed = counter
-            .hand_in(source.clone(), format, Record { head, body })
+            .hand_in(source.clone(), format, Record { head, body }, ())
             .await;
         handed.stages.splice(0..0, before);
         let mut conn = app.db.acquire().await.map_err(StoreError::from)?;

@@ -90,10 +90,10 @@ impl Watcher {
         })
     }
 
-    /// The newest event this browser has; on an incident's page also how many of its preflights.
+    /// The newest event this browser has; on an incident's page also what else it shows has come to.
     fn place(&self) -> (i64, i64) {
-        let (seq, preflights) = self.cursor.split_once('.').unwrap_or((&self.cursor, ""));
-        (seq.parse().unwrap_or(0), preflights.parse().unwrap_or(0))
+        let (seq, beside) = self.cursor.split_once('.').unwrap_or((&self.cursor, ""));
+        (seq.parse().unwrap_or(0), beside.parse().unwrap_or(0))
     }
 
     /// Whether an incident has an event this browser has not seen: one cheap question a wake-up.
@@ -104,11 +104,11 @@ impl Watcher {
     }
 
     async fn look_at_incident(&self, id: IncidentId, filter: &Filter, rows: bool) -> Result<Found, WebError> {
-        let (seen, seen_preflights) = self.place();
+        let (seen, seen_beside) = self.place();
         if !self.has_news(id).await? {
             let mut conn = self.app.db.acquire().await.map_err(StoreError::from)?;
-            // A report is no event, and yet people wait for it.
-            if preflights::count_finished(&mut conn, id).await? == seen_preflights {
+            // A report is no event, and a run of a merged incident has its events there; people wait for both.
+            if preflights::count_beside(&mut conn, id).await? == seen_beside {
                 return Ok(Found::Nothing);
             }
         }
@@ -124,7 +124,7 @@ impl Watcher {
             return Ok(Found::NotThere);
         };
         let pending = page::pending(&mut tx).await?;
-        let preflights = preflights::count_finished(&mut tx, id).await?;
+        let beside = preflights::count_beside(&mut tx, id).await?;
         drop(tx);
         let mut patches: Vec<Patch> = sections
             .rendered()?
@@ -149,7 +149,7 @@ impl Watcher {
         patches.push(self.waiting(&pending));
         Ok(Found::Patches {
             patches,
-            cursor: incident_page::cursor(seq, preflights),
+            cursor: incident_page::cursor(seq, beside),
         })
     }
 

@@ -123,3 +123,56 @@ async fn a_group_that_comes_back_late_is_a_recurrence_and_early_the_same_inciden
     let linked = "select count(*) from incidents where id = 2 and recurrence_of = 1";
     assert_eq!(sender.intake.database.count(linked).await, 1);
 }
+
+#[tokio::test]
+async fn while_an_alert_may_fire_again_its_incident_does_not_recover() {
+    let sender = Sender::new().await;
+    let due = "select count(*) from incidents where recover_due is not null";
+    let is_due = async || sender.intake.database.count(due).await == 1;
+    sender.says("A", 0, None).await;
+    sender.says("A", 0, Some(1)).await;
+    assert!(is_due().await);
+    sender.intake.pass(MINUTE / 2).await;
+    // An old word comes late, and is taken back a moment later: recovery begins anew, and nothing has come back.
+    sender.says("A", 0, None).await;
+    assert!(!is_due().await);
+    sender.intake.pass(MINUTE / 2).await;
+    assert_eq!(sender.states().await, ["triggered"]);
+    sender.says("A", 0, Some(1)).await;
+    assert!(is_due().await);
+    sender.intake.pass(2 * MINUTE).await;
+    assert_eq!(sender.states().await, ["resolved"]);
+    let back = "select reopened::bigint from incidents";
+    assert_eq!(sender.intake.database.count(back).await, 0);
+}
+
+#[tokio::test]
+async fn a_start_in_the_far_future_keeps_no_alert_from_ending() {
+    let sender = Sender::new().await;
+    let century = 75 * 365 * 24 * 3600;
+    sender.says("A", century, None).await;
+    let seen = "select count(*) from incidents where detected_at <= opened_at";
+    assert_eq!(
+        sender.intake.database.count(seen).await,
+        1,
+        "nothing is seen before it begins"
+    );
+    sender.says("A", 0, Some(1)).await;
+    assert_eq!(sender.firing().await, 0);
+    sender.intake.pass(2 * MINUTE).await;
+    assert_eq!(sender.states().await, ["resolved"]);
+}
+
+#[tokio::test]
+async fn an_earlier_start_after_the_end_is_believed_when_it_lasts() {
+    let sender = Sender::new().await;
+    // Two Prometheus servers behind one Alertmanager: what the second still sees began earlier.
+    sender.says("A", 13, None).await;
+    sender.says("A", 13, Some(20)).await;
+    sender.says("A", 10, None).await;
+    sender.intake.pass(2 * MINUTE).await;
+    assert_eq!(
+        (sender.states().await, sender.firing().await),
+        (vec!["triggered".to_owned()], 1)
+    );
+}

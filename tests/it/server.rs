@@ -56,7 +56,7 @@ async fn start(limits: Limits) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let shutdown = CancellationToken::new();
-    let ended = tokio::spawn(serve(listener, router, shutdown.clone(), limits));
+    let ended = tokio::spawn(serve(listener, None, router, shutdown.clone(), limits));
     Running {
         address,
         shutdown,

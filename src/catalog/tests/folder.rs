@@ -234,7 +234,12 @@ fn the_samples_are_without_fault_and_warning() {
         .collect();
     assert_eq!(
         slugs,
-        ["disk-filling", "postgres-primary-down", "web-service-down"]
+        [
+            "disk-filling",
+            "node-maintenance",
+            "postgres-primary-down",
+            "web-service-down"
+        ]
     );
     for file in &reading.runbooks {
         assert_eq!(file.parsed.warnings, []);

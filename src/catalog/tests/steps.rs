@@ -143,7 +143,7 @@ fn every_fault_of_an_action_has_its_place() {
         ),
         (
             "id: a, check: postgress, with: { target: x }",
-            r#"4:19: steps[0].check: expected http, tcp, postgres, prometheus, haproxy, command, found "postgress"; did you mean "postgres"?"#,
+            r#"4:19: steps[0].check: expected http, tcp, postgres, prometheus, alertmanager, haproxy, command, found "postgress"; did you mean "postgres"?"#,
         ),
         (
             "id: a, call: tcp, with: { target: x }",
@@ -489,4 +489,51 @@ fn what_is_not_said_has_a_value() {
             ..Retry::NEVER
         }
     );
+}
+
+#[test]
+fn a_silence_is_checked_before_anybody_needs_it() {
+    let call = |with: &str| format!("id: a, call: alertmanager, with: {{ target: x, {with} }}");
+    for (step, words) in [
+        (
+            call("silence: { duration: 1h, comment: c }"),
+            "\"matchers\" is missing",
+        ),
+        (
+            call("silence: { matchers: 'a', duration: 1h, comment: c }"),
+            "silence.matchers: at character",
+        ),
+        (
+            call("silence: { matchers: { a: [b] }, duration: 1h, comment: c }"),
+            "expected a text",
+        ),
+        (
+            call("silence: { matchers: { a: b }, duration: 5s, comment: c }"),
+            "must be from 1m to 30d",
+        ),
+        (
+            call("silence: { matchers: { a: b }, duration: 1h, comment: c, until: d }"),
+            "until",
+        ),
+        (call("matchers: { a: b }"), "a call needs one of silence, expire"),
+        (
+            "id: a, check: alertmanager, with: { target: x }".to_owned(),
+            "needs matchers or fingerprints",
+        ),
+        (
+            "id: a, check: alertmanager, with: { target: x, matchers: { a: b }, expire: c }".to_owned(),
+            "only reads",
+        ),
+    ] {
+        let found = faults_of(&[&step]).join("\n");
+        assert!(found.contains(words), "{step}: {found}");
+    }
+    let good = call("silence: { matchers: { a: '{{ labels.b }}' }, duration: '{{ labels.c }}', comment: d }");
+    assert!(faults_of(&[&good]).is_empty());
+    assert!(
+        warnings(&with_steps(&format!("- {{ {good} }}"))).is_empty(),
+        "it finds out by itself"
+    );
+    let runbook = parse_runbook(&with_steps(&format!("- {{ {good} }}"))).unwrap();
+    assert_eq!(runbook.runbook.steps[0].effect(), Effect::Idempotent);
 }

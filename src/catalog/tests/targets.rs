@@ -25,7 +25,7 @@ fn every_fault_of_a_target_has_its_place() {
     for (target, expected) in [
         (
             "name: a",
-            "2:3: targets[0]: says nothing of how it is reached: exactly one of http, tcp, postgres, prometheus, haproxy, loki, elasticsearch, file, command is needed",
+            "2:3: targets[0]: says nothing of how it is reached: exactly one of http, tcp, postgres, prometheus, alertmanager, haproxy, loki, elasticsearch, file, command is needed",
         ),
         (
             "tcp: { address: 'a:1' }",
@@ -175,4 +175,39 @@ fn targets_are_read_with_what_is_not_said() {
     assert_eq!(targets.0["six"].timeout_max, Span::from_secs(60));
     assert_eq!(targets.0.len(), 4);
     assert_eq!(parse_targets("# nothing yet\n").unwrap().0.len(), 0);
+}
+
+#[test]
+fn an_alertmanager_is_one_node_or_a_cluster_with_the_same_credentials() {
+    let source = "targets:\n\
+        - { name: one, alertmanager: { url: 'http://a:9093/am' } }\n\
+        - { name: all, alertmanager: { urls: ['http://a:9093', 'http://b:9093'], bearer: env:TOKEN } }\n";
+    let targets = parse_targets(source).unwrap();
+    let nodes = |name: &str| match &targets.0[name].connection {
+        Connection::Alertmanager(cluster) => cluster.nodes.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(nodes("one").len(), 1);
+    let all = nodes("all");
+    assert_eq!(all[1].url.as_str(), "http://b:9093/");
+    assert!(
+        all.iter()
+            .all(|node| node.bearer == Some(SecretRef::Env("TOKEN".to_owned())))
+    );
+    assert_eq!(targets.0["all"].secrets().len(), 2);
+    for (target, words) in [
+        ("name: a, alertmanager: { urls: [] }", "at least one node"),
+        (
+            "name: a, alertmanager: { urls: ['ftp://a'] }",
+            "http:// or https://",
+        ),
+        (
+            "name: a, alertmanager: { url: 'http://a', urls: ['http://b'] }",
+            "a whole cluster by urls",
+        ),
+        ("name: a, alertmanager: { bearer: env:A }", "\"url\" is missing"),
+    ] {
+        let found = faults_of(target).join("\n");
+        assert!(found.contains(words), "{target}: {found}");
+    }
 }

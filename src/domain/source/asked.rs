@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{
-    CORRELATE_LABELS_MAX, Fault, LABEL_CHARS_MAX, MAPPING_BYTES_MAX, SIGN_WITH_BYTES_MAX, STORM_STARTS_MAX,
-    SourceKind, SourceSettings, Storm, TOPIC_ARN_BYTES_MAX,
+    CORRELATE_LABELS_MAX, FOLD_OVER_MAX, Fault, FoldRule, LABEL_CHARS_MAX, MAPPING_BYTES_MAX,
+    SIGN_WITH_BYTES_MAX, STORM_STARTS_MAX, SourceKind, SourceSettings, Storm, TOPIC_ARN_BYTES_MAX,
 };
 use crate::domain::{
+    id::is_slug,
     span::{Span, SpanError},
     target::SecretRef,
 };
@@ -35,12 +36,16 @@ pub struct AskedSettings {
     pub storm_starts: String,
     /// A length of time.
     pub storm_within: String,
+    /// A number of incidents and a length of time, like `20 in 5m`.
+    pub storm_fold: String,
     /// `env:NAME` or `file:/path`.
     pub sign_with: String,
     /// A JSON object.
     pub mapping: String,
     /// The name of a topic of Amazon's.
     pub topic_arn: String,
+    /// Name of a target.
+    pub alertmanager: String,
 }
 
 impl Default for AskedSettings {
@@ -60,9 +65,13 @@ impl From<&SourceSettings> for AskedSettings {
             heartbeat_within: length(settings.heartbeat_within),
             storm_starts: settings.storm.starts.to_string(),
             storm_within: settings.storm.within.to_string(),
+            storm_fold: settings
+                .storm_fold
+                .map_or_else(String::new, |rule| rule.to_string()),
             sign_with: settings.sign_with.clone().map_or_else(String::new, String::from),
             mapping: mapping.map_or_else(String::new, |mapping| format!("{mapping:#}")),
             topic_arn: settings.topic_arn.clone().unwrap_or_default(),
+            alertmanager: settings.alertmanager.clone().unwrap_or_default(),
         }
     }
 }
@@ -102,9 +111,11 @@ impl AskedSettings {
             })
             .map_err(&mut keep)
             .ok();
+        let storm_fold = self.fold_rule().map_err(&mut keep).ok();
         let sign_with = self.secret(format).map_err(&mut keep).ok();
         let mapping = self.map(format).map_err(&mut keep).ok();
         let topic_arn = self.topic(format).map_err(&mut keep).ok();
+        let alertmanager = self.target(format).map_err(&mut keep).ok();
         match (
             format,
             correlate_by,
@@ -112,9 +123,11 @@ impl AskedSettings {
             heartbeat_within,
             starts,
             within,
+            storm_fold,
             sign_with,
             mapping,
             topic_arn,
+            alertmanager,
         ) {
             (
                 Some(format),
@@ -123,21 +136,44 @@ impl AskedSettings {
                 Some(heartbeat_within),
                 Some(starts),
                 Some(within),
+                Some(storm_fold),
                 Some(sign_with),
                 Some(mapping),
                 Some(topic_arn),
+                Some(alertmanager),
             ) => Ok(SourceSettings {
                 format,
                 correlate_by,
                 stale_after,
                 heartbeat_within,
                 storm: Storm { starts, within },
+                storm_fold,
                 sign_with,
                 mapping,
                 topic_arn,
+                alertmanager,
             }),
             _ => Err(faults),
         }
+    }
+
+    fn fold_rule(&self) -> Result<Option<FoldRule>, Fault> {
+        let text = self.storm_fold.trim();
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let fault = || {
+            let message = format!("write a number from 2 to {FOLD_OVER_MAX} and a time, like 20 in 5m");
+            Fault::new("storm_fold", message)
+        };
+        let (over, within) = text.split_once(" in ").ok_or_else(fault)?;
+        let over = over.trim().parse::<u32>().map_err(|_| fault())?;
+        if !(2..=FOLD_OVER_MAX).contains(&over) {
+            return Err(fault());
+        }
+        let (shortest, longest) = STORM_WITHIN;
+        let within = length("storm_fold", within, shortest, Some(longest))?.ok_or_else(fault)?;
+        Ok(Some(FoldRule { over, within }))
     }
 
     fn labels(&self) -> Result<Vec<String>, Fault> {
@@ -199,6 +235,23 @@ impl AskedSettings {
         match text.starts_with("arn:") && is_plain && text.len() <= TOPIC_ARN_BYTES_MAX {
             true => Ok(Some(text.to_owned())),
             false => fault("write the topic's full name, like arn:aws:sns:eu-central-1:123456789012:alarms"),
+        }
+    }
+
+    fn target(&self, format: Option<SourceKind>) -> Result<Option<String>, Fault> {
+        let text = self.alertmanager.trim();
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let fault = |message: &str| Err(Fault::new("alertmanager", message));
+        if format.is_some_and(|format| format != SourceKind::Alertmanager) {
+            return fault(
+                "only the format alertmanager has an Alertmanager that can be asked; leave it empty",
+            );
+        }
+        match is_slug(text) {
+            true => Ok(Some(text.to_owned())),
+            false => fault("write the name of a target of the kind alertmanager in the targets file"),
         }
     }
 

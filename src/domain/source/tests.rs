@@ -21,9 +21,11 @@ fn settings_read_back_as_they_were_written() {
         heartbeat_within: "5m".to_owned(),
         storm_starts: " 3 ".to_owned(),
         storm_within: "1h".to_owned(),
+        storm_fold: " 20 in 5m ".to_owned(),
         sign_with: "env:HOOK".to_owned(),
         mapping: r#"{"alerts": "items"}"#.to_owned(),
         topic_arn: String::new(),
+        alertmanager: String::new(),
     };
     let settings = asked.check().unwrap();
     let expected = SourceSettings {
@@ -35,9 +37,14 @@ fn settings_read_back_as_they_were_written() {
             starts: 3,
             within: Span::from_secs(3600),
         },
+        storm_fold: Some(FoldRule {
+            over: 20,
+            within: Span::from_secs(300),
+        }),
         sign_with: Some(SecretRef::Env("HOOK".to_owned())),
         mapping: Some(json!({"alerts": "items"})),
         topic_arn: None,
+        alertmanager: None,
     };
     assert_eq!(settings, expected);
     assert_eq!(AskedSettings::from(&settings).check(), Ok(settings));
@@ -97,6 +104,13 @@ fn a_faulty_field_is_named_with_the_way_out() {
             "heartbeat_within",
             "at least 1s",
         ),
+        (
+            |asked| asked.storm_fold = "1 in 5m".into(),
+            "storm_fold",
+            "from 2",
+        ),
+        (|asked| asked.storm_fold = "20".into(), "storm_fold", "20 in 5m"),
+        (|asked| asked.storm_fold = "20 in x".into(), "storm_fold", ""),
         (|asked| asked.storm_starts = "0".into(), "storm_starts", "freeze"),
         (
             |asked| asked.storm_starts = "10001".into(),
@@ -165,9 +179,11 @@ fn all_faults_are_told_at_once() {
         heartbeat_within: "x".to_owned(),
         storm_starts: "x".to_owned(),
         storm_within: "x".to_owned(),
+        storm_fold: "x".to_owned(),
         sign_with: "x".to_owned(),
         mapping: "x".to_owned(),
         topic_arn: "x".to_owned(),
+        alertmanager: "X".to_owned(),
     };
     let fields: Vec<&str> = asked
         .check()
@@ -182,9 +198,11 @@ fn all_faults_are_told_at_once() {
         "heartbeat_within",
         "storm_starts",
         "storm_within",
+        "storm_fold",
         "sign_with",
         "mapping",
         "topic_arn",
+        "alertmanager",
     ];
     assert_eq!(fields, expected);
 }

@@ -30,6 +30,11 @@ pub(super) fn knock(target: &Target, request: Option<&Rendered>) -> Option<(Targ
             let (host, port) = (web.url.host_str()?, web.url.port_or_known_default()?);
             Some(connect(format!("{host}:{port}")))
         }
+        Connection::Alertmanager(cluster) => {
+            let url = &cluster.nodes.first()?.url;
+            let (host, port) = (url.host_str()?, url.port_or_known_default()?);
+            Some(connect(format!("{host}:{port}")))
+        }
         Connection::Tcp { address } => Some(connect(address.clone())),
         // Signing in is what fails with a password that is no longer right.
         Connection::Postgres(_) => {

@@ -1,6 +1,7 @@
 //! The folder of a spool: batch files in order, within bounds.
 
 use std::{
+    collections::HashMap,
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
@@ -10,8 +11,11 @@ use std::{
 
 use uuid::Uuid;
 
+use super::done::Done;
+use crate::{faults, store::spool_marks::Mark};
+
 /// How batch files end, and those that are being written.
-const ENDING: &str = "spool";
+pub const ENDING: &str = "spool";
 const DRAFT: &str = "draft";
 /// How files end that could not be read; they stay for a person.
 const DAMAGED: &str = "damaged";
@@ -44,11 +48,13 @@ pub struct BatchName {
 }
 
 impl BatchName {
-    fn file(self, ending: &str) -> String {
+    /// Its file's name.
+    pub fn file(self, ending: &str) -> String {
         format!("{}-{:016}.{ending}", self.epoch.simple(), self.seq)
     }
 
-    fn parse(name: &str) -> Option<Self> {
+    /// The batch of a file's name; `None` for any other file.
+    pub fn parse(name: &str) -> Option<Self> {
         let (stem, ending) = name.rsplit_once('.')?;
         let (epoch, seq) = stem.split_once('-')?;
         Some(Self {
@@ -59,23 +65,22 @@ impl BatchName {
     }
 }
 
-/// The batches of a part, in order, and their bytes.
-fn leftovers(path: &Path) -> io::Result<(Vec<BatchName>, u64)> {
-    let (mut left, mut bytes) = (Vec::new(), 0);
+/// The batches of a part, in order, each with its length in bytes.
+fn leftovers(path: &Path) -> io::Result<Vec<(BatchName, u64)>> {
+    let mut left = Vec::new();
     for entry in fs::read_dir(path)? {
         let entry = entry?;
         let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
         if let Some(batch) = BatchName::parse(name) {
-            bytes += entry.metadata()?.len();
-            left.push(batch);
+            left.push((batch, entry.metadata()?.len()));
         } else if name.ends_with(&format!(".{DRAFT}")) {
             // Nobody was told that it was there.
             fs::remove_file(entry.path())?;
         }
     }
     left.sort();
-    Ok((left, bytes))
+    Ok(left)
 }
 
 /// A folder that one process writes to.
@@ -88,6 +93,7 @@ pub struct SpoolFolder {
     seq: i64,
     bytes: u64,
     files: usize,
+    done: Done,
 }
 
 /// Processes of one machine that may share a folder, each in a part of its own.
@@ -96,7 +102,7 @@ const PARTS_MAX: usize = 64;
 impl SpoolFolder {
     /// Takes a free part of the folder, one in which an earlier process left something first, and finds what that was, in
     /// order. A part belongs to one process at a time: the lock on it ends with the process, however that ends.
-    pub fn open(folder: &Path, limits: SpoolLimits) -> io::Result<(Self, Vec<BatchName>)> {
+    pub fn open(folder: &Path, limits: SpoolLimits) -> io::Result<(Self, Vec<(BatchName, u64)>)> {
         let mut free = None;
         for part in 0..PARTS_MAX {
             let path = folder.join(part.to_string());
@@ -111,28 +117,29 @@ impl SpoolFolder {
                 Err(TryLockError::WouldBlock) => continue,
                 Err(TryLockError::Error(error)) => return Err(error),
             }
-            let (left, bytes) = leftovers(&path)?;
+            let left = leftovers(&path)?;
             let is_wanted = !left.is_empty() || free.is_none();
             if is_wanted {
-                free = Some((handle, path, left, bytes));
+                free = Some((handle, path, left));
             }
-            if is_new || free.as_ref().is_some_and(|(.., left, _)| !left.is_empty()) {
+            if is_new || free.as_ref().is_some_and(|(.., left)| !left.is_empty()) {
                 break;
             }
         }
-        let (handle, path, left, bytes) = free.ok_or_else(|| {
+        let (handle, path, left) = free.ok_or_else(|| {
             io::Error::new(
                 io::ErrorKind::ResourceBusy,
                 format!("all {PARTS_MAX} parts of it are in use"),
             )
         })?;
         let folder = Self {
+            done: Done::open(&path)?,
             handle,
             path,
             limits,
             epoch: Uuid::now_v7(),
             seq: 0,
-            bytes,
+            bytes: left.iter().map(|(_, length)| length).sum(),
             files: left.len(),
         };
         Ok((folder, left))
@@ -151,15 +158,22 @@ impl SpoolFolder {
                 ),
             ));
         }
-        self.seq += 1;
-        let name = BatchName {
-            epoch: self.epoch,
-            seq: self.seq,
+        let name = match self.try_write(content) {
+            // What is new matters more than what is applied.
+            Err(error) if is_full(&error) && self.done.clear() => self.try_write(content)?,
+            tried => tried?,
         };
-        let (draft, path) = (
-            self.path.join(name.file(DRAFT)),
-            self.path.join(name.file(ENDING)),
-        );
+        self.bytes += length;
+        self.files += 1;
+        Ok(name)
+    }
+
+    fn try_write(&mut self, content: &[u8]) -> io::Result<BatchName> {
+        self.seq += 1;
+        let (epoch, seq) = (self.epoch, self.seq);
+        let name = BatchName { epoch, seq };
+        let draft = self.path.join(name.file(DRAFT));
+        let path = self.waiting(name);
         let written = (|| {
             let mut file = OpenOptions::new()
                 .write(true)
@@ -167,8 +181,11 @@ impl SpoolFolder {
                 .mode(0o600)
                 .open(&draft)?;
             file.write_all(content)?;
+            faults::place("spool/written", seq);
             file.sync_data()?;
+            faults::place("spool/synced", seq);
             fs::rename(&draft, &path)?;
+            faults::place("spool/renamed", seq);
             self.handle.sync_data()
         })();
         if let Err(error) = written {
@@ -182,42 +199,63 @@ impl SpoolFolder {
             }
             return Err(error);
         }
-        self.bytes += length;
-        self.files += 1;
         Ok(name)
+    }
+
+    fn waiting(&self, batch: BatchName) -> PathBuf {
+        self.path.join(batch.file(ENDING))
     }
 
     /// What a batch holds.
     pub fn read(&self, batch: BatchName) -> io::Result<Vec<u8>> {
-        fs::read(self.path.join(batch.file(ENDING)))
+        fs::read(self.waiting(batch))
     }
 
-    /// Removes a batch that is applied. One that cannot be removed is found again and passed over then.
-    pub fn remove(&mut self, batch: BatchName, length: u64) {
-        match fs::remove_file(self.path.join(batch.file(ENDING))) {
-            Ok(()) => {
-                self.bytes = self.bytes.saturating_sub(length);
-                self.files = self.files.saturating_sub(1);
-            }
-            Err(error) => tracing::warn!(%error, ?batch, "an applied batch could not be removed"),
+    /// Keeps a batch that is applied for a while, or removes it when that fails. One that stays is found again and passed
+    /// over then.
+    pub fn finish(&mut self, batch: BatchName, length: u64) {
+        let path = self.waiting(batch);
+        if let Err(error) = self
+            .done
+            .keep(&path, batch, length)
+            .or_else(|_| fs::remove_file(&path))
+        {
+            tracing::warn!(%error, ?batch, "an applied batch could not be removed");
         }
+        self.forget(length);
+        faults::place("spool/finished", batch.seq);
     }
 
     /// Puts a batch aside that cannot be read whole, for a person.
-    pub fn set_aside(&mut self, batch: BatchName) {
-        let (from, to) = (batch.file(ENDING), batch.file(DAMAGED));
-        if let Err(error) = fs::rename(self.path.join(from), self.path.join(to)) {
+    pub fn set_aside(&mut self, batch: BatchName, length: u64) {
+        if let Err(error) = fs::rename(self.waiting(batch), self.path.join(batch.file(DAMAGED))) {
             tracing::error!(%error, ?batch, "a damaged batch could not be put aside");
         }
+        self.forget(length);
+    }
+
+    fn forget(&mut self, length: u64) {
+        self.bytes = self.bytes.saturating_sub(length);
         self.files = self.files.saturating_sub(1);
     }
 
     /// When a batch was written; `None` when it is gone.
     pub fn written_at(&self, batch: BatchName) -> Option<SystemTime> {
-        fs::metadata(self.path.join(batch.file(ENDING)))
-            .ok()?
-            .modified()
-            .ok()
+        fs::metadata(self.waiting(batch)).ok()?.modified().ok()
+    }
+
+    /// The process starts whose applied batches are still kept.
+    pub fn kept_epochs(&self) -> Vec<Uuid> {
+        self.done.epochs()
+    }
+
+    /// Lets the applied batches wait again that these marks do not cover; a process start without a mark has none.
+    pub fn bring_back(&mut self, marks: &HashMap<Uuid, Mark>) -> Vec<(BatchName, u64)> {
+        let is_lost = |name: BatchName| marks.get(&name.epoch).is_none_or(|mark| name.seq > mark.seq);
+        let back = self.done.give_back(&self.path, is_lost);
+        self.files += back.len();
+        self.bytes += back.iter().map(|(_, length)| length).sum::<u64>();
+        back
     }
 
     /// How many bytes wait.
@@ -229,4 +267,11 @@ impl SpoolFolder {
     pub fn files(&self) -> usize {
         self.files
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }

@@ -105,9 +105,9 @@ pub fn encode<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<u8> {
     file
 }
 
-/// The records of a batch file. A damaged one is left out and named; those after it are read when its length still
-/// leads to them.
-pub fn decode(file: &[u8]) -> (Vec<Record>, Vec<Damage>) {
+/// The records of a batch file, each with its place among them, from 0. A damaged one is left out and named; those after
+/// it are read when its length still leads to them.
+pub fn decode(file: &[u8]) -> (Vec<(usize, Record)>, Vec<Damage>) {
     let (mut records, mut damage) = (Vec::new(), Vec::new());
     let Some(mut rest) = file.strip_prefix(MARK) else {
         return (records, vec![Damage::Foreign]);
@@ -131,10 +131,10 @@ pub fn decode(file: &[u8]) -> (Vec<Record>, Vec<Damage>) {
         };
         let (head, body) = content.split_at(head);
         match serde_json::from_slice(head) {
-            Ok(read) if checksum(&rest[..8], head, body) as usize == sum => records.push(Record {
-                head: read,
-                body: body.to_vec(),
-            }),
+            Ok(read) if checksum(&rest[..8], head, body) as usize == sum => {
+                let body = body.to_vec();
+                records.push((number - 1, Record { head: read, body }));
+            }
             _ => damage.push(Damage::Changed(number)),
         }
         rest = &rest[PREFIX + length..];
@@ -175,7 +175,8 @@ mod tests {
     #[test]
     fn what_was_written_is_read_again() {
         let records = [record(b"{}"), record(b""), record(&[0; 5000])];
-        assert_eq!(decode(&encode(&records)), (records.to_vec(), Vec::new()));
+        let placed: Vec<(usize, Record)> = records.iter().cloned().enumerate().collect();
+        assert_eq!(decode(&encode(&records)), (placed, Vec::new()));
     }
 
     #[test]
@@ -198,7 +199,9 @@ mod tests {
         let mut flipped = whole.clone();
         flipped[at] ^= 1;
         let (read, damage) = decode(&flipped);
-        assert_eq!((read.len(), damage), (2, vec![Damage::Changed(2)]));
+        assert_eq!(damage, vec![Damage::Changed(2)]);
+        // The place of a record does not depend on what became of those before it.
+        assert_eq!(read, [(0, records[0].clone()), (2, records[2].clone())]);
         let (read, damage) = decode(&whole[..whole.len() - 1]);
         assert_eq!((read.len(), damage), (2, vec![Damage::Torn(3)]));
         assert_eq!(decode(b"something else"), (Vec::new(), vec![Damage::Foreign]));
@@ -213,7 +216,7 @@ mod tests {
             file[at] ^= 1 << bit;
             let (read, damage) = decode(&file);
             prop_assert!(!damage.is_empty());
-            prop_assert!(read.iter().all(|read| [record(b"a body"), record(b"another")].contains(read)));
+            prop_assert!(read.iter().all(|(_, read)| [record(b"a body"), record(b"another")].contains(read)));
         }
     }
 }

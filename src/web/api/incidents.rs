@@ -19,7 +19,7 @@ use super::{
 use crate::{
     domain::id::IncidentId,
     incident::respond,
-    store::{self, StoreError, alerts, approvals, events, incidents, matches, runs},
+    store::{self, StoreError, alerts, approvals, events, incidents, matches, merges, runs, silences},
     web::{
         error::WebError,
         extract::{Body, Path},
@@ -37,6 +37,8 @@ const PARTS_MAX: i64 = 500;
 pub struct StateQuery {
     /// `open`, the default, or `all`.
     pub state: Option<String>,
+    /// Only those folded under this one, which are left out otherwise.
+    pub under: Option<i64>,
 }
 
 /// Incidents, the newest first.
@@ -54,7 +56,14 @@ pub async fn list(
         Some(_) => return Err(WebError::unreadable("state is open or all")),
     };
     let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
-    let found = incidents::list(&mut conn, all, page.before(), page.limit() + 1).await?;
+    let found = incidents::list(
+        &mut conn,
+        all,
+        query.under.map(IncidentId),
+        page.before(),
+        page.limit() + 1,
+    )
+    .await?;
     Ok(Json(Rows::of(
         found,
         page.limit(),
@@ -76,13 +85,17 @@ pub async fn get(
         .await?
         .ok_or_else(|| WebError::not_found("incident"))?;
     let alerts = alerts::list_members(&mut tx, id, PARTS_MAX).await?;
+    let silences = silences::list(&mut tx, id, PARTS_MAX).await?;
     let matches = matches::list(&mut tx, id).await?;
+    let merged = merges::list_in(&mut tx, id, PARTS_MAX).await?;
     let runs = runs::list_lines(&mut tx, Some(id), None, PARTS_MAX).await?;
     let pending = approvals::list_pending(&mut tx, Some(id), PARTS_MAX).await?;
     Ok(Json(IncidentFull {
         incident: incident.into(),
         alerts: alerts.into_iter().map(Into::into).collect(),
+        silences: silences.into_iter().map(Into::into).collect(),
         matches: matches.into_iter().map(Into::into).collect(),
+        merged: merged.iter().map(|line| line.id.0).collect(),
         runs: runs.iter().map(|run| run.id.0).collect(),
         pending_approvals: pending.iter().map(|approval| approval.id.0).collect(),
     }))
@@ -163,7 +176,7 @@ pub async fn note(
 }
 
 /// Makes an act true, tells of it, and answers with the incident as it is then.
-async fn commit(
+pub(super) async fn commit(
     app: &AppState,
     mut tx: Transaction<'static, Postgres>,
     id: IncidentId,

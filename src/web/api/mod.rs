@@ -8,11 +8,16 @@ pub mod boots;
 pub mod deliveries;
 pub mod document;
 pub mod fixtures;
+pub mod folds;
 pub mod incidents;
+pub mod merges;
 pub mod plans;
+pub mod reasons;
 pub mod reviews;
+pub mod routing;
 pub mod runbooks;
 pub mod runs;
+pub mod silences;
 pub mod sources;
 pub mod standing;
 pub mod trials;
@@ -58,6 +63,15 @@ fn parts() -> (Router<AppState>, utoipa::openapi::OpenApi) {
         .routes(routes!(incidents::acknowledge))
         .routes(routes!(incidents::resolve))
         .routes(routes!(incidents::note))
+        .routes(routes!(reasons::get))
+        .routes(routes!(merges::merge))
+        .routes(routes!(merges::unmerge))
+        .routes(routes!(folds::fold))
+        .routes(routes!(folds::unfold))
+        .routes(routes!(silences::ask))
+        .routes(routes!(silences::expire))
+        .routes(routes!(silences::over))
+        .routes(routes!(silences::still_firing))
         .routes(routes!(runs::get))
         .routes(routes!(fixtures::get))
         .routes(routes!(runs::start))
@@ -99,6 +113,9 @@ fn parts() -> (Router<AppState>, utoipa::openapi::OpenApi) {
         .routes(routes!(sources::revoke))
         .routes(routes!(trials::test))
         .routes(routes!(trials::attempt))
+        .routes(routes!(routing::rules, routing::make))
+        .routes(routes!(routing::end))
+        .routes(routes!(routing::held))
         .routes(routes!(boots::list))
         .routes(routes!(boots::get))
         .split_for_parts()
@@ -141,15 +158,27 @@ mod tests {
                 "/api/v1/incidents",
                 "/api/v1/incidents/{id}",
                 "/api/v1/incidents/{id}/acknowledge",
+                "/api/v1/incidents/{id}/alerts/{alert}/over",
+                "/api/v1/incidents/{id}/alerts/{alert}/still-firing",
+                "/api/v1/incidents/{id}/fold",
+                "/api/v1/incidents/{id}/merge",
                 "/api/v1/incidents/{id}/notes",
                 "/api/v1/incidents/{id}/resolve",
+                "/api/v1/incidents/{id}/runbooks",
                 "/api/v1/incidents/{id}/runs",
+                "/api/v1/incidents/{id}/silences",
+                "/api/v1/incidents/{id}/silences/{silence}/expire",
                 "/api/v1/incidents/{id}/timeline",
+                "/api/v1/incidents/{id}/unfold",
+                "/api/v1/incidents/{id}/unmerge",
                 "/api/v1/locks",
                 "/api/v1/pause",
                 "/api/v1/resume",
                 "/api/v1/reviews",
                 "/api/v1/reviews/{id}/close",
+                "/api/v1/routing/held",
+                "/api/v1/routing/rules",
+                "/api/v1/routing/rules/{id}/end",
                 "/api/v1/runbooks",
                 "/api/v1/runbooks/{slug}",
                 "/api/v1/runbooks/{slug}/plan",

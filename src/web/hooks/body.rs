@@ -1,13 +1,14 @@
 //! Reading a request: its body up to a length and a time, unpacked when it is gzip, and the headers worth keeping.
 
-use std::io::Read;
+use std::{io::Read, sync::Arc};
 
 use axum::{
     body::Body,
     http::{HeaderMap, header},
 };
 use flate2::read::MultiGzDecoder;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::HookLimits;
 use crate::store::deliveries::Headers;
@@ -24,10 +25,15 @@ const KEPT: [&str; 9] = [
     "x-amz-sns-message-type",
     "x-amz-sns-topic-arn",
 ];
+/// Bodies are counted in units of so many bytes.
+const UNIT: usize = 1024;
+/// Bytes that are unpacked at once.
+const UNPACK_STEP: usize = 64 * UNIT;
 /// Characters kept of one.
 const VALUE_CHARS_MAX: usize = 300;
 
 /// Why a body was not read.
+#[derive(Debug)]
 pub enum Unread {
     /// It did not arrive in time.
     Late,
@@ -35,8 +41,12 @@ pub enum Unread {
     TooLong(String),
     /// It is packed in a way that is not known.
     Unknown(String),
-    /// It broke off, or is not what it says.
+    /// There is no room for it now.
+    NoRoom,
+    /// It broke off.
     Broken(String),
+    /// It is not what it says.
+    Garbled(String),
 }
 
 /// The headers of a request that are kept with its body.
@@ -50,27 +60,91 @@ pub fn kept(headers: &HeaderMap) -> Headers {
         .collect()
 }
 
-/// Reads a body; at most `limits.body_bytes_max` bytes of it, packed and unpacked.
-pub async fn read(body: Body, headers: &HeaderMap, limits: &HookLimits) -> Result<Vec<u8>, Unread> {
+/// The memory that bodies may take together.
+#[derive(Clone, Debug)]
+pub struct Room(Arc<Semaphore>);
+
+impl Room {
+    /// Room for so many bytes.
+    pub fn new(bytes: usize) -> Self {
+        Self(Arc::new(Semaphore::new(bytes / UNIT)))
+    }
+
+    fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Unread> {
+        let units = bytes.div_ceil(UNIT) as u32;
+        let taken = self.0.clone().try_acquire_many_owned(units);
+        taken.map_err(|_| Unread::NoRoom)
+    }
+
+    /// Takes more, until there is enough for `bytes`.
+    fn widen(&self, held: &mut OwnedSemaphorePermit, bytes: usize) -> Result<(), Unread> {
+        let has = held.num_permits() * UNIT;
+        if bytes > has {
+            held.merge(self.take(bytes - has)?);
+        }
+        Ok(())
+    }
+}
+
+/// A body that was read, with the room that it takes.
+#[derive(Debug)]
+pub struct Whole {
+    /// The body, unpacked.
+    pub body: Vec<u8>,
+    /// To be kept as long as the body is.
+    pub room: OwnedSemaphorePermit,
+}
+
+/// Reads a body; at most `limits.body_bytes_max` bytes of it, packed and unpacked, and no more than there is room for.
+/// One whose length is said to be too long is not read at all.
+pub async fn read(
+    body: Body,
+    headers: &HeaderMap,
+    limits: &HookLimits,
+    room: &Room,
+) -> Result<Whole, Unread> {
     let is_packed = is_gzip(headers)?;
     let max = limits.body_bytes_max;
-    let reading = Limited::new(body, max).collect();
-    let collected = tokio::time::timeout(limits.body_timeout, reading)
+    let whole = tokio::time::timeout(limits.body_timeout, collect(body, headers, max, room))
         .await
-        .map_err(|_| Unread::Late)?;
-    let body = match collected {
-        Ok(body) => body.to_bytes().to_vec(),
-        Err(error) if error.is::<LengthLimitError>() => {
-            return Err(Unread::TooLong(format!("the body is longer than {max} bytes")));
-        }
-        Err(error) => return Err(Unread::Broken(error.to_string())),
-    };
+        .map_err(|_| Unread::Late)??;
     match is_packed {
-        false => Ok(body),
-        true => tokio::task::spawn_blocking(move || unpack(&body, max))
-            .await
-            .unwrap_or_else(|error| Err(Unread::Broken(error.to_string()))),
+        false => Ok(whole),
+        true => {
+            let room = room.clone();
+            tokio::task::spawn_blocking(move || unpack(&whole.body, max, &room))
+                .await
+                .unwrap_or_else(|error| Err(Unread::Broken(error.to_string())))
+        }
     }
+}
+
+async fn collect(mut body: Body, headers: &HeaderMap, max: usize, room: &Room) -> Result<Whole, Unread> {
+    let too_long = || Unread::TooLong(format!("the body is longer than {max} bytes"));
+    // As the header says it: what stands between the connection and here hides how long a body is.
+    let said = headers.get(header::CONTENT_LENGTH);
+    let said: usize = said
+        .and_then(|length| length.to_str().ok()?.parse().ok())
+        .unwrap_or_default();
+    if said > max {
+        return Err(too_long());
+    }
+    let mut held = room.take(0)?;
+    let mut whole = Vec::with_capacity(said);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Unread::Broken(error.to_string()))?;
+        let Ok(data) = frame.into_data() else { continue };
+        let needed = whole.len() + data.len();
+        if needed > max {
+            return Err(too_long());
+        }
+        room.widen(&mut held, needed)?;
+        whole.extend_from_slice(&data);
+    }
+    Ok(Whole {
+        body: whole,
+        room: held,
+    })
 }
 
 fn is_gzip(headers: &HeaderMap) -> Result<bool, Unread> {
@@ -88,18 +162,25 @@ fn is_gzip(headers: &HeaderMap) -> Result<bool, Unread> {
 }
 
 /// Unpacks gzip, and stops at one byte too many: a small body may unpack to any length.
-fn unpack(packed: &[u8], max: usize) -> Result<Vec<u8>, Unread> {
-    let mut body = Vec::new();
+fn unpack(packed: &[u8], max: usize, room: &Room) -> Result<Whole, Unread> {
+    let (mut body, mut held) = (Vec::new(), room.take(0)?);
     let mut reader = MultiGzDecoder::new(packed).take(max as u64 + 1);
-    reader
-        .read_to_end(&mut body)
-        .map_err(|error| Unread::Broken(format!("the body is not gzip: {error}")))?;
-    match body.len() > max {
-        true => Err(Unread::TooLong(format!(
-            "the body unpacks to more than {max} bytes"
-        ))),
-        false => Ok(body),
+    loop {
+        room.widen(&mut held, body.len() + UNPACK_STEP)?;
+        let mut step = reader.by_ref().take(UNPACK_STEP as u64);
+        let read = step
+            .read_to_end(&mut body)
+            .map_err(|error| Unread::Garbled(format!("the body is not gzip: {error}")))?;
+        if read < UNPACK_STEP {
+            break;
+        }
     }
+    if body.len() > max {
+        let what = format!("the body unpacks to more than {max} bytes");
+        return Err(Unread::TooLong(what));
+    }
+    drop(held.split(held.num_permits() - body.len().div_ceil(UNIT)));
+    Ok(Whole { body, room: held })
 }
 
 #[cfg(test)]
@@ -118,13 +199,28 @@ mod tests {
 
     #[test]
     fn gzip_is_unpacked_and_a_bomb_is_not() {
-        assert_eq!(unpack(&packed(b"{}"), 2).ok(), Some(b"{}".to_vec()));
+        let room = Room::new(1 << 20);
+        let unpack = |packed: &[u8], max| unpack(packed, max, &room);
+        assert_eq!(unpack(&packed(b"{}"), 2).unwrap().body, b"{}");
         let bomb = packed(&vec![b' '; 1 << 20]);
         assert!(bomb.len() < 2000);
         assert!(matches!(unpack(&bomb, 4096), Err(Unread::TooLong(_))));
-        assert!(matches!(unpack(b"{}", 4096), Err(Unread::Broken(_))));
+        assert!(matches!(unpack(b"{}", 4096), Err(Unread::Garbled(_))));
         let cut = &packed(b"a longer text")[..20];
-        assert!(matches!(unpack(cut, 4096), Err(Unread::Broken(_))));
+        assert!(matches!(unpack(cut, 4096), Err(Unread::Garbled(_))));
+        assert_eq!(room.0.available_permits(), 1024);
+    }
+
+    #[test]
+    fn what_is_unpacked_takes_room_as_long_as_it_is_kept() {
+        let (room, text) = (Room::new(1 << 20), vec![b' '; 600 << 10]);
+        let whole = unpack(&packed(&text), 1 << 20, &room).unwrap();
+        assert_eq!((whole.body, room.0.available_permits()), (text.clone(), 424));
+        let again = unpack(&packed(&text), 1 << 20, &room);
+        assert!(matches!(again, Err(Unread::NoRoom)));
+        drop(whole.room);
+        assert_eq!(room.0.available_permits(), 1024);
+        assert!(unpack(&packed(&text), 1 << 20, &room).is_ok());
     }
 
     #[test]

@@ -5,8 +5,8 @@
 //!
 //! Answers: 200 when everything that follows is committed; 202 when it is on this machine's disk and the database is
 //! away; 400 for a body that can never be used, kept with the place of its fault; 401 for a wrong token, before the body
-//! is read, or a wrong signature; 413 for one that is too long; 415 for one that is packed with anything but gzip; 503 with Retry-After for whatever may work in a moment.
-//! Never 429, never a redirect: senders take those as final.
+//! is read, or a wrong signature; 413 for one that is too long; 415 for one that is packed with anything but gzip; 503
+//! with Retry-After for whatever may work in a moment. Never 429, never a redirect: senders take those as final.
 
 pub mod body;
 pub mod door;
@@ -27,7 +27,7 @@ use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
 use self::{
-    body::Unread,
+    body::{Room, Unread, Whole},
     door::{Address, Door},
 };
 use crate::{
@@ -38,6 +38,7 @@ use crate::{
         Receiver, ReceiverParts,
         counter::Verdict,
         signature,
+        silence::in_time,
         spool::record::{Head, Record},
     },
     store::{StoreError, deliveries, sources::Source},
@@ -54,6 +55,8 @@ pub struct HookLimits {
     pub at_once: usize,
     /// How long a delivery may wait for its turn.
     pub queue_timeout: Duration,
+    /// Bytes of bodies in memory at once, those that wait for their answer included; more get 503.
+    pub bytes_at_once: usize,
 }
 
 impl Default for HookLimits {
@@ -63,6 +66,7 @@ impl Default for HookLimits {
             body_timeout: Duration::from_secs(30),
             at_once: 64,
             queue_timeout: Duration::from_secs(5),
+            bytes_at_once: 64 << 20,
         }
     }
 }
@@ -75,6 +79,7 @@ pub struct Hooks {
     receiver: Receiver,
     limits: HookLimits,
     turns: Arc<Semaphore>,
+    room: Room,
 }
 
 /// What a sender is asked to wait, in seconds.
@@ -89,6 +94,7 @@ impl Hooks {
             receiver: Receiver::start(parts),
             limits,
             turns: Arc::new(Semaphore::new(limits.at_once)),
+            room: Room::new(limits.bytes_at_once),
         }
     }
 
@@ -251,22 +257,23 @@ async fn take(
     body: Body,
 ) -> Result<Response, Refusal> {
     let turn = tokio::time::timeout(hooks.limits.queue_timeout, hooks.turns.acquire()).await;
-    let Ok(Ok(_turn)) = turn else {
+    let Ok(Ok(turn)) = turn else {
         return Err(Refusal::busy("too many deliveries at once; send it again"));
     };
-    // Stored without its runbooks, an alert would wait for a person who is asleep.
     if !hooks.receiver.is_ready() {
         return Err(Refusal::busy("starting; send it again"));
     }
     let source = authenticate(hooks, name, token, &head).await?;
     head.source = source.id;
-    let body = read(hooks, body, headers, &head).await?;
+    // Its room is kept until it has its answer.
+    let Whole { body, room: _room } = read(hooks, body, headers, &head).await?;
     check_signature(hooks, &source, format, headers, &body, &head).await?;
     let record = Record {
         head: head.clone(),
         body,
     };
-    match hooks.receiver.hand_in(source, format, record).await.verdict {
+    let handed = hooks.receiver.hand_in(source, format, record, turn).await;
+    match handed.verdict {
         Verdict::Stored(outcome, remark) => {
             if format == Format::Prometheus && !remark.is_empty() {
                 // As Alertmanager answers: what can be used is stored all the same.
@@ -369,13 +376,16 @@ async fn count_refused(
         head: head.clone(),
         body: Vec::new(),
     };
-    let mut conn = hooks.pool.acquire().await?;
-    deliveries::count_refused(&mut conn, source, empty.as_new(), reason).await
+    in_time(async {
+        let mut conn = hooks.pool.acquire().await?;
+        deliveries::count_refused(&mut conn, source, empty.as_new(), reason).await
+    })
+    .await
 }
 
-async fn read(hooks: &Hooks, body: Body, headers: &HeaderMap, head: &Head) -> Result<Vec<u8>, Refusal> {
-    match body::read(body, headers, &hooks.limits).await {
-        Ok(body) => Ok(body),
+async fn read(hooks: &Hooks, body: Body, headers: &HeaderMap, head: &Head) -> Result<Whole, Refusal> {
+    match body::read(body, headers, &hooks.limits, &hooks.room).await {
+        Ok(whole) => Ok(whole),
         Err(Unread::Late) => Err(Refusal::busy("the body did not arrive in time; send it again")),
         Err(Unread::TooLong(what)) => {
             let reason = format!("{what}; raise --body-max or send smaller groups");
@@ -390,6 +400,11 @@ async fn read(hooks: &Hooks, body: Body, headers: &HeaderMap, head: &Head) -> Re
                 reason,
             ))
         }
-        Err(Unread::Broken(reason)) => Err(Refusal::new(StatusCode::BAD_REQUEST, "broken_off", reason)),
+        Err(Unread::NoRoom) => Err(Refusal::busy("too many long bodies at once; send it again")),
+        Err(Unread::Broken(why)) => {
+            let why = format!("the body broke off: {why}; send it again");
+            Err(Refusal::busy(&why))
+        }
+        Err(Unread::Garbled(reason)) => Err(Refusal::new(StatusCode::BAD_REQUEST, "unusable_body", reason)),
     }
 }

@@ -4,7 +4,7 @@ use askama::{Template, filters::HtmlSafe};
 use chrono::{DateTime, Utc};
 
 use super::{
-    parts::{Ago, At, Badge, Said, ago, at, said},
+    parts::{Ago, At, Badge, Hidden, Said, ago, at, hidden, said},
     text,
 };
 use crate::store::alerts::MemberAlert;
@@ -52,13 +52,31 @@ pub struct AlertRow {
     pub links: Vec<(&'static str, String)>,
     /// Why it is here.
     pub reason: Said,
+    /// The other incident that it came with, or that it went to: words and number.
+    pub other: Option<(&'static str, i64)>,
+    /// The last word of it, when that is too long ago.
+    pub stale: Option<Ago>,
+    /// Number of the incident, for who may say how it stands.
+    pub incident: Option<i64>,
 }
 
 impl HtmlSafe for AlertRow {}
 
+impl AlertRow {
+    fn hidden(&self) -> Hidden {
+        hidden(None)
+    }
+}
+
 impl Alerts {
-    /// The section.
-    pub fn of(members: &[MemberAlert], truncated: i32, now: DateTime<Utc>) -> Self {
+    /// The section of that incident; `may_say` for a person who may say how an alert stands.
+    pub fn of(
+        incident: i64,
+        members: &[MemberAlert],
+        truncated: i32,
+        may_say: bool,
+        now: DateTime<Utc>,
+    ) -> Self {
         let common: Vec<(&String, &String)> = match members {
             [first, rest @ ..] => first
                 .labels
@@ -71,21 +89,13 @@ impl Alerts {
                 .collect(),
             [] => Vec::new(),
         };
-        let row = |member: &MemberAlert| AlertRow::of(member, &common, now);
-        let mut firing: Vec<AlertRow> = members
-            .iter()
-            .filter(|member| member.ends_at.is_none())
-            .map(row)
-            .collect();
+        let row = |member: &MemberAlert| AlertRow::of(incident, member, &common, may_say, now);
+        let mut firing: Vec<AlertRow> = members.iter().filter(|member| member.fires()).map(row).collect();
         let more_firing = firing.split_off(firing.len().min(ALERTS_OPEN));
         Self {
             firing,
             more_firing,
-            resolved: members
-                .iter()
-                .filter(|member| member.ends_at.is_some())
-                .map(row)
-                .collect(),
+            resolved: members.iter().filter(|member| !member.fires()).map(row).collect(),
             truncated,
             is_cut: members.len() as i64 >= ALERTS_MAX,
             common: common.iter().map(|(name, value)| label(name, value)).collect(),
@@ -99,7 +109,13 @@ fn label(name: &str, value: &str) -> (Said, Said) {
 }
 
 impl AlertRow {
-    fn of(member: &MemberAlert, common: &[(&String, &String)], now: DateTime<Utc>) -> Self {
+    fn of(
+        incident: i64,
+        member: &MemberAlert,
+        common: &[(&String, &String)],
+        may_say: bool,
+        now: DateTime<Utc>,
+    ) -> Self {
         let annotation = |name: &str| member.annotations.get(name);
         let summary = [
             annotation("summary"),
@@ -123,9 +139,11 @@ impl AlertRow {
                 "" => "Alert without labels",
                 title => title,
             }),
-            badge: match member.ends_at {
-                None => Badge::new("sev1", "bell", "Firing"),
-                Some(_) => Badge::new("done", "check", "Resolved"),
+            badge: match (member.ends_at, member.refire_due) {
+                (None, _) if member.is_stale => Badge::new("unknown", "question", "No news"),
+                (None, _) => Badge::new("sev1", "bell", "Firing"),
+                (Some(_), Some(_)) => Badge::new("sev1", "bell", "Firing (unconfirmed)"),
+                (Some(_), None) => Badge::new("done", "check", "Resolved"),
             },
             summary: said(&text::cut(summary, 500)),
             labels: member
@@ -139,6 +157,12 @@ impl AlertRow {
             ended: member.ends_at.map(|end| at(end, now)),
             links,
             reason: said(&member.reason),
+            other: member.came_from.map(|from| match member.incident.0 == incident {
+                true => ("came with", from.0),
+                false => ("now in", member.incident.0),
+            }),
+            stale: member.is_stale.then(|| ago(member.heard_at, now)),
+            incident: (may_say && member.is_stale).then_some(member.incident.0),
         }
     }
 }

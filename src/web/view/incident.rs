@@ -16,6 +16,7 @@ use super::{
     record::{RunLog, RunRecord},
     review::ReviewCard,
     runs::Runs,
+    silences::Silences,
     timeline::{Moment, Timeline, moment},
 };
 use crate::{
@@ -26,8 +27,8 @@ use crate::{
         operator::{Operator, Role},
     },
     store::{
-        alerts::MemberAlert, approvals::Approval, incidents::Incident, matches::Match, preflights::Preflight,
-        reviews::Review, runbooks::Version, runs::RunLine,
+        alerts::MemberAlert, approvals::Approval, incidents::Incident, matches::Match, merges,
+        preflights::Preflight, reviews::Review, runbooks::Version, runs::RunLine, silences::Silence,
     },
 };
 
@@ -36,8 +37,16 @@ use crate::{
 pub struct IncidentRecord {
     /// The incident.
     pub incident: Incident,
+    /// The incidents merged into it.
+    pub merged: Vec<merges::Line>,
+    /// Incidents folded under it, and how many of them are open.
+    pub below: (i64, i64),
     /// Its alerts.
     pub members: Vec<MemberAlert>,
+    /// The Alertmanager of its source.
+    pub alertmanager: Option<String>,
+    /// Silences that people asked for, the newest first.
+    pub silences: Vec<Silence>,
     /// The runbooks that matched, each with its version.
     pub matches: Vec<(Match, Option<Version>)>,
     /// What these runbooks could do when they matched.
@@ -86,6 +95,8 @@ pub struct Sections {
     pub runs: Runs,
     /// Alerts.
     pub alerts: Alerts,
+    /// Silences.
+    pub silences: Silences,
     /// The timeline.
     pub timeline: TimelineSection,
 }
@@ -94,11 +105,18 @@ impl Sections {
     /// The sections as this person sees them.
     pub fn of(record: &IncidentRecord, timeline: Timeline, me: &Operator, now: DateTime<Utc>) -> Self {
         Self {
-            head: Head::of(&record.incident, now),
+            head: Head::of(record, now),
             decisions: Decisions::of(record, me, now),
             actions: Actions::of(record, me),
             runs: Runs::of(record, me, now),
-            alerts: Alerts::of(&record.members, record.incident.truncated_alerts, now),
+            alerts: Alerts::of(
+                record.incident.id.0,
+                &record.members,
+                record.incident.truncated_alerts,
+                me.role >= Role::Responder,
+                now,
+            ),
+            silences: Silences::of(record, me, now),
             timeline: TimelineSection { timeline },
         }
     }
@@ -111,6 +129,7 @@ impl Sections {
             ("actions", self.actions.render()?),
             ("runs", self.runs.render()?),
             ("alerts", self.alerts.render()?),
+            ("silences", self.silences.render()?),
         ])
     }
 }
@@ -134,13 +153,25 @@ pub struct Head {
     receiver: Said,
     recovering: Option<Ago>,
     reopened: Option<String>,
+    /// How often it came back while it flaps, and when it is calm.
+    flapping: Option<(String, Ago)>,
     recurrence: Option<i64>,
+    merged_into: Option<i64>,
+    /// Where its alerts are, when that is not what it was merged into.
+    lives_in: Option<i64>,
+    /// The incidents merged into it: number and title.
+    merged: Vec<(i64, Said)>,
+    folded_under: Option<i64>,
+    /// `Stands for 1,234 incidents, 1,200 open`
+    below: Option<String>,
+    id: i64,
 }
 
 impl HtmlSafe for Head {}
 
 impl Head {
-    fn of(incident: &Incident, now: DateTime<Utc>) -> Self {
+    fn of(record: &IncidentRecord, now: DateTime<Utc>) -> Self {
+        let incident = &record.incident;
         let mut moments = vec![moment("Opened", None, incident.opened_at, now)];
         if incident.opened_at - incident.detected_at > TimeDelta::seconds(5) {
             moments.insert(0, moment("Began", None, incident.detected_at, now));
@@ -172,8 +203,38 @@ impl Head {
                 .filter(|_| incident.state.is_open())
                 .map(|due| ago(due, now)),
             reopened: (incident.reopened > 0).then(|| times(incident.reopened)),
+            flapping: incident
+                .calm_due
+                .map(|calm| (flapping(&incident.came_back, now), ago(calm, now))),
             recurrence: incident.recurrence_of,
+            merged_into: incident.merged_into,
+            folded_under: incident.folded_under,
+            below: (record.below.0 > 0).then(|| {
+                format!(
+                    "Stands for {} incidents, {} open",
+                    format::grouped(record.below.0),
+                    format::grouped(record.below.1)
+                )
+            }),
+            id: incident.id.0,
+            lives_in: incident
+                .lives_in
+                .filter(|_| incident.lives_in != incident.merged_into),
+            merged: record
+                .merged
+                .iter()
+                .map(|line| (line.id.0, said(&line.title)))
+                .collect(),
         }
+    }
+}
+
+/// `came back 6 times in 42 min`
+fn flapping(came_back: &[DateTime<Utc>], now: DateTime<Utc>) -> String {
+    let times = format::count(came_back.len() as i64, "time", "times");
+    match came_back.iter().min() {
+        Some(first) => format!("came back {times} in {}", format::length(now - *first)),
+        None => "its group came back too often".to_owned(),
     }
 }
 
@@ -268,6 +329,10 @@ pub struct Actions {
     may_mitigate: bool,
     may_resolve: bool,
     may_close: bool,
+    /// The incident it can be taken out of.
+    may_unmerge: Option<i64>,
+    may_unfold: bool,
+    may_fold: bool,
     /// Why it should not be resolved yet.
     warnings: Vec<String>,
     /// Why it cannot be resolved yet.
@@ -283,11 +348,7 @@ impl Actions {
     fn of(record: &IncidentRecord, me: &Operator) -> Self {
         let incident = &record.incident;
         let state = incident.state;
-        let firing = record
-            .members
-            .iter()
-            .filter(|member| member.ends_at.is_none())
-            .count();
+        let firing = record.members.iter().filter(|member| member.fires()).count();
         let mut warnings = Vec::new();
         if firing > 0 {
             warnings.push(match firing {
@@ -308,6 +369,9 @@ impl Actions {
             may_mitigate: matches!(state, IncidentState::Triggered | IncidentState::Acknowledged),
             may_resolve: state.is_open(),
             may_close: state == IncidentState::Resolved,
+            may_unmerge: incident.lives_in,
+            may_unfold: incident.folded_under.is_some() || record.below.0 > 0,
+            may_fold: state.is_open() && incident.folded_under.is_none(),
             warnings,
             blocked: record
                 .live_runs()

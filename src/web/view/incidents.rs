@@ -13,6 +13,7 @@ use super::{
 use crate::{
     domain::{
         approval::may_decide,
+        id::IncidentId,
         operator::{Operator, Role},
     },
     store::{approvals::ApprovalLine, incidents::IncidentLine, runs::Awaiting},
@@ -35,6 +36,8 @@ pub struct ListPage {
     pub list: List,
     /// Whether incidents that are over are shown too.
     pub all: bool,
+    /// The one that stands for those that are shown.
+    pub under: Option<i64>,
 }
 
 /// What needs this person.
@@ -135,8 +138,12 @@ pub struct Row {
     pub waiting: Option<String>,
     /// How many alerts fire.
     pub firing: Option<String>,
+    /// How many of them nobody spoke of for too long.
+    pub stale: Option<String>,
     /// Where it came from.
     pub source: Said,
+    /// How many are folded under it, and where they are listed.
+    pub below: Option<(String, String)>,
 }
 
 impl List {
@@ -144,23 +151,28 @@ impl List {
     pub fn of(
         lines: &[IncidentLine],
         all: bool,
+        under: Option<IncidentId>,
         before: Option<i64>,
         empty: Vec<String>,
         now: DateTime<Utc>,
     ) -> Self {
-        let base = if all { "/incidents?state=all" } else { "/incidents" };
+        let mut base = if all { "/incidents?state=all" } else { "/incidents" }.to_owned();
+        if let Some(parent) = under {
+            let join = if all { '&' } else { '?' };
+            base = format!("{base}{join}under={parent}");
+        }
         let rows: Vec<Row> = lines
             .iter()
             .take(ROWS_MAX)
-            .map(|line| Row::of(line, now))
+            .map(|line| Row::of(line, all, now))
             .collect();
-        let join = if all { "&" } else { "?" };
+        let join = if base.contains('?') { "&" } else { "?" };
         Self {
             older: (lines.len() > ROWS_MAX).then(|| {
                 let last = rows.last().map_or(0, |row| row.id);
                 format!("{base}{join}before={last}")
             }),
-            newest: before.map(|_| base.to_owned()),
+            newest: before.map(|_| base.clone()),
             rows,
             empty,
             all,
@@ -169,7 +181,7 @@ impl List {
 }
 
 impl Row {
-    fn of(line: &IncidentLine, now: DateTime<Utc>) -> Self {
+    fn of(line: &IncidentLine, all: bool, now: DateTime<Utc>) -> Self {
         let incident = &line.incident;
         Self {
             id: incident.id.0,
@@ -186,7 +198,18 @@ impl Row {
             waiting: (line.pending_approvals > 0)
                 .then(|| format::count(line.pending_approvals, "decision waits", "decisions wait")),
             firing: (line.firing > 0).then(|| format::count(line.firing, "alert fires", "alerts fire")),
+            stale: (line.stale > 0).then(|| {
+                let alerts = format::count(line.stale, "alert", "alerts");
+                format!("no news of {alerts}: still firing?")
+            }),
             source: said(&incident.source),
+            below: (line.below > 0).then(|| {
+                let state = if all { "&state=all" } else { "" };
+                (
+                    format!("and {} below it", format::grouped(line.below)),
+                    format!("/incidents?under={}{state}", incident.id),
+                )
+            }),
         }
     }
 }

@@ -24,6 +24,8 @@ pub enum Place {
     Deliveries,
     /// Who may send, and how they do.
     Sources,
+    /// What is decided about new alerts.
+    Routing,
     /// How Muster itself is.
     System,
     /// None of them.
@@ -38,6 +40,7 @@ impl Place {
             Self::Runbooks => "runbooks",
             Self::Deliveries => "deliveries",
             Self::Sources => "sources",
+            Self::Routing => "routing",
             Self::System => "system",
             Self::Elsewhere => "",
         }

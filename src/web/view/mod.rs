@@ -1,14 +1,17 @@
 //! What the pages show: one struct a page or part, holding values ready to be shown, each with its template under
 //! `templates/`. Built from domain types without asking anything.
 
+pub mod fold;
 pub mod format;
 pub mod parts;
 pub mod text;
 
 pub mod layout;
+pub mod merge;
 
 pub mod error;
 pub mod sign_in;
+pub mod silences;
 
 pub mod incidents;
 
@@ -22,6 +25,7 @@ pub mod ask;
 pub mod attempt;
 pub mod controls;
 pub mod items;
+pub mod reasons;
 pub mod record;
 pub mod resume;
 pub mod rules;
@@ -41,6 +45,7 @@ pub mod runbook;
 pub mod boot;
 pub mod boots;
 pub mod delivery;
+pub mod routing;
 pub mod sender;
 pub mod source;
 pub mod source_settings;

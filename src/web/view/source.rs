@@ -344,6 +344,7 @@ fn settings(settings: &AskedSettings) -> Vec<(&'static str, Said)> {
         ("Stale after", or(&settings.stale_after, "never")),
         ("Heartbeat within", or(&settings.heartbeat_within, "no heartbeat")),
         ("Automatic starts", said(&storm)),
+        ("Folds incidents over", or(&settings.storm_fold, "never")),
         ("Signed with", or(&settings.sign_with, "not signed")),
         ("Topic", or(&settings.topic_arn, "any")),
     ]

@@ -101,6 +101,15 @@ impl SettingsForm {
                     40,
                 ),
                 line(
+                    "storm_fold",
+                    "Fold a storm of incidents over",
+                    "When it opens more than so many within a time, they are folded under the first, like 20 in 5m. \
+                     Empty: never.",
+                    &asked.storm_fold,
+                    1,
+                    40,
+                ),
+                line(
                     "sign_with",
                     "Signed with",
                     "Where the shared secret is: env:NAME or file:/path. Only Grafana, PagerDuty and any JSON. Empty: \
@@ -108,6 +117,15 @@ impl SettingsForm {
                     sign_with,
                     1,
                     1000,
+                ),
+                line(
+                    "alertmanager",
+                    "Alertmanager target",
+                    "Name of a target of the kind alertmanager: it is asked before an alert is called stale, and \
+                     takes silences from the incident page. Empty: nobody is asked.",
+                    &asked.alertmanager,
+                    1,
+                    63,
                 ),
                 line(
                     "mapping",

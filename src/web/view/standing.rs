@@ -270,6 +270,8 @@ impl ActRow {
                 ActKind::SourceEnabled => "enabled the source",
                 ActKind::TokenIssued => "issued a token of the source",
                 ActKind::TokenRevoked => "revoked a token of the source",
+                ActKind::RoutingRuleMade => "made the routing rule",
+                ActKind::RoutingRuleEnded => "ended the routing rule",
             },
             subject: said(&act.subject),
             reason: said(&act.reason),

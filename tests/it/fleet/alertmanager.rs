@@ -23,7 +23,21 @@ pub struct Alertmanager {
 impl Alertmanager {
     /// Posts to `webhook` with `Authorization: Bearer token`, and again every 10 s while nothing changes.
     pub async fn start(scratch: &Scratch, port: u16, webhook: &str, token: &str) -> Result<Alertmanager> {
-        let folder = scratch.folder("alertmanager")?;
+        Self::start_as(scratch, "alertmanager", port, webhook, token, "10s", 0).await
+    }
+
+    /// The same under another name, so that several can run, with its own pause between repeats and its own bound of
+    /// alerts in one body, 0 for none.
+    pub async fn start_as(
+        scratch: &Scratch,
+        name: &str,
+        port: u16,
+        webhook: &str,
+        token: &str,
+        repeat: &str,
+        max_alerts: u32,
+    ) -> Result<Alertmanager> {
+        let folder = scratch.folder(name)?;
         let config = folder.join("alertmanager.yml");
         fs::write(folder.join("token"), token)?;
         fs::write(
@@ -35,12 +49,13 @@ route:
   group_by: [alertname, cluster]
   group_wait: 1s
   group_interval: 2s
-  repeat_interval: 10s
+  repeat_interval: {repeat}
 receivers:
   - name: muster
     webhook_configs:
       - url: '{webhook}'
         send_resolved: true
+        max_alerts: {max_alerts}
         http_config:
           authorization: {{ type: Bearer, credentials_file: token }}
 "
@@ -55,7 +70,7 @@ receivers:
             .arg("--cluster.listen-address=") // alone
             .arg("--log.level=debug")
             .current_dir(&folder);
-        let mut process = Process::start("alertmanager", command, &scratch.log("alertmanager"))?;
+        let mut process = Process::start(name, command, &scratch.log(name))?;
         process
             .ready(Duration::from_secs(20), async || {
                 get(port, "/-/ready", &[]).await.map(drop)

@@ -133,7 +133,7 @@ impl Fleet {
 }
 
 /// The client for all of the fleet's own HTTP, which never leaves loopback.
-fn http() -> Result<reqwest::Client> {
+pub fn http() -> Result<reqwest::Client> {
     static CLIENT: LazyLock<Result<reqwest::Client, String>> = LazyLock::new(|| {
         let _ = rustls::crypto::ring::default_provider().install_default(); // reqwest wants one even for plain HTTP
         let client = reqwest::Client::builder()

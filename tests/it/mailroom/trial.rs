@@ -262,7 +262,7 @@ async fn nothing_starts_by_itself_on_a_test() {
         .unwrap();
     let receiver = site.state.receiver.as_ref().unwrap();
     receiver
-        .hand_in(Arc::new(source), Format::Alertmanager, record)
+        .hand_in(Arc::new(source), Format::Alertmanager, record, ())
         .await;
     assert_eq!(site.intake.database.count("select count(*) from runs").await, 1);
 }

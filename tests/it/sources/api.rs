@@ -28,8 +28,9 @@ async fn a_source_is_made_changed_and_read() {
     assert_eq!(
         read["settings"],
         json!({
-            "format": "generic", "correlate_by": [], "stale_after": null, "heartbeat_within": null,
-            "storm": {"starts": 20, "within": "10m"}, "sign_with": null, "mapping": {"url": "a"}, "topic_arn": null,
+            "format": "generic", "alertmanager": null, "correlate_by": [], "stale_after": null, "heartbeat_within": null,
+            "storm": {"starts": 20, "within": "10m"}, "storm_fold": null, "sign_with": null, "mapping": {"url": "a"},
+            "topic_arn": null,
         })
     );
     assert_eq!(

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use muster::{
     domain::{
         digest::Digest,
-        source::{AskedSettings, SourceKind, SourceSettings, Storm},
+        source::{AskedSettings, FoldRule, SourceKind, SourceSettings, Storm},
         span::Span,
         target::SecretRef,
     },
@@ -44,9 +44,14 @@ fn unusual() -> SourceSettings {
             starts: 3,
             within: Span::from_secs(60),
         },
+        storm_fold: Some(FoldRule {
+            over: 20,
+            within: Span::from_secs(90),
+        }),
         sign_with: Some(SecretRef::File("/run/secrets/hook".to_owned())),
         mapping: Some(json!({"title": "a"})),
         topic_arn: None,
+        alertmanager: None,
     }
 }
 

@@ -106,6 +106,21 @@ pub async fn send(router: &Router, mut request: Request<Body>) -> Answer {
     }
 }
 
+/// Timers over a database, with no runbooks.
+pub fn upkeep(database: &Database, clock: Clock) -> Upkeep {
+    Upkeep {
+        pool: database.pools.background.clone(),
+        wake: Wake::default(),
+        patience: Patience::default(),
+        shelf: watch::channel(Some(Arc::default())).1,
+        listening_since: clock.now(),
+        passed: watch::Sender::new(clock.now()),
+        keep_deliveries: Span::from_secs(3600),
+        deliveries_bytes_max: 1 << 30,
+        clock,
+    }
+}
+
 /// An intake to post to.
 pub struct Intake {
     pub database: Database,
@@ -122,22 +137,19 @@ impl Intake {
     }
 
     pub async fn with_limits(limits: HookLimits) -> Self {
+        let start = DateTime::parse_from_rfc3339("2026-11-21T03:00:00Z").unwrap();
+        Self::with(limits, start.to_utc()).await
+    }
+
+    /// One whose clock shows `start`.
+    pub async fn starting_at(start: DateTime<Utc>) -> Self {
+        Self::with(HookLimits::default(), start).await
+    }
+
+    async fn with(limits: HookLimits, start: DateTime<Utc>) -> Self {
         let database = Database::new().await;
-        let clock = Clock::test(
-            DateTime::parse_from_rfc3339("2026-11-21T03:00:00Z")
-                .unwrap()
-                .with_timezone(&Utc),
-        );
-        let upkeep = Upkeep {
-            pool: database.pools.background.clone(),
-            clock: clock.clone(),
-            wake: Wake::default(),
-            patience: Patience::default(),
-            shelf: watch::channel(Some(Arc::default())).1,
-            listening_since: clock.now(),
-            keep_deliveries: Span::from_secs(3600),
-            deliveries_bytes_max: 1 << 30,
-        };
+        let clock = Clock::test(start);
+        let upkeep = upkeep(&database, clock.clone());
         let amazon = Amazon::default();
         let parts = ReceiverParts {
             web: Arc::new(amazon.clone()),

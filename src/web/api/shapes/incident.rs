@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::silence::SilenceBody;
 use crate::{
     domain::{
         event::{Event, Recorded},
@@ -17,6 +18,7 @@ use crate::{
         incidents::{Incident, IncidentLine},
         matches::Match,
     },
+    web::reasons::Reasons,
 };
 
 /// An incident.
@@ -48,8 +50,16 @@ pub struct IncidentBody {
     pub resolved_at: Option<DateTime<Utc>>,
     /// When it was closed.
     pub closed_at: Option<DateTime<Utc>>,
+    /// Since when it comes and goes too often; absent when it does not.
+    pub flapping_since: Option<DateTime<Utc>>,
     /// The one before it.
     pub recurrence_of: Option<i64>,
+    /// What it was merged into.
+    pub merged_into: Option<i64>,
+    /// Where its alerts are, when it was merged: the end of that chain.
+    pub lives_in: Option<i64>,
+    /// The one that stands for it in the list.
+    pub folded_under: Option<i64>,
     /// The newest event's number.
     pub last_seq: i64,
 }
@@ -70,7 +80,11 @@ impl From<Incident> for IncidentBody {
             mitigated_at: incident.mitigated_at,
             resolved_at: incident.resolved_at,
             closed_at: incident.closed_at,
+            flapping_since: incident.flapping_since,
             recurrence_of: incident.recurrence_of,
+            merged_into: incident.merged_into,
+            lives_in: incident.lives_in,
+            folded_under: incident.folded_under,
             last_seq: incident.last_seq,
         }
     }
@@ -84,10 +98,14 @@ pub struct IncidentRow {
     pub incident: IncidentBody,
     /// Alerts that fire.
     pub firing: i64,
+    /// Those of them that nobody spoke of for too long.
+    pub stale: i64,
     /// Title of the runbook that runs.
     pub running: Option<String>,
     /// Decisions that wait.
     pub pending_approvals: i64,
+    /// Incidents it stands for; open ones only unless all are listed.
+    pub below: i64,
 }
 
 impl From<IncidentLine> for IncidentRow {
@@ -95,8 +113,10 @@ impl From<IncidentLine> for IncidentRow {
         Self {
             incident: line.incident.into(),
             firing: line.firing,
+            stale: line.stale,
             running: line.running,
             pending_approvals: line.pending_approvals,
+            below: line.below,
         }
     }
 }
@@ -109,9 +129,13 @@ pub struct IncidentFull {
     pub incident: IncidentBody,
     /// Its alerts.
     pub alerts: Vec<AlertBody>,
+    /// Silences of its alerts that people asked for here, the newest first.
+    pub silences: Vec<SilenceBody>,
     /// The runbooks that matched, and why.
     pub matches: Vec<MatchBody>,
-    /// Numbers of its runs, the newest first.
+    /// Numbers of the incidents that live in it.
+    pub merged: Vec<i64>,
+    /// Numbers of its runs, the newest first, also of those of the incidents that live in it.
     pub runs: Vec<i64>,
     /// Numbers of the decisions that wait.
     pub pending_approvals: Vec<i64>,
@@ -120,6 +144,8 @@ pub struct IncidentFull {
 /// An alert of an incident.
 #[derive(Serialize, ToSchema)]
 pub struct AlertBody {
+    /// Its number.
+    pub id: i64,
     /// 16 hex digits.
     pub fingerprint: String,
     /// What people call it.
@@ -132,20 +158,36 @@ pub struct AlertBody {
     pub starts_at: DateTime<Utc>,
     /// When it ended.
     pub ends_at: Option<DateTime<Utc>>,
+    /// When it is taken to fire again, while it has ended and its sender says that it fires.
+    pub refire_due: Option<DateTime<Utc>>,
+    /// The last word of it, by a delivery, Alertmanager or a person.
+    pub heard_at: DateTime<Utc>,
+    /// Whether it fires as far as is known, but nobody spoke of it for too long.
+    pub is_stale: bool,
     /// Why it is in this incident.
     pub reason: String,
+    /// The incident it is in.
+    pub incident: i64,
+    /// The one it came with, when that was merged into the one it is in.
+    pub came_from: Option<i64>,
 }
 
 impl From<MemberAlert> for AlertBody {
     fn from(alert: MemberAlert) -> Self {
         Self {
+            id: alert.alert_id,
+            is_stale: alert.is_stale,
+            heard_at: alert.heard_at,
             fingerprint: alert.fingerprint,
             title: alert.title,
             labels: alert.labels.0,
             annotations: alert.annotations.0,
             starts_at: alert.starts_at,
             ends_at: alert.ends_at,
+            refire_due: alert.refire_due,
             reason: alert.reason,
+            incident: alert.incident.0,
+            came_from: alert.came_from.map(|id| id.0),
         }
     }
 }
@@ -174,6 +216,65 @@ impl From<Match> for MatchBody {
             title: found.title,
             report: serde_json::to_value(found.report).unwrap_or_default(),
             at: found.at,
+        }
+    }
+}
+
+/// Why each runbook did or did not match.
+#[derive(Serialize, ToSchema)]
+pub struct ReasonsBody {
+    /// How many alerts the runbooks are compared with.
+    pub alerts: usize,
+    /// The runbooks that matched.
+    pub matched: Vec<MatchBody>,
+    /// Those that did not, by name.
+    pub missed: Vec<MissBody>,
+    /// Where the next page of those begins.
+    pub next: Option<String>,
+}
+
+/// A runbook that did not match.
+#[derive(Serialize, ToSchema)]
+pub struct MissBody {
+    /// The runbook's slug.
+    pub runbook: String,
+    /// The version's number.
+    pub version: i32,
+    /// What it is called.
+    pub title: String,
+    /// The alert that came closest: 16 hex digits.
+    pub alert: Option<String>,
+    /// Place of the line of its trigger that came closest, from 0.
+    pub closest_line: Option<usize>,
+    /// Whether it would match if the alert fired now.
+    pub applies_now: bool,
+    /// Each matcher of each line, the value it met, and whether it holds.
+    #[schema(value_type = Object)]
+    pub report: Value,
+}
+
+impl From<&Reasons> for ReasonsBody {
+    fn from(reasons: &Reasons) -> Self {
+        let missed = reasons.misses();
+        Self {
+            alerts: reasons.members.len(),
+            matched: reasons.matched.iter().cloned().map(Into::into).collect(),
+            missed: missed
+                .iter()
+                .map(|miss| MissBody {
+                    runbook: miss.version.runbook.slug.clone(),
+                    version: miss.version.number,
+                    title: miss.version.runbook.title.clone(),
+                    alert: miss
+                        .alert
+                        .and_then(|alert| reasons.members.get(alert))
+                        .map(|member| member.fingerprint.clone()),
+                    closest_line: miss.line,
+                    applies_now: miss.applies_now(),
+                    report: serde_json::to_value(&miss.report).unwrap_or_default(),
+                })
+                .collect(),
+            next: reasons.next.clone(),
         }
     }
 }
@@ -227,6 +328,38 @@ pub struct ReasonBody {
     /// In words.
     #[serde(default)]
     pub reason: String,
+}
+
+/// What an incident is merged into, and why.
+#[derive(Deserialize, ToSchema)]
+pub struct MergeBody {
+    /// Number of the other incident.
+    pub into: i64,
+    /// In words.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// What is folded under an incident: these, or every open one of a source that was opened lately and stands for itself.
+#[derive(Default, Deserialize, ToSchema)]
+pub struct FoldBody {
+    /// Numbers of incidents.
+    #[serde(default)]
+    pub incidents: Vec<i64>,
+    /// Name of a source, instead of these.
+    pub source: Option<String>,
+    /// How far back then, like `15m`.
+    pub within: Option<String>,
+    /// In words.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// Which incidents were folded, or stand for themselves again.
+#[derive(Serialize, ToSchema)]
+pub struct FoldedBody {
+    /// Their numbers.
+    pub incidents: Vec<i64>,
 }
 
 /// A note.

@@ -6,8 +6,10 @@ pub mod boot;
 pub mod delivery;
 pub mod incident;
 pub mod plan;
+pub mod routing;
 pub mod run;
 pub mod shelf;
+pub mod silence;
 pub mod source;
 pub mod standing;
 

@@ -23,6 +23,15 @@ pub struct StormBody {
     pub within: String,
 }
 
+/// When the incidents of a source are folded under the first of them.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct FoldRuleBody {
+    /// When there are more than so many, 2 to 10000.
+    pub over: u32,
+    /// Within this time, like `5m`; 1s to 1d.
+    pub within: String,
+}
+
 /// How a source is read and treated. Lengths of time are written like `90s`, `15m`, `8h10m`. A setting that is absent
 /// has its default.
 #[derive(Serialize, Deserialize, ToSchema)]
@@ -38,6 +47,8 @@ pub struct SettingsBody {
     pub heartbeat_within: Option<String>,
     /// How many runs its alerts may start by themselves.
     pub storm: StormBody,
+    /// When its incidents are folded under the first of them; null for never.
+    pub storm_fold: Option<FoldRuleBody>,
     /// Where the secret is that bodies are signed with: `env:NAME` or `file:/path`; null when they are not signed.
     pub sign_with: Option<String>,
     /// How `generic` reads a body.
@@ -45,6 +56,8 @@ pub struct SettingsBody {
     pub mapping: Option<Value>,
     /// The only topic of which `sns` takes messages; null for any that Amazon signed.
     pub topic_arn: Option<String>,
+    /// Name of the target that is its Alertmanager; null when nobody can be asked.
+    pub alertmanager: Option<String>,
 }
 
 impl Default for SettingsBody {
@@ -64,9 +77,14 @@ impl From<&SourceSettings> for SettingsBody {
                 starts: settings.storm.starts,
                 within: settings.storm.within.to_string(),
             },
+            storm_fold: settings.storm_fold.map(|rule| FoldRuleBody {
+                over: rule.over,
+                within: rule.within.to_string(),
+            }),
             sign_with: settings.sign_with.clone().map(String::from),
             mapping: settings.mapping.clone(),
             topic_arn: settings.topic_arn.clone(),
+            alertmanager: settings.alertmanager.clone(),
         }
     }
 }
@@ -80,11 +98,15 @@ impl From<SettingsBody> for AskedSettings {
             heartbeat_within: body.heartbeat_within.unwrap_or_default(),
             storm_starts: body.storm.starts.to_string(),
             storm_within: body.storm.within,
+            storm_fold: body
+                .storm_fold
+                .map_or_else(String::new, |rule| format!("{} in {}", rule.over, rule.within)),
             sign_with: body.sign_with.unwrap_or_default(),
             mapping: body
                 .mapping
                 .map_or_else(String::new, |mapping| mapping.to_string()),
             topic_arn: body.topic_arn.unwrap_or_default(),
+            alertmanager: body.alertmanager.unwrap_or_default(),
         }
     }
 }

@@ -188,7 +188,8 @@ pub struct ActBody {
     /// Who.
     pub by: String,
     /// `paused`, `resumed`, `circuit_closed`, `freeze_made`, `freeze_ended`, `source_made`, `source_changed`,
-    /// `source_disabled`, `source_enabled`, `source_token_issued`, `source_token_revoked`
+    /// `source_disabled`, `source_enabled`, `source_token_issued`, `source_token_revoked`, `routing_rule_made`,
+    /// `routing_rule_ended`
     pub act: String,
     /// Which target, freeze or source; empty for a pause.
     pub subject: String,

@@ -1,0 +1,83 @@
+//! What people decide about new episodes: rules made and ended. Each act needs a reason and leaves a record of who did
+//! it, in the same transaction.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use super::{
+    control::{because, moved, refused},
+    people::PeopleError,
+};
+use crate::{
+    domain::{freeze::line, id::RoutingRuleId, operator::Operator, routing::AskedRule},
+    store::{
+        acts::{self, ActKind},
+        routing, sources,
+    },
+};
+
+/// A person makes a rule, for one source when it is named.
+pub async fn make(
+    conn: &mut PgConnection,
+    asked: &AskedRule,
+    source: &str,
+    reason: &str,
+    by: &Operator,
+    now: DateTime<Utc>,
+) -> Result<RoutingRuleId, PeopleError> {
+    let reason = because(reason)?;
+    let source = match source.trim() {
+        "" => None,
+        name => match sources::find_by_name(conn, name).await? {
+            Some(source) => Some(source),
+            None => return Err(refused(format!("there is no source named \"{name}\""))),
+        },
+    };
+    let asked = AskedRule {
+        is_for_one: source.is_some(),
+        ..asked.clone()
+    };
+    let new = asked.check(now).map_err(|fault| refused(fault.to_string()))?;
+    let id = routing::insert(
+        conn,
+        &new,
+        source.as_ref().map(|source| source.id),
+        &reason,
+        by.id,
+        now,
+    )
+    .await?;
+    let Some(id) = id else {
+        return Err(refused(format!(
+            "{} rules stand; end one first",
+            routing::RULES_MAX
+        )));
+    };
+    let mut about = vec![new.terms.words()];
+    about.extend(source.map(|source| format!("source {}", source.name)));
+    if !new.matchers.is_empty() {
+        about.push(line(&new.matchers));
+    }
+    let subject = format!("{} ({})", new.title, about.join("; "));
+    acts::insert(conn, ActKind::RoutingRuleMade, &subject, &reason, by.id, now).await?;
+    Ok(id)
+}
+
+/// A person ends a rule. What it holds and still fires is placed at the next turn of the timers.
+pub async fn end(
+    conn: &mut PgConnection,
+    id: RoutingRuleId,
+    reason: &str,
+    by: &Operator,
+    now: DateTime<Utc>,
+) -> Result<(), PeopleError> {
+    let reason = because(reason)?;
+    let Some(title) = routing::end(conn, id, by.id, now).await? else {
+        return Err(match routing::exists(conn, id).await? {
+            true => moved("this rule is over; nothing was done"),
+            false => PeopleError::NotFound("routing rule"),
+        });
+    };
+    acts::insert(conn, ActKind::RoutingRuleEnded, &title, &reason, by.id, now).await?;
+    Ok(())
+}
