@@ -131,7 +131,7 @@ impl Default for Storm {
 
 /// When a source opens more incidents than that within a time, they are folded under the first of them. Each stays an
 /// incident of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FoldRule {
     /// Incidents, 2 or more.
     pub over: u32,

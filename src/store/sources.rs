@@ -293,7 +293,7 @@ pub async fn find(conn: &mut PgConnection, id: SourceId) -> Result<Option<Source
     sqlx::query_as!(
         Row,
         "select id, name, format, correlate_by, stale_after_ms, heartbeat_within_ms, storm_starts, storm_within_ms,
-                sign_with, mapping, revision, created_at, disabled_at
+                sign_with, mapping, alertmanager, fold_over, fold_within_ms, revision, created_at, disabled_at
          from sources where id = $1",
         id.0
     )

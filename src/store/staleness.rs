@@ -70,7 +70,7 @@ pub async fn claim_untold(
 ) -> Result<Vec<Quiet>, StoreError> {
     sqlx::query_as!(
         Row,
-        r#"select e.id, e.incident_id, a.title, a.fingerprint, a.labels,
+        r#"select e.id, e.incident_id as "incident_id!", a.title, a.fingerprint, a.labels,
                   greatest(a.last_received_at, e.vouched_at) as "heard_at!", false as "is_told!", s.alertmanager
            from episodes e join alerts a on a.id = e.alert_id join sources s on s.id = a.source_id
            join incidents i on i.id = e.incident_id
@@ -117,7 +117,7 @@ pub async fn claim_askable(
                order by e.incident_id, e.id limit $4 for no key update of e skip locked),
            mine as (select * from due where incident_id = (select min(incident_id) from due))
            update episodes e set ask_due = $3 from mine where e.id = mine.id
-           returning e.id, e.incident_id, mine.title, mine.fingerprint, mine.labels, mine.heard_at as "heard_at!",
+           returning e.id, e.incident_id as "incident_id!", mine.title, mine.fingerprint, mine.labels, mine.heard_at as "heard_at!",
                      mine.is_told as "is_told!", mine.alertmanager"#,
         now,
         listening_since,
@@ -139,7 +139,7 @@ pub async fn lock_firing(
 ) -> Result<Option<Quiet>, StoreError> {
     sqlx::query_as!(
         Row,
-        r#"select e.id, e.incident_id, a.title, a.fingerprint, a.labels,
+        r#"select e.id, e.incident_id as "incident_id!", a.title, a.fingerprint, a.labels,
                   greatest(a.last_received_at, e.vouched_at) as "heard_at!",
                   coalesce(e.stale_since > greatest(a.last_received_at, e.vouched_at), false) as "is_told!",
                   s.alertmanager
