@@ -73,7 +73,8 @@ pub(super) async fn write(
     Ok(())
 }
 
-/// Where the alerts of tests go: nothing starts by itself there, as if they had not been held.
+/// Where alerts go that say of themselves that they are a test: only that is known of what was held, and nothing starts by
+/// itself on a test.
 fn tests(desk: &Desk<'_>, due: &[Held]) -> HashSet<Home> {
     due.iter()
         .filter(|held| !held.report.labels.get(sample::LABEL).is_empty())

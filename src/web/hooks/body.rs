@@ -1,6 +1,9 @@
 //! Reading a request: its body up to a length and a time, unpacked when it is gzip, and the headers worth keeping.
 
-use std::{io::Read, sync::Arc};
+use std::{
+    io::{self, Read},
+    sync::Arc,
+};
 
 use axum::{
     body::Body,
@@ -27,8 +30,6 @@ const KEPT: [&str; 9] = [
 ];
 /// Bodies are counted in units of so many bytes.
 const UNIT: usize = 1024;
-/// Bytes that are unpacked at once.
-const UNPACK_STEP: usize = 64 * UNIT;
 /// Characters kept of one.
 const VALUE_CHARS_MAX: usize = 300;
 
@@ -161,25 +162,21 @@ fn is_gzip(headers: &HeaderMap) -> Result<bool, Unread> {
     }
 }
 
-/// Unpacks gzip, and stops at one byte too many: a small body may unpack to any length.
+/// Unpacks gzip. A small body may unpack to any length, so that is counted first and nothing kept: too many bytes take no
+/// memory.
 fn unpack(packed: &[u8], max: usize, room: &Room) -> Result<Whole, Unread> {
-    let (mut body, mut held) = (Vec::new(), room.take(0)?);
-    let mut reader = MultiGzDecoder::new(packed).take(max as u64 + 1);
-    loop {
-        room.widen(&mut held, body.len() + UNPACK_STEP)?;
-        let mut step = reader.by_ref().take(UNPACK_STEP as u64);
-        let read = step
-            .read_to_end(&mut body)
-            .map_err(|error| Unread::Garbled(format!("the body is not gzip: {error}")))?;
-        if read < UNPACK_STEP {
-            break;
-        }
-    }
-    if body.len() > max {
+    let garbled = |error| Unread::Garbled(format!("the body is not gzip: {error}"));
+    let mut counted = MultiGzDecoder::new(packed).take(max as u64 + 1);
+    let length = io::copy(&mut counted, &mut io::sink()).map_err(garbled)? as usize;
+    if length > max {
         let what = format!("the body unpacks to more than {max} bytes");
         return Err(Unread::TooLong(what));
     }
-    drop(held.split(held.num_permits() - body.len().div_ceil(UNIT)));
+    let held = room.take(length)?;
+    let mut body = vec![0; length];
+    MultiGzDecoder::new(packed)
+        .read_exact(&mut body)
+        .map_err(garbled)?;
     Ok(Whole { body, room: held })
 }
 

@@ -140,14 +140,13 @@ async fn garbage_is_refused_costs_no_memory_and_keeps_no_delivery_out() {
     let chunk = [b"100000\r\n".as_slice(), &vec![b'x'; 1 << 20], b"\r\n"].concat();
     let chunked = head("transfer-encoding: chunked\r\n", "");
     assert_eq!(exchange(&bench, &chunked, &chunk.repeat(64)).await, 413);
-    // A bomb is not unpacked: it is no JSON.
+    // A bomb is unpacked no further than a body may be long.
     let bomb = gzip_bomb();
     let packed = head(
         &format!("content-length: {}\r\n", bomb.len()),
         "content-encoding: gzip\r\n",
     );
-    let status = exchange(&bench, &packed, &bomb).await;
-    assert!(matches!(status, 400 | 415), "{status}");
+    assert_eq!(exchange(&bench, &packed, &bomb).await, 413);
     // Nobody is let in by a body: the token comes first.
     let stranger = head("content-length: 1073741824\r\n", "").replace(TOKEN, "wrong");
     assert_eq!(exchange(&bench, &stranger, b"").await, 401);

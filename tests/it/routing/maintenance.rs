@@ -1,6 +1,11 @@
 //! Maintenance windows hold new alerts; what still fires at their end is placed as if it were new.
 
-use muster::domain::routing::AskedRule;
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use muster::{catalog::parse_runbook, domain::routing::AskedRule, store::runbooks};
+use serde_json::json;
+use tokio::sync::watch;
 
 use super::{MINUTE, World, threshold, window};
 
@@ -130,4 +135,43 @@ async fn what_a_window_lets_go_is_still_counted() {
     assert_eq!(world.places().await, ["A held"]);
     world.says(&[("B", 700, None)]).await;
     assert_eq!(world.places().await, ["A 1", "B 1"]);
+}
+
+const AUTOMATIC: &str = r#"
+runbook: on-everything
+title: Look at it
+match: ['team="shop"']
+start: automatic
+steps:
+  - id: look
+    check: http
+    with: { target: shop, method: GET, path: / }
+"#;
+
+#[tokio::test]
+async fn nothing_starts_by_itself_on_a_test_that_was_held() {
+    let mut world = World::new().await;
+    let now = world.intake.clock.now();
+    let runbook = parse_runbook(AUTOMATIC).unwrap().runbook;
+    let mut conn = world.intake.database.pools.web.acquire().await.unwrap();
+    let version = runbooks::publish(&mut conn, &runbook, AUTOMATIC, "a test", now)
+        .await
+        .unwrap();
+    drop(conn);
+    world.intake.upkeep.shelf = watch::channel(Some(Arc::new(vec![version]))).1;
+    world.rule(window(&world, 30), "").await;
+    for (group, labels) in [
+        ("g", json!({"alertname": "A", "team": "shop"})),
+        ("t", json!({"alertname": "T", "team": "shop", "muster_test": "x"})),
+    ] {
+        let body = json!({"receiver": "r", "groupKey": group, "alerts": [
+            {"status": "firing", "labels": labels, "startsAt": "2026-11-21T02:59:00Z"}]});
+        let (status, answer) = world.intake.post("s", body.to_string()).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+    }
+    assert_eq!(world.places().await, ["A held", "T held"]);
+    world.intake.pass(31 * MINUTE).await;
+    assert_eq!(world.places().await, ["A 1", "T 2"]);
+    let started = "select incident_id::text from runs order by id";
+    assert_eq!(world.texts(started).await, ["1"]);
 }
