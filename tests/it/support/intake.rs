@@ -11,7 +11,7 @@ use axum::{
 use chrono::{DateTime, Utc};
 use muster::{
     clock::Clock,
-    domain::{digest::Digest, source::SourceSettings, span::Span},
+    domain::{digest::Digest, flap::FlapLimits, source::SourceSettings, span::Span},
     pipeline::Patience,
     receive::{ReceiverParts, spool::folder::SpoolLimits},
     store::{sources, wake::Wake},
@@ -65,6 +65,17 @@ pub async fn send(router: &Router, mut request: Request<Body>) -> Answer {
         status,
         headers,
         body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+    }
+}
+
+/// Under it nothing flaps: how often an incident comes back depends on how often somebody looks.
+pub fn unflapping() -> Patience {
+    Patience {
+        flap: FlapLimits {
+            over: usize::MAX,
+            ..FlapLimits::default()
+        },
+        ..Patience::default()
     }
 }
 
