@@ -312,10 +312,7 @@ async fn write_episodes(
     if !changed.is_empty() {
         rows::update_episodes(conn, &changed, now).await?;
     }
-    let ids = match desk.episodes.is_empty() {
-        true => Vec::new(),
-        false => rows::number_episodes(conn, desk.episodes.len()).await?,
-    };
+    let ids = number(conn, desk).await?;
     let opened: Vec<EpisodeInsert<'_>> = desk
         .episodes
         .iter()
@@ -334,21 +331,9 @@ async fn write_episodes(
             came_from: episode.came_from,
         })
         .collect();
-    if !opened.is_empty() {
-        rows::insert_episodes(conn, &opened, now).await?;
-    }
     // In the order in which they fired, so the last one stays.
     let latest: HashMap<AlertId, EpisodeId> =
         opened.iter().map(|episode| (episode.alert, episode.id)).collect();
-    write_alerts(conn, desk, &latest).await?;
-    held::write(conn, desk, homes, &ids, now).await
-}
-
-async fn write_alerts(
-    conn: &mut PgConnection,
-    desk: &Desk<'_>,
-    latest: &HashMap<AlertId, EpisodeId>,
-) -> Result<(), StoreError> {
     let news: Vec<AlertUpdate<'_>> = desk
         .news()
         .map(|(id, (report, received_at))| AlertUpdate {
@@ -372,12 +357,26 @@ async fn write_alerts(
             latest: latest.get(&id).copied(),
         })
         .collect();
-    if !written.is_empty() {
+    if !written.is_empty() || !opened.is_empty() {
         // Two batches that write the same alerts wait for each other in one order.
         written.sort_by_key(|alert| (alert.source, alert.report.fingerprint));
-        rows::insert_alerts(conn, &written).await?;
+        rows::insert_alerts_and_episodes(conn, &written, &opened, now).await?;
     }
-    Ok(())
+    held::write(conn, desk, homes, &ids, now).await
+}
+
+/// Numbers for the episodes to be opened, rising in the order in which they fired. Each new alert brought one along.
+async fn number(conn: &mut PgConnection, desk: &Desk<'_>) -> Result<Vec<EpisodeId>, StoreError> {
+    let needed = desk.episodes.len();
+    let mut ids: Vec<EpisodeId> = desk
+        .newcomers()
+        .map(|(_, newcomer, _)| newcomer.episode)
+        .collect();
+    if ids.len() < needed {
+        ids.extend(rows::number_episodes(conn, needed - ids.len()).await?);
+    }
+    ids.sort_unstable();
+    Ok(ids)
 }
 
 /// The incidents in which alerts fired anew.

@@ -80,6 +80,8 @@ pub struct Newcomer {
     pub source: SourceId,
     /// Arrival of the delivery that spoke of it first.
     pub first_received_at: DateTime<Utc>,
+    /// A number for a firing period.
+    pub episode: EpisodeId,
 }
 
 /// An incident, locked.

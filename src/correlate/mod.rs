@@ -88,7 +88,7 @@ pub async fn survey(
         return Ok(known);
     }
     let ids = rows::number_alerts(conn, fresh.len()).await?;
-    for ((key, first_received_at), id) in fresh.into_iter().zip(ids) {
+    for ((key, first_received_at), (id, episode)) in fresh.into_iter().zip(ids) {
         let never = AlertNow {
             id,
             last_received_at: DateTime::UNIX_EPOCH,
@@ -98,6 +98,7 @@ pub async fn survey(
         let newcomer = Newcomer {
             source: key.0,
             first_received_at,
+            episode,
         };
         known.unwritten.insert(id, newcomer);
     }

@@ -115,18 +115,25 @@ fn state_of(text: &str) -> Result<IncidentState, StoreError> {
     IncidentState::named(text).ok_or_else(|| StoreError::corrupt("incidents", "state", text))
 }
 
-/// Takes numbers for alerts that are not known yet.
-pub async fn number_alerts(conn: &mut PgConnection, count: usize) -> Result<Vec<AlertId>, StoreError> {
-    let ids = sqlx::query_scalar!(
-        r#"select nextval('alerts_id_seq') as "id!" from generate_series(1, $1::int)"#,
+/// Takes numbers for alerts that are not known yet, each with one for a firing period.
+pub async fn number_alerts(
+    conn: &mut PgConnection,
+    count: usize,
+) -> Result<Vec<(AlertId, EpisodeId)>, StoreError> {
+    let rows = sqlx::query!(
+        r#"select nextval('alerts_id_seq') as "alert!", nextval('episodes_id_seq') as "episode!"
+           from generate_series(1, $1::int)"#,
         count as i32
     )
     .fetch_all(conn)
     .await?;
-    Ok(ids.into_iter().map(AlertId).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| (AlertId(row.alert), EpisodeId(row.episode)))
+        .collect())
 }
 
-/// Takes numbers for episodes.
+/// Takes numbers for further firing periods.
 pub async fn number_episodes(conn: &mut PgConnection, count: usize) -> Result<Vec<EpisodeId>, StoreError> {
     let ids = sqlx::query_scalar!(
         r#"select nextval('episodes_id_seq') as "id!" from generate_series(1, $1::int)"#,
@@ -152,49 +159,6 @@ pub struct AlertInsert<'a> {
     pub last_received_at: DateTime<Utc>,
     /// Its newest firing period, if it has one.
     pub latest: Option<EpisodeId>,
-}
-
-/// Writes new alerts. [`StoreError::Contended`] when another transaction has written one of them meanwhile.
-pub async fn insert_alerts(conn: &mut PgConnection, alerts: &[AlertInsert<'_>]) -> Result<(), StoreError> {
-    let ids: Vec<i64> = alerts.iter().map(|alert| alert.id.0).collect();
-    let sources: Vec<i64> = alerts.iter().map(|alert| alert.source.0).collect();
-    let reports = || alerts.iter().map(|alert| alert.report);
-    let prints: Vec<String> = reports().map(|report| report.fingerprint.to_string()).collect();
-    let titles: Vec<String> = reports().map(AlertReport::title).collect();
-    let labels: Vec<Value> = reports().map(|report| json(&report.labels)).collect();
-    let annotations: Vec<Value> = reports().map(|report| json(&report.annotations)).collect();
-    let urls: Vec<&str> = reports().map(|report| report.generator_url.as_str()).collect();
-    let first_received: Vec<DateTime<Utc>> = alerts.iter().map(|alert| alert.first_received_at).collect();
-    let last_received: Vec<DateTime<Utc>> = alerts.iter().map(|alert| alert.last_received_at).collect();
-    let latest: Vec<Option<i64>> = alerts.iter().map(|alert| alert.latest.map(|id| id.0)).collect();
-    let written = sqlx::query!(
-        "insert into alerts (id, source_id, fingerprint, title, labels, annotations, generator_url,
-                             first_received_at, last_received_at, latest_episode_id)
-         overriding system value
-         select r.id, r.source_id, r.fingerprint, r.title, r.labels, r.annotations, r.generator_url, r.first_at,
-                r.last_at, r.latest
-         from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[], $7::text[],
-                     $8::timestamptz[], $9::timestamptz[], $10::bigint[])
-              as r (id, source_id, fingerprint, title, labels, annotations, generator_url, first_at, last_at, latest)
-         on conflict (source_id, fingerprint) do nothing",
-        &ids,
-        &sources,
-        &prints,
-        &titles,
-        &labels,
-        &annotations,
-        &urls as &[&str],
-        &first_received,
-        &last_received,
-        &latest as &[Option<i64>],
-    )
-    .execute(conn)
-    .await?
-    .rows_affected();
-    match written == alerts.len() as u64 {
-        true => Ok(()),
-        false => Err(StoreError::Contended),
-    }
 }
 
 fn json(labels: &Labels) -> Value {
@@ -556,18 +520,30 @@ pub struct EpisodeInsert<'a> {
     pub came_from: Option<IncidentId>,
 }
 
-/// Opens episodes.
-pub async fn insert_episodes(
+/// Writes new alerts and opens firing periods, which know each other by the numbers they were given.
+/// [`StoreError::Contended`] when another transaction has written one of the alerts meanwhile.
+pub async fn insert_alerts_and_episodes(
     conn: &mut PgConnection,
+    alerts: &[AlertInsert<'_>],
     episodes: &[EpisodeInsert<'_>],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
+    let alert_ids: Vec<i64> = alerts.iter().map(|alert| alert.id.0).collect();
+    let sources: Vec<i64> = alerts.iter().map(|alert| alert.source.0).collect();
+    let reports = || alerts.iter().map(|alert| alert.report);
+    let prints: Vec<String> = reports().map(|report| report.fingerprint.to_string()).collect();
+    let titles: Vec<String> = reports().map(AlertReport::title).collect();
+    let labels: Vec<Value> = reports().map(|report| json(&report.labels)).collect();
+    let annotations: Vec<Value> = reports().map(|report| json(&report.annotations)).collect();
+    let urls: Vec<&str> = reports().map(|report| report.generator_url.as_str()).collect();
+    let first_received: Vec<DateTime<Utc>> = alerts.iter().map(|alert| alert.first_received_at).collect();
+    let last_received: Vec<DateTime<Utc>> = alerts.iter().map(|alert| alert.last_received_at).collect();
+    let latest: Vec<Option<i64>> = alerts.iter().map(|alert| alert.latest.map(|id| id.0)).collect();
     let ids: Vec<i64> = episodes.iter().map(|episode| episode.id.0).collect();
-    let alerts: Vec<i64> = episodes.iter().map(|episode| episode.alert.0).collect();
-    let incidents: Vec<Option<i64>> = episodes
-        .iter()
-        .map(|episode| episode.incident.map(|id| id.0))
-        .collect();
+    let of: Vec<i64> = episodes.iter().map(|episode| episode.alert.0).collect();
+    let number = |id: Option<IncidentId>| id.map(|id| id.0);
+    let incidents: Vec<Option<i64>> = episodes.iter().map(|episode| number(episode.incident)).collect();
+    let from: Vec<Option<i64>> = episodes.iter().map(|episode| number(episode.came_from)).collect();
     let rules: Vec<Option<i64>> = episodes
         .iter()
         .map(|episode| episode.held_by.map(|id| id.0))
@@ -578,25 +554,45 @@ pub async fn insert_episodes(
     let last: Vec<Option<DateTime<Utc>>> = episodes.iter().map(|episode| episode.last_start).collect();
     let leases: Vec<Option<DateTime<Utc>>> = episodes.iter().map(|episode| episode.lease_until).collect();
     let reasons: Vec<&str> = episodes.iter().map(|episode| episode.reason).collect();
-    let from: Vec<Option<i64>> = episodes
-        .iter()
-        .map(|episode| episode.came_from.map(|id| id.0))
-        .collect();
-    sqlx::query!(
-        "insert into episodes (id, alert_id, incident_id, starts_at, ends_at, refire_due, last_start, opened_at,
-                               ended_at, reason, lease_until, held_by, came_from)
-         overriding system value
-         select n.id, n.alert_id, n.incident_id, n.starts_at, n.ends_at, n.refire_due, n.last_start, $1,
-                case when n.ends_at is not null then $1::timestamptz end, n.reason, n.lease_until, n.held_by,
-                n.came_from
-         from unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::timestamptz[],
-                     $7::timestamptz[], $8::timestamptz[], $9::text[], $10::timestamptz[], $11::bigint[],
-                     $12::bigint[])
-              as n (id, alert_id, incident_id, starts_at, ends_at, refire_due, last_start, reason, lease_until,
-                    held_by, came_from)",
+    let written = sqlx::query_scalar!(
+        r#"with written as (
+             insert into alerts (id, source_id, fingerprint, title, labels, annotations, generator_url,
+                                 first_received_at, last_received_at, latest_episode_id)
+             overriding system value
+             select r.id, r.source_id, r.fingerprint, r.title, r.labels, r.annotations, r.generator_url, r.first_at,
+                    r.last_at, r.latest
+             from unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::jsonb[], $7::jsonb[], $8::text[],
+                         $9::timestamptz[], $10::timestamptz[], $11::bigint[])
+                  as r (id, source_id, fingerprint, title, labels, annotations, generator_url, first_at, last_at,
+                        latest)
+             on conflict (source_id, fingerprint) do nothing
+             returning id),
+         opened as (
+             insert into episodes (id, alert_id, incident_id, starts_at, ends_at, refire_due, last_start, opened_at,
+                                   ended_at, reason, lease_until, held_by, came_from)
+             overriding system value
+             select n.id, n.alert_id, n.incident_id, n.starts_at, n.ends_at, n.refire_due, n.last_start, $1,
+                    case when n.ends_at is not null then $1::timestamptz end, n.reason, n.lease_until, n.held_by,
+                    n.came_from
+             from unnest($12::bigint[], $13::bigint[], $14::bigint[], $15::timestamptz[], $16::timestamptz[],
+                         $17::timestamptz[], $18::timestamptz[], $19::text[], $20::timestamptz[], $21::bigint[],
+                         $22::bigint[])
+                  as n (id, alert_id, incident_id, starts_at, ends_at, refire_due, last_start, reason, lease_until,
+                        held_by, came_from))
+         select count(*) as "count!" from written"#,
         now,
+        &alert_ids,
+        &sources,
+        &prints,
+        &titles,
+        &labels,
+        &annotations,
+        &urls as &[&str],
+        &first_received,
+        &last_received,
+        &latest as &[Option<i64>],
         &ids,
-        &alerts,
+        &of,
         &incidents as &[Option<i64>],
         &starts,
         &ends as &[Option<DateTime<Utc>>],
@@ -607,9 +603,12 @@ pub async fn insert_episodes(
         &rules as &[Option<i64>],
         &from as &[Option<i64>],
     )
-    .execute(conn)
+    .fetch_one(conn)
     .await?;
-    Ok(())
+    match written == alerts.len() as i64 {
+        true => Ok(()),
+        false => Err(StoreError::Contended),
+    }
 }
 
 /// Of these incidents, those in which nothing fires, with the last end any sender named.

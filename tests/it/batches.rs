@@ -5,14 +5,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use muster::{
     domain::{
         alert::{AlertReport, AlertStatus},
-        flap::FlapLimits,
         labels::Labels,
         operator::{Operator, Role},
         routing::AskedRule,
     },
     execute::routing,
     intake::Delivery,
-    pipeline::{self, Patience, Post},
+    pipeline::{self, Post},
     store::{
         deliveries::{Headers, NewDelivery},
         operators,
@@ -21,7 +20,7 @@ use muster::{
 };
 use sqlx::{Connection, PgConnection, Row};
 
-use crate::support::intake::Intake;
+use crate::support::intake::{Intake, unflapping};
 
 const CASES: u64 = 80;
 const BODIES: usize = 14;
@@ -85,18 +84,6 @@ async fn source(conn: &mut PgConnection, name: &str, now: DateTime<Utc>) -> Sour
     sources::find_by_name(conn, name).await.unwrap().unwrap()
 }
 
-/// How often an incident came back depends on how often somebody looked: nothing flaps here.
-fn patience() -> Patience {
-    let flap = FlapLimits {
-        over: usize::MAX,
-        ..FlapLimits::default()
-    };
-    Patience {
-        flap,
-        ..Patience::default()
-    }
-}
-
 /// A window for two alerts and a threshold for all, each for the cases that are held by it.
 async fn rules(conn: &mut PgConnection, now: DateTime<Utc>) {
     let id = operators::insert(conn, "ana", "hash", Role::Approver, now)
@@ -152,7 +139,7 @@ async fn receive(conn: &mut PgConnection, source: &Source, bodies: &[Body], now:
             remark: "",
         })
         .collect();
-    pipeline::receive(conn, &posts, &[], &patience(), now)
+    pipeline::receive(conn, &posts, &[], &unflapping(), now)
         .await
         .unwrap();
 }
@@ -227,7 +214,7 @@ async fn together_or_one_by_one_the_end_is_the_same() {
         held += count(&mut conn, "select count(*) from held where due is not null").await;
         for hours in [1, 2] {
             let later = now + TimeDelta::hours(hours);
-            while pipeline::let_held_go(&mut conn, &[], &patience(), 100, later)
+            while pipeline::let_held_go(&mut conn, &[], &unflapping(), 100, later)
                 .await
                 .unwrap()
                 > 0

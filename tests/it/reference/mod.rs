@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use muster::{
-    pipeline::{self, Patience, Post},
+    pipeline::{self, Post},
     store::{
         deliveries::{Headers, NewDelivery},
         sources::{self, Source},
@@ -22,7 +22,7 @@ use self::{
     bodies::{Body, Senders},
     model::Model,
 };
-use crate::support::intake::Intake;
+use crate::support::intake::{Intake, unflapping};
 
 /// How many cases share a database and a clock: so few that what is due at a time fits into one turn of the timers, as in
 /// life, where they turn every second.
@@ -181,7 +181,7 @@ async fn receive(conn: &mut PgConnection, bodies: &[(&Source, Body)], now: DateT
             remark: "",
         })
         .collect();
-    pipeline::receive(conn, &posts, &[], &Patience::default(), now)
+    pipeline::receive(conn, &posts, &[], &unflapping(), now)
         .await
         .unwrap();
 }
@@ -189,6 +189,7 @@ async fn receive(conn: &mut PgConnection, bodies: &[(&Source, Body)], now: DateT
 async fn run(world: u64) {
     let mut intake = Intake::new().await;
     // Senders have had their time to report again.
+    intake.upkeep.patience = unflapping();
     intake.upkeep.listening_since = intake.clock.now() - TimeDelta::hours(1);
     let mut rng = fastrand::Rng::with_seed(world);
     let mut conn = intake.database.pools.background.acquire().await.unwrap();

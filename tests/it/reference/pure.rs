@@ -1,12 +1,12 @@
 //! The same bodies over the desk alone, all in one batch and without a database, so that thousands of them take a moment.
 //! What timers do, and what hangs on when they fire, is left to the run over Postgres.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use muster::{
     correlate::{
-        self, Patience,
+        self,
         desk::{AlertNow, Desk, Effect, GroupName, Home, Known},
     },
     domain::{
@@ -20,6 +20,7 @@ use super::{
     cases,
     model::Model,
 };
+use crate::support::intake::unflapping;
 
 const CASES: u64 = 2000;
 const BODIES: usize = 12;
@@ -34,7 +35,10 @@ fn bodies(seed: u64, now: DateTime<Utc>) -> Vec<Body> {
 
 /// What is known of alerts that nobody has heard of, in groups that nobody has heard of.
 fn nothing(bodies: &[Body]) -> (Known, BTreeMap<AlertId, String>) {
-    let mut known = Known::default();
+    let mut known = Known {
+        rules: Some(Arc::default()),
+        ..Known::default()
+    };
     let mut names = BTreeMap::new();
     for body in bodies {
         let group = &body.group;
@@ -63,7 +67,7 @@ fn the_desk_alone_judges_as_the_rules_do() {
     for seed in 0..cases(CASES) {
         let bodies = bodies(seed, now);
         let (known, names) = nothing(&bodies);
-        let mut desk = Desk::new(known, Patience::default(), now);
+        let mut desk = Desk::new(known, unflapping(), now);
         let mut model = Model::default();
         for body in &bodies {
             let group = &body.group;

@@ -153,10 +153,10 @@ async fn a_group_that_flaps_opens_no_new_incident() {
 #[tokio::test]
 async fn a_refire_that_is_believed_counts() {
     let world = World::new().await;
-    for _ in 0..6 {
+    for n in 1..=6 {
         world.says(&[("A", 0, None)]).await;
         world.intake.pass(2 * MINUTE).await;
-        world.says(&[("A", 0, Some(1))]).await;
+        world.says(&[("A", 0, Some(n))]).await;
         world.intake.pass(MINUTE / 60).await;
     }
     assert_eq!(flapping(&world).await, 1);

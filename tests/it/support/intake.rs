@@ -23,6 +23,7 @@ use muster::{
     domain::{
         action::{Failure, FailureClass},
         digest::Digest,
+        flap::FlapLimits,
         source::SourceSettings,
         span::Span,
     },
@@ -103,6 +104,17 @@ pub async fn send(router: &Router, mut request: Request<Body>) -> Answer {
         status,
         headers,
         body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+    }
+}
+
+/// Under it nothing flaps: how often an incident comes back depends on how often somebody looks.
+pub fn unflapping() -> Patience {
+    Patience {
+        flap: FlapLimits {
+            over: usize::MAX,
+            ..FlapLimits::default()
+        },
+        ..Patience::default()
     }
 }
 
