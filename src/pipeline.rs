@@ -14,12 +14,12 @@ pub use crate::correlate::Patience;
 use crate::{
     correlate::{
         self,
-        desk::{Desk, Effect, GroupName, Home, Known},
+        desk::{Desk, Effect, GroupName, Home, Known, Missing},
         rules::{Placement, place},
     },
     domain::{
         alert::{AlertReport, AlertStatus, Reading},
-        event::{IncidentFact, NewEvent},
+        event::{IncidentFact, NewEvent, Tail},
         id::{AlertId, DeliveryId, EpisodeId, IncidentId},
         operator::Actor,
         runbook::StartMode,
@@ -71,6 +71,15 @@ pub struct Outcome {
     pub delivery: Option<DeliveryId>,
 }
 
+/// What a batch led to.
+#[derive(Clone, Debug, Default)]
+pub struct Received {
+    /// Delivery by delivery.
+    pub outcomes: Vec<Outcome>,
+    /// Whether a run or a preflight waits because of it.
+    pub queued: bool,
+}
+
 /// Takes deliveries in the order they arrived: keeps them raw, reads every report, places what is new, ends what is
 /// over, matches runbooks, starts those that start by themselves. Commit, then answer 2xx.
 pub async fn receive(
@@ -79,9 +88,9 @@ pub async fn receive(
     shelf: &[Version],
     patience: &Patience,
     now: DateTime<Utc>,
-) -> Result<Vec<Outcome>, StoreError> {
+) -> Result<Received, StoreError> {
     if posts.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Received::default());
     }
     let mut effects = vec![Effect::default(); posts.len()];
     let known = correlate::survey(conn, &reports(posts)).await?;
@@ -92,7 +101,7 @@ pub async fn receive(
         .filter(|(post, _)| post.raw.is_test)
         .flat_map(|(_, effect)| effect.homes.iter().copied())
         .collect();
-    let homes = carry_out(conn, desk, shelf, patience, &of_tests, now).await?;
+    let (homes, queued) = carry_out(conn, desk, shelf, patience, &of_tests, now).await?;
     let mut outcomes: Vec<Outcome> = effects.iter().map(|effect| homes.outcome(effect)).collect();
     for (post, outcome) in posts.iter().zip(&mut outcomes) {
         if let Some(within) = post.source.heartbeat_within {
@@ -100,7 +109,7 @@ pub async fn receive(
         }
     }
     keep(conn, posts, &mut outcomes).await?;
-    Ok(outcomes)
+    Ok(Received { outcomes, queued })
 }
 
 /// Keeps them as they came, with what they led to.
@@ -148,6 +157,10 @@ async fn judge<'a>(
     effects: &mut [Effect],
     now: DateTime<Utc>,
 ) -> Result<Desk<'a>, StoreError> {
+    let foreseen = foresee(posts, &known);
+    if !foreseen.is_empty() {
+        correlate::learn(conn, &mut known, &foreseen, now).await?;
+    }
     for _ in 0..LOOKS_MAX {
         let mut desk = Desk::new(known.clone(), *patience, now);
         for (post, effect) in posts.iter().zip(effects.iter_mut()) {
@@ -174,6 +187,28 @@ async fn judge<'a>(
         correlate::learn(conn, &mut known, &desk.missing, now).await?;
     }
     Err(StoreError::Contended)
+}
+
+/// What the desk is sure to miss: an alert that nobody spoke of before needs a place. It is looked up before the first
+/// judgement, which then is the last one for most batches.
+fn foresee(posts: &[Post<'_>], known: &Known) -> Missing {
+    let mut missing = Missing::default();
+    for post in posts {
+        for group in post.groups {
+            let is_new = |report: &AlertReport| {
+                let alert = known.alerts.get(&(post.source.id, report.fingerprint));
+                report.status == AlertStatus::Firing
+                    && alert.is_some_and(|alert| known.unwritten.contains_key(&alert.id))
+            };
+            if group.alerts.iter().any(is_new) {
+                missing.rules = true;
+                missing
+                    .groups
+                    .insert(correlate::key(post.source.id, &group.receiver, &group.group_key));
+            }
+        }
+    }
+    missing
 }
 
 fn actor(source: &Source) -> Actor {
@@ -206,7 +241,8 @@ impl Homes {
     }
 }
 
-/// Writes what a desk has judged. Nothing starts by itself on what `of_tests` names.
+/// Writes what a desk has judged; whether a run or a preflight waits because of it. Nothing starts by itself on what
+/// `of_tests` names.
 async fn carry_out(
     conn: &mut PgConnection,
     desk: Desk<'_>,
@@ -214,7 +250,7 @@ async fn carry_out(
     patience: &Patience,
     of_tests: &HashSet<Home>,
     now: DateTime<Utc>,
-) -> Result<Homes, StoreError> {
+) -> Result<(Homes, bool), StoreError> {
     let homes = Homes(open(conn, &desk, now).await?);
     let flapping = desk.opened.iter().zip(&homes.0);
     let flapping: Vec<IncidentId> = flapping.filter(|(new, _)| new.flaps).map(|(_, id)| *id).collect();
@@ -246,12 +282,9 @@ async fn carry_out(
         told.push(NewEvent::automatic(fact, now));
     }
     write_incidents(conn, &desk, &homes, &recovering, patience, now).await?;
-    if !facts.is_empty() {
-        let timelines: Vec<(IncidentId, &[NewEvent])> =
-            facts.iter().map(|(id, told)| (*id, told.as_slice())).collect();
-        events::append_all(conn, &timelines, now).await?;
-    }
+    tell(conn, &desk, &homes, &facts, now).await?;
     let of_tests: BTreeSet<IncidentId> = of_tests.iter().map(|home| homes.id(*home)).collect();
+    let queued = !found.fresh.is_empty();
     for (incident, version) in found.fresh {
         if version.runbook.start != StartMode::Automatic {
             continue;
@@ -261,7 +294,7 @@ async fn carry_out(
             false => _ = start::begin_automatically(conn, incident, version, now).await?,
         }
     }
-    Ok(homes)
+    Ok((homes, queued))
 }
 
 async fn open(
@@ -395,6 +428,36 @@ fn asked<'a>(desk: &'a Desk<'_>, homes: &Homes) -> Vec<Asked<'a>> {
         asked[index].alerts.push((fired.alert, &fired.report.labels));
     }
     asked
+}
+
+/// Writes the timelines. The desk knows where those end whose incidents it asked for; the others are locked now.
+async fn tell(
+    conn: &mut PgConnection,
+    desk: &Desk<'_>,
+    homes: &Homes,
+    facts: &BTreeMap<IncidentId, Vec<NewEvent>>,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    if facts.is_empty() {
+        return Ok(());
+    }
+    let opened = homes.0.iter().map(|id| (*id, Tail::START));
+    let known = facts.keys().filter_map(|id| Some((*id, desk.tail(*id)?)));
+    let mut tails: HashMap<IncidentId, Tail> = opened.chain(known).collect();
+    let unknown: Vec<IncidentId> = facts
+        .keys()
+        .filter(|id| !tails.contains_key(id))
+        .copied()
+        .collect();
+    if !unknown.is_empty() {
+        tails.extend(events::lock_tails(conn, &unknown).await?);
+    }
+    let timelines = facts
+        .iter()
+        .map(|(id, told)| Ok((*id, *tails.get(id).ok_or(StoreError::Contended)?, told.as_slice())))
+        .collect::<Result<Vec<_>, StoreError>>()?;
+    events::append_at(conn, &timelines, now).await?;
+    Ok(())
 }
 
 type Recovering = Vec<(IncidentId, DateTime<Utc>, Option<DateTime<Utc>>)>;

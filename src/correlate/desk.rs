@@ -18,7 +18,7 @@ use super::{
 use crate::domain::{
     alert::{AlertReport, Fingerprint, KnownEpisode, Reading, read},
     digest::Digest,
-    event::{IncidentFact, NewEvent},
+    event::{IncidentFact, NewEvent, Tail},
     id::{AlertId, EpisodeId, IncidentId, RoutingRuleId, SourceId},
     incident::{IncidentState, Severity},
     operator::Actor,
@@ -85,7 +85,7 @@ pub struct Newcomer {
 }
 
 /// An incident, locked.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IncidentNow {
     /// How it stands.
     pub state: IncidentState,
@@ -97,8 +97,8 @@ pub struct IncidentNow {
     pub detected_at: DateTime<Utc>,
     /// Since when it flaps.
     pub flapping_since: Option<DateTime<Utc>>,
-    /// Where it lives on, when it was merged.
-    pub lives_in: Option<IncidentId>,
+    /// Where its timeline ends.
+    pub tail: Tail,
 }
 
 /// Everything that is known and may matter.
@@ -118,20 +118,6 @@ pub struct Known {
     pub rules: Option<Arc<Rules>>,
     /// What is held and counted with each group that was asked for; its alerts are known.
     pub waiting: HashMap<Digest, Vec<Held>>,
-}
-
-impl Known {
-    /// Whether what was found for a group is not where the locked incidents say it is.
-    pub fn has_moved(&self, key: &Digest) -> bool {
-        let Some(Some(holder)) = self.groups.get(key) else {
-            return false;
-        };
-        let lives_in = |id| self.incidents.get(&id).and_then(|now| now.lives_in);
-        lives_in(holder.id).is_some()
-            || holder
-                .through
-                .is_some_and(|through| lives_in(through) != Some(holder.id))
-    }
 }
 
 /// What a batch needs to know and was not told.
@@ -240,7 +226,7 @@ pub struct EpisodeChange {
 }
 
 /// What a batch makes of an incident that existed before it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IncidentChange {
     /// How it stands.
     pub now: IncidentNow,
@@ -496,7 +482,7 @@ impl<'a> Desk<'a> {
                 truncated: 0,
                 detected_at: DateTime::UNIX_EPOCH,
                 flapping_since: None,
-                lives_in: None,
+                tail: Tail::START,
             }
         });
         IncidentChange::none(now)
@@ -580,11 +566,14 @@ impl<'a> Desk<'a> {
                 opening.detected_at = opening.detected_at.min(earliest);
             }
             Home::Known(id) => {
-                let mut change = self.incident(id);
+                let before = self.incident(id);
+                let mut change = before;
                 let name = reports[0].title();
                 self.come_back(id, &mut change, name);
                 change.now.detected_at = change.now.detected_at.min(earliest);
-                self.incidents.insert(id, change);
+                if change != before {
+                    self.incidents.insert(id, change);
+                }
             }
         }
         let facts = self.facts.entry(home).or_default();
@@ -688,6 +677,11 @@ impl<'a> Desk<'a> {
         change.is_some_and(|change| change.now.flapping_since.is_some())
     }
 
+    /// Where the timeline of an incident ends, if it was asked for.
+    pub fn tail(&self, id: IncidentId) -> Option<Tail> {
+        Some(self.known.incidents.get(&id)?.tail)
+    }
+
     /// How an incident that the batch leaves as it was stands, one that it opened included.
     pub fn stands(&self, id: IncidentId, opened: &[IncidentId]) -> Option<(IncidentId, IncidentChange)> {
         let at = opened.iter().position(|new| *new == id);
@@ -698,7 +692,7 @@ impl<'a> Desk<'a> {
                 truncated: opening.truncated,
                 detected_at: opening.detected_at,
                 flapping_since: opening.flaps.then_some(self.now),
-                lives_in: None,
+                tail: Tail::START,
             },
             None => *self.known.incidents.get(&id)?,
         };

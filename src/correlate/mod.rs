@@ -29,7 +29,7 @@ use crate::{
     },
     store::{
         StoreError,
-        desk::{self as rows, AlertKey, AlertRow},
+        desk::{self as rows, AlertKey, AlertRow, IncidentRow},
         flaps,
         held::{self, Held},
         routing,
@@ -59,9 +59,6 @@ impl Default for Patience {
         }
     }
 }
-
-/// How often a group that is being merged is looked up again.
-const LOOKS_MAX: usize = 3;
 
 /// Where new episodes of a sender's group look for an open incident.
 pub fn key(source: SourceId, receiver: &str, group_key: &str) -> Digest {
@@ -142,45 +139,59 @@ pub async fn learn(
     Ok(())
 }
 
-/// Looks up groups and locks incidents. A group whose incident was merged, or taken out again, between the look and the
-/// lock is looked up once more.
+/// Locks the newest incident of each group, and what else was asked for. A merged one is locked as well as the one it
+/// lives on in, so that it stays there.
 async fn find_homes(conn: &mut PgConnection, known: &mut Known, missing: &Missing) -> Result<(), StoreError> {
-    let mut ids: Vec<IncidentId> = missing.incidents.iter().copied().collect();
-    let mut keys: Vec<Digest> = missing.groups.iter().copied().collect();
-    for _ in 0..LOOKS_MAX {
-        if !keys.is_empty() {
-            let found: HashMap<Digest, KeyHolder> = rows::find_newest_by_keys(conn, &keys).await?;
-            // A merged incident is locked as well, so that it stays where it is.
-            ids.extend(
-                found
-                    .values()
-                    .flat_map(|holder| [Some(holder.id), holder.through])
-                    .flatten(),
-            );
-            known
-                .groups
-                .extend(keys.iter().map(|key| (*key, found.get(key).copied())));
-        }
-        ids.retain(|id| !known.incidents.contains_key(id));
-        if !ids.is_empty() {
-            for row in rows::lock_incidents(conn, &ids).await? {
-                let now = IncidentNow {
-                    state: row.state,
-                    recover_due: row.recover_due,
-                    truncated: row.truncated,
-                    detected_at: row.detected_at,
-                    flapping_since: row.flapping_since,
-                    lives_in: row.lives_in,
-                };
-                known.incidents.insert(row.id, now);
+    let mut through: Vec<(Digest, IncidentId, IncidentId)> = Vec::new();
+    if !missing.groups.is_empty() {
+        let keys: Vec<Digest> = missing.groups.iter().copied().collect();
+        known.groups.extend(keys.iter().map(|key| (*key, None)));
+        for (key, row) in rows::lock_newest_by_keys(conn, &keys).await? {
+            match row.lives_in {
+                Some(home) => through.push((key, row.id, home)),
+                None => _ = known.groups.insert(key, Some(holder(&row, None))),
             }
-        }
-        keys.retain(|key| known.has_moved(key));
-        if keys.is_empty() {
-            return Ok(());
+            known.incidents.insert(row.id, incident(&row));
         }
     }
-    Err(StoreError::Contended)
+    let mut ids: Vec<IncidentId> = missing.incidents.iter().copied().collect();
+    ids.extend(through.iter().map(|(.., home)| *home));
+    ids.retain(|id| !known.incidents.contains_key(id) || through.iter().any(|(.., home)| home == id));
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let locked = rows::lock_incidents(conn, &ids).await?;
+    for row in &locked {
+        known.incidents.insert(row.id, incident(row));
+    }
+    for (key, merged, home) in through {
+        let row = locked.iter().find(|row| row.id == home);
+        let home = row
+            .filter(|row| row.lives_in.is_none())
+            .ok_or(StoreError::Contended)?;
+        known.groups.insert(key, Some(holder(home, Some(merged))));
+    }
+    Ok(())
+}
+
+fn holder(row: &IncidentRow, through: Option<IncidentId>) -> KeyHolder {
+    KeyHolder {
+        id: row.id,
+        state: row.state,
+        resolved_at: row.resolved_at,
+        through,
+    }
+}
+
+fn incident(row: &IncidentRow) -> IncidentNow {
+    IncidentNow {
+        state: row.state,
+        recover_due: row.recover_due,
+        truncated: row.truncated,
+        detected_at: row.detected_at,
+        flapping_since: row.flapping_since,
+        tail: row.tail,
+    }
 }
 
 /// Learns what waits to be counted with these groups. Its alerts are locked like those of the batch: what this batch

@@ -328,6 +328,23 @@ impl NewEvent {
     }
 }
 
+/// Where a timeline ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tail {
+    /// The number of the event to come.
+    pub next: i64,
+    /// The link of the last one.
+    pub link: Digest,
+}
+
+impl Tail {
+    /// That of a timeline in which there is nothing yet.
+    pub const START: Self = Self {
+        next: 1,
+        link: Digest::ZERO,
+    };
+}
+
 /// The link of the chain for an event at `seq`, from the link before it and everything the event says.
 pub fn chain(
     previous: Digest,

@@ -193,7 +193,7 @@ impl Standing {
 
     /// Keeps the snapshot up to date until `stop`.
     pub async fn run(self, pool: PgPool, clock: Clock, stop: CancellationToken) {
-        let mut changes = self.wake.subscribe();
+        let mut changes = self.wake.subscribe_queue();
         while !stop.is_cancelled() {
             changes.mark_unchanged();
             let looked = async { self.refresh(&mut *pool.acquire().await?).await };

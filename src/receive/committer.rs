@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sqlx::PgPool;
+use sqlx::{Connection, PgPool, Postgres, pool::PoolConnection};
 use uuid::Uuid;
 
 use super::{
@@ -31,7 +31,7 @@ use crate::{
     clock::Clock,
     domain::causes,
     faults,
-    pipeline::{self, Outcome, Patience, Post},
+    pipeline::{self, Outcome, Patience, Post, Received},
     store::{
         StoreError, deliveries,
         spool_marks::{self, Mark},
@@ -48,6 +48,11 @@ const BEGIN: &str = "begin; set local plan_cache_mode = force_generic_plan; set 
 /// How often one delivery may be stopped for the time that it takes before it is kept as rejected: nothing behind it
 /// should wait for ever.
 const TOO_SLOW_MAX: u32 = 20;
+/// How long a connection is kept from batch to batch. The pool tests those that it gets back and those that it lends, which
+/// takes longer than most statements of a batch; and each of its connections would have to prepare all of these.
+const LINE_MAX: Duration = Duration::from_secs(60);
+/// How long one may be unused, and is taken for a good one all the same.
+const UNUSED_MAX: Duration = Duration::from_secs(1);
 /// What the server says of a statement that it stopped, and of rows that are there already.
 const QUERY_CANCELED: &str = "57014";
 const UNIQUE_VIOLATION: &str = "23505";
@@ -78,8 +83,17 @@ pub struct Committer {
     pub folder: SharedFolder,
     /// The marks that this process has moved, as far as they are known to be committed.
     pub applied: Mutex<HashMap<Uuid, Mark>>,
+    /// The connection of the last batch.
+    pub kept: Mutex<Option<Line>>,
     /// The server's process that works on the write; 0 while that is not known.
     pub backend: AtomicI32,
+}
+
+/// A connection that is kept from batch to batch.
+pub struct Line {
+    conn: PoolConnection<Postgres>,
+    since: Instant,
+    used: Instant,
 }
 
 /// Why a write was not done.
@@ -204,10 +218,13 @@ impl Committer {
             }
             metrics::histogram!("muster_intake_group_deliveries").record(count as f64);
             match self.try_often(group, count, given_up).await {
-                Ok(outcomes) => {
-                    self.wake.changed();
+                Ok(received) => {
+                    match received.queued {
+                        true => self.wake.changed(),
+                        false => self.wake.told(),
+                    }
                     self.backlog.set_away(false);
-                    group.advance(count, outcomes);
+                    group.advance(count, received.outcomes);
                     (pause, given_up, too_slow) = (AGAIN_AFTER.0, 0, 0);
                     most = (most * 2).min(POSTS_MAX);
                 }
@@ -261,7 +278,7 @@ impl Committer {
 
     /// Commits the next `count` parcels of a group and moves the mark of its spool. When another transaction is in the way
     /// the whole is tried again: nothing of it has been kept.
-    async fn try_often(&self, group: &Group, count: usize, given_up: u32) -> Result<Vec<Outcome>, Refused> {
+    async fn try_often(&self, group: &Group, count: usize, given_up: u32) -> Result<Received, Refused> {
         let mut tries = 1;
         loop {
             self.backend.store(0, Ordering::Relaxed);
@@ -273,7 +290,23 @@ impl Committer {
         }
     }
 
-    async fn write(&self, group: &Group, count: usize) -> Result<Vec<Outcome>, Refused> {
+    /// The connection of the batch before, or another one.
+    async fn line(&self) -> Result<Line, sqlx::Error> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let is_fresh = |line: &Line| line.used.elapsed() < UNUSED_MAX && line.since.elapsed() < LINE_MAX;
+        if let Some(line) = kept.filter(is_fresh) {
+            return Ok(line);
+        }
+        let conn = self.pool.acquire().await?;
+        let since = Instant::now();
+        Ok(Line {
+            conn,
+            since,
+            used: since,
+        })
+    }
+
+    async fn write(&self, group: &Group, count: usize) -> Result<Received, Refused> {
         let shelf = self
             .shelf
             .borrow()
@@ -282,15 +315,20 @@ impl Committer {
         let now = self.clock.now();
         // Whatever keeps Muster from a connection is no fault of a delivery: a password that was changed, a database that
         // is being moved.
-        let begun = self.pool.begin_with(BEGIN).await;
+        let mut line = self
+            .line()
+            .await
+            .map_err(|error| StoreError::from(error).again())?;
+        let begun = line.conn.begin_with(BEGIN).await;
         let mut tx = begun.map_err(|error| StoreError::from(error).again())?;
+        let end = group.mark_after(count);
         // What an earlier try or an earlier process has applied is not applied again.
         let mark = match group.epoch {
             Some(epoch) => {
-                let (mark, backend) = spool_marks::lock(&mut tx, epoch).await?;
-                self.backend.store(backend, Ordering::Relaxed);
-                self.check_history(epoch, mark)?;
-                mark
+                let moved = spool_marks::advance(&mut tx, epoch, end, now).await?;
+                self.backend.store(moved.backend, Ordering::Relaxed);
+                self.check_history(epoch, moved.before)?;
+                moved.before
             }
             None => Mark::default(),
         };
@@ -306,27 +344,23 @@ impl Committer {
                 }
             }
         }
-        let mut outcomes = pipeline::receive(&mut tx, &posts, &shelf, &self.patience, now)
-            .await?
-            .into_iter();
-        let end = group.mark_after(count);
-        if let Some(epoch) = group.epoch
-            && mark < end
-        {
-            spool_marks::set(&mut tx, epoch, end, now).await?;
-        }
+        let received = pipeline::receive(&mut tx, &posts, &shelf, &self.patience, now).await?;
         tx.commit().await?;
+        line.used = Instant::now();
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(line);
         self.note_applied(group.epoch, end);
         if let Some(last) = group.files.last() {
             faults::place("spool/applied", last.name.seq);
         }
-        Ok(which
-            .iter()
-            .map(|placed| match is_open(placed) && placed.fault.is_none() {
-                true => outcomes.next().unwrap_or_default(),
-                false => Outcome::default(),
-            })
-            .collect())
+        let mut outcomes = received.outcomes.into_iter();
+        let of = |placed: &Placed| match is_open(placed) && placed.fault.is_none() {
+            true => outcomes.next().unwrap_or_default(),
+            false => Outcome::default(),
+        };
+        Ok(Received {
+            outcomes: which.iter().map(of).collect(),
+            queued: received.queued,
+        })
     }
 
     fn finish(&self, group: &Group) {

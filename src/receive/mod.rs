@@ -122,6 +122,7 @@ impl Receiver {
             backlog: backlog.clone(),
             folder: spooler.folder(),
             applied: Mutex::default(),
+            kept: Mutex::default(),
             backend: AtomicI32::default(),
         };
         tokio::spawn(committer.run());

@@ -6,10 +6,11 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use super::{StoreError, incidents::KeyHolder};
+use super::{StoreError, events};
 use crate::domain::{
     alert::{AlertReport, Fingerprint, KnownEpisode},
     digest::Digest,
+    event::Tail,
     flap::TIMES_MAX,
     id::{AlertId, EpisodeId, IncidentId, RoutingRuleId, SourceId},
     incident::{IncidentState, Severity},
@@ -212,39 +213,6 @@ pub async fn update_alerts(conn: &mut PgConnection, alerts: &[AlertUpdate<'_>]) 
     Ok(())
 }
 
-/// The newest incident with each of these keys, an open one first, or the one it lives on in. Not locked: what matters
-/// is read again with the lock.
-pub async fn find_newest_by_keys(
-    conn: &mut PgConnection,
-    keys: &[Digest],
-) -> Result<HashMap<Digest, KeyHolder>, StoreError> {
-    let bytes: Vec<&[u8]> = keys.iter().map(|key| &key.0[..]).collect();
-    sqlx::query!(
-        r#"select k.key as "key!", i.id, i.state, i.resolved_at, n.id as "newest!"
-           from unnest($1::bytea[]) as k (key)
-           cross join lateral (
-               select id, lives_in from incidents where correlation_key = k.key
-               order by (state in ('triggered', 'acknowledged', 'mitigated')) desc, id desc limit 1) n
-           join incidents i on i.id = coalesce(n.lives_in, n.id)"#,
-        &bytes as &[&[u8]],
-    )
-    .fetch_all(conn)
-    .await?
-    .into_iter()
-    .map(|row| {
-        let key = Digest::from_slice(&row.key)
-            .ok_or_else(|| StoreError::corrupt("incidents", "correlation_key", "not 32 bytes"))?;
-        let holder = KeyHolder {
-            id: IncidentId(row.id),
-            state: state_of(&row.state)?,
-            resolved_at: row.resolved_at,
-            through: (row.newest != row.id).then_some(IncidentId(row.newest)),
-        };
-        Ok((key, holder))
-    })
-    .collect()
-}
-
 /// An incident, locked.
 #[derive(Clone, Copy, Debug)]
 pub struct IncidentRow {
@@ -252,6 +220,8 @@ pub struct IncidentRow {
     pub id: IncidentId,
     /// How it stands.
     pub state: IncidentState,
+    /// When it was over.
+    pub resolved_at: Option<DateTime<Utc>>,
     /// End of the hold-down, if all its alerts have ended.
     pub recover_due: Option<DateTime<Utc>>,
     /// Alerts the sender left out.
@@ -262,6 +232,81 @@ pub struct IncidentRow {
     pub flapping_since: Option<DateTime<Utc>>,
     /// Where it lives on, when it was merged.
     pub lives_in: Option<IncidentId>,
+    /// Where its timeline ends.
+    pub tail: Tail,
+}
+
+struct IncidentColumns {
+    id: i64,
+    state: String,
+    resolved_at: Option<DateTime<Utc>>,
+    recover_due: Option<DateTime<Utc>>,
+    truncated_alerts: i32,
+    detected_at: DateTime<Utc>,
+    flapping_since: Option<DateTime<Utc>>,
+    lives_in: Option<i64>,
+    next_seq: i64,
+    last_hash: Vec<u8>,
+}
+
+impl TryFrom<IncidentColumns> for IncidentRow {
+    type Error = StoreError;
+
+    fn try_from(row: IncidentColumns) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: IncidentId(row.id),
+            state: state_of(&row.state)?,
+            resolved_at: row.resolved_at,
+            recover_due: row.recover_due,
+            truncated: row.truncated_alerts,
+            detected_at: row.detected_at,
+            flapping_since: row.flapping_since,
+            lives_in: row.lives_in.map(IncidentId),
+            tail: events::tail(row.next_seq, &row.last_hash)?,
+        })
+    }
+}
+
+/// Locks the newest incident with each of these keys, an open one first, in the order of their numbers. One that was
+/// merged comes back itself and not the one it lives on in.
+pub async fn lock_newest_by_keys(
+    conn: &mut PgConnection,
+    keys: &[Digest],
+) -> Result<Vec<(Digest, IncidentRow)>, StoreError> {
+    let bytes: Vec<&[u8]> = keys.iter().map(|key| &key.0[..]).collect();
+    sqlx::query!(
+        "select i.correlation_key, i.id, i.state, i.resolved_at, i.recover_due, i.truncated_alerts, i.detected_at,
+                i.flapping_since, i.lives_in, i.next_seq, i.last_hash
+         from (select coalesce(
+                   (select o.id from incidents o
+                    where o.correlation_key = k.key and o.state in ('triggered', 'acknowledged', 'mitigated')),
+                   (select o.id from incidents o where o.correlation_key = k.key order by o.id desc limit 1)) as id
+               from unnest($1::bytea[]) as k (key)) newest
+         join incidents i on i.id = newest.id
+         order by i.id for no key update of i",
+        &bytes as &[&[u8]],
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| {
+        let key = Digest::from_slice(&row.correlation_key)
+            .ok_or_else(|| StoreError::corrupt("incidents", "correlation_key", "not 32 bytes"))?;
+        let columns = IncidentColumns {
+            id: row.id,
+            state: row.state,
+            resolved_at: row.resolved_at,
+            recover_due: row.recover_due,
+            truncated_alerts: row.truncated_alerts,
+            detected_at: row.detected_at,
+            flapping_since: row.flapping_since,
+            lives_in: row.lives_in,
+            next_seq: row.next_seq,
+            last_hash: row.last_hash,
+        };
+        Ok((key, columns.try_into()?))
+    })
+    .collect()
 }
 
 /// Locks incidents in the order of their numbers.
@@ -270,8 +315,10 @@ pub async fn lock_incidents(
     ids: &[IncidentId],
 ) -> Result<Vec<IncidentRow>, StoreError> {
     let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
-    sqlx::query!(
-        "select id, state, recover_due, truncated_alerts, detected_at, flapping_since, lives_in
+    sqlx::query_as!(
+        IncidentColumns,
+        "select id, state, resolved_at, recover_due, truncated_alerts, detected_at, flapping_since, lives_in, next_seq,
+                last_hash
          from incidents where id = any($1)
          order by id for no key update",
         &ids
@@ -279,17 +326,7 @@ pub async fn lock_incidents(
     .fetch_all(conn)
     .await?
     .into_iter()
-    .map(|row| {
-        Ok(IncidentRow {
-            id: IncidentId(row.id),
-            state: state_of(&row.state)?,
-            recover_due: row.recover_due,
-            truncated: row.truncated_alerts,
-            detected_at: row.detected_at,
-            flapping_since: row.flapping_since,
-            lives_in: row.lives_in.map(IncidentId),
-        })
-    })
+    .map(IncidentRow::try_from)
     .collect()
 }
 

@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 use super::StoreError;
 use crate::domain::{
     digest::Digest,
-    event::{Event, NewEvent, Recorded, chain},
+    event::{Event, NewEvent, Recorded, Tail, chain},
     id::{IncidentId, RunId},
     run::RunFact,
 };
@@ -34,28 +34,59 @@ pub async fn append_all(
     timelines: &[(IncidentId, &[NewEvent])],
     now: DateTime<Utc>,
 ) -> Result<Vec<i64>, StoreError> {
-    let ids: Vec<i64> = timelines.iter().map(|(incident, _)| incident.0).collect();
-    let ends: HashMap<i64, (i64, Vec<u8>)> = sqlx::query!(
+    let ids: Vec<IncidentId> = timelines.iter().map(|(incident, _)| *incident).collect();
+    let tails = lock_tails(conn, &ids).await?;
+    let timelines = timelines
+        .iter()
+        .map(|(incident, events)| {
+            let tail = tails.get(incident).ok_or(sqlx::Error::RowNotFound)?;
+            Ok((*incident, *tail, *events))
+        })
+        .collect::<Result<Vec<_>, StoreError>>()?;
+    append_at(conn, &timelines, now).await
+}
+
+/// Locks incidents in the order of their numbers and reads where their timelines end.
+pub async fn lock_tails(
+    conn: &mut PgConnection,
+    incidents: &[IncidentId],
+) -> Result<HashMap<IncidentId, Tail>, StoreError> {
+    let ids: Vec<i64> = incidents.iter().map(|incident| incident.0).collect();
+    sqlx::query!(
         "select id, next_seq, last_hash from incidents where id = any($1) order by id for no key update",
         &ids
     )
-    .fetch_all(&mut *conn)
+    .fetch_all(conn)
     .await?
     .into_iter()
-    .map(|row| (row.id, (row.next_seq, row.last_hash)))
-    .collect();
+    .map(|row| Ok((IncidentId(row.id), tail(row.next_seq, &row.last_hash)?)))
+    .collect()
+}
+
+/// Where a timeline ends, from its incident's row.
+pub(super) fn tail(next: i64, last_hash: &[u8]) -> Result<Tail, StoreError> {
+    let link = Digest::from_slice(last_hash)
+        .ok_or_else(|| StoreError::corrupt("incidents", "last_hash", "not 32 bytes"))?;
+    Ok(Tail { next, link })
+}
+
+/// Appends to timelines whose incidents this transaction has locked or made, and whose ends are known since then.
+pub async fn append_at(
+    conn: &mut PgConnection,
+    timelines: &[(IncidentId, Tail, &[NewEvent])],
+    now: DateTime<Utc>,
+) -> Result<Vec<i64>, StoreError> {
+    let ids: Vec<i64> = timelines.iter().map(|(incident, ..)| incident.0).collect();
     let mut columns = Columns::default();
     let (mut next_seqs, mut last_hashes) = (Vec::new(), Vec::new());
-    for (incident, events) in timelines {
-        let (first, hash) = ends.get(&incident.0).ok_or(sqlx::Error::RowNotFound)?;
-        let mut hash = Digest::from_slice(hash)
-            .ok_or_else(|| StoreError::corrupt("incidents", "last_hash", "not 32 bytes"))?;
-        for (seq, event) in (*first..).zip(*events) {
-            hash = chain(hash, *incident, seq, event, now);
-            columns.push(*incident, seq, event, hash);
+    for (incident, tail, events) in timelines {
+        let mut link = tail.link;
+        for (seq, event) in (tail.next..).zip(*events) {
+            link = chain(link, *incident, seq, event, now);
+            columns.push(*incident, seq, event, link);
         }
-        next_seqs.push(first + events.len() as i64);
-        last_hashes.push(hash.0.to_vec());
+        next_seqs.push(tail.next + events.len() as i64);
+        last_hashes.push(link.0.to_vec());
     }
     sqlx::query!(
         "with moved as (

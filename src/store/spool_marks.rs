@@ -22,40 +22,45 @@ impl Mark {
     }
 }
 
-/// The mark of a spool, locked, and the number of the server's process that holds the lock.
-pub async fn lock(conn: &mut PgConnection, epoch: Uuid) -> Result<(Mark, i32), StoreError> {
+/// A mark that was moved.
+#[derive(Clone, Copy, Debug)]
+pub struct Moved {
+    /// Where it stood before.
+    pub before: Mark,
+    /// The number of the server's process that holds its lock.
+    pub backend: i32,
+}
+
+/// Locks the mark of a spool and moves it on; one that stands farther already stays where it is. It holds when what the
+/// transaction writes does.
+pub async fn advance(
+    conn: &mut PgConnection,
+    epoch: Uuid,
+    to: Mark,
+    now: DateTime<Utc>,
+) -> Result<Moved, StoreError> {
     let row = sqlx::query!(
-        r#"with held as (select seq, part from spool_marks where epoch = $1 for update)
+        r#"with held as materialized (select seq, part from spool_marks where epoch = $1 for update),
+           moved as (
+               insert into spool_marks (epoch, seq, part, moved_at)
+               select $1, $2, $3, $4 where not exists (select from held where (seq, part) >= ($2, $3))
+               on conflict (epoch) do update
+               set seq = excluded.seq, part = excluded.part, moved_at = excluded.moved_at)
            select pg_backend_pid() as "backend!", (select seq from held) as seq, (select part from held) as part"#,
-        epoch
+        epoch,
+        to.seq,
+        to.part,
+        now
     )
     .fetch_one(conn)
     .await?;
-    let mark = Mark {
-        seq: row.seq.unwrap_or_default(),
-        part: row.part.unwrap_or_default(),
-    };
-    Ok((mark, row.backend))
-}
-
-/// Moves the mark of a spool.
-pub async fn set(
-    conn: &mut PgConnection,
-    epoch: Uuid,
-    mark: Mark,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "insert into spool_marks (epoch, seq, part, moved_at) values ($1, $2, $3, $4)
-         on conflict (epoch) do update set seq = excluded.seq, part = excluded.part, moved_at = excluded.moved_at",
-        epoch,
-        mark.seq,
-        mark.part,
-        now
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
+    Ok(Moved {
+        before: Mark {
+            seq: row.seq.unwrap_or_default(),
+            part: row.part.unwrap_or_default(),
+        },
+        backend: row.backend,
+    })
 }
 
 /// The marks of these spools; none for one of which nothing is applied.
