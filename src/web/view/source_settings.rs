@@ -3,7 +3,7 @@
 use askama::{Template, filters::HtmlSafe};
 
 use crate::domain::{
-    source::{AskedSettings, Fault, SourceKind},
+    source::{AskedSettings, CLIENT_NAME_BYTES_MAX, Fault, SourceKind},
     target::SecretRef,
 };
 
@@ -37,8 +37,8 @@ pub fn fault(faults: &[Fault], field: &str) -> Option<String> {
 }
 
 impl SettingsForm {
-    /// The form with these texts and what is wrong with them.
-    pub fn of(asked: &AskedSettings, faults: &[Fault]) -> Self {
+    /// The form with these texts and what is wrong with them. Where clients are asked for no certificate, it says so.
+    pub fn of(asked: &AskedSettings, faults: &[Fault], asks_clients: bool) -> Self {
         let line = |id, label, hint, value: &str, rows, chars_max| TextField {
             id,
             label,
@@ -53,6 +53,17 @@ impl SettingsForm {
         let sign_with = match SecretRef::try_from(asked.sign_with.trim().to_owned()) {
             Ok(_) => asked.sign_with.as_str(),
             Err(_) => "",
+        };
+        let client_hint = match asks_clients {
+            true => {
+                "DNS name or address among the alternative names of the certificate that every delivery must show, beside \
+                 the token, to Muster itself and not to a proxy before it. Amazon SNS and Pub/Sub have none to show. \
+                 Empty: the token is enough."
+            }
+            false => {
+                "Cannot be used yet: this Muster asks no client for a certificate. It does when started with --tls-cert, \
+                 --tls-key and --tls-client-ca. Empty: the token is enough."
+            }
         };
         Self {
             formats: kinds
@@ -142,6 +153,14 @@ impl SettingsForm {
                     &asked.topic_arn,
                     1,
                     400,
+                ),
+                line(
+                    "client_name",
+                    "Client certificate",
+                    client_hint,
+                    &asked.client_name,
+                    1,
+                    CLIENT_NAME_BYTES_MAX,
                 ),
             ],
         }

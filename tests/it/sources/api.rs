@@ -30,7 +30,7 @@ async fn a_source_is_made_changed_and_read() {
         json!({
             "format": "generic", "alertmanager": null, "correlate_by": [], "stale_after": null, "heartbeat_within": null,
             "storm": {"starts": 20, "within": "10m"}, "storm_fold": null, "sign_with": null, "mapping": {"url": "a"},
-            "topic_arn": null,
+            "topic_arn": null, "client_name": null,
         })
     );
     assert_eq!(
