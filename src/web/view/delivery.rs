@@ -164,7 +164,8 @@ fn place(body: &[u8], reason: &str) -> Option<usize> {
                 + 1
         }
     };
-    let at = start + column.saturating_sub(1);
+    // Column 0 is the end of the line before.
+    let at = (start + column).saturating_sub(1);
     // Not inside of a character.
     (0..=at)
         .rev()

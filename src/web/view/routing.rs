@@ -111,7 +111,11 @@ impl RuleRow {
             id: rule.id,
             title: said(&rule.title),
             badge,
-            words: rule.terms.words(),
+            words: match &rule.terms {
+                // The badge says it.
+                Terms::Severity { .. } => String::new(),
+                terms => terms.words(),
+            },
             until: until.map(|until| at(until, now)),
             source: rule.source_name.clone(),
             matchers: rule
