@@ -285,6 +285,10 @@ pub async fn find_by_token(
 
 /// The source of that name.
 pub async fn find_by_name(conn: &mut PgConnection, name: &str) -> Result<Option<Source>, StoreError> {
+    // No name holds U+0000, and the database takes none.
+    if name.contains('\0') {
+        return Ok(None);
+    }
     sqlx::query_as!(
         Row,
         "select id, name, format, correlate_by, stale_after_ms, heartbeat_within_ms, storm_starts, storm_within_ms,

@@ -307,13 +307,7 @@ impl SourcePage {
             ),
             may_change: facts.may_change,
             tokens: tokens.collect(),
-            issue: has_room.then(|| {
-                act(
-                    "tokens",
-                    ["Who will use it", "token_name", "Issue token"],
-                    "primary",
-                )
-            }),
+            issue: has_room.then(|| act("tokens", ["Who will use it", "token_name", "Issue token"], "")),
             settings: SettingsForm::of(asked, &faults, facts.asks_clients),
             reason: if is_settings {
                 refused.text.clone()
@@ -350,6 +344,7 @@ fn settings(settings: &AskedSettings) -> Vec<(&'static str, Said)> {
             or(&settings.correlate_by.join(", "), "the sender's grouping"),
         ),
         ("Stale after", or(&settings.stale_after, "never")),
+        ("Alertmanager asked", or(&settings.alertmanager, "nobody")),
         ("Heartbeat within", or(&settings.heartbeat_within, "no heartbeat")),
         ("Automatic starts", said(&storm)),
         ("Folds incidents over", or(&settings.storm_fold, "never")),

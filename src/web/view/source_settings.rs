@@ -2,9 +2,12 @@
 
 use askama::{Template, filters::HtmlSafe};
 
-use crate::domain::{
-    source::{AskedSettings, CLIENT_NAME_BYTES_MAX, Fault, SourceKind},
-    target::SecretRef,
+use crate::{
+    domain::{
+        source::{AskedSettings, CLIENT_NAME_BYTES_MAX, Fault, SourceKind},
+        target::SecretRef,
+    },
+    web::error::sentence,
 };
 
 /// A line or an area of text in a form, with what is wrong with it.
@@ -37,6 +40,27 @@ pub fn fault(faults: &[Fault], field: &str) -> Option<String> {
 }
 
 impl SettingsForm {
+    /// What is wrong, for the summary: the field it leads to, and the words with the field's label.
+    pub fn summary(&self, faults: &[Fault]) -> Vec<(&'static str, String)> {
+        let words = |fault: &Fault| {
+            let label = match fault.field {
+                "name" => Some("Name"),
+                "format" => Some("Format"),
+                "reason" => Some("Why"),
+                id => self
+                    .fields
+                    .iter()
+                    .find(|field| field.id == id)
+                    .map(|field| field.label),
+            };
+            match label {
+                Some(label) => format!("{label}: {}", fault.message),
+                None => sentence(&fault.message),
+            }
+        };
+        faults.iter().map(|fault| (fault.field, words(fault))).collect()
+    }
+
     /// The form with these texts and what is wrong with them. Where clients are asked for no certificate, it says so.
     pub fn of(asked: &AskedSettings, faults: &[Fault], asks_clients: bool) -> Self {
         let line = |id, label, hint, value: &str, rows, chars_max| TextField {
