@@ -129,6 +129,7 @@ impl App {
         state.faults = shelf.faults.clone();
         state.public_url = config.public_url.clone();
         state.speaks_tls = tls.is_some();
+        state.asks_clients = tls.is_some() && config.tls_client_ca.is_some();
         state.rehearser.targets = shelf.targets.subscribe();
         state.stopping = stop.clone();
         let patience = Patience {

@@ -283,12 +283,9 @@ pub async fn revoke(
     Ok(())
 }
 
-/// The source of that name. Postgres takes no U+0000, so such a name is asked of nobody.
+/// The source of that name.
 pub async fn find(conn: &mut PgConnection, name: &str) -> Result<Source, SourceError> {
-    let found = match name.contains('\0') {
-        true => None,
-        false => sources::find_by_name(conn, name).await?,
-    };
+    let found = sources::find_by_name(conn, name).await?;
     found.ok_or(SourceError::NotFound("source"))
 }
 

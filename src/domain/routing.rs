@@ -245,11 +245,19 @@ pub struct NewRule {
 
 /// Why a rule cannot be made; in words for who asked for it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct RuleFault(String);
+#[error("{message}")]
+pub struct RuleFault {
+    /// Which field of [`AskedRule`], or `source` or `reason`, which come beside it.
+    pub field: &'static str,
+    /// What is wrong, and what to write instead.
+    pub message: String,
+}
 
-fn fault<T>(words: impl Into<String>) -> Result<T, RuleFault> {
-    Err(RuleFault(words.into()))
+fn fault<T>(field: &'static str, words: impl Into<String>) -> Result<T, RuleFault> {
+    Err(RuleFault {
+        field,
+        message: words.into(),
+    })
 }
 
 impl AskedRule {
@@ -257,17 +265,21 @@ impl AskedRule {
     pub fn check(&self, now: DateTime<Utc>) -> Result<NewRule, RuleFault> {
         let title = self.title.trim();
         if title.is_empty() || title.chars().count() > TITLE_CHARS_MAX || title.contains(char::is_control) {
-            return fault(format!(
-                "the title must have 1 to {TITLE_CHARS_MAX} characters in one line"
-            ));
+            return fault(
+                "title",
+                format!("the title must have 1 to {TITLE_CHARS_MAX} characters in one line"),
+            );
         }
         let place = self.place.unwrap_or(PLACE);
         if !(0..=PLACE_MAX).contains(&place) {
-            return fault(format!("the place must be from 0 to {PLACE_MAX}"));
+            return fault("place", format!("the place must be from 0 to {PLACE_MAX}"));
         }
         let (matchers, terms) = (self.matchers()?, self.terms(now)?);
         if matchers.is_empty() && !self.is_for_one && matches!(terms, Terms::Maintenance { .. }) {
-            return fault("a window needs matchers or a source: it would hold every alert of every sender");
+            return fault(
+                "matchers",
+                "a window needs matchers or a source: it would hold every alert of every sender",
+            );
         }
         Ok(NewRule {
             title: title.to_owned(),
@@ -286,11 +298,11 @@ impl AskedRule {
             "the matchers must be one line of at most {MATCHERS_CHARS_MAX} characters and {MATCHERS_MAX} matchers"
         );
         if line.chars().count() > MATCHERS_CHARS_MAX || line.contains(char::is_control) {
-            return fault(most);
+            return fault("matchers", most);
         }
         match Matcher::parse_list(line) {
-            Err(unreadable) => fault(format!("the matchers cannot be read, {unreadable}")),
-            Ok(matchers) if matchers.len() > MATCHERS_MAX => fault(most),
+            Err(unreadable) => fault("matchers", format!("the matchers cannot be read, {unreadable}")),
+            Ok(matchers) if matchers.len() > MATCHERS_MAX => fault("matchers", most),
             Ok(matchers) => Ok(matchers),
         }
     }
@@ -304,13 +316,14 @@ impl AskedRule {
                     (false, Some(ends_at)) => Schedule::once(self.starts_at.unwrap_or(now), ends_at, now),
                     _ => {
                         return fault(
+                            "ends_at",
                             "say either when it ends, for a window that comes once, or on which days it comes",
                         );
                     }
                 };
                 match schedule {
                     Ok(schedule) => Ok(Terms::Maintenance { schedule }),
-                    Err(wrong) => fault(wrong.to_string()),
+                    Err(wrong) => fault(wrong.field, wrong.message),
                 }
             }
             "threshold" => {
@@ -318,16 +331,22 @@ impl AskedRule {
                 let within = self.within.parse::<Span>().ok();
                 match (count, within.filter(|within| WITHIN.contains(within))) {
                     (Some(count), Some(within)) => Ok(Terms::Threshold { count, within }),
-                    (None, _) => fault(format!(
-                        "the number of alerts must be from {} to {}",
-                        COUNT.start(),
-                        COUNT.end()
-                    )),
-                    (_, None) => fault(format!(
-                        "the time must be from {} to {}, like 10m",
-                        WITHIN.start(),
-                        WITHIN.end()
-                    )),
+                    (None, _) => fault(
+                        "count",
+                        format!(
+                            "the number of alerts must be from {} to {}",
+                            COUNT.start(),
+                            COUNT.end()
+                        ),
+                    ),
+                    (_, None) => fault(
+                        "within",
+                        format!(
+                            "the time must be from {} to {}, like 10m",
+                            WITHIN.start(),
+                            WITHIN.end()
+                        ),
+                    ),
                 }
             }
             "severity" => {
@@ -337,10 +356,10 @@ impl AskedRule {
                     .find(|severity| severity.to_string().eq_ignore_ascii_case(asked));
                 match known {
                     Some(severity) => Ok(Terms::Severity { severity }),
-                    None => fault("the severity must be one of sev1, sev2, sev3, sev4"),
+                    None => fault("severity", "the severity must be one of sev1, sev2, sev3, sev4"),
                 }
             }
-            _ => fault("the kind must be one of maintenance, threshold, severity"),
+            _ => fault("kind", "the kind must be one of maintenance, threshold, severity"),
         }
     }
 }

@@ -172,8 +172,11 @@ fn of_incident(fact: &IncidentFact) -> String {
             last_at,
             calm_after,
         } => format!(
-            "Flapping: {times} times in {} min; it stays open and starts nothing until it is calm for {calm_after}",
-            (*last_at - *first_at).num_minutes()
+            "Flapping: {times} times in {}; it stays open and starts nothing until it is calm for {calm_after}",
+            match *last_at - *first_at {
+                short if short < chrono::TimeDelta::minutes(1) => "less than a minute".to_owned(),
+                time => format!("{} min", time.num_minutes()),
+            }
         ),
         Fact::CalmAgain { times } => {
             format!("Calm again; it came back {times} times while it flapped")
@@ -524,6 +527,20 @@ fn of_run(fact: &RunFact) -> String {
 mod tests {
     use super::*;
     use crate::domain::id::RunId;
+
+    #[test]
+    fn a_storm_of_returns_is_not_told_as_no_time() {
+        let first_at: chrono::DateTime<chrono::Utc> = "2026-11-21T03:00:00Z".parse().unwrap();
+        for (seconds, words) in [(4, "6 times in less than a minute;"), (300, "6 times in 5 min;")] {
+            let fact = IncidentFact::Flapping {
+                times: 6,
+                first_at,
+                last_at: first_at + chrono::TimeDelta::seconds(seconds),
+                calm_after: crate::domain::span::Span::from_secs(1800),
+            };
+            assert!(of_incident(&fact).contains(words), "{}", of_incident(&fact));
+        }
+    }
 
     #[test]
     fn what_takes_a_step_back_is_told_in_words() {

@@ -20,6 +20,8 @@ pub const MAPPING_BYTES_MAX: usize = 16 * 1024;
 pub const SIGN_WITH_BYTES_MAX: usize = 1000;
 /// The longest name of a topic of Amazon's, in bytes.
 pub const TOPIC_ARN_BYTES_MAX: usize = 400;
+/// The longest name of a client certificate, in bytes; no DNS name is longer (RFC 1035, section 2.3.4).
+pub const CLIENT_NAME_BYTES_MAX: usize = 253;
 /// The most automatic starts a storm limit may allow.
 pub const STORM_STARTS_MAX: u32 = 10_000;
 
@@ -164,6 +166,9 @@ pub struct SourceSettings {
     pub topic_arn: Option<String>,
     /// Name of the target that is this source's Alertmanager: asked about its alerts, and given silences.
     pub alertmanager: Option<String>,
+    /// DNS name or address, in lower case, that the client certificate of every delivery must bear, beside the token; the
+    /// token is enough when absent.
+    pub client_name: Option<String>,
 }
 
 impl Default for SourceSettings {
@@ -179,6 +184,7 @@ impl Default for SourceSettings {
             mapping: None,
             topic_arn: None,
             alertmanager: None,
+            client_name: None,
         }
     }
 }
@@ -214,6 +220,7 @@ impl SourceSettings {
         compare("sign_with", &old.sign_with, &new.sign_with);
         compare("topic_arn", &old.topic_arn, &new.topic_arn);
         compare("alertmanager", &old.alertmanager, &new.alertmanager);
+        compare("client_name", &old.client_name, &new.client_name);
         if old.mapping != new.mapping {
             lines.push("mapping changed".to_owned());
         }

@@ -44,11 +44,19 @@ pub enum Schedule {
 
 /// Why a schedule is none; in words for who asked for it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ScheduleFault(String);
+#[error("{message}")]
+pub struct ScheduleFault {
+    /// Which part of it: `ends_at`, `days`, `at`, `length` or `offset`.
+    pub field: &'static str,
+    /// What is wrong, and what to write instead.
+    pub message: String,
+}
 
-fn fault<T>(words: impl Into<String>) -> Result<T, ScheduleFault> {
-    Err(ScheduleFault(words.into()))
+fn fault<T>(field: &'static str, words: impl Into<String>) -> Result<T, ScheduleFault> {
+    Err(ScheduleFault {
+        field,
+        message: words.into(),
+    })
 }
 
 impl Schedule {
@@ -59,14 +67,17 @@ impl Schedule {
         now: DateTime<Utc>,
     ) -> Result<Self, ScheduleFault> {
         if ends_at <= starts_at || ends_at <= now {
-            return fault("it must end after it starts, and after now");
+            return fault("ends_at", "it must end after it starts, and after now");
         }
         if ends_at - starts_at > ONCE_MAX || starts_at - now > AHEAD_MAX {
-            return fault(format!(
-                "it may last {} days at most and start within {} days",
-                ONCE_MAX.num_days(),
-                AHEAD_MAX.num_days()
-            ));
+            return fault(
+                "ends_at",
+                format!(
+                    "it may last {} days at most and start within {} days",
+                    ONCE_MAX.num_days(),
+                    AHEAD_MAX.num_days()
+                ),
+            );
         }
         Ok(Self::Once { starts_at, ends_at })
     }
@@ -79,24 +90,30 @@ impl Schedule {
             .filter(|day| !day.is_empty())
         {
             let Ok(day) = day.parse() else {
-                return fault(format!("\"{day}\" is no day; write days like mon, wed, sun"));
+                return fault(
+                    "days",
+                    format!("\"{day}\" is no day; write days like mon, wed, sun"),
+                );
             };
             named.push(day);
         }
         named.sort_by_key(|day| day.num_days_from_monday());
         named.dedup();
         if named.is_empty() {
-            return fault("say on which days, like sat, sun");
+            return fault("days", "say on which days, like sat, sun");
         }
         let Ok(at) = NaiveTime::parse_from_str(at.trim(), "%H:%M") else {
-            return fault("the time of day must be like 02:00");
+            return fault("at", "the time of day must be like 02:00");
         };
         let length: Span = match length.parse() {
             Ok(length) => length,
-            Err(error) => return fault(format!("how long: {error}")),
+            Err(error) => return fault("length", format!("how long: {error}")),
         };
         if length < Span::from_secs(60) || length > WEEKLY_MAX {
-            return fault(format!("it may last a minute at least and {WEEKLY_MAX} at most"));
+            return fault(
+                "length",
+                format!("it may last a minute at least and {WEEKLY_MAX} at most"),
+            );
         }
         Ok(Self::Week {
             days: named,
@@ -158,7 +175,7 @@ fn offset_minutes(text: &str) -> Result<i32, ScheduleFault> {
     };
     match read() {
         Some(minutes) => Ok(minutes),
-        None => fault("the distance from UTC must be like +02:00 or -03:30"),
+        None => fault("offset", "the distance from UTC must be like +02:00 or -03:30"),
     }
 }
 

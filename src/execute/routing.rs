@@ -9,12 +9,35 @@ use super::{
     people::PeopleError,
 };
 use crate::{
-    domain::{freeze::line, id::RoutingRuleId, operator::Operator, routing::AskedRule},
+    domain::{
+        freeze::line,
+        id::RoutingRuleId,
+        operator::Operator,
+        routing::{AskedRule, RuleFault},
+    },
     store::{
+        StoreError,
         acts::{self, ActKind},
         routing, sources,
     },
 };
+
+/// Why a rule was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum MakeError {
+    /// A field cannot stay as it is.
+    #[error(transparent)]
+    Faulty(#[from] RuleFault),
+    /// Something else.
+    #[error(transparent)]
+    People(#[from] PeopleError),
+}
+
+impl From<StoreError> for MakeError {
+    fn from(error: StoreError) -> Self {
+        Self::People(error.into())
+    }
+}
 
 /// A person makes a rule, for one source when it is named.
 pub async fn make(
@@ -24,20 +47,25 @@ pub async fn make(
     reason: &str,
     by: &Operator,
     now: DateTime<Utc>,
-) -> Result<RoutingRuleId, PeopleError> {
-    let reason = because(reason)?;
+) -> Result<RoutingRuleId, MakeError> {
+    let faulty = |field, message: String| MakeError::Faulty(RuleFault { field, message });
+    let reason = because(reason).map_err(|error| match error {
+        PeopleError::Refused { message } => faulty("reason", message),
+        error => error.into(),
+    });
     let source = match source.trim() {
         "" => None,
         name => match sources::find_by_name(conn, name).await? {
             Some(source) => Some(source),
-            None => return Err(refused(format!("there is no source named \"{name}\""))),
+            None => return Err(faulty("source", format!("there is no source named \"{name}\""))),
         },
     };
     let asked = AskedRule {
         is_for_one: source.is_some(),
         ..asked.clone()
     };
-    let new = asked.check(now).map_err(|fault| refused(fault.to_string()))?;
+    let new = asked.check(now)?;
+    let reason = reason?;
     let id = routing::insert(
         conn,
         &new,
@@ -48,10 +76,8 @@ pub async fn make(
     )
     .await?;
     let Some(id) = id else {
-        return Err(refused(format!(
-            "{} rules stand; end one first",
-            routing::RULES_MAX
-        )));
+        let full = format!("{} rules stand; end one first", routing::RULES_MAX);
+        return Err(refused(full).into());
     };
     let mut about = vec![new.terms.words()];
     about.extend(source.map(|source| format!("source {}", source.name)));

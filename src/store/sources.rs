@@ -89,6 +89,7 @@ struct Row {
     mapping: Option<Value>,
     topic_arn: Option<String>,
     alertmanager: Option<String>,
+    client_name: Option<String>,
     revision: i64,
     created_at: DateTime<Utc>,
     disabled_at: Option<DateTime<Utc>>,
@@ -131,6 +132,7 @@ impl TryFrom<Row> for Source {
                 mapping: row.mapping,
                 topic_arn: row.topic_arn,
                 alertmanager: row.alertmanager,
+                client_name: row.client_name,
             },
             revision: row.revision,
             created_at: row.created_at,
@@ -174,8 +176,8 @@ pub async fn insert(
     Ok(sqlx::query_scalar!(
         "insert into sources (name, format, correlate_by, stale_after_ms, heartbeat_within_ms, storm_starts,
                               storm_within_ms, sign_with, mapping, topic_arn, alertmanager, created_at, fold_over,
-                              fold_within_ms)
-         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $14, coalesce($15::bigint, 300000)
+                              fold_within_ms, client_name)
+         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $14, coalesce($15::bigint, 300000), $16
          where (select count(*) from sources) < $13
          on conflict (name) do nothing returning id",
         name,
@@ -193,6 +195,7 @@ pub async fn insert(
         SOURCES_MAX,
         settings.storm_fold.map(|rule| rule.over as i32),
         settings.storm_fold.map(|rule| ms(rule.within)),
+        settings.client_name,
     )
     .fetch_optional(conn)
     .await?
@@ -210,7 +213,7 @@ pub async fn update(
         "update sources set format = $3, correlate_by = $4, stale_after_ms = $5, heartbeat_within_ms = $6,
              storm_starts = $7, storm_within_ms = $8, sign_with = $9, mapping = $10, topic_arn = $11,
              alertmanager = $12, fold_over = $13, fold_within_ms = coalesce($14, fold_within_ms),
-             revision = revision + 1
+             client_name = $15, revision = revision + 1
          where id = $1 and revision = $2",
         id.0,
         revision,
@@ -226,6 +229,7 @@ pub async fn update(
         settings.alertmanager,
         settings.storm_fold.map(|rule| rule.over as i32),
         settings.storm_fold.map(|rule| ms(rule.within)),
+        settings.client_name,
     )
     .execute(conn)
     .await?;
@@ -266,8 +270,8 @@ pub async fn find_by_token(
     sqlx::query_as!(
         Row,
         "select s.id, s.name, format, correlate_by, stale_after_ms, heartbeat_within_ms, storm_starts,
-                storm_within_ms, sign_with, mapping, topic_arn, alertmanager, fold_over, fold_within_ms, revision,
-                s.created_at, disabled_at
+                storm_within_ms, sign_with, mapping, topic_arn, alertmanager, client_name, fold_over, fold_within_ms,
+                revision, s.created_at, disabled_at
          from sources s join source_tokens t on t.source_id = s.id
          where s.name = $1 and t.token_hash = $2 and t.revoked_at is null and s.disabled_at is null",
         name,
@@ -281,11 +285,15 @@ pub async fn find_by_token(
 
 /// The source of that name.
 pub async fn find_by_name(conn: &mut PgConnection, name: &str) -> Result<Option<Source>, StoreError> {
+    // No name holds U+0000, and the database takes none.
+    if name.contains('\0') {
+        return Ok(None);
+    }
     sqlx::query_as!(
         Row,
         "select id, name, format, correlate_by, stale_after_ms, heartbeat_within_ms, storm_starts, storm_within_ms,
-                sign_with, mapping, topic_arn, alertmanager, fold_over, fold_within_ms, revision, created_at,
-                disabled_at
+                sign_with, mapping, topic_arn, alertmanager, client_name, fold_over, fold_within_ms, revision,
+                created_at, disabled_at
          from sources where name = $1",
         name
     )
@@ -300,8 +308,8 @@ pub async fn find(conn: &mut PgConnection, id: SourceId) -> Result<Option<Source
     sqlx::query_as!(
         Row,
         "select id, name, format, correlate_by, stale_after_ms, heartbeat_within_ms, storm_starts, storm_within_ms,
-                sign_with, mapping, topic_arn, alertmanager, fold_over, fold_within_ms, revision, created_at,
-                disabled_at
+                sign_with, mapping, topic_arn, alertmanager, client_name, fold_over, fold_within_ms, revision,
+                created_at, disabled_at
          from sources where id = $1",
         id.0
     )
@@ -316,8 +324,8 @@ pub async fn list(conn: &mut PgConnection) -> Result<Vec<Source>, StoreError> {
     sqlx::query_as!(
         Row,
         "select id, name, format, correlate_by, stale_after_ms, heartbeat_within_ms, storm_starts, storm_within_ms,
-                sign_with, mapping, topic_arn, alertmanager, fold_over, fold_within_ms, revision, created_at,
-                disabled_at
+                sign_with, mapping, topic_arn, alertmanager, client_name, fold_over, fold_within_ms, revision,
+                created_at, disabled_at
          from sources order by name limit $1",
         SOURCES_MAX
     )
@@ -332,8 +340,8 @@ pub async fn list(conn: &mut PgConnection) -> Result<Vec<Source>, StoreError> {
 pub async fn snapshot(conn: &mut PgConnection) -> Result<Vec<KnownSource>, StoreError> {
     sqlx::query!(
         r#"select s.id, s.name, format, correlate_by, stale_after_ms, heartbeat_within_ms, storm_starts,
-                  storm_within_ms, sign_with, mapping, topic_arn, alertmanager, fold_over, fold_within_ms, revision,
-                  s.created_at, disabled_at,
+                  storm_within_ms, sign_with, mapping, topic_arn, alertmanager, client_name, fold_over, fold_within_ms,
+                  revision, s.created_at, disabled_at,
                   array(select t.token_hash from source_tokens t
                         where t.source_id = s.id and t.revoked_at is null order by t.id) as "token_hashes!"
            from sources s where s.disabled_at is null order by s.name"#,
@@ -363,6 +371,7 @@ pub async fn snapshot(conn: &mut PgConnection) -> Result<Vec<KnownSource>, Store
                 mapping: row.mapping,
                 topic_arn: row.topic_arn,
                 alertmanager: row.alertmanager,
+                client_name: row.client_name,
                 revision: row.revision,
                 created_at: row.created_at,
                 disabled_at: row.disabled_at,

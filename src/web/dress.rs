@@ -1,7 +1,7 @@
 //! The outermost layer that knows pages: gives every request a reference, keeps what a person typed, and turns each
 //! fault below into a page or JSON, logging it once.
 
-use std::error::Error;
+use std::{borrow::Cow, error::Error};
 
 use askama::Template;
 use axum::{
@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::{
     error::{Kind, WebError},
+    nul,
     session::{self, SessionToken},
     state::AppState,
     view::{
@@ -31,14 +32,16 @@ use super::{
 pub const FORM_BYTES_MAX: usize = 64 * 1024;
 
 /// Fields whose text is shown again when a form was not accepted, because a person typed it.
-const KEPT_FIELDS: [(&str, &str); 7] = [
+const KEPT_FIELDS: [(&str, &str); 9] = [
     ("text", "Your note"),
     ("reason", "Your reason"),
     ("note", "Your note"),
     ("evidence", "How you know"),
     ("finding", "What you found"),
     ("phrase", "Your phrase"),
+    ("title", "Your title"),
     ("matchers", "Your matchers"),
+    ("comment", "Your comment"),
 ];
 
 /// Turns a panic into the answer of a bug.
@@ -127,7 +130,7 @@ impl Asked {
     }
 }
 
-/// Reads a form's body so that what a person typed can be shown again, and hands the same bytes on.
+/// Reads a form's body so that what a person typed can be shown again, and hands it on, without U+0000.
 async fn keep_form(request: Request) -> Result<(Request, Bytes), WebError> {
     let is_form = request
         .headers()
@@ -136,10 +139,14 @@ async fn keep_form(request: Request) -> Result<(Request, Bytes), WebError> {
     if request.method() != Method::POST || !is_form {
         return Ok((request, Bytes::new()));
     }
-    let (parts, body) = request.into_parts();
-    let bytes = to_bytes(body, FORM_BYTES_MAX)
+    let (mut parts, body) = request.into_parts();
+    let mut bytes = to_bytes(body, FORM_BYTES_MAX)
         .await
         .map_err(|_| WebError::too_large())?;
+    if let Cow::Owned(clean) = nul::form(&bytes) {
+        parts.headers.remove(header::CONTENT_LENGTH);
+        bytes = clean.into();
+    }
     let request = Request::from_parts(parts, Body::from(bytes.clone()));
     Ok((request, bytes))
 }

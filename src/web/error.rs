@@ -11,7 +11,10 @@ use chrono::TimeDelta;
 
 use super::view::format;
 use crate::{
-    execute::people::PeopleError, incident::respond::RespondError, sources::SourceError, store::StoreError,
+    execute::{people::PeopleError, routing::MakeError},
+    incident::respond::RespondError,
+    sources::SourceError,
+    store::StoreError,
 };
 
 /// Why a request was not done.
@@ -240,7 +243,7 @@ struct Bug {
 }
 
 /// Rooms below speak without capital and final dot; a page does not.
-fn sentence(message: &str) -> String {
+pub(super) fn sentence(message: &str) -> String {
     let mut chars = message.chars();
     let mut text: String = chars
         .next()
@@ -287,6 +290,15 @@ impl From<PeopleError> for WebError {
             PeopleError::Refused { message } => Self::refused(message),
             PeopleError::Forbidden(refusal) => Self::forbidden(sentence(&refusal.to_string())),
             PeopleError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<MakeError> for WebError {
+    fn from(error: MakeError) -> Self {
+        match error {
+            MakeError::Faulty(fault) => Self::refused(fault.message),
+            MakeError::People(error) => error.into(),
         }
     }
 }

@@ -1,14 +1,17 @@
 //! Extractors whose refusals are ours: an address that names nothing is not found, a body that cannot be read says
 //! where.
 
+use std::borrow::Cow;
+
 use axum::{
     Json,
+    body::Bytes,
     extract::{FromRequest, FromRequestParts, Request},
-    http::request::Parts,
+    http::{header, request::Parts},
 };
 use serde::de::DeserializeOwned;
 
-use super::error::WebError;
+use super::{error::WebError, nul};
 
 /// The parameters of an address; one that cannot be read names nothing.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +28,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     }
 }
 
-/// A JSON body; the refusal says where it cannot be read.
+/// A JSON body, without U+0000; the refusal says where it cannot be read.
 #[derive(Clone, Copy, Debug)]
 pub struct Body<T>(pub T);
 
@@ -33,6 +36,21 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = WebError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, WebError> {
+        let (mut parts, body) = request.into_parts();
+        let sent = Request::from_parts(parts.clone(), body);
+        let bytes = match Bytes::from_request(sent, state).await {
+            Ok(bytes) => bytes,
+            Err(rejection) if rejection.status() == 413 => return Err(WebError::too_large()),
+            Err(rejection) => return Err(WebError::unreadable(rejection.body_text())),
+        };
+        let bytes = match nul::json(&bytes) {
+            Cow::Borrowed(_) => bytes,
+            Cow::Owned(clean) => {
+                parts.headers.remove(header::CONTENT_LENGTH);
+                clean.into()
+            }
+        };
+        let request = Request::from_parts(parts, bytes.into());
         match Json::<T>::from_request(request, state).await {
             Ok(Json(body)) => Ok(Self(body)),
             Err(rejection) if rejection.status() == 413 => Err(WebError::too_large()),

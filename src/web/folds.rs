@@ -139,6 +139,10 @@ pub async fn fold(
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Result<Redirect, WebError> {
     let form = FoldForm::read(fields)?;
+    let with_way = |error: WebError| error.with_next(format!("/incidents/{id}/fold"), "Choose again");
+    if form.chosen.is_empty() && form.source.is_empty() {
+        return Err(with_way(WebError::refused("Tick at least one incident.")));
+    }
     let op = form
         .op
         .ok_or_else(|| WebError::unreadable("The form has no operation."))?;
@@ -146,7 +150,9 @@ pub async fn fold(
         return Ok(back(id));
     };
     let now = act.now;
-    let chosen = chosen(act.conn(), form.chosen, &form.source, &form.within).await?;
+    let chosen = chosen(act.conn(), form.chosen, &form.source, &form.within)
+        .await
+        .map_err(with_way)?;
     let done = fold::fold(act.conn(), id, &chosen, &form.reason, &me, now).await;
     end(&app, act, done, id, form.seen).await
 }

@@ -83,10 +83,10 @@ pub async fn merge(
     Path(id): Path<IncidentId>,
     Form(form): Form<MergeForm>,
 ) -> Result<Redirect, WebError> {
-    let into = form
-        .into
-        .map(IncidentId)
-        .ok_or_else(|| WebError::unreadable("Choose the incident to merge into."))?;
+    let into = form.into.map(IncidentId).ok_or_else(|| {
+        WebError::refused("Choose the incident to merge into.")
+            .with_next(format!("/incidents/{id}/merge"), "Choose one")
+    })?;
     for attempt in 1.. {
         let Some(mut act) = Act::begin(&app, form.op, &me).await? else {
             return Ok(back(id));

@@ -8,6 +8,7 @@ pub mod act;
 pub mod dress;
 pub mod error;
 pub mod extract;
+pub mod nul;
 pub mod page;
 pub mod password;
 pub mod session;

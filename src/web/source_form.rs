@@ -1,9 +1,14 @@
-//! The fields of the forms of a source, as a browser sends them.
+//! The fields of the forms of a source, as a browser sends them, and what cannot be asked of this Muster.
 
 use serde::Deserialize;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::domain::source::AskedSettings;
+use super::state::AppState;
+use crate::{
+    domain::source::{AskedSettings, Fault},
+    sources::{self as acts, SourceError},
+};
 
 /// The fields of the forms of a source; each form has some of them.
 #[derive(Debug, Deserialize)]
@@ -39,6 +44,8 @@ pub struct SourceForm {
     topic_arn: String,
     #[serde(default)]
     alertmanager: String,
+    #[serde(default)]
+    client_name: String,
 }
 
 impl SourceForm {
@@ -60,6 +67,36 @@ impl SourceForm {
             mapping: self.mapping.clone(),
             topic_arn: self.topic_arn.clone(),
             alertmanager: self.alertmanager.clone(),
+            client_name: self.client_name.clone(),
         }
     }
+}
+
+/// Refuses a client certificate that is newly asked for while this Muster asks no client for one: the sender would be shut
+/// out that moment, and nobody would notice before the next alert is missed. A name that the source has already may stay,
+/// so that its other settings can be changed; faults of other fields are left to the act itself.
+pub async fn check_client_name(
+    app: &AppState,
+    conn: &mut PgConnection,
+    source: &str,
+    asked: &AskedSettings,
+) -> Result<(), SourceError> {
+    let wanted = asked.check().ok().and_then(|settings| settings.client_name);
+    if app.asks_clients || wanted.is_none() {
+        return Ok(());
+    }
+    let stands = match acts::find(conn, source).await {
+        Ok(found) => found.settings.client_name,
+        Err(SourceError::NotFound(_)) => None,
+        Err(error) => return Err(error),
+    };
+    if stands == wanted {
+        return Ok(());
+    }
+    let message = "this Muster asks no client for a certificate, so nothing of this source would be taken; start it with \
+                   --tls-cert, --tls-key and --tls-client-ca first, or leave it empty";
+    Err(SourceError::Faulty(vec![Fault {
+        field: "client_name",
+        message: message.to_owned(),
+    }]))
 }

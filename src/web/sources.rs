@@ -16,7 +16,7 @@ use super::{
     extract::Path,
     page,
     session::{Admin, Viewer},
-    source_form::SourceForm,
+    source_form::{SourceForm, check_client_name},
     state::AppState,
     view::{
         delivery,
@@ -83,7 +83,7 @@ async fn new_page(
     let mut tx = store::begin_reading(&app.db).await?;
     let frame = page::frame(app, &mut tx, me, "New source", Place::Sources, app.clock.now()).await?;
     let status = status(&faults);
-    let settings = SettingsForm::of(asked, &faults);
+    let settings = SettingsForm::of(asked, &faults, app.asks_clients);
     let page = NewSourcePage {
         frame,
         name,
@@ -115,7 +115,11 @@ pub async fn make(
         return Ok(see(page_of(&name)).into_response());
     };
     let now = act.now;
-    match acts::make(act.conn(), &name, &asked, Some(me.id), now).await {
+    let made = match check_client_name(&app, act.conn(), &name, &asked).await {
+        Ok(()) => acts::make(act.conn(), &name, &asked, Some(me.id), now).await,
+        Err(error) => Err(error),
+    };
+    match made {
         Ok(_) => {}
         Err(SourceError::Faulty(faults)) => {
             drop(act);
@@ -125,6 +129,7 @@ pub async fn make(
     }
     let issued = acts::issue(act.conn(), &name, FIRST_TOKEN, Some(me.id), now).await?;
     act.commit().await?;
+    app.sources_changed().await;
     source_page(
         &app,
         &me,
@@ -177,6 +182,7 @@ async fn source_page(
         issued,
         refused,
         may_change,
+        asks_clients: app.asks_clients,
     };
     Ok((status, Html(SourcePage::of(frame, facts, now).render()?)).into_response())
 }
@@ -220,7 +226,10 @@ pub async fn change(
         return Ok(see(page_of(&name)).into_response());
     };
     let now = act.now;
-    let done = acts::change(act.conn(), &name, seen, &asked, &form.reason, Some(me.id), now).await;
+    let done = match check_client_name(&app, act.conn(), &name, &asked).await {
+        Ok(()) => acts::change(act.conn(), &name, seen, &asked, &form.reason, Some(me.id), now).await,
+        Err(error) => Err(error),
+    };
     let done = done.map_err(|error| match error {
         SourceError::Moved { message } => SourceError::Faulty(vec![Fault {
             field: STALE,
@@ -289,6 +298,7 @@ pub async fn issue(
     match acts::issue(act.conn(), &name, &form.token_name, Some(me.id), now).await {
         Ok(issued) => {
             act.commit().await?;
+            app.sources_changed().await;
             source_page(
                 &app,
                 &me,
@@ -345,6 +355,7 @@ async fn end(
     match done {
         Ok(()) => {
             act.commit().await?;
+            app.sources_changed().await;
             Ok(see(page_of(name)).into_response())
         }
         Err(SourceError::Faulty(faults)) => {

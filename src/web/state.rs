@@ -50,6 +50,8 @@ pub struct AppState {
     pub public_url: Option<Url>,
     /// Whether Muster has a certificate of its own.
     pub speaks_tls: bool,
+    /// Whether it asks its clients for one, so that a source may need it.
+    pub asks_clients: bool,
     /// Ends live streams when the process is to stop.
     pub stopping: CancellationToken,
 }
@@ -72,7 +74,16 @@ impl AppState {
             receiver: None,
             public_url: None,
             speaks_tls: false,
+            asks_clients: false,
             stopping: CancellationToken::new(),
+        }
+    }
+
+    /// Lets the intake of this process know at once what was committed about sources and tokens; other processes look
+    /// every few seconds.
+    pub async fn sources_changed(&self) {
+        if let Some(receiver) = &self.receiver {
+            receiver.senders.look_now().await;
         }
     }
 

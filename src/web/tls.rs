@@ -1,7 +1,8 @@
 //! TLS at the door: the server's certificate, read again when its files change, and the client's, when one is shown.
 //!
 //! Client certificates are asked for when an authority for them is named, and verified against it; showing none is no
-//! fault here. Whether a request needs one, and which, is for the handler to say: [`Peer::is_named`].
+//! fault here. Whether a request needs one, and which, is for the handler to say: [`Peer::is_named`]. A source can need one
+//! for its deliveries.
 
 use std::{
     io,

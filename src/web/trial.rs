@@ -132,6 +132,7 @@ pub async fn send_test(app: &AppState, me: &Operator, name: &str) -> Result<Tria
     for status in [AlertStatus::Firing, AlertStatus::Resolved] {
         let body = made(&source, format, &id, status, began).map_err(WebError::refused)?;
         let mut before = vec![door.clone()];
+        before.extend(certificate(app, &source));
         before.extend(signing(&source).await);
         let head = Head {
             source: source.id,
@@ -177,6 +178,24 @@ fn made(
         mapping: mapping.as_ref(),
     };
     sample.body(format)
+}
+
+/// What every delivery must show to the door beside its token; `None` for a source whose token is enough.
+fn certificate(app: &AppState, source: &Source) -> Option<Stage> {
+    let name = source.settings.client_name.as_ref()?;
+    let (went, why) = match app.asks_clients {
+        true => (
+            Went::LeftOut,
+            format!("left out: every delivery must show one for {name}, whose key only the sender has"),
+        ),
+        false => (
+            Went::Badly,
+            format!(
+                "every delivery must show one for {name}, and this Muster asks no client for one: nothing is taken"
+            ),
+        ),
+    };
+    Some(way::stage("Client certificate", went, why))
 }
 
 /// Whether the secret that the sender signs with can be read; `None` for a source without one.

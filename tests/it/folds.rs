@@ -227,12 +227,39 @@ async fn a_fold_has_one_floor_and_is_taken_back() {
             .contains("no such incident")
     );
 
+    // A form without a tick, or with a time that is none, says what is missing and leads back.
+    for (fields, words) in [
+        (vec![("reason", "x")], "Tick at least one incident"),
+        (
+            vec![("source", "prom"), ("within", "yesterday")],
+            "Write how far back",
+        ),
+        (
+            vec![("source", "no\0body"), ("within", "15m")],
+            "There is no such source",
+        ),
+    ] {
+        let op = ward.site.get("/incidents/1/fold", &ward.cookie).await.field("op");
+        let fields: Vec<(&str, &str)> = [("op", op.as_str())].into_iter().chain(fields).collect();
+        let refused = ward.site.post("/incidents/1/fold", &ward.cookie, &fields).await;
+        assert!(refused.status.is_client_error(), "{}", refused.status);
+        for words in [words, "href=\"/incidents/1/fold\""] {
+            assert!(refused.text.contains(words), "{words}: {}", refused.text);
+        }
+    }
+
     // One stands for itself again, then all.
     let page = ward.site.get("/incidents/3", &ward.cookie).await;
     assert!(
         page.text.contains("Folded under <a href=\"/incidents/1\">"),
         "{}",
         page.text
+    );
+    assert!(page.text.contains("<button>Unfold it from INC-1</button>"));
+    let above = ward.site.get("/incidents/1", &ward.cookie).await.text;
+    assert!(
+        above.contains("<button>Unfold the 3 below it</button>"),
+        "{above}"
     );
     let op = page.field("op");
     let out = ward

@@ -14,6 +14,7 @@ mod boot_pages;
 mod boots;
 mod campaign;
 mod captures;
+mod client_names;
 mod controls;
 mod correlation;
 mod crash;

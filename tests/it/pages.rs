@@ -257,6 +257,37 @@ async fn a_second_tap_changes_nothing_and_a_late_one_is_told_who_was_faster() {
 }
 
 #[tokio::test]
+async fn what_no_database_keeps_is_kept_as_its_picture() {
+    let site = Site::new().await;
+    let (_, ana) = site.person("ana", Role::Responder).await;
+    fire(&site, "Down", 1).await;
+    for (path, field, more) in [
+        ("/incidents/1/severity", "reason", ("severity", "4")),
+        ("/incidents/1/notes", "text", ("x", "")),
+        ("/incidents/1/mitigate", "reason", ("x", "")),
+        ("/incidents/1/resolve", "reason", ("x", "")),
+    ] {
+        let page = site.get("/incidents/1", &ana).await;
+        let (op, seen) = (page.field("op"), page.field("seen"));
+        let form = [
+            ("op", op.as_str()),
+            ("seen", seen.as_str()),
+            (field, "a\0b"),
+            more,
+        ];
+        let done = site.post(path, &ana, &form).await;
+        assert_eq!(done.status, StatusCode::SEE_OTHER, "{path} {}", done.text);
+    }
+    let said = site
+        .post_json("/api/v1/incidents/1/notes", &ana, r#"{"text": "c\u0000d"}"#)
+        .await;
+    assert!(said.status.is_success(), "{}", said.text);
+    let page = site.get("/incidents/1", &ana).await.text;
+    assert_eq!(page.matches("a\u{2400}b").count(), 4, "{page}");
+    assert!(page.contains("c\u{2400}d"), "{page}");
+}
+
+#[tokio::test]
 async fn a_decision_on_an_old_page_is_held_back_once_and_offered_again_with_its_text() {
     let site = Site::new().await;
     let (_, ana) = site.person("ana", Role::Responder).await;

@@ -1,12 +1,13 @@
 //! Settings of a source as people write them, and every fault in them.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use serde_json::Value;
 
 use super::{
-    CORRELATE_LABELS_MAX, FOLD_OVER_MAX, Fault, FoldRule, LABEL_CHARS_MAX, MAPPING_BYTES_MAX,
-    SIGN_WITH_BYTES_MAX, STORM_STARTS_MAX, SourceKind, SourceSettings, Storm, TOPIC_ARN_BYTES_MAX,
+    CLIENT_NAME_BYTES_MAX, CORRELATE_LABELS_MAX, FOLD_OVER_MAX, Fault, FoldRule, LABEL_CHARS_MAX,
+    MAPPING_BYTES_MAX, SIGN_WITH_BYTES_MAX, STORM_STARTS_MAX, SourceKind, SourceSettings, Storm,
+    TOPIC_ARN_BYTES_MAX,
 };
 use crate::domain::{
     id::is_slug,
@@ -14,6 +15,8 @@ use crate::domain::{
     target::SecretRef,
 };
 
+/// The longest part of a DNS name, in bytes (RFC 1035, section 2.3.4).
+const DNS_LABEL_BYTES_MAX: usize = 63;
 /// Below this every alert would be stale between two repeats.
 const STALE_AFTER_MIN: Span = Span::from_secs(60);
 /// Below this a heartbeat would be late between two beats.
@@ -46,6 +49,8 @@ pub struct AskedSettings {
     pub topic_arn: String,
     /// Name of a target.
     pub alertmanager: String,
+    /// A DNS name or an address.
+    pub client_name: String,
 }
 
 impl Default for AskedSettings {
@@ -72,6 +77,7 @@ impl From<&SourceSettings> for AskedSettings {
             mapping: mapping.map_or_else(String::new, |mapping| format!("{mapping:#}")),
             topic_arn: settings.topic_arn.clone().unwrap_or_default(),
             alertmanager: settings.alertmanager.clone().unwrap_or_default(),
+            client_name: settings.client_name.clone().unwrap_or_default(),
         }
     }
 }
@@ -116,6 +122,7 @@ impl AskedSettings {
         let mapping = self.map(format).map_err(&mut keep).ok();
         let topic_arn = self.topic(format).map_err(&mut keep).ok();
         let alertmanager = self.target(format).map_err(&mut keep).ok();
+        let client_name = self.client().map_err(&mut keep).ok();
         match (
             format,
             correlate_by,
@@ -128,6 +135,7 @@ impl AskedSettings {
             mapping,
             topic_arn,
             alertmanager,
+            client_name,
         ) {
             (
                 Some(format),
@@ -141,6 +149,7 @@ impl AskedSettings {
                 Some(mapping),
                 Some(topic_arn),
                 Some(alertmanager),
+                Some(client_name),
             ) => Ok(SourceSettings {
                 format,
                 correlate_by,
@@ -152,6 +161,7 @@ impl AskedSettings {
                 mapping,
                 topic_arn,
                 alertmanager,
+                client_name,
             }),
             _ => Err(faults),
         }
@@ -255,6 +265,25 @@ impl AskedSettings {
         }
     }
 
+    fn client(&self) -> Result<Option<String>, Fault> {
+        let text = self.client_name.trim();
+        if text.is_empty() {
+            return Ok(None);
+        }
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Ok(Some(address.to_string()));
+        }
+        match is_dns_name(text) {
+            // Names of hosts are the same in any case.
+            true => Ok(Some(text.to_ascii_lowercase())),
+            false => Err(Fault::new(
+                "client_name",
+                "write one DNS name or address, without a wildcard, that stands among the alternative names of the \
+                 sender's certificate, like alertmanager.internal; its common name does not count",
+            )),
+        }
+    }
+
     fn map(&self, format: Option<SourceKind>) -> Result<Option<Value>, Fault> {
         let text = self.mapping.trim();
         if text.is_empty() {
@@ -279,6 +308,22 @@ impl AskedSettings {
             )),
         }
     }
+}
+
+/// Whether it can be compared with the alternative names of a certificate: parts of letters, digits, underscores and inner
+/// dashes. All digits at the end would be an address that is none.
+fn is_dns_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        let has_fine_bytes = label
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+        let has_inner_dashes = !label.starts_with('-') && !label.ends_with('-');
+        (1..=DNS_LABEL_BYTES_MAX).contains(&label.len()) && has_fine_bytes && has_inner_dashes
+    };
+    let last = text.rsplit('.').next().unwrap_or_default();
+    text.len() <= CLIENT_NAME_BYTES_MAX
+        && text.split('.').all(is_label)
+        && !last.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// A length of time of a field; `None` when it was left empty.

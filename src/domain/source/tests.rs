@@ -26,6 +26,7 @@ fn settings_read_back_as_they_were_written() {
         mapping: r#"{"alerts": "items"}"#.to_owned(),
         topic_arn: String::new(),
         alertmanager: String::new(),
+        client_name: " Sender.Internal ".to_owned(),
     };
     let settings = asked.check().unwrap();
     let expected = SourceSettings {
@@ -45,6 +46,7 @@ fn settings_read_back_as_they_were_written() {
         mapping: Some(json!({"alerts": "items"})),
         topic_arn: None,
         alertmanager: None,
+        client_name: Some("sender.internal".to_owned()),
     };
     assert_eq!(settings, expected);
     assert_eq!(AskedSettings::from(&settings).check(), Ok(settings));
@@ -184,6 +186,7 @@ fn all_faults_are_told_at_once() {
         mapping: "x".to_owned(),
         topic_arn: "x".to_owned(),
         alertmanager: "X".to_owned(),
+        client_name: "*.x".to_owned(),
     };
     let fields: Vec<&str> = asked
         .check()
@@ -203,6 +206,7 @@ fn all_faults_are_told_at_once() {
         "mapping",
         "topic_arn",
         "alertmanager",
+        "client_name",
     ];
     assert_eq!(fields, expected);
 }
@@ -241,6 +245,7 @@ fn a_change_is_told_field_by_field() {
             starts: 1,
             ..old.storm
         },
+        client_name: Some("a.internal".to_owned()),
         mapping: Some(json!({})),
         ..old.clone()
     };
@@ -251,6 +256,7 @@ fn a_change_is_told_field_by_field() {
             "correlate_by none → cluster, env",
             "stale_after 8h10m → none",
             "storm 20 in 10m → 1 in 10m",
+            "client_name none → a.internal",
             "mapping changed",
         ]
     );
@@ -271,5 +277,52 @@ fn only_sns_has_a_topic() {
     for (format, topic) in [("grafana", arn), ("sns", "alarms"), ("sns", "arn:aws:sns: x")] {
         let faults = asked(format, topic).check().unwrap_err();
         assert_eq!(faults[0].field, "topic_arn", "{format} {topic}");
+    }
+}
+
+#[test]
+fn a_client_certificate_is_named_as_it_can_be_compared() {
+    let asked = |name: &str| AskedSettings {
+        client_name: name.to_owned(),
+        ..AskedSettings::default()
+    };
+    let longest = format!("{0}.{0}.{0}.{1}", "x".repeat(63), "y".repeat(61));
+    for (written, kept) in [
+        ("alertmanager", "alertmanager"),
+        (" AM-1.Example.COM ", "am-1.example.com"),
+        ("a_b.1.x2", "a_b.1.x2"),
+        ("10.0.0.7", "10.0.0.7"),
+        ("2001:DB8:0::7", "2001:db8::7"),
+        (&longest, &longest),
+    ] {
+        let settings = asked(written).check().unwrap();
+        assert_eq!(settings.client_name.as_deref(), Some(kept), "{written}");
+        assert_eq!(AskedSettings::from(&settings).check(), Ok(settings));
+    }
+    assert_eq!(asked(" ").check().unwrap().client_name, None);
+    for wrong in [
+        "*.example.com",
+        "a.example.com.",
+        "a..b",
+        ".a",
+        "-a.b",
+        "a-.b",
+        "a b",
+        "CN=a",
+        "https://a",
+        "a:443",
+        "größe.example",
+        "10.0.0.300",
+        "10.0.0",
+        "a\0",
+        &"x".repeat(64),
+        &format!("{longest}y"),
+    ] {
+        let faults = asked(wrong).check().unwrap_err();
+        let [fault] = &faults[..] else {
+            panic!("one fault of {wrong}: {faults:?}")
+        };
+        assert_eq!(fault.field, "client_name", "{wrong}");
+        assert!(fault.message.contains("alternative names"), "{fault}");
     }
 }

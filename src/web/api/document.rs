@@ -61,7 +61,7 @@ impl Modify for Schemes {
     responses(
         (status = 200, description = "Committed"),
         (status = 400, description = "The body cannot be read; kept with the place of the fault", body = ErrorAnswer),
-        (status = 401, description = "The token does not open this source", body = ErrorAnswer),
+        (status = 401, description = "The token does not open this source, or its client certificate was not shown", body = ErrorAnswer),
         (status = 415, description = "The body is packed with anything but gzip", body = ErrorAnswer),
         (status = 413, description = "The body is too large", body = ErrorAnswer),
         (status = 503, description = "Nothing was committed; send it again", body = ErrorAnswer),

@@ -15,6 +15,7 @@ use crate::{
         error::WebError,
         extract::{Body, Path},
         session::{Admin, Viewer},
+        source_form::check_client_name,
         sources::{COUNTED_FOR, FIRST_TOKEN},
         state::AppState,
     },
@@ -46,7 +47,9 @@ pub async fn make(
     let now = app.clock.now();
     let mut tx = app.db.begin().await.map_err(StoreError::from)?;
     let name = body.name.trim().to_owned();
-    acts::make(&mut tx, &name, &body.settings.into(), Some(me.id), now).await?;
+    let asked = body.settings.into();
+    check_client_name(&app, &mut tx, &name, &asked).await?;
+    acts::make(&mut tx, &name, &asked, Some(me.id), now).await?;
     let issued = acts::issue(&mut tx, &name, FIRST_TOKEN, Some(me.id), now).await?;
     commit(&app, tx).await?;
     let token = issued.into();
@@ -86,6 +89,7 @@ pub async fn change(
     let now = app.clock.now();
     let mut tx = app.db.begin().await.map_err(StoreError::from)?;
     let asked = body.settings.into();
+    check_client_name(&app, &mut tx, &name, &asked).await?;
     acts::change(
         &mut tx,
         &name,
@@ -190,5 +194,6 @@ pub async fn revoke(
 async fn commit(app: &AppState, tx: Transaction<'static, Postgres>) -> Result<(), WebError> {
     tx.commit().await.map_err(StoreError::from)?;
     app.wake.changed();
+    app.sources_changed().await;
     Ok(())
 }

@@ -1,9 +1,16 @@
-//! Where a sender may put its token: a bearer or basic header, `X-Muster-Token`, the path, or `?token=`. The first of them
-//! that is there counts. None is ever logged.
+//! Who is let in. A sender may put its token into a bearer or basic header, `X-Muster-Token`, the path, or `?token=`; the
+//! first of them that is there counts, and none is ever logged. A source may need a client certificate as well.
 
-use axum::http::{HeaderMap, header};
+use std::net::SocketAddr;
+
+use axum::{
+    extract::{ConnectInfo, FromRequestParts, rejection::ExtensionRejection},
+    http::{HeaderMap, header, request::Parts},
+};
 use data_encoding::BASE64;
 use serde::Deserialize;
+
+use crate::{store::sources::Source, web::tls::Peer};
 
 /// The header for senders that can set one, but not `Authorization`.
 pub const TOKEN_HEADER: &str = "x-muster-token";
@@ -23,6 +30,58 @@ pub struct Door {
 pub struct Address {
     /// The token.
     token: Option<String>,
+}
+
+/// The other end of a connection.
+pub struct Caller {
+    /// Where it comes from.
+    pub remote: SocketAddr,
+    /// The certificate it has shown to Muster itself, verified.
+    pub peer: Option<Peer>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = ExtensionRejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let ConnectInfo(remote) = ConnectInfo::from_request_parts(parts, state).await?;
+        let peer = parts.extensions.get().cloned();
+        Ok(Self { remote, peer })
+    }
+}
+
+/// What a sender shows to be let in.
+pub struct Proof {
+    /// What it sends as its token.
+    pub token: Option<Vec<u8>>,
+    /// Its certificate.
+    pub peer: Option<Peer>,
+}
+
+impl Proof {
+    /// What is wrong with its certificate, and the way out; `None` when it is the one the source needs, or none is needed.
+    pub fn misses(&self, source: &Source) -> Option<Missing> {
+        let name = source.settings.client_name.as_ref()?;
+        let why = match &self.peer {
+            Some(peer) if peer.is_named(name) => return None,
+            Some(_) => format!("the one shown is not for {name}"),
+            None => "none was shown".to_owned(),
+        };
+        let why = format!("no or wrong client certificate: {why}");
+        let way_out = format!(
+            "{why}; deliver over https to Muster itself, with the token and a certificate that has {name} among its \
+             alternative names"
+        );
+        Some(Missing { why, way_out })
+    }
+}
+
+/// A certificate that a source needs and did not get.
+pub struct Missing {
+    /// What is wrong, in a few words.
+    pub why: String,
+    /// The same with what the sender must do.
+    pub way_out: String,
 }
 
 /// The token of a request.

@@ -4,8 +4,8 @@
 //! of [`crate::receive::counter`].
 //!
 //! Answers: 200 when everything that follows is committed; 202 when it is on this machine's disk and the database is
-//! away; 400 for a body that can never be used, kept with the place of its fault; 401 for a wrong token, before the body
-//! is read, or a wrong signature; 413 for one that is too long; 415 for one that is packed with anything but gzip; 503
+//! away; 400 for a body that can never be used, kept with the place of its fault; 401 for a wrong token or client
+//! certificate, before the body is read, or a wrong signature; 413 for one that is too long; 415 for one that is packed with anything but gzip; 503
 //! with Retry-After for whatever may work in a moment. Never 429, never a redirect: senders take those as final.
 
 pub mod body;
@@ -16,7 +16,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use axum::{
     Json, Router,
     body::Body,
-    extract::{ConnectInfo, Path, Query, State},
+    extract::{Path, Query, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::post,
@@ -28,7 +28,7 @@ use tokio::sync::Semaphore;
 
 use self::{
     body::{Room, Unread, Whole},
-    door::{Address, Door},
+    door::{Address, Caller, Door, Proof},
 };
 use crate::{
     clock::Clock,
@@ -120,8 +120,8 @@ impl Hooks {
                 [path.clone(), format!("{path}/")].into_iter().chain(own)
             });
             for path in paths {
-                let taking = move |hooks, door, address, remote, headers, body| {
-                    deliver(format, hooks, door, address, remote, headers, body)
+                let taking = move |hooks, door, address, caller, headers, body| {
+                    deliver(format, hooks, door, address, caller, headers, body)
                 };
                 router = router.route(
                     &path,
@@ -150,6 +150,10 @@ impl Refusal {
             code,
             message: message.into(),
         }
+    }
+
+    fn unauthorized(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
     }
 
     fn busy(message: &str) -> Self {
@@ -194,7 +198,7 @@ async fn deliver(
     State(hooks): State<Hooks>,
     Path(door): Path<Door>,
     Query(address): Query<Address>,
-    ConnectInfo(remote): ConnectInfo<SocketAddr>,
+    Caller { remote, peer }: Caller,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
@@ -205,7 +209,8 @@ async fn deliver(
     let task = tokio::spawn(async move {
         let head = head(&headers, format, remote, now);
         let token = door::token(&headers, &door, address);
-        take(&hooks, format, &door.source, token, &headers, head, body).await
+        let proof = Proof { token, peer };
+        take(&hooks, format, &door.source, proof, &headers, head, body).await
     });
     let answer = task
         .await
@@ -251,7 +256,7 @@ async fn take(
     hooks: &Hooks,
     format: Format,
     name: &str,
-    token: Option<Vec<u8>>,
+    proof: Proof,
     headers: &HeaderMap,
     mut head: Head,
     body: Body,
@@ -263,7 +268,7 @@ async fn take(
     if !hooks.receiver.is_ready() {
         return Err(Refusal::busy("starting; send it again"));
     }
-    let source = authenticate(hooks, name, token, &head).await?;
+    let source = authenticate(hooks, name, &proof, &head).await?;
     head.source = source.id;
     // Its room is kept until it has its answer.
     let Whole { body, room: _room } = read(hooks, body, headers, &head).await?;
@@ -293,7 +298,7 @@ async fn take(
         .into_response()),
         Verdict::Unsigned(why) => {
             refuse(hooks, &head, &format!("no or wrong signature: {why}")).await?;
-            Err(Refusal::new(StatusCode::UNAUTHORIZED, "unauthorized", why))
+            Err(Refusal::unauthorized(why))
         }
         Verdict::Unusable(_, fault) => Err(Refusal::new(
             StatusCode::BAD_REQUEST,
@@ -304,28 +309,30 @@ async fn take(
     }
 }
 
-/// Finds the source by its token, before the body is read. A wrong name and a wrong token get the same answer.
-async fn authenticate(
-    hooks: &Hooks,
-    name: &str,
-    token: Option<Vec<u8>>,
-    head: &Head,
-) -> Result<Arc<Source>, Refusal> {
+/// Finds the source by its token and looks at the certificate it needs, before the body is read. A wrong name and a wrong
+/// token get the same answer.
+async fn authenticate(hooks: &Hooks, name: &str, proof: &Proof, head: &Head) -> Result<Arc<Source>, Refusal> {
     let senders = &hooks.receiver.senders;
-    let source = match token {
-        Some(token) => senders.find(name, Digest::of_bytes(&token)).await?,
+    let source = match proof.token.as_deref().map(Digest::of_bytes) {
+        Some(token) => match senders.find(name, token).await? {
+            // Another process may have been told since that it is not needed any more.
+            Some(source) if proof.misses(&source).is_some() => senders.find_anew(name, token).await?,
+            found => found,
+        },
         None => None,
     };
-    match source {
-        Some(source) => Ok(source),
-        None => {
-            count_refused(hooks, senders.id_of(name), head, "no or wrong token").await?;
-            Err(Refusal::new(
-                StatusCode::UNAUTHORIZED,
-                "unauthorized",
-                "no such source, or not its token; send it as a bearer token, as the password of basic auth, or in \
-                 X-Muster-Token",
-            ))
+    let Some(source) = source else {
+        count_refused(hooks, senders.id_of(name), head, "no or wrong token").await?;
+        return Err(Refusal::unauthorized(
+            "no such source, or not its token; send it as a bearer token, as the password of basic auth, or in \
+             X-Muster-Token",
+        ));
+    };
+    match proof.misses(&source) {
+        None => Ok(source),
+        Some(missing) => {
+            count_refused(hooks, Some(source.id), head, &missing.why).await?;
+            Err(Refusal::unauthorized(missing.way_out))
         }
     }
 }
@@ -355,9 +362,7 @@ async fn check_signature(
         }
     }
     refuse(hooks, head, "no or wrong signature").await?;
-    Err(Refusal::new(
-        StatusCode::UNAUTHORIZED,
-        "unauthorized",
+    Err(Refusal::unauthorized(
         "the body is not signed with the secret of this source",
     ))
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     intake::Format,
-    receive::counter::{Handed, Stage, Went},
+    receive::counter::{Handed, Stage, Verdict, Went},
     store::deliveries::{DeliveryRow, Kept},
 };
 
@@ -80,7 +80,12 @@ impl Row {
                 _ => Badge::new("sev1", "cross", "Rejected"),
             },
             reason: said(&row.reason),
-            alerts: format::count(i64::from(row.alerts), "alert", "alerts"),
+            alerts: match (row.outcome.as_str(), row.alerts) {
+                ("applied", alerts) | (_, alerts @ 1..) => {
+                    format::count(i64::from(alerts), "alert", "alerts")
+                }
+                _ => "not read".to_owned(),
+            },
             repeats: (row.repeats > 1).then(|| format!("{} times within its minute", row.repeats)),
             mark: match (row.is_test, row.replay_of) {
                 (true, _) => Some("a test".to_owned()),
@@ -106,6 +111,68 @@ pub fn body_text(kept: &Kept) -> String {
     visible(&text)
 }
 
+/// A body as people read it, cut at the place where it cannot be read; without a place all of it stands before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Body {
+    before: String,
+    /// The character at which its reader stopped.
+    place: Option<String>,
+    after: String,
+}
+
+impl Body {
+    fn of(kept: &Kept) -> Self {
+        match place(&kept.body, &kept.row.reason) {
+            Some(at) => Self::cut(&kept.body, at),
+            None => Self {
+                before: body_text(kept),
+                ..Self::default()
+            },
+        }
+    }
+
+    fn cut(body: &[u8], at: usize) -> Self {
+        let (before, rest) = body.split_at(at);
+        let rest = String::from_utf8_lossy(rest);
+        let mut chars = rest.chars();
+        Self {
+            before: visible(&String::from_utf8_lossy(before)),
+            place: chars.next().map(|c| match c {
+                '\n' => "↵\n".to_owned(),
+                '\t' | ' ' => "␣".to_owned(),
+                c => visible(&c.to_string()),
+            }),
+            after: visible(chars.as_str()),
+        }
+    }
+}
+
+/// Where in a body its fault is, when the reason begins with the place as a reader of JSON says it: lines and bytes in
+/// the line, both counted from one.
+fn place(body: &[u8], reason: &str) -> Option<usize> {
+    let (line, rest) = reason.strip_prefix("line ")?.split_once(", column ")?;
+    let (column, _) = rest.split_once(':')?;
+    let (line, column): (usize, usize) = (line.parse().ok()?, column.parse().ok()?);
+    let start = match line.checked_sub(2) {
+        None => 0,
+        Some(nth) => {
+            body.iter()
+                .enumerate()
+                .filter(|(_, byte)| **byte == b'\n')
+                .nth(nth)?
+                .0
+                + 1
+        }
+    };
+    // Column 0 is the end of the line before.
+    let at = (start + column).saturating_sub(1);
+    // Not inside of a character.
+    (0..=at)
+        .rev()
+        .find(|at| body.get(*at).is_some_and(|byte| byte & 0xC0 != 0x80))
+        .filter(|_| at < body.len())
+}
+
 /// The page of one delivery.
 #[derive(Clone, Debug, Template)]
 #[template(path = "delivery/show.html")]
@@ -119,7 +186,7 @@ pub struct DeliveryPage {
     replays: Vec<Row>,
     /// The formats it may be read in, the one it came in first; none when nothing is kept to send again.
     formats: Vec<(&'static str, &'static str)>,
-    body: String,
+    body: Body,
     rest: Option<String>,
 }
 
@@ -135,7 +202,13 @@ impl DeliveryPage {
         let row = &kept.row;
         let fact = |name: &str, value: &str| (name.to_owned(), said(value));
         let mut facts = vec![
-            fact("Format", kept.format.as_deref().unwrap_or("not kept")),
+            fact(
+                "Format",
+                match &kept.format {
+                    Some(name) => Format::from_name(name).map_or(name.as_str(), |format| format.title()),
+                    None => "not kept",
+                },
+            ),
             fact("Sender", &kept.user_agent),
         ];
         facts.extend(kept.headers.iter().map(|(name, value)| fact(name, value)));
@@ -158,8 +231,8 @@ impl DeliveryPage {
             replays: replays.iter().map(|row| Row::of(row, now)).collect(),
             formats,
             body: match frame.may_act() {
-                true => body_text(kept),
-                false => String::new(),
+                true => Body::of(kept),
+                false => Body::default(),
             },
             rest: (shown < all).then(|| format::size(all - shown)),
             frame,
@@ -185,6 +258,7 @@ struct StageRow {
 struct Way {
     title: &'static str,
     delivery: Option<i64>,
+    incidents: Vec<i64>,
     stages: Vec<StageRow>,
 }
 
@@ -209,6 +283,10 @@ impl WayPage {
         let way = |(title, handed): &(&'static str, &Handed)| Way {
             title,
             delivery: handed.delivery().map(|id| id.0),
+            incidents: match &handed.verdict {
+                Verdict::Stored(outcome, _) => outcome.incidents.iter().map(|id| id.0).collect(),
+                _ => Vec::new(),
+            },
             stages: handed.stages.iter().map(StageRow::of).collect(),
         };
         Self {
@@ -226,13 +304,56 @@ impl StageRow {
             badge: match stage.went {
                 Went::Well => Badge::new("done", "check", "OK"),
                 Went::Badly => Badge::new("sev1", "cross", "Failed"),
-                Went::LeftOut => Badge::new("", "note", "Left out"),
+                Went::LeftOut => Badge::new("quiet", "bent", "Left out"),
             },
             name: stage.name,
             took: stage
                 .took
                 .map(|took| format!("{:.1} ms", took.as_secs_f64() * 1000.0)),
             said: said(&stage.said),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_cut_where_its_reader_stopped() {
+        let read = |body: &[u8]| -> Option<Body> {
+            let error = serde_json::from_slice::<serde_json::Value>(body).unwrap_err();
+            let reason = format!(
+                "line {}, column {}: not JSON: {error}",
+                error.line(),
+                error.column()
+            );
+            place(body, &reason).map(|at| Body::cut(body, at))
+        };
+        for (body, before, at, after) in [
+            (
+                &b"{\"a\": 1,\n \"b\": [1,, 2]}"[..],
+                "{\"a\": 1,\n \"b\": [1,",
+                ",",
+                " 2]}",
+            ),
+            (b"nonsense", "n", "o", "nsense"),
+            ("[\"é\", é]".as_bytes(), "[\"é\", ", "é", "]"),
+            (b"\x00\xff", "", "\u{2400}", "\u{fffd}"),
+            (b"[1\n\n", "[1\n", "↵\n", ""),
+        ] {
+            let cut = read(body).unwrap();
+            let shown = (cut.before.as_str(), cut.place.as_deref(), cut.after.as_str());
+            assert_eq!(shown, (before, Some(at), after));
+        }
+        for reason in [
+            "",
+            "no or wrong token",
+            "line 9, column 1: x",
+            "line 1, column 99: x",
+            "line x, column 1: x",
+        ] {
+            assert_eq!(place(b"[1", reason), None, "{reason}");
         }
     }
 }

@@ -210,8 +210,13 @@ impl Head {
             merged_into: incident.merged_into,
             folded_under: incident.folded_under,
             below: (record.below.0 > 0).then(|| {
+                let noun = if record.below.0 == 1 {
+                    "incident"
+                } else {
+                    "incidents"
+                };
                 format!(
-                    "Stands for {} incidents, {} open",
+                    "Stands for {} {noun}, {} open",
                     format::grouped(record.below.0),
                     format::grouped(record.below.1)
                 )
@@ -331,7 +336,8 @@ pub struct Actions {
     may_close: bool,
     /// The incident it can be taken out of.
     may_unmerge: Option<i64>,
-    may_unfold: bool,
+    /// What unfolding does here.
+    unfold: Option<String>,
     may_fold: bool,
     /// Why it should not be resolved yet.
     warnings: Vec<String>,
@@ -370,7 +376,11 @@ impl Actions {
             may_resolve: state.is_open(),
             may_close: state == IncidentState::Resolved,
             may_unmerge: incident.lives_in,
-            may_unfold: incident.folded_under.is_some() || record.below.0 > 0,
+            unfold: match (incident.folded_under, record.below.0) {
+                (Some(parent), _) => Some(format!("Unfold it from INC-{parent}")),
+                (None, 1..) => Some(format!("Unfold the {} below it", format::grouped(record.below.0))),
+                _ => None,
+            },
             may_fold: state.is_open() && incident.folded_under.is_none(),
             warnings,
             blocked: record

@@ -46,6 +46,7 @@ pub mod boot;
 pub mod boots;
 pub mod delivery;
 pub mod routing;
+pub mod rule_form;
 pub mod sender;
 pub mod source;
 pub mod source_settings;

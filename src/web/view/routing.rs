@@ -7,12 +7,12 @@ use super::{
     format,
     layout::Frame,
     parts::{At, Badge, Hidden, Said, at, hidden, said},
+    rule_form::{Refused, RuleFormPart},
     standing::MAY_RELEASE,
 };
 use crate::{
     domain::{
         id::RoutingRuleId,
-        incident::Severity,
         operator::Operator,
         routing::{RoutingRule, Rules, Terms},
     },
@@ -27,6 +27,10 @@ pub struct RoutingFacts {
     pub held: Vec<Held>,
     /// Rows that are shown of them.
     pub rows_max: usize,
+    /// Names of all sources.
+    pub sources: Vec<String>,
+    /// The form that was not accepted.
+    pub refused: Option<Refused>,
 }
 
 /// The page.
@@ -40,7 +44,8 @@ pub struct RoutingPage {
     windows: Vec<RuleRow>,
     thresholds: Vec<RuleRow>,
     ruled: Vec<RuleRow>,
-    severities: Vec<String>,
+    /// Those that make rules; `None` for who may not.
+    forms: Option<[RuleFormPart; 4]>,
 }
 
 impl RoutingPage {
@@ -63,7 +68,8 @@ impl RoutingPage {
             windows: rows("maintenance"),
             thresholds: rows("threshold"),
             ruled: rows("severity"),
-            severities: Severity::ALL.iter().map(ToString::to_string).collect(),
+            forms: (me.role >= MAY_RELEASE)
+                .then(|| RuleFormPart::all(&facts.sources, facts.refused.as_ref())),
         }
     }
 
@@ -83,7 +89,8 @@ struct RuleRow {
     until: Option<At>,
     source: Option<String>,
     matchers: Vec<Said>,
-    place: i32,
+    /// Where it stands, for a kind of which the first decides.
+    place: Option<i32>,
     by: Said,
     reason: Said,
 }
@@ -104,7 +111,11 @@ impl RuleRow {
             id: rule.id,
             title: said(&rule.title),
             badge,
-            words: rule.terms.words(),
+            words: match &rule.terms {
+                // The badge says it.
+                Terms::Severity { .. } => String::new(),
+                terms => terms.words(),
+            },
             until: until.map(|until| at(until, now)),
             source: rule.source_name.clone(),
             matchers: rule
@@ -112,7 +123,7 @@ impl RuleRow {
                 .iter()
                 .map(|matcher| said(&matcher.to_string()))
                 .collect(),
-            place: rule.place,
+            place: (!matches!(rule.terms, Terms::Maintenance { .. })).then_some(rule.place),
             by: said(&rule.created_by),
             reason: said(&rule.reason),
         }
@@ -137,8 +148,8 @@ impl HeldRow {
         Self {
             title: said(&held.report.title()),
             why: match held.counts {
-                true => "held to be counted by the threshold",
-                false => "held by the maintenance window",
+                true => "Held to be counted by the threshold",
+                false => "Held by the maintenance window",
             },
             rule: said(&held.rule_title),
             since: at(held.held_at, now),

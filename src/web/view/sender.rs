@@ -25,7 +25,7 @@ pub fn address(kind: SourceKind, base: &str, name: &str) -> String {
 pub fn snippets(settings: &SourceSettings, base: &str, name: &str, token: &str) -> Vec<Snippet> {
     let kind = settings.format;
     let url = address(kind, base, name);
-    match kind {
+    let mut snippets = match kind {
         SourceKind::Alertmanager if settings.heartbeat_within.is_some() => watchdog(&url, name, token),
         SourceKind::Alertmanager => vec![alertmanager(&url, name, token)],
         SourceKind::Prometheus => vec![prometheus(base, name, token)],
@@ -34,6 +34,41 @@ pub fn snippets(settings: &SourceSettings, base: &str, name: &str, token: &str) 
         SourceKind::Sns => vec![sns(&url, token)],
         SourceKind::Pubsub => vec![pubsub(&url, name, token)],
         SourceKind::Generic => vec![generic(&url, token)],
+    };
+    if let Some(client_name) = &settings.client_name {
+        snippets.extend(certificate(kind, client_name));
+    }
+    snippets
+}
+
+/// What a sender adds to show its certificate; `None` for one that is not set by text.
+fn certificate(kind: SourceKind, client_name: &str) -> Option<Snippet> {
+    let tls = |place| Snippet {
+        place,
+        text: format!(
+            r#"tls_config:
+  # signed for {client_name}
+  cert_file: /etc/muster-client/client.pem
+  key_file: /etc/muster-client/client.key
+  # of Muster's own certificate, when this machine does not know it
+  # ca_file: /etc/muster-client/ca.pem
+"#
+        ),
+        note: "Every delivery must show it, beside the token.",
+    };
+    match kind {
+        SourceKind::Alertmanager => Some(tls(
+            "alertmanager.yml: its client certificate, in http_config beside authorization",
+        )),
+        SourceKind::Prometheus => Some(tls(
+            "prometheus.yml: its client certificate, beside authorization",
+        )),
+        SourceKind::Generic => Some(Snippet {
+            place: "Its client certificate, as further options of curl",
+            text: format!("--cert client.pem --key client.key   # signed for {client_name}\n"),
+            note: "Every delivery must show it, beside the token.",
+        }),
+        SourceKind::Grafana | SourceKind::Pagerduty | SourceKind::Sns | SourceKind::Pubsub => None,
     }
 }
 
@@ -289,6 +324,33 @@ mod tests {
             text.contains("https://muster:mst_x@muster.example:8443/ops/api"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_client_certificate_that_is_needed_has_its_place() {
+        for kind in [
+            SourceKind::Alertmanager,
+            SourceKind::Prometheus,
+            SourceKind::Generic,
+        ] {
+            let settings = SourceSettings {
+                format: kind,
+                client_name: Some("sender.internal".to_owned()),
+                ..SourceSettings::default()
+            };
+            let text = &snippets(&settings, BASE, "team-a", "mst_x")[1].text;
+            assert!(
+                text.contains("client.key") && text.contains("for sender.internal"),
+                "{text}"
+            );
+            let parsed: Result<serde_json::Value, _> = serde_yaml::from_str(text);
+            assert!(parsed.is_ok(), "{kind}: {parsed:?}");
+            assert!(
+                pieces(kind, None)
+                    .iter()
+                    .all(|piece| !piece.text.contains("client.key"))
+            );
+        }
     }
 
     #[test]

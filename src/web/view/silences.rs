@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     incident::IncidentRecord,
-    parts::{Ago, Badge, Hidden, Said, ago, hidden, said},
+    parts::{At, Badge, Hidden, Said, at, hidden, said},
 };
 use crate::{
     domain::{
@@ -50,7 +50,7 @@ struct SilenceRow {
     matchers: Said,
     comment: Said,
     by: Said,
-    until: Ago,
+    until: At,
     /// What Alertmanager calls it.
     name: String,
     problem: Option<Said>,
@@ -99,7 +99,7 @@ impl SilenceRow {
             matchers: said(&silence.matchers),
             comment: said(&silence.comment),
             by: said(&silence.asked_by),
-            until: ago(silence.ended_at.unwrap_or(silence.until), now),
+            until: at(silence.ended_at.unwrap_or(silence.until), now),
             name: silence.remote_id.clone().unwrap_or_default(),
             problem: (!silence.problem.is_empty()).then(|| said(&silence.problem)),
             may_end: may_act && matches!(silence.state, SilenceState::Holds | SilenceState::Failed),

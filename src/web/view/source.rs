@@ -185,6 +185,8 @@ pub struct SourceFacts<'a> {
     pub refused: Refused,
     /// Whether this person may change it.
     pub may_change: bool,
+    /// Whether this Muster asks clients for a certificate.
+    pub asks_clients: bool,
 }
 
 /// The page of one source.
@@ -199,6 +201,8 @@ pub struct SourcePage {
     pulse: PulseView,
     has_heartbeat: bool,
     disabled: Option<At>,
+    /// The client certificate that is needed and that nobody can show here.
+    unshowable: Option<String>,
     set: Vec<(&'static str, Said)>,
     issued: Option<String>,
     snippets: Vec<Snippet>,
@@ -283,6 +287,10 @@ impl SourcePage {
             pulse: PulseView::of(facts.pulse, now),
             has_heartbeat: source.settings.heartbeat_within.is_some(),
             disabled: source.disabled_at.map(|since| at(since, now)),
+            unshowable: match facts.asks_clients {
+                true => None,
+                false => source.settings.client_name.clone(),
+            },
             set: settings(&current),
             issued: facts.issued.map(str::to_owned),
             snippets: sender::snippets(
@@ -299,14 +307,8 @@ impl SourcePage {
             ),
             may_change: facts.may_change,
             tokens: tokens.collect(),
-            issue: has_room.then(|| {
-                act(
-                    "tokens",
-                    ["Who will use it", "token_name", "Issue token"],
-                    "primary",
-                )
-            }),
-            settings: SettingsForm::of(asked, &faults),
+            issue: has_room.then(|| act("tokens", ["Who will use it", "token_name", "Issue token"], "")),
+            settings: SettingsForm::of(asked, &faults, facts.asks_clients),
             reason: if is_settings {
                 refused.text.clone()
             } else {
@@ -342,10 +344,12 @@ fn settings(settings: &AskedSettings) -> Vec<(&'static str, Said)> {
             or(&settings.correlate_by.join(", "), "the sender's grouping"),
         ),
         ("Stale after", or(&settings.stale_after, "never")),
+        ("Alertmanager asked", or(&settings.alertmanager, "nobody")),
         ("Heartbeat within", or(&settings.heartbeat_within, "no heartbeat")),
         ("Automatic starts", said(&storm)),
         ("Folds incidents over", or(&settings.storm_fold, "never")),
         ("Signed with", or(&settings.sign_with, "not signed")),
         ("Topic", or(&settings.topic_arn, "any")),
+        ("Client certificate", or(&settings.client_name, "not needed")),
     ]
 }

@@ -2,9 +2,12 @@
 
 use askama::{Template, filters::HtmlSafe};
 
-use crate::domain::{
-    source::{AskedSettings, Fault, SourceKind},
-    target::SecretRef,
+use crate::{
+    domain::{
+        source::{AskedSettings, CLIENT_NAME_BYTES_MAX, Fault, SourceKind},
+        target::SecretRef,
+    },
+    web::error::sentence,
 };
 
 /// A line or an area of text in a form, with what is wrong with it.
@@ -37,8 +40,29 @@ pub fn fault(faults: &[Fault], field: &str) -> Option<String> {
 }
 
 impl SettingsForm {
-    /// The form with these texts and what is wrong with them.
-    pub fn of(asked: &AskedSettings, faults: &[Fault]) -> Self {
+    /// What is wrong, for the summary: the field it leads to, and the words with the field's label.
+    pub fn summary(&self, faults: &[Fault]) -> Vec<(&'static str, String)> {
+        let words = |fault: &Fault| {
+            let label = match fault.field {
+                "name" => Some("Name"),
+                "format" => Some("Format"),
+                "reason" => Some("Why"),
+                id => self
+                    .fields
+                    .iter()
+                    .find(|field| field.id == id)
+                    .map(|field| field.label),
+            };
+            match label {
+                Some(label) => format!("{label}: {}", fault.message),
+                None => sentence(&fault.message),
+            }
+        };
+        faults.iter().map(|fault| (fault.field, words(fault))).collect()
+    }
+
+    /// The form with these texts and what is wrong with them. Where clients are asked for no certificate, it says so.
+    pub fn of(asked: &AskedSettings, faults: &[Fault], asks_clients: bool) -> Self {
         let line = |id, label, hint, value: &str, rows, chars_max| TextField {
             id,
             label,
@@ -53,6 +77,17 @@ impl SettingsForm {
         let sign_with = match SecretRef::try_from(asked.sign_with.trim().to_owned()) {
             Ok(_) => asked.sign_with.as_str(),
             Err(_) => "",
+        };
+        let client_hint = match asks_clients {
+            true => {
+                "DNS name or address among the alternative names of the certificate that every delivery must show, beside \
+                 the token, to Muster itself and not to a proxy before it. Amazon SNS and Pub/Sub have none to show. \
+                 Empty: the token is enough."
+            }
+            false => {
+                "Cannot be used yet: this Muster asks no client for a certificate. It does when started with --tls-cert, \
+                 --tls-key and --tls-client-ca. Empty: the token is enough."
+            }
         };
         Self {
             formats: kinds
@@ -142,6 +177,14 @@ impl SettingsForm {
                     &asked.topic_arn,
                     1,
                     400,
+                ),
+                line(
+                    "client_name",
+                    "Client certificate",
+                    client_hint,
+                    &asked.client_name,
+                    1,
+                    CLIENT_NAME_BYTES_MAX,
                 ),
             ],
         }

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use super::{
     layout::Frame,
     parts::{At, Badge, Said, at, said},
+    text,
 };
 use crate::{
     domain::alert::{AlertReport, AlertStatus},
@@ -15,6 +16,8 @@ use crate::{
 
 /// Alerts of a body that are shown.
 const ALERTS_MAX: usize = 50;
+/// Characters of an annotation that are shown.
+const ANNOTATION_CHARS_MAX: usize = 500;
 
 /// One alert that was read.
 #[derive(Clone, Debug)]
@@ -107,6 +110,10 @@ impl AlertRow {
                 .map(|(name, value)| said(&format!("{name}={value}")))
                 .collect()
         };
+        let annotations = report.annotations.0.iter().map(|(name, value)| {
+            let value = text::cut(value, ANNOTATION_CHARS_MAX);
+            said(&format!("{name}={value}"))
+        });
         Self {
             badge: match report.status {
                 AlertStatus::Firing => Badge::new("sev1", "triangle", "Firing"),
@@ -118,7 +125,7 @@ impl AlertRow {
             since: at(report.starts_at, now),
             until: report.ends_at.map(|until| at(until, now)),
             labels: pairs(&report.labels),
-            annotations: pairs(&report.annotations),
+            annotations: annotations.collect(),
         }
     }
 }

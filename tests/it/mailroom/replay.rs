@@ -164,7 +164,9 @@ async fn the_list_shows_one_source_page_by_page() {
             && !rest.contains("/deliveries/1\"")
     );
     let rejected = site.get("/deliveries?source=prom&show=rejected", &ana).await.text;
-    assert!(rejected.contains("Nothing was rejected"));
+    assert!(rejected.contains("Nothing of prom was rejected"));
+    let nobody = site.get("/deliveries?source=no%00body", &ana).await;
+    assert_eq!(nobody.status, StatusCode::NOT_FOUND, "{}", nobody.text);
     let api = site
         .get("/api/v1/deliveries?source=json&outcome=rejected", &ana)
         .await

@@ -49,7 +49,7 @@ async fn an_approver_makes_and_ends_rules_and_everybody_sees_what_is_held() {
     let seen = site.get("/routing", &rob).await;
     assert_eq!(seen.status, StatusCode::OK);
     for words in [
-        "held by the maintenance window",
+        "Held by the maintenance window",
         "Down",
         "alertname=&#34;Down&#34;",
         "Held alerts",
@@ -90,6 +90,120 @@ async fn an_approver_makes_and_ends_rules_and_everybody_sees_what_is_held() {
     assert!(
         system.contains("made the routing rule") && system.contains("done early"),
         "{system}"
+    );
+}
+
+#[tokio::test]
+async fn a_refused_form_is_shown_again_with_what_was_typed_and_the_fault_at_its_field() {
+    let site = Site::new().await;
+    let (_, ana) = site.person("ana", Role::Approver).await;
+    let once = [
+        ("form", "once"),
+        ("kind", "maintenance"),
+        ("title", "Upgrade"),
+        ("reason", "we upgrade"),
+    ];
+    let weekly = [
+        ("form", "weekly"),
+        ("kind", "maintenance"),
+        ("title", "Upgrade"),
+        ("reason", "we upgrade"),
+    ];
+    let threshold = [
+        ("form", "threshold"),
+        ("kind", "threshold"),
+        ("title", "Upgrade"),
+        ("reason", "we upgrade"),
+    ];
+    let severity = [
+        ("form", "severity"),
+        ("kind", "severity"),
+        ("title", "Upgrade"),
+        ("severity", "SEV2"),
+    ];
+    for (form, more, field, words) in [
+        (
+            &once,
+            vec![("ends_at", "2026-11-21T04:00")],
+            "once-matchers",
+            "A window needs matchers",
+        ),
+        (
+            &once,
+            vec![("matchers", "a=b"), ("ends_at", "tomorrow")],
+            "once-ends_at",
+            "must be a time like",
+        ),
+        (
+            &once,
+            vec![("matchers", "a=~\"((\""), ("ends_at", "2026-11-21T04:00")],
+            "once-matchers",
+            "unclosed group",
+        ),
+        (
+            &once,
+            vec![("source", "no\0body"), ("ends_at", "2026-11-21T04:00")],
+            "once-source",
+            "There is no source named",
+        ),
+        (
+            &weekly,
+            vec![
+                ("matchers", "a=b"),
+                ("days", "caturday"),
+                ("at", "02:00"),
+                ("length", "2h"),
+            ],
+            "weekly-days",
+            "is no day",
+        ),
+        (
+            &threshold,
+            vec![("count", "many"), ("within", "10m")],
+            "threshold-count",
+            "from 2 to 1000",
+        ),
+        (
+            &threshold,
+            vec![("count", "3"), ("within", "soon")],
+            "threshold-within",
+            "like 10m",
+        ),
+        (
+            &severity,
+            vec![("place", "first"), ("reason", "x")],
+            "severity-place",
+            "The place must be a number",
+        ),
+        (
+            &severity,
+            vec![("reason", " ")],
+            "severity-reason",
+            "Say in a few words why",
+        ),
+    ] {
+        let fields: Vec<(&str, &str)> = form.iter().copied().chain(more).collect();
+        let refused = post(&site, "/routing/rules", &ana, &fields).await;
+        let text = &refused.text;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{fields:?}");
+        let link = format!("<a href=\"#{field}\">");
+        assert!(
+            text.contains(&link) && text.contains(words),
+            "{field} {words}: {text}"
+        );
+        assert!(text.contains("value=\"Upgrade\""), "what was typed is kept");
+        assert_eq!(text.matches("aria-invalid").count(), 1, "one field is wrong");
+        assert_eq!(text.matches("<details class=\"more\" id=\"new-").count(), 4);
+        let open = format!("id=\"new-{}\" open>", form[0].1);
+        assert!(
+            text.contains(&open) && text.matches(" open>").count() == 1,
+            "its form is open"
+        );
+    }
+    let listed = site.get("/routing", &ana).await.text;
+    assert!(
+        !listed.contains("aria-invalid") && !listed.contains("Upgrade"),
+        "nothing was made"
     );
 }
 

@@ -30,7 +30,7 @@ async fn a_source_is_made_changed_and_read() {
         json!({
             "format": "generic", "alertmanager": null, "correlate_by": [], "stale_after": null, "heartbeat_within": null,
             "storm": {"starts": 20, "within": "10m"}, "storm_fold": null, "sign_with": null, "mapping": {"url": "a"},
-            "topic_arn": null,
+            "topic_arn": null, "client_name": null,
         })
     );
     assert_eq!(
@@ -76,7 +76,7 @@ async fn a_source_is_made_changed_and_read() {
 async fn faults_name_every_field() {
     let site = Site::new().await;
     let (_, root) = site.person("root", Role::Admin).await;
-    let body = json!({"name": "A\u{0}", "settings": {"format": "x", "correlate_by": ["a\u{0}"],
+    let body = json!({"name": "A\u{0}", "settings": {"format": "x", "correlate_by": ["a b"],
                       "storm": {"starts": 0, "within": "x"}}});
     let refused = site.post_json("/api/v1/sources", &root, &body.to_string()).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);

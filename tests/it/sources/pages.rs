@@ -193,20 +193,18 @@ async fn faulty_settings_keep_the_typed_text_and_stand_at_their_fields() {
         ];
         let refused = post(&site, path, &root, &fields).await;
         assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
-        for field in [
-            "format",
-            "correlate_by",
-            "stale_after",
-            "heartbeat_within",
-            "storm_starts",
-            "storm_within",
-            "sign_with",
-            "mapping",
+        for (field, label) in [
+            ("format", "Format"),
+            ("correlate_by", "Group by these labels"),
+            ("stale_after", "An alert is stale after"),
+            ("heartbeat_within", "Heartbeat within"),
+            ("storm_starts", "Automatic starts at most"),
+            ("storm_within", "Within this time"),
+            ("sign_with", "Signed with"),
+            ("mapping", "Mapping"),
         ] {
-            assert!(
-                refused.text.contains(&format!("<a href=\"#{field}\">{field}: ")),
-                "{field}"
-            );
+            let link = format!("<a href=\"#{field}\">{label}: ");
+            assert!(refused.text.contains(&link), "{field}");
         }
         for kept in [
             "soon&#60;b&#62;",
@@ -274,7 +272,7 @@ async fn settings_are_saved_once_and_never_over_what_was_not_seen() {
     let stale = post(&site, "/sources/prom", &root, &fields).await;
     assert_eq!(stale.status, StatusCode::CONFLICT);
     assert!(
-        stale.text.contains("somebody changed this source meanwhile"),
+        stale.text.contains("Somebody changed this source meanwhile"),
         "{}",
         stale.text
     );

@@ -52,6 +52,7 @@ fn unusual() -> SourceSettings {
         mapping: Some(json!({"title": "a"})),
         topic_arn: None,
         alertmanager: None,
+        client_name: Some("sender.internal".to_owned()),
     }
 }
 
@@ -105,6 +106,8 @@ async fn the_database_refuses_settings_that_no_rule_allows() {
         "sign_with = 'env:HOOK'",
         "format = 'grafana', sign_with = 'hunter2'",
         "mapping = '{}'",
+        "client_name = ''",
+        "client_name = repeat('x', 254)",
         "format = 'generic', mapping = '[]'",
     ] {
         let statement = format!("update sources set {wrong}");

@@ -229,6 +229,11 @@ impl Intake {
         (answer.status, answer.body)
     }
 
+    /// Its routes, to be served.
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
     /// Sends any request.
     pub async fn send(&self, request: Request<Body>) -> Answer {
         send(&self.router, request).await

@@ -58,6 +58,9 @@ pub struct SettingsBody {
     pub topic_arn: Option<String>,
     /// Name of the target that is its Alertmanager; null when nobody can be asked.
     pub alertmanager: Option<String>,
+    /// DNS name or address that the client certificate of every delivery must bear, beside the token; null when the token
+    /// is enough. It can be set only while Muster itself serves TLS with `--tls-client-ca`.
+    pub client_name: Option<String>,
 }
 
 impl Default for SettingsBody {
@@ -85,6 +88,7 @@ impl From<&SourceSettings> for SettingsBody {
             mapping: settings.mapping.clone(),
             topic_arn: settings.topic_arn.clone(),
             alertmanager: settings.alertmanager.clone(),
+            client_name: settings.client_name.clone(),
         }
     }
 }
@@ -107,6 +111,7 @@ impl From<SettingsBody> for AskedSettings {
                 .map_or_else(String::new, |mapping| mapping.to_string()),
             topic_arn: body.topic_arn.unwrap_or_default(),
             alertmanager: body.alertmanager.unwrap_or_default(),
+            client_name: body.client_name.unwrap_or_default(),
         }
     }
 }
