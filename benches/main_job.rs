@@ -139,7 +139,25 @@ async fn measure(app: &App, folder: &Path, hits: mpsc::UnboundedReceiver<Hit>) -
         .await?;
     let steps = sender.first_steps(hits).await?;
     sender.check_stored(app).await?;
+    // As many deliveries in a commit as can wait for one.
+    let (bodies, big_bodies) = (CONNECTIONS as u64, CONNECTIONS as u64 / 4);
+    let bare = rows(app, "Fresh", 1, bodies).await?;
+    let bare_big = rows(app, "Big", BIG, big_bodies).await?;
     report([&alone, &together], [&fresh, &again, &big], &steps);
+    println!("\nThe database alone, for the same rows: copied from table to table, a commit each");
+    heading("to commits");
+    row(
+        &format!("{bodies} bodies of one alert"),
+        &bare,
+        bodies,
+        together.rate(),
+    );
+    row(
+        &format!("{big_bodies} bodies of {BIG} alerts"),
+        &bare_big,
+        big_bodies * BIG,
+        together.rate(),
+    );
     match Alertmanager::start(folder).await? {
         Some(memory) => {
             let url = format!("{}/api/v2/alerts", memory.url);
@@ -253,6 +271,55 @@ async fn commits(app: &App, connections: usize) -> anyhow::Result<Figures> {
         });
     }
     load(workers, COMMITS).await
+}
+
+/// The rows of deliveries of `each` alerts of that name once more, by the database alone: copied from table to table,
+/// `bodies` deliveries in a transaction, with no sender, no spool, no question asked and no foreign key. Whatever keeps
+/// these rows with these indexes cannot be faster.
+async fn rows(app: &App, name: &str, each: u64, bodies: u64) -> anyhow::Result<Figures> {
+    let mut conn = PgConnection::connect_with(&app.pools.web.connect_options()).await?;
+    for sql in [
+        "drop table if exists bench_deliveries, bench_alerts, bench_episodes",
+        "create table bench_deliveries (like deliveries including all excluding identity)",
+        "create table bench_alerts (like alerts including all excluding identity)",
+        "create table bench_episodes (like episodes including all excluding identity)",
+    ] {
+        conn.execute(sql).await?;
+    }
+    let alerts: Vec<i64> =
+        sqlx::query_scalar("select id from alerts where labels ->> 'alertname' = $1 order by id")
+            .bind(name)
+            .fetch_all(&mut conn)
+            .await?;
+    let deliveries: Vec<i64> = sqlx::query_scalar("select id from deliveries where alerts = $1 order by id")
+        .bind(each as i32)
+        .fetch_all(&mut conn)
+        .await?;
+    let (bodies, per_commit) = (bodies as usize, (each * bodies) as usize);
+    let commits = (alerts.len() / per_commit).min(deliveries.len() / bodies);
+    let copy = async move |n: u64| {
+        let n = n as usize;
+        let (deliveries, alerts) = (&deliveries[n * bodies..], &alerts[n * per_commit..]);
+        let mut tx = conn.begin().await?;
+        for (ids, sql) in [
+            (&deliveries[..bodies], "insert into bench_deliveries select * from deliveries where id = any($1)"),
+            (&alerts[..per_commit], "insert into bench_alerts select * from alerts where id = any($1)"),
+            (
+                &alerts[..per_commit],
+                "insert into bench_episodes select e.* from alerts a join episodes e on e.id = a.latest_episode_id
+                 where a.id = any($1)",
+            ),
+        ] {
+            sqlx::query(sql).bind(ids).execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    };
+    let limit = Limit {
+        count: commits as u64,
+        ..BODIES
+    };
+    load(vec![copy], limit).await
 }
 
 /// A real Alertmanager, for what it takes into memory on the same machine.

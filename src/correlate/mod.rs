@@ -73,19 +73,16 @@ pub async fn survey(
 ) -> Result<Known, StoreError> {
     let mut known = Known::default();
     let keys: Vec<AlertKey> = reports.keys().copied().collect();
-    for row in rows::lock_alerts(conn, &keys).await? {
-        known.alerts.insert((row.source, row.fingerprint), alert(&row));
+    let surveyed = rows::lock_alerts(conn, &keys).await?;
+    for row in &surveyed.alerts {
+        known.alerts.insert((row.source, row.fingerprint), alert(row));
     }
     let fresh: Vec<(&AlertKey, DateTime<Utc>)> = reports
         .iter()
         .filter(|(key, _)| !known.alerts.contains_key(key))
         .map(|(key, (_, at))| (key, *at))
         .collect();
-    if fresh.is_empty() {
-        return Ok(known);
-    }
-    let ids = rows::number_alerts(conn, fresh.len()).await?;
-    for ((key, first_received_at), (id, episode)) in fresh.into_iter().zip(ids) {
+    for ((key, first_received_at), (id, episode)) in fresh.into_iter().zip(surveyed.numbers) {
         let never = AlertNow {
             id,
             last_received_at: DateTime::UNIX_EPOCH,
@@ -206,7 +203,7 @@ async fn wait_for(conn: &mut PgConnection, known: &mut Known, keys: &[Digest]) -
     strangers.retain(|key| !known.alerts.contains_key(key));
     if !strangers.is_empty() {
         strangers.sort_unstable();
-        for row in rows::lock_alerts(conn, &strangers).await? {
+        for row in rows::lock_alerts(conn, &strangers).await?.alerts {
             known.alerts.insert((row.source, row.fingerprint), alert(&row));
         }
         // The lock is newer than the look.

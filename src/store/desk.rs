@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, types::Json};
 
 use super::{StoreError, events};
 use crate::domain::{
@@ -45,27 +45,53 @@ pub struct EpisodeRow {
     pub came_from: Option<IncidentId>,
 }
 
+/// The alerts of a batch.
+#[derive(Clone, Debug, Default)]
+pub struct Surveyed {
+    /// Those that are known, locked.
+    pub alerts: Vec<AlertRow>,
+    /// Numbers for those that are not, each with one for a firing period.
+    pub numbers: Vec<(AlertId, EpisodeId)>,
+}
+
 /// Which alert.
 pub type AlertKey = (SourceId, Fingerprint);
 
-/// Locks alerts and reads their latest episodes; those that are not known are left out. `keys` are sorted, so that two
-/// batches cannot wait for each other.
-pub async fn lock_alerts(conn: &mut PgConnection, keys: &[AlertKey]) -> Result<Vec<AlertRow>, StoreError> {
+/// Locks alerts and reads their latest episodes; those that are not known are numbered, each with a number for a firing
+/// period. `keys` are sorted, so that two batches cannot wait for each other.
+pub async fn lock_alerts(conn: &mut PgConnection, keys: &[AlertKey]) -> Result<Surveyed, StoreError> {
     let sources: Vec<i64> = keys.iter().map(|(source, _)| source.0).collect();
     let prints: Vec<String> = keys.iter().map(|(_, print)| print.to_string()).collect();
     // Two statements: one that waits for a lock reads the locked rows anew, but not those it joins them with.
-    let locked = sqlx::query_scalar!(
-        "select a.id from unnest($1::bigint[], $2::text[]) as k (source_id, fingerprint)
-         join alerts a on a.source_id = k.source_id and a.fingerprint = k.fingerprint
-         order by a.source_id, a.fingerprint for no key update of a",
+    let found = sqlx::query!(
+        r#"with locked as materialized (
+               select a.id from unnest($1::bigint[], $2::text[]) as k (source_id, fingerprint)
+               join alerts a on a.source_id = k.source_id and a.fingerprint = k.fingerprint
+               order by a.source_id, a.fingerprint for no key update of a)
+           select id as "alert!", null::bigint as episode from locked
+           union all
+           select nextval('alerts_id_seq'), nextval('episodes_id_seq')
+           from generate_series(1, cardinality($1::bigint[]) - (select count(*) from locked))"#,
         &sources,
         &prints,
     )
     .fetch_all(&mut *conn)
     .await?;
-    if locked.is_empty() {
-        return Ok(Vec::new());
+    let (mut locked, mut numbers) = (Vec::new(), Vec::new());
+    for row in found {
+        match row.episode {
+            None => locked.push(row.alert),
+            Some(episode) => numbers.push((AlertId(row.alert), EpisodeId(episode))),
+        }
     }
+    let alerts = match locked.is_empty() {
+        true => Vec::new(),
+        false => read_alerts(conn, &locked).await?,
+    };
+    Ok(Surveyed { alerts, numbers })
+}
+
+async fn read_alerts(conn: &mut PgConnection, locked: &[i64]) -> Result<Vec<AlertRow>, StoreError> {
     sqlx::query!(
         r#"select a.source_id, a.fingerprint, a.id, a.last_received_at, e.id as "episode_id?",
                   e.starts_at as "starts_at?", e.ends_at, e.last_start, e.lease_until,
@@ -75,7 +101,7 @@ pub async fn lock_alerts(conn: &mut PgConnection, keys: &[AlertKey]) -> Result<V
            join alerts a on a.id = k.id
            left join episodes e on e.id = a.latest_episode_id
            left join incidents i on i.id = e.incident_id"#,
-        &locked,
+        locked,
     )
     .fetch_all(conn)
     .await?
@@ -116,24 +142,6 @@ fn state_of(text: &str) -> Result<IncidentState, StoreError> {
     IncidentState::named(text).ok_or_else(|| StoreError::corrupt("incidents", "state", text))
 }
 
-/// Takes numbers for alerts that are not known yet, each with one for a firing period.
-pub async fn number_alerts(
-    conn: &mut PgConnection,
-    count: usize,
-) -> Result<Vec<(AlertId, EpisodeId)>, StoreError> {
-    let rows = sqlx::query!(
-        r#"select nextval('alerts_id_seq') as "alert!", nextval('episodes_id_seq') as "episode!"
-           from generate_series(1, $1::int)"#,
-        count as i32
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (AlertId(row.alert), EpisodeId(row.episode)))
-        .collect())
-}
-
 /// Takes numbers for further firing periods.
 pub async fn number_episodes(conn: &mut PgConnection, count: usize) -> Result<Vec<EpisodeId>, StoreError> {
     let ids = sqlx::query_scalar!(
@@ -162,14 +170,6 @@ pub struct AlertInsert<'a> {
     pub latest: Option<EpisodeId>,
 }
 
-fn json(labels: &Labels) -> Value {
-    labels
-        .0
-        .iter()
-        .map(|(name, value)| (name.clone(), Value::from(value.as_str())))
-        .collect()
-}
-
 /// What is new of a locked alert.
 #[derive(Clone, Copy, Debug)]
 pub struct AlertUpdate<'a> {
@@ -186,9 +186,9 @@ pub struct AlertUpdate<'a> {
 /// Brings locked alerts up to date.
 pub async fn update_alerts(conn: &mut PgConnection, alerts: &[AlertUpdate<'_>]) -> Result<(), StoreError> {
     let ids: Vec<i64> = alerts.iter().map(|alert| alert.id.0).collect();
-    let annotations: Vec<Value> = alerts
+    let annotations: Vec<Json<&Labels>> = alerts
         .iter()
-        .map(|alert| json(&alert.report.annotations))
+        .map(|alert| Json(&alert.report.annotations))
         .collect();
     let urls: Vec<&str> = alerts
         .iter()
@@ -203,7 +203,7 @@ pub async fn update_alerts(conn: &mut PgConnection, alerts: &[AlertUpdate<'_>]) 
               as r (id, annotations, generator_url, at, latest)
          where a.id = r.id",
         &ids,
-        &annotations,
+        &annotations as &[Json<&Labels>],
         &urls as &[&str],
         &received,
         &latest as &[Option<i64>],
@@ -570,8 +570,8 @@ pub async fn insert_alerts_and_episodes(
     let reports = || alerts.iter().map(|alert| alert.report);
     let prints: Vec<String> = reports().map(|report| report.fingerprint.to_string()).collect();
     let titles: Vec<String> = reports().map(AlertReport::title).collect();
-    let labels: Vec<Value> = reports().map(|report| json(&report.labels)).collect();
-    let annotations: Vec<Value> = reports().map(|report| json(&report.annotations)).collect();
+    let labels: Vec<Json<&Labels>> = reports().map(|report| Json(&report.labels)).collect();
+    let annotations: Vec<Json<&Labels>> = reports().map(|report| Json(&report.annotations)).collect();
     let urls: Vec<&str> = reports().map(|report| report.generator_url.as_str()).collect();
     let first_received: Vec<DateTime<Utc>> = alerts.iter().map(|alert| alert.first_received_at).collect();
     let last_received: Vec<DateTime<Utc>> = alerts.iter().map(|alert| alert.last_received_at).collect();
@@ -622,8 +622,8 @@ pub async fn insert_alerts_and_episodes(
         &sources,
         &prints,
         &titles,
-        &labels,
-        &annotations,
+        &labels as &[Json<&Labels>],
+        &annotations as &[Json<&Labels>],
         &urls as &[&str],
         &first_received,
         &last_received,
