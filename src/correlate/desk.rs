@@ -1,274 +1,28 @@
-//! The desk: what is known of the alerts, groups and incidents that a batch of deliveries speaks of, and what the batch
-//! changes about it. Pure: reports are taken in one after the other, in the order they arrived, and nothing is written
-//! until all have been.
+//! The desk: where a batch of deliveries is judged. Pure: reports are taken in one after the other, in the order they
+//! arrived, and nothing is written until all have been.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 
 use super::{
     Patience,
-    route::{Arrival, Hold, Waiting, Word},
-    rules::{KeyHolder, Placement},
+    change::{Effect, EpisodeChange, Fired, GroupName, IncidentChange, NewEpisode, Opening, Routed, Spoken},
+    known::{EpisodeNow, EpisodeRef, Home, IncidentNow, Known, Missing, Newcomer},
+    route::{Arrival, Hold, Waiting},
+    rules::Placement,
 };
 use crate::domain::{
-    alert::{AlertReport, Fingerprint, KnownEpisode, Reading, read},
+    alert::{AlertReport, Reading, read},
     digest::Digest,
     event::{IncidentFact, NewEvent, Tail},
-    id::{AlertId, EpisodeId, IncidentId, RoutingRuleId, SourceId},
-    incident::{IncidentState, Severity},
+    id::{AlertId, EpisodeId, IncidentId},
+    incident::IncidentState,
     operator::Actor,
-    routing::Rules,
 };
-use crate::store::held::Held;
 
 /// How many names an event about many alerts holds.
 const NAMES_MAX: usize = 10;
-
-/// An incident as the desk knows it: one that exists, or one that the batch opens, by its place among those.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Home {
-    /// It exists.
-    Known(IncidentId),
-    /// The batch opens it.
-    New(usize),
-}
-
-/// An episode, in the same way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum EpisodeRef {
-    /// It exists.
-    Known(EpisodeId),
-    /// The batch opens it.
-    New(usize),
-}
-
-/// An alert's latest firing period.
-#[derive(Clone, Copy, Debug)]
-pub struct EpisodeNow {
-    /// Which.
-    pub at: EpisodeRef,
-    /// Its times.
-    pub known: KnownEpisode,
-    /// Where it was placed; `None` while a rule holds it, and when it ended before it was let go.
-    pub home: Option<Home>,
-    /// Whether that incident is open.
-    pub home_is_open: bool,
-    /// The incident its group has, when that one is merged into this one.
-    pub came_from: Option<IncidentId>,
-}
-
-/// An alert.
-#[derive(Clone, Copy, Debug)]
-pub struct AlertNow {
-    /// Its number.
-    pub id: AlertId,
-    /// Arrival of the newest delivery that was applied to it.
-    pub last_received_at: DateTime<Utc>,
-    /// Its latest firing period, if it ever fired.
-    pub episode: Option<EpisodeNow>,
-}
-
-/// An alert of which there is nothing yet but its number.
-#[derive(Clone, Copy, Debug)]
-pub struct Newcomer {
-    /// Who reports it.
-    pub source: SourceId,
-    /// Arrival of the delivery that spoke of it first.
-    pub first_received_at: DateTime<Utc>,
-    /// A number for a firing period.
-    pub episode: EpisodeId,
-}
-
-/// An incident, locked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IncidentNow {
-    /// How it stands.
-    pub state: IncidentState,
-    /// End of the hold-down, if all its alerts have ended.
-    pub recover_due: Option<DateTime<Utc>>,
-    /// Alerts the sender left out.
-    pub truncated: i32,
-    /// Earliest start of its alerts.
-    pub detected_at: DateTime<Utc>,
-    /// Since when it flaps.
-    pub flapping_since: Option<DateTime<Utc>>,
-    /// Where its timeline ends.
-    pub tail: Tail,
-}
-
-/// Everything that is known and may matter.
-#[derive(Clone, Debug, Default)]
-pub struct Known {
-    /// By source and fingerprint; every alert that is reported is here.
-    pub alerts: HashMap<(SourceId, Fingerprint), AlertNow>,
-    /// Alerts that no delivery spoke of before: they have their number, and are written when the batch is.
-    pub unwritten: HashMap<AlertId, Newcomer>,
-    /// The newest incident of each group that was asked for.
-    pub groups: HashMap<Digest, Option<KeyHolder>>,
-    /// The incidents that were asked for.
-    pub incidents: HashMap<IncidentId, IncidentNow>,
-    /// When incidents that were asked for, and those before them, opened and came back.
-    pub histories: HashMap<IncidentId, Vec<DateTime<Utc>>>,
-    /// What people decide about new episodes, once that was asked for.
-    pub rules: Option<Arc<Rules>>,
-    /// What is held and counted with each group that was asked for; its alerts are known.
-    pub waiting: HashMap<Digest, Vec<Held>>,
-}
-
-/// What a batch needs to know and was not told.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Missing {
-    /// Keys of groups.
-    pub groups: BTreeSet<Digest>,
-    /// Incidents.
-    pub incidents: BTreeSet<IncidentId>,
-    /// Incidents of which it matters how often they came back.
-    pub histories: BTreeSet<IncidentId>,
-    /// What people decide about new episodes.
-    pub rules: bool,
-    /// Keys of groups whose held alerts are counted.
-    pub waiting: BTreeSet<Digest>,
-}
-
-impl Missing {
-    /// Whether nothing is.
-    pub fn is_empty(&self) -> bool {
-        self.groups.is_empty()
-            && self.incidents.is_empty()
-            && self.histories.is_empty()
-            && !self.rules
-            && self.waiting.is_empty()
-    }
-}
-
-/// A sender's group, as one delivery names it.
-#[derive(Clone, Copy, Debug)]
-pub struct GroupName<'a> {
-    /// Who sends.
-    pub source: SourceId,
-    /// The sender's receiver, raw.
-    pub receiver: &'a str,
-    /// The sender's group key, raw.
-    pub group_key: &'a str,
-    /// Where it is found again.
-    pub key: Digest,
-    /// Alerts the sender left out.
-    pub truncated: i32,
-}
-
-/// An incident to be opened.
-#[derive(Clone, Debug)]
-pub struct Opening<'a> {
-    /// For which group.
-    pub group: GroupName<'a>,
-    /// What people call it.
-    pub title: String,
-    /// How bad it is.
-    pub severity: Severity,
-    /// The worst alert it opens with: what runbooks take their inputs from.
-    pub worst: Word<'a>,
-    /// Earliest start of its alerts.
-    pub detected_at: DateTime<Utc>,
-    /// The one before it with the same key.
-    pub recurrence_of: Option<IncidentId>,
-    /// Alerts the sender left out.
-    pub truncated: i32,
-    /// Whether its group flaps.
-    pub flaps: bool,
-}
-
-/// An episode to be opened; it may be over by the end of the batch.
-#[derive(Clone, Debug)]
-pub struct NewEpisode {
-    /// Which alert.
-    pub alert: AlertId,
-    /// Where it is placed; `None` when it is held.
-    pub home: Option<Home>,
-    /// The rule that holds or held it.
-    pub held_by: Option<RoutingRuleId>,
-    /// Why there.
-    pub reason: Cow<'static, str>,
-    /// How it stands at the end of the batch.
-    pub now: EpisodeChange,
-    /// Start by the sender's clock.
-    pub starts_at: DateTime<Utc>,
-    /// The incident its group has, when that one is merged into this one.
-    pub came_from: Option<IncidentId>,
-}
-
-/// Where a held episode comes to.
-#[derive(Clone, Debug)]
-pub struct Routed {
-    /// Which incident.
-    pub home: Home,
-    /// Why that one.
-    pub reason: Cow<'static, str>,
-    /// The incident its group has, when that one is merged into this one.
-    pub came_from: Option<IncidentId>,
-}
-
-/// What a batch makes of an episode.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct EpisodeChange {
-    /// Its end, when it has one now.
-    pub ends_at: Option<DateTime<Utc>>,
-    /// When its re-fire is believed, when one is pending.
-    pub refire_due: Option<DateTime<Utc>>,
-    /// The latest start named while it fired.
-    pub last_start: Option<DateTime<Utc>>,
-    /// When it ends unless it is reported again.
-    pub lease_until: Option<DateTime<Utc>>,
-}
-
-/// What a batch makes of an incident that existed before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IncidentChange {
-    /// How it stands.
-    pub now: IncidentNow,
-    /// How often it came back.
-    pub reopened: i32,
-    /// Whether it came back in a way that counts for flapping.
-    pub came_back: bool,
-}
-
-impl IncidentChange {
-    /// Nothing has become of it yet.
-    fn none(now: IncidentNow) -> Self {
-        Self {
-            now,
-            reopened: 0,
-            came_back: false,
-        }
-    }
-}
-
-/// An alert that fired anew in an incident.
-#[derive(Clone, Debug)]
-pub struct Fired<'a> {
-    /// Where.
-    pub home: Home,
-    /// Which alert.
-    pub alert: AlertId,
-    /// What it said.
-    pub report: Word<'a>,
-}
-
-/// What was said of an alert, and when that arrived.
-pub type Spoken<'a> = (&'a AlertReport, DateTime<Utc>);
-
-/// What one delivery led to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Effect {
-    /// Incidents it opened, moved or added to.
-    pub homes: BTreeSet<Home>,
-    /// How many alerts it reported, by what each report meant.
-    pub readings: BTreeMap<Reading, usize>,
-}
 
 /// The desk.
 pub struct Desk<'a> {

@@ -2,10 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{
-    desk::{Desk, Home, IncidentChange},
-    rules::KeyHolder,
-};
+use super::{change::IncidentChange, desk::Desk, known::Home, rules::KeyHolder};
 use crate::domain::{
     event::IncidentFact,
     flap::{Flap, FlapLimits},

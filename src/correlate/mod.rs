@@ -1,8 +1,10 @@
 //! Correlation: which reports of a delivery mean something new, and which incident they belong to. The desk judges a
 //! whole batch in memory; here it is given what the database knows.
 
+pub mod change;
 pub mod desk;
 pub mod flap;
+pub mod known;
 mod open;
 pub mod route;
 pub mod rules;
@@ -16,7 +18,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use self::{
-    desk::{AlertNow, EpisodeNow, EpisodeRef, Home, IncidentNow, Known, Missing, Newcomer},
+    known::{AlertNow, EpisodeNow, EpisodeRef, Home, IncidentNow, Known, Missing, Newcomer},
     rules::KeyHolder,
 };
 use crate::{
@@ -29,7 +31,10 @@ use crate::{
     },
     store::{
         StoreError,
-        desk::{self as rows, AlertKey, AlertRow, IncidentRow},
+        desk::{
+            alerts::{self, AlertKey, AlertRow},
+            incidents::{self, IncidentRow},
+        },
         flaps,
         held::{self, Held},
         routing,
@@ -73,7 +78,7 @@ pub async fn survey(
 ) -> Result<Known, StoreError> {
     let mut known = Known::default();
     let keys: Vec<AlertKey> = reports.keys().copied().collect();
-    let surveyed = rows::lock_alerts(conn, &keys).await?;
+    let surveyed = alerts::lock_alerts(conn, &keys).await?;
     for row in &surveyed.alerts {
         known.alerts.insert((row.source, row.fingerprint), alert(row));
     }
@@ -143,7 +148,7 @@ async fn find_homes(conn: &mut PgConnection, known: &mut Known, missing: &Missin
     if !missing.groups.is_empty() {
         let keys: Vec<Digest> = missing.groups.iter().copied().collect();
         known.groups.extend(keys.iter().map(|key| (*key, None)));
-        for (key, row) in rows::lock_newest_by_keys(conn, &keys).await? {
+        for (key, row) in incidents::lock_newest_by_keys(conn, &keys).await? {
             match row.lives_in {
                 Some(home) => through.push((key, row.id, home)),
                 None => _ = known.groups.insert(key, Some(holder(&row, None))),
@@ -157,7 +162,7 @@ async fn find_homes(conn: &mut PgConnection, known: &mut Known, missing: &Missin
     if ids.is_empty() {
         return Ok(());
     }
-    let locked = rows::lock_incidents(conn, &ids).await?;
+    let locked = incidents::lock_incidents(conn, &ids).await?;
     for row in &locked {
         known.incidents.insert(row.id, incident(row));
     }
@@ -203,7 +208,7 @@ async fn wait_for(conn: &mut PgConnection, known: &mut Known, keys: &[Digest]) -
     strangers.retain(|key| !known.alerts.contains_key(key));
     if !strangers.is_empty() {
         strangers.sort_unstable();
-        for row in rows::lock_alerts(conn, &strangers).await?.alerts {
+        for row in alerts::lock_alerts(conn, &strangers).await?.alerts {
             known.alerts.insert((row.source, row.fingerprint), alert(&row));
         }
         // The lock is newer than the look.

@@ -1,8 +1,10 @@
 //! The incident of a group at the desk: the open one, the last one that comes back, or a new one, with how bad it is.
 
 use super::{
-    desk::{Desk, GroupName, Home, Opening},
+    change::{GroupName, Opening},
+    desk::Desk,
     flap,
+    known::Home,
     route::Word,
     rules::{KeyHolder, Placement, place},
 };

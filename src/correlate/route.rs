@@ -11,7 +11,9 @@ use std::{borrow::Cow, ops::Deref, sync::Arc};
 use chrono::{DateTime, Utc};
 
 use super::{
-    desk::{Desk, EpisodeChange, EpisodeNow, EpisodeRef, Fired, GroupName, Home, NewEpisode, Routed},
+    change::{EpisodeChange, Fired, GroupName, NewEpisode, Routed},
+    desk::Desk,
+    known::{EpisodeNow, EpisodeRef, Home},
     rules::Placement,
 };
 use crate::{

@@ -5,17 +5,22 @@ use std::collections::{BTreeMap, HashSet};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::{Homes, LOOKS_MAX, Patience, carry_out};
+use super::{
+    LOOKS_MAX, Patience,
+    write::{Homes, carry_out},
+};
 use crate::{
     correlate::{
         self,
-        desk::{Desk, EpisodeRef, GroupName, Home},
+        change::GroupName,
+        desk::Desk,
+        known::{EpisodeRef, Home},
     },
     domain::{alert::AlertReport, id::EpisodeId},
     intake::sample,
     store::{
         StoreError,
-        desk::AlertKey,
+        desk::alerts::AlertKey,
         held::{self, Held, HeldInsert, HeldRouted},
         runbooks::Version,
     },

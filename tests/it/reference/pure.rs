@@ -7,7 +7,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use muster::{
     correlate::{
         self,
-        desk::{AlertNow, Desk, Effect, GroupName, Home, Known},
+        change::{Effect, GroupName},
+        desk::Desk,
+        known::{AlertNow, Home, Known},
     },
     domain::{
         id::{AlertId, SourceId},
