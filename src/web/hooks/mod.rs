@@ -5,8 +5,9 @@
 //!
 //! Answers: 200 when everything that follows is committed; 202 when it is on this machine's disk and the database is
 //! away; 400 for a body that can never be used, kept with the place of its fault; 401 for a wrong token or client
-//! certificate, before the body is read, or a wrong signature; 413 for one that is too long; 415 for one that is packed with anything but gzip; 503
-//! with Retry-After for whatever may work in a moment. Never 429, never a redirect: senders take those as final.
+//! certificate, before the body is read, or a wrong signature; 413 for one that is too long; 415 for one that is
+//! packed with anything but gzip; 503 with Retry-After for whatever may work in a moment. Never 429, never a redirect:
+//! senders take those as final.
 
 pub mod body;
 pub mod door;
