@@ -39,7 +39,7 @@ use crate::{
         self, health,
         hooks::{HookLimits, Hooks},
         server,
-        session::{new_token, token_digest},
+        session::{SessionLimits, new_token, token_digest},
         state::AppState,
         tls::{Tls, TlsFiles},
     },
@@ -128,6 +128,11 @@ impl App {
         let mut state = AppState::new(pools.web.clone(), clock.clone(), wake.clone());
         state.faults = shelf.faults.clone();
         state.public_url = config.public_url.clone();
+        state.session_limits = SessionLimits {
+            idle: config.session_idle.as_delta(),
+            longest: config.session_max.as_delta(),
+        };
+        state.trusted_proxies.clone_from(&config.trusted_proxies);
         state.speaks_tls = tls.is_some();
         state.asks_clients = tls.is_some() && config.tls_client_ca.is_some();
         state.rehearser.targets = shelf.targets.subscribe();

@@ -1,7 +1,11 @@
 //! The command line and the environment: every setting of Muster in one place. Each has a default; `--help` lists
 //! them all.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use clap::{Args, Parser, Subcommand};
 use url::Url;
@@ -16,6 +20,9 @@ use crate::domain::{
 
 /// The shortest pause between two signs of life of Muster itself.
 const HEARTBEAT_EVERY_MIN: Span = Span::from_secs(1);
+
+/// The shortest time a session may be left alone or last; less would sign people out between two clicks.
+const SESSION_MIN: Span = Span::from_secs(300);
 
 /// Runs a team's incident runbooks: alerts in, gated steps carried out, a postmortem out.
 #[derive(Debug, Parser)]
@@ -232,6 +239,16 @@ pub struct Serve {
     /// Authorities of client certificates, PEM: senders may then be asked to show one.
     #[arg(long, env = "MUSTER_TLS_CLIENT_CA", requires = "tls_cert")]
     pub tls_client_ca: Option<PathBuf>,
+    /// How long a session may be left alone before it ends: longer than a shift, so that a page at 3 am needs no sign-in.
+    #[arg(long, env = "MUSTER_SESSION_IDLE", default_value = "12h", value_parser = session_span)]
+    pub session_idle: Span,
+    /// How long a session lasts at most, used or not.
+    #[arg(long, env = "MUSTER_SESSION_MAX", default_value = "7d", value_parser = session_span)]
+    pub session_max: Span,
+    /// Addresses of proxies in front of Muster, which are believed when they say in X-Forwarded-For for whom they ask.
+    /// Without them all who come through a proxy are slowed down together when somebody guesses passwords.
+    #[arg(long = "trusted-proxy", env = "MUSTER_TRUSTED_PROXIES", value_delimiter = ',')]
+    pub trusted_proxies: Vec<IpAddr>,
     /// Folder with runbooks.
     #[arg(long, env = "MUSTER_RUNBOOKS", default_value = "runbooks")]
     pub runbooks: PathBuf,
@@ -323,6 +340,14 @@ fn heartbeat_every(text: &str) -> Result<Span, String> {
     match every >= HEARTBEAT_EVERY_MIN {
         true => Ok(every),
         false => Err(format!("at least {HEARTBEAT_EVERY_MIN}")),
+    }
+}
+
+fn session_span(text: &str) -> Result<Span, String> {
+    let span: Span = text.parse().map_err(|error: SpanError| error.to_string())?;
+    match span >= SESSION_MIN {
+        true => Ok(span),
+        false => Err(format!("at least {SESSION_MIN}")),
     }
 }
 

@@ -21,6 +21,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("intake", &["domain"]),
     ("catalog", &["domain", "store", "clock"]),
     ("fixtures", &["domain"]),
+    ("identity", &["domain", "store", "actions"]),
     ("sources", &["domain", "store", "intake"]),
     ("correlate", &["domain", "store"]),
     ("incident", &["domain", "store"]),
@@ -53,8 +54,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "web",
         &[
-            "domain", "store", "clock", "catalog", "fixtures", "sources", "intake", "incident", "matching",
-            "execute", "timeline", "pipeline", "receive",
+            "domain", "store", "clock", "catalog", "fixtures", "identity", "sources", "intake", "incident",
+            "matching", "execute", "timeline", "pipeline", "receive",
         ],
     ),
     ("config", &["domain"]),

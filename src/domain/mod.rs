@@ -34,6 +34,7 @@ pub mod routing;
 pub mod window;
 
 pub mod operator;
+pub mod sign_in;
 
 pub mod source;
 

@@ -1,5 +1,5 @@
-//! What people did to what stands over every run: paused, resumed, froze, closed a circuit, changed a source.
-//! Append-only.
+//! What people did to what stands over every run: paused, resumed, froze, closed a circuit, changed a source; and how
+//! they came in. Append-only.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -36,10 +36,32 @@ pub enum ActKind {
     RoutingRuleMade,
     /// It was ended.
     RoutingRuleEnded,
+    /// Somebody signed in.
+    SignedIn,
+    /// Somebody tried to, in vain.
+    SignInFailed,
+    /// A person chose another password.
+    PasswordChanged,
+    /// A person added a passkey.
+    PasskeyAdded,
+    /// A person removed one.
+    PasskeyRemoved,
+    /// Sessions of a person were ended.
+    SessionsRevoked,
+    /// A person made recovery codes.
+    RecoveryCodesMade,
+    /// A recovery code was used up.
+    RecoveryCodeUsed,
+    /// A link was made by which a person chooses a password.
+    PersonInvited,
+    /// Somebody whom a provider vouches for came for the first time.
+    PersonMade,
+    /// A person's role was changed.
+    RoleChanged,
 }
 
 impl ActKind {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 24] = [
         Self::Paused,
         Self::Resumed,
         Self::CircuitClosed,
@@ -53,6 +75,32 @@ impl ActKind {
         Self::TokenRevoked,
         Self::RoutingRuleMade,
         Self::RoutingRuleEnded,
+        Self::SignedIn,
+        Self::SignInFailed,
+        Self::PasswordChanged,
+        Self::PasskeyAdded,
+        Self::PasskeyRemoved,
+        Self::SessionsRevoked,
+        Self::RecoveryCodesMade,
+        Self::RecoveryCodeUsed,
+        Self::PersonInvited,
+        Self::PersonMade,
+        Self::RoleChanged,
+    ];
+
+    /// Acts about who may come in: many, and of no weight for what runs.
+    const OF_IDENTITY: [Self; 11] = [
+        Self::SignedIn,
+        Self::SignInFailed,
+        Self::PasswordChanged,
+        Self::PasskeyAdded,
+        Self::PasskeyRemoved,
+        Self::SessionsRevoked,
+        Self::RecoveryCodesMade,
+        Self::RecoveryCodeUsed,
+        Self::PersonInvited,
+        Self::PersonMade,
+        Self::RoleChanged,
     ];
 
     /// Its name in the database and in JSON.
@@ -71,6 +119,17 @@ impl ActKind {
             Self::TokenRevoked => "source_token_revoked",
             Self::RoutingRuleMade => "routing_rule_made",
             Self::RoutingRuleEnded => "routing_rule_ended",
+            Self::SignedIn => "signed_in",
+            Self::SignInFailed => "sign_in_failed",
+            Self::PasswordChanged => "password_changed",
+            Self::PasskeyAdded => "passkey_added",
+            Self::PasskeyRemoved => "passkey_removed",
+            Self::SessionsRevoked => "sessions_revoked",
+            Self::RecoveryCodesMade => "recovery_codes_made",
+            Self::RecoveryCodeUsed => "recovery_code_used",
+            Self::PersonInvited => "person_invited",
+            Self::PersonMade => "person_made",
+            Self::RoleChanged => "role_changed",
         }
     }
 }
@@ -117,14 +176,17 @@ pub async fn insert(
     Ok(())
 }
 
-/// What was done, the newest first, before that number, at most `limit`.
+/// What was done to what stands over every run, the newest first, before that number, at most `limit`. Who came in and
+/// how is left out.
 pub async fn list(conn: &mut PgConnection, before: i64, limit: i64) -> Result<Vec<Act>, StoreError> {
+    let left_out: Vec<String> = ActKind::OF_IDENTITY.map(|kind| kind.name().to_owned()).into();
     sqlx::query!(
         r#"select a.id, a.at, o.name as "name?", a.act, a.subject, a.reason
            from standing_acts a left join operators o on o.id = a.operator_id
-           where a.id < $1 order by a.id desc limit $2"#,
+           where a.id < $1 and a.act <> all($3) order by a.id desc limit $2"#,
         before,
-        limit
+        limit,
+        &left_out
     )
     .fetch_all(conn)
     .await?

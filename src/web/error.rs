@@ -12,6 +12,7 @@ use chrono::TimeDelta;
 use super::view::format;
 use crate::{
     execute::{people::PeopleError, routing::MakeError},
+    identity::IdentityError,
     incident::respond::RespondError,
     sources::SourceError,
     store::StoreError,
@@ -311,6 +312,16 @@ impl From<SourceError> for WebError {
             SourceError::Faulty(_) => Self::refused(error.to_string()),
             SourceError::Random(cause) => Self::bug("no random bytes", cause),
             SourceError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<IdentityError> for WebError {
+    fn from(error: IdentityError) -> Self {
+        match error {
+            IdentityError::Store(error) => error.into(),
+            IdentityError::Hash(error) => Self::bug("a password could not be hashed", error),
+            IdentityError::Random(error) => Self::bug("no random bytes", error),
         }
     }
 }

@@ -5,12 +5,12 @@
 //! what is shown.
 
 pub mod act;
+pub mod arrival;
 pub mod dress;
 pub mod error;
 pub mod extract;
 pub mod nul;
 pub mod page;
-pub mod password;
 pub mod session;
 pub mod state;
 pub mod throttle;
@@ -28,6 +28,7 @@ pub mod folds;
 pub mod incident;
 pub mod incidents;
 pub mod live;
+pub mod me;
 pub mod merges;
 pub mod plans;
 pub mod postmortem;
@@ -85,8 +86,20 @@ pub fn router(state: AppState) -> Router {
         .route("/", get(incidents::home))
         .route("/login", get(sign_in::login_form).post(sign_in::login))
         .route("/logout", post(sign_in::logout))
-        .route("/setup", get(sign_in::setup_form).post(sign_in::setup))
-        .route("/enter/{code}", get(sign_in::enter_form).post(sign_in::enter))
+        .route(
+            "/login/recovery",
+            get(sign_in::recovery::form).post(sign_in::recovery::enter),
+        )
+        .route("/setup", get(sign_in::set_up::form).post(sign_in::set_up::set_up))
+        .route(
+            "/enter/{code}",
+            get(sign_in::link::form).post(sign_in::link::enter),
+        )
+        .route("/me", get(me::show))
+        .route("/me/password", post(me::change_password))
+        .route("/me/recovery-codes", post(me::make_codes))
+        .route("/me/sessions/{id}/end", post(me::end_session))
+        .route("/me/sessions/end-others", post(me::end_others))
         .route("/incidents", get(incidents::list))
         .route("/incidents/{id}", get(incident::show))
         .route("/incidents/{id}/acknowledge", post(respond::acknowledge))

@@ -1,17 +1,18 @@
 //! What every handler can reach.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{password::Passwords, throttle::Throttle};
+use super::{session::SessionLimits, throttle::Throttle};
 use crate::{
     catalog::shelf::Faults,
     clock::Clock,
     execute::{rehearse::Rehearser, standing::Standing},
+    identity::password::Passwords,
     receive::Receiver,
     store::wake::Wake,
 };
@@ -40,6 +41,10 @@ pub struct AppState {
     pub passwords: Passwords,
     /// Slows down guessing.
     pub throttle: Throttle,
+    /// How long sessions last.
+    pub session_limits: SessionLimits,
+    /// Proxies that are believed when they say for whom they ask.
+    pub trusted_proxies: Vec<IpAddr>,
     /// Places for live streams.
     pub streams: Arc<Semaphore>,
     /// What is wrong with the runbook and target files, for the banner.
@@ -69,6 +74,8 @@ impl AppState {
             wake,
             passwords: Passwords::default(),
             throttle: Throttle::default(),
+            session_limits: SessionLimits::default(),
+            trusted_proxies: Vec::new(),
             streams: Arc::new(Semaphore::new(LIVE_STREAMS_MAX)),
             faults: Faults::default(),
             receiver: None,

@@ -10,9 +10,10 @@ use axum::{
 };
 use muster::{
     clock::Clock,
-    domain::operator::{Operator, Role},
+    domain::{operator::{Operator, Role}, sign_in::{Arrival, Way}},
     store::{operators, wake::Wake},
-    web::{self, password::Passwords, session, state::AppState},
+    identity::password::Passwords,
+    web::{self, session, state::AppState},
 };
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -95,7 +96,9 @@ impl Site {
             .await
             .unwrap()
             .unwrap();
-        let cookie = session::begin(conn, id, false, now).await.unwrap();
+        let cookie = session::begin(conn, id, &Way::Password, &Arrival::default(), self.state.session_limits, false, now)
+            .await
+            .unwrap();
         let cookie = cookie.split(';').next().unwrap().to_owned();
         let operator = Operator {
             id,
