@@ -59,7 +59,7 @@ create index passkeys_operator on passkeys (operator_id);
 
 -- What an authenticator is asked to sign, once and within minutes.
 create table passkey_challenges (
-    challenge bytea primary key check (length(challenge) = 32),
+    challenge bytea primary key check (length(challenge) = 16),
     -- Who adds a passkey; null for a sign-in.
     operator_id bigint references operators,
     state bytea not null,

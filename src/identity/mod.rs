@@ -8,6 +8,8 @@ pub mod code;
 pub mod breached;
 pub mod password;
 
+pub mod passkey;
+
 pub mod account;
 pub mod recovery;
 

@@ -50,31 +50,48 @@ pub async fn insert(
     Ok(())
 }
 
-/// The person behind a session that is neither over nor left alone since `idle_since`, and its number. Its last-seen
-/// time moves at most once a minute, so reading pages does not write.
+/// A session that stands, by its token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Current {
+    /// Whose it is.
+    pub operator: Operator,
+    /// Its number.
+    pub id: i64,
+    /// When it began.
+    pub since: DateTime<Utc>,
+}
+
+/// The session of a token, if it is neither over nor left alone since `idle_since`. Its last-seen time moves at most once
+/// a minute, so reading pages does not write.
 pub async fn find(
     conn: &mut PgConnection,
     token: Digest,
     now: DateTime<Utc>,
     idle_since: DateTime<Utc>,
-) -> Result<Option<(Operator, i64)>, StoreError> {
+) -> Result<Option<Current>, StoreError> {
     sqlx::query!(
         "with live as (
-             select s.token_hash, s.last_seen_at, s.id as session, o.id, o.name, o.role
+             select s.token_hash, s.last_seen_at, s.id as session, s.created_at, o.id, o.name, o.role
              from sessions s join operators o on o.id = s.operator_id
              where s.token_hash = $1 and s.expires_at > $2 and s.last_seen_at > $3 and o.disabled_at is null
                    and s.auth_epoch = o.auth_epoch),
          seen as (
              update sessions s set last_seen_at = $2 from live
              where s.token_hash = live.token_hash and live.last_seen_at < $2::timestamptz - interval '1 minute')
-         select session, id, name, role from live",
+         select session, created_at, id, name, role from live",
         &token.0[..],
         now,
         idle_since,
     )
     .fetch_optional(conn)
     .await?
-    .map(|row| Ok((operators::operator(row.id, row.name, &row.role)?, row.session)))
+    .map(|row| {
+        Ok(Current {
+            operator: operators::operator(row.id, row.name, &row.role)?,
+            id: row.session,
+            since: row.created_at,
+        })
+    })
     .transpose()
 }
 

@@ -118,7 +118,7 @@ impl Kind {
     fn usual_message(self) -> &'static str {
         match self {
             Self::Unreadable => "A field is missing or holds what cannot be there. Go back and try again.",
-            Self::SignIn => "Your session has ended. Sign in, then send your text again.",
+            Self::SignIn => "Your session has ended; nothing was done. Sign in and you come back to where you were.",
             Self::Forbidden => "This request came from another site, or you may not do this.",
             Self::NotFound => "The address is mistyped, or what it named does not exist.",
             Self::Method => "Go back and use the buttons of the page.",

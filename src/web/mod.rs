@@ -90,6 +90,8 @@ pub fn router(state: AppState) -> Router {
             "/login/recovery",
             get(sign_in::recovery::form).post(sign_in::recovery::enter),
         )
+        .route("/login/passkey", post(sign_in::passkey::sign_in))
+        .route("/login/passkey/challenge", post(sign_in::passkey::challenge))
         .route("/setup", get(sign_in::set_up::form).post(sign_in::set_up::set_up))
         .route(
             "/enter/{code}",
@@ -98,6 +100,9 @@ pub fn router(state: AppState) -> Router {
         .route("/me", get(me::show))
         .route("/me/password", post(me::change_password))
         .route("/me/recovery-codes", post(me::make_codes))
+        .route("/me/passkeys", post(me::passkeys::add))
+        .route("/me/passkeys/challenge", post(me::passkeys::challenge))
+        .route("/me/passkeys/{id}/remove", post(me::passkeys::remove))
         .route("/me/sessions/{id}/end", post(me::end_session))
         .route("/me/sessions/end-others", post(me::end_others))
         .route("/incidents", get(incidents::list))

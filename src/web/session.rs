@@ -19,7 +19,7 @@ use crate::{
     },
     store::{
         StoreError,
-        sessions::{self, NewSession},
+        sessions::{self, Current, NewSession},
     },
 };
 
@@ -48,6 +48,9 @@ impl Default for SessionLimits {
 pub(super) fn cookie_name(of: &str, https: bool) -> String {
     format!("{}{of}", if https { "__Host-" } else { "" })
 }
+
+/// How long a sign-in counts as fresh.
+pub const FRESH: TimeDelta = TimeDelta::minutes(15);
 
 /// The session's cookie.
 const COOKIE: &str = "muster";
@@ -110,17 +113,31 @@ impl FromRequestParts<AppState> for SessionToken {
 
 /// The person behind a request, whoever they are.
 pub async fn find(app: &AppState, token: SessionToken) -> Result<Option<Operator>, WebError> {
-    Ok(current(app, token).await?.map(|(operator, _)| operator))
+    Ok(current(app, token).await?.map(|current| current.operator))
 }
 
-/// The person behind a request, and the number of the session it came with.
-pub async fn current(app: &AppState, token: SessionToken) -> Result<Option<(Operator, i64)>, WebError> {
+/// The session a request came with, if it stands.
+pub async fn current(app: &AppState, token: SessionToken) -> Result<Option<Current>, WebError> {
     let Some(token) = token.0 else {
         return Ok(None);
     };
     let now = app.clock.now();
     let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
     Ok(sessions::find(&mut conn, token, now, now - app.session_limits.idle).await?)
+}
+
+/// Refuses what changes a person's ways in, unless they showed lately who they are: a browser left open on a desk must not
+/// become somebody else's way in. ASVS 7.5.1.
+pub async fn need_fresh(app: &AppState, token: SessionToken) -> Result<(), WebError> {
+    let current = current(app, token).await?.ok_or_else(WebError::sign_in)?;
+    if app.clock.now() - current.since <= FRESH {
+        return Ok(());
+    }
+    Err(WebError::forbidden(format!(
+        "This changes how you sign in, and you last did so more than {} min ago. Sign in once more and repeat it.",
+        FRESH.num_minutes()
+    ))
+    .with_next("/login?again=yes&next=%2Fme", "Sign in once more"))
 }
 
 async fn at_least(parts: &mut Parts, app: &AppState, role: Role) -> Result<Operator, WebError> {

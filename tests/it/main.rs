@@ -43,6 +43,7 @@ mod saved_fixture;
 mod scratch;
 mod senders;
 mod server;
+mod sign_in;
 mod silences;
 mod sources;
 mod spool;

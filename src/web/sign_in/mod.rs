@@ -1,6 +1,7 @@
 //! Signing in and out. Every way in ends in [`let_in`], which begins a new session and lands on the exact link.
 
 pub mod link;
+pub mod passkey;
 pub mod recovery;
 pub mod set_up;
 
@@ -8,7 +9,7 @@ use askama::Template;
 use axum::{
     Form,
     extract::{Query, State},
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{Html, IntoResponse, Redirect, Response},
 };
 use chrono::TimeDelta;
@@ -46,27 +47,32 @@ const WRONG: &str = "Name or password is wrong.";
 pub struct Next {
     #[serde(default)]
     next: String,
+    /// Set when somebody who is signed in is to show once more who they are.
+    #[serde(default)]
+    again: String,
 }
 
 /// `GET /login`
 pub async fn login_form(
     State(app): State<AppState>,
     token: SessionToken,
+    headers: HeaderMap,
     Query(query): Query<Next>,
 ) -> Result<Response, WebError> {
     let next = text::local_path(&query.next);
-    if session::find(&app, token).await?.is_some() {
+    if query.again.is_empty() && session::find(&app, token).await?.is_some() {
         return Ok(see(next).into_response());
     }
     let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
     if operators::none_exists(&mut conn).await? {
         return Ok(see("/setup").into_response());
     }
-    login_page(&app, next, String::new(), None)
+    login_page(&app, &headers, next, String::new(), None)
 }
 
 fn login_page(
     app: &AppState,
+    headers: &HeaderMap,
     next: String,
     name: String,
     fault: Option<String>,
@@ -78,6 +84,7 @@ fn login_page(
     let page = LoginPage {
         frame: Frame::bare("Sign in", None, app.clock.now()),
         recovery: text::with_query("/login/recovery", &[("next", &next)]),
+        has_passkeys: passkey::place(app, headers).is_some(),
         next,
         name,
         fault,
@@ -98,13 +105,14 @@ pub struct LoginForm {
 pub async fn login(
     State(app): State<AppState>,
     visitor: Visitor,
+    headers: HeaderMap,
     Form(form): Form<LoginForm>,
 ) -> Result<Response, WebError> {
     let next = text::local_path(&form.next);
     let name = form.name.trim().to_owned();
     let guess = Guess::new(&name, visitor.ip);
     if let Err(wait) = app.throttle.take(&app.db, guess, app.clock.now()).await? {
-        return slowed(wait, |words| login_page(&app, next, name, Some(words)));
+        return slowed(wait, |words| login_page(&app, &headers, next, name, Some(words)));
     }
     let known = {
         let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
@@ -118,7 +126,7 @@ pub async fn login(
         .map_err(|error| WebError::bug("a password could not be checked", error))?;
     let Some(operator) = operator.as_ref().filter(|_| checked.is_right) else {
         failed(&app, operator.map(|known| known.name), &visitor.arrival).await?;
-        return login_page(&app, next, name, Some(WRONG.to_owned()));
+        return login_page(&app, &headers, next, name, Some(WRONG.to_owned()));
     };
     let renewed = match checked.is_outdated {
         true => Some(hash_of(&app, form.password).await?),
@@ -173,12 +181,25 @@ pub(super) async fn failed(app: &AppState, known: Option<String>, from: &Arrival
 /// Begins a session, ends the one that this browser had, makes both true, and answers with the page that was asked for.
 pub(super) async fn let_in(
     app: &AppState,
-    mut tx: Transaction<'static, Postgres>,
+    tx: Transaction<'static, Postgres>,
     operator: OperatorId,
     way: &Way,
     visitor: &Visitor,
     next: &str,
 ) -> Result<Response, WebError> {
+    let (cookie, next) = open(app, tx, operator, way, visitor, next).await?;
+    Ok(([(header::SET_COOKIE, cookie)], see(next)).into_response())
+}
+
+/// The same for an answer of another form: the `Set-Cookie` and the address to go to.
+pub(super) async fn open(
+    app: &AppState,
+    mut tx: Transaction<'static, Postgres>,
+    operator: OperatorId,
+    way: &Way,
+    visitor: &Visitor,
+    next: &str,
+) -> Result<(String, String), WebError> {
     let now = app.clock.now();
     if let Some(before) = visitor.token.0 {
         sessions::delete(&mut tx, before).await?;
@@ -198,8 +219,7 @@ pub(super) async fn let_in(
     note(&mut tx, ActKind::SignedIn, "", &how, Some(operator), now).await?;
     tx.commit().await.map_err(StoreError::from)?;
     tracing::info!(operator.id = operator.0, from = from.address, way = way.name(), "signed in");
-    let next = text::local_path(next);
-    Ok(([(header::SET_COOKIE, cookie)], see(next)).into_response())
+    Ok((cookie, text::local_path(next)))
 }
 
 /// `POST /logout`

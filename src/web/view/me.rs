@@ -8,7 +8,7 @@ use super::{
     parts::{Ago, At, Said, ago, at, said},
     text,
 };
-use crate::store::{recovery_codes::Codes, sessions::Session};
+use crate::store::{passkeys::Passkey, recovery_codes::Codes, sessions::Session};
 
 /// Characters of what a browser says of itself that are shown.
 const AGENT_CHARS_MAX: usize = 120;
@@ -39,6 +39,10 @@ pub struct MePage {
     pub idle: String,
     /// How long it may last.
     pub longest: String,
+    /// Their passkeys.
+    pub passkeys: Vec<PasskeyRow>,
+    /// Whether passkeys can be added at this address.
+    pub has_passkeys: bool,
     /// Recovery codes that were just made.
     pub codes: Vec<String>,
     /// When those that are kept were made.
@@ -82,6 +86,31 @@ impl SessionRow {
             agent: said(&text::cut(&session.from.user_agent, AGENT_CHARS_MAX)),
             since: at(session.created_at, now),
             used: ago(session.last_seen_at, now),
+        }
+    }
+}
+
+/// One passkey.
+#[derive(Clone, Debug)]
+pub struct PasskeyRow {
+    /// Its number.
+    pub id: i64,
+    /// What its owner calls it.
+    pub name: Said,
+    /// When it was added.
+    pub added: Ago,
+    /// When it was last used.
+    pub used: Option<Ago>,
+}
+
+impl PasskeyRow {
+    /// The row of a passkey.
+    pub fn of(passkey: &Passkey, now: DateTime<Utc>) -> Self {
+        Self {
+            id: passkey.id,
+            name: said(&passkey.name),
+            added: ago(passkey.created_at, now),
+            used: passkey.last_used_at.map(|used| ago(used, now)),
         }
     }
 }

@@ -14,6 +14,8 @@ pub struct LoginPage {
     pub next: String,
     /// The page of recovery codes.
     pub recovery: String,
+    /// Whether passkeys can be used at this address.
+    pub has_passkeys: bool,
     /// The name as it was typed.
     pub name: String,
     /// Why it did not work.

@@ -1,11 +1,13 @@
 //! A person's own account: where they are signed in, their password, their ways back in. Everything here is about whoever
 //! asks and nobody else.
 
+pub mod passkeys;
+
 use askama::Template;
 use axum::{
     Form,
     extract::{Query, State},
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{Html, IntoResponse, Response},
 };
 use serde::Deserialize;
@@ -17,20 +19,20 @@ use super::{
     extract::Path,
     page,
     session::{self, SessionToken, Viewer},
-    sign_in::hash_of,
+    sign_in::{self, hash_of},
     state::AppState,
     throttle::Guess,
     view::{
         format,
         layout::Place,
-        me::{self as view, MePage, SessionRow},
+        me::{self as view, MePage, PasskeyRow, SessionRow},
         parts::{ago, said},
     },
 };
 use crate::{
     domain::{operator::Operator, sign_in::Way},
     identity::{account, note, password, recovery},
-    store::{StoreError, acts::ActKind, identities, operators, recovery_codes, sessions},
+    store::{self, StoreError, acts::ActKind, identities, operators, recovery_codes, sessions},
 };
 
 /// Sessions shown at most; more are ended by the button for all others.
@@ -47,6 +49,8 @@ impl Done {
     fn words(&self) -> Option<&'static str> {
         Some(match self.done.as_str() {
             "password" => "Your password is changed, and your other sessions have ended.",
+            "passkey" => "Your passkey is added; it signs you in from now on.",
+            "removed" => "That passkey opens nothing any more. Remove it on its device as well.",
             "session" => "That session has ended.",
             "sessions" => "Your other sessions have ended.",
             _ => return None,
@@ -67,29 +71,32 @@ pub async fn show(
     State(app): State<AppState>,
     Viewer(me): Viewer,
     token: SessionToken,
+    headers: HeaderMap,
     Query(query): Query<Done>,
 ) -> Result<Response, WebError> {
     let said = Said {
         done: query.words(),
         ..Said::default()
     };
-    account_page(&app, &me, token, said).await
+    account_page(&app, &me, token, &headers, said).await
 }
 
 async fn account_page(
     app: &AppState,
     me: &Operator,
     token: SessionToken,
+    headers: &HeaderMap,
     extra: Said,
 ) -> Result<Response, WebError> {
     let now = app.clock.now();
     let limits = app.session_limits;
-    let this = session::current(app, token).await?.map_or(0, |(_, id)| id);
+    let this = session::current(app, token).await?.map_or(0, |current| current.id);
     let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
     let frame = page::frame(app, &mut conn, me, "Your account", Place::Elsewhere, now).await?;
     let sessions = sessions::list(&mut conn, me.id, now, now - limits.idle, SESSIONS_MAX).await?;
     let codes = recovery_codes::find(&mut conn, me.id).await?;
     let issuers = identities::list_issuers(&mut conn, me.id).await?;
+    let keys = store::passkeys::list(&mut conn, me.id).await?;
     let status = match extra.faults.is_empty() {
         true => StatusCode::OK,
         false => StatusCode::UNPROCESSABLE_ENTITY,
@@ -109,6 +116,8 @@ async fn account_page(
             .collect(),
         idle: format::length(limits.idle),
         longest: format::length(limits.longest),
+        passkeys: keys.iter().map(|key| PasskeyRow::of(key, now)).collect(),
+        has_passkeys: sign_in::passkey::place(app, headers).is_some(),
         codes: extra.codes,
         codes_made: codes.made_at.map(|made| ago(made, now)),
         codes_left: codes.left,
@@ -129,6 +138,7 @@ pub async fn change_password(
     State(app): State<AppState>,
     Viewer(me): Viewer,
     visitor: Visitor,
+    headers: HeaderMap,
     Form(form): Form<PasswordForm>,
 ) -> Result<Response, WebError> {
     let now = app.clock.now();
@@ -160,7 +170,7 @@ pub async fn change_password(
             faults,
             ..Said::default()
         };
-        return account_page(&app, &me, visitor.token, said).await;
+        return account_page(&app, &me, visitor.token, &headers, said).await;
     }
     let hash = hash_of(&app, form.new).await?;
     account::set_password(&mut tx, me.id, &hash, "by themselves", now).await?;
@@ -183,7 +193,9 @@ pub async fn make_codes(
     State(app): State<AppState>,
     Viewer(me): Viewer,
     token: SessionToken,
+    headers: HeaderMap,
 ) -> Result<Response, WebError> {
+    session::need_fresh(&app, token).await?;
     let mut tx = app.db.begin().await.map_err(StoreError::from)?;
     let codes = recovery::make(&mut tx, me.id, app.clock.now()).await?;
     tx.commit().await.map_err(StoreError::from)?;
@@ -191,7 +203,7 @@ pub async fn make_codes(
         codes,
         ..Said::default()
     };
-    account_page(&app, &me, token, said).await
+    account_page(&app, &me, token, &headers, said).await
 }
 
 /// `POST /me/sessions/{id}/end`
@@ -215,7 +227,7 @@ pub async fn end_others(
     Viewer(me): Viewer,
     token: SessionToken,
 ) -> Result<Response, WebError> {
-    let (_, this) = session::current(&app, token).await?.ok_or_else(WebError::sign_in)?;
+    let this = session::current(&app, token).await?.ok_or_else(WebError::sign_in)?.id;
     let mut tx = app.db.begin().await.map_err(StoreError::from)?;
     let ended = sessions::revoke_others(&mut tx, me.id, this).await?;
     let how = format!("{ended} others");
