@@ -8,15 +8,17 @@ use super::StoreError;
 use crate::domain::{
     digest::Digest,
     id::OperatorId,
-    operator::{Operator, Role},
+    operator::{Operator, Role, Via},
 };
 
-fn operator(id: i64, name: String, role: &str) -> Result<Operator, StoreError> {
+fn operator(id: i64, name: String, role: &str, teams: Vec<String>) -> Result<Operator, StoreError> {
     let role = Role::named(role).ok_or_else(|| StoreError::corrupt("operators", "role", role))?;
     Ok(Operator {
         id: OperatorId(id),
         name,
         role,
+        teams,
+        via: Via::Session,
     })
 }
 
@@ -56,23 +58,32 @@ pub async fn find_by_name(
     name: &str,
 ) -> Result<Option<(Operator, String)>, StoreError> {
     sqlx::query!(
-        "select id, name, role, password_hash from operators where name = $1 and disabled_at is null",
+        r#"select id, name, role, teams_of(id) as "teams!", password_hash
+           from operators where name = $1 and disabled_at is null"#,
         name
     )
     .fetch_optional(conn)
     .await?
-    .map(|row| Ok((operator(row.id, row.name, &row.role)?, row.password_hash)))
+    .map(|row| {
+        Ok((
+            operator(row.id, row.name, &row.role, row.teams)?,
+            row.password_hash,
+        ))
+    })
     .transpose()
 }
 
 /// Everybody, by name. Bounded by the number of people a team has.
 pub async fn list(conn: &mut PgConnection) -> Result<Vec<Operator>, StoreError> {
-    sqlx::query!("select id, name, role from operators where disabled_at is null order by name limit 1000")
-        .fetch_all(conn)
-        .await?
-        .into_iter()
-        .map(|row| operator(row.id, row.name, &row.role))
-        .collect()
+    sqlx::query!(
+        r#"select id, name, role, teams_of(id) as "teams!"
+           from operators where disabled_at is null order by name limit 1000"#
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| operator(row.id, row.name, &row.role, row.teams))
+    .collect()
 }
 
 /// Begins a session.
@@ -105,21 +116,21 @@ pub async fn find_by_session(
     idle_since: DateTime<Utc>,
 ) -> Result<Option<Operator>, StoreError> {
     sqlx::query!(
-        "with live as (
+        r#"with live as (
              select s.token_hash, s.last_seen_at, o.id, o.name, o.role
              from sessions s join operators o on o.id = s.operator_id
              where s.token_hash = $1 and s.expires_at > $2 and s.last_seen_at > $3 and o.disabled_at is null),
          seen as (
              update sessions s set last_seen_at = $2 from live
              where s.token_hash = live.token_hash and live.last_seen_at < $2::timestamptz - interval '1 minute')
-         select id, name, role from live",
+         select id, name, role, teams_of(id) as "teams!" from live"#,
         &token.0[..],
         now,
         idle_since,
     )
     .fetch_optional(conn)
     .await?
-    .map(|row| operator(row.id, row.name, &row.role))
+    .map(|row| operator(row.id, row.name, &row.role, row.teams))
     .transpose()
 }
 
@@ -231,12 +242,12 @@ pub async fn installation(conn: &mut PgConnection) -> Result<Uuid, StoreError> {
 /// The enabled person of that number.
 pub async fn find(conn: &mut PgConnection, id: OperatorId) -> Result<Option<Operator>, StoreError> {
     sqlx::query!(
-        "select id, name, role from operators where id = $1 and disabled_at is null",
+        r#"select id, name, role, teams_of(id) as "teams!" from operators where id = $1 and disabled_at is null"#,
         id.0
     )
     .fetch_optional(conn)
     .await?
-    .map(|row| operator(row.id, row.name, &row.role))
+    .map(|row| operator(row.id, row.name, &row.role, row.teams))
     .transpose()
 }
 
@@ -276,13 +287,14 @@ pub async fn find_by_code(
     now: DateTime<Utc>,
 ) -> Result<Option<Operator>, StoreError> {
     sqlx::query!(
-        "select o.id, o.name, o.role from one_time_codes c join operators o on o.id = c.operator_id
-         where c.code_hash = $1 and c.used_at is null and c.expires_at > $2 and o.disabled_at is null",
+        r#"select o.id, o.name, o.role, teams_of(o.id) as "teams!"
+           from one_time_codes c join operators o on o.id = c.operator_id
+           where c.code_hash = $1 and c.used_at is null and c.expires_at > $2 and o.disabled_at is null"#,
         &code.0[..],
         now
     )
     .fetch_optional(conn)
     .await?
-    .map(|row| operator(row.id, row.name, &row.role))
+    .map(|row| operator(row.id, row.name, &row.role, row.teams))
     .transpose()
 }

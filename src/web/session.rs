@@ -1,5 +1,5 @@
-//! Who is asking. A session is a random token in a cookie; the database holds only its hash. Each handler states in
-//! its signature what its caller must at least be: [`Viewer`], [`Responder`], [`Approver`] or [`Admin`].
+//! Sessions: a random token in a cookie, of which the database holds only the hash. What a caller may do is for
+//! [`super::caller`] to say.
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use axum_extra::extract::cookie::CookieJar;
@@ -9,11 +9,7 @@ use sqlx::PgConnection;
 
 use super::{error::WebError, state::AppState};
 use crate::{
-    domain::{
-        digest::Digest,
-        id::OperatorId,
-        operator::{Operator, Role},
-    },
+    domain::{digest::Digest, id::OperatorId, operator::Operator},
     store::{StoreError, operators},
 };
 
@@ -91,45 +87,6 @@ pub async fn find(app: &AppState, token: SessionToken) -> Result<Option<Operator
     let now = app.clock.now();
     let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
     Ok(operators::find_by_session(&mut conn, token, now, now - IDLE_MAX).await?)
-}
-
-async fn at_least(parts: &mut Parts, app: &AppState, role: Role) -> Result<Operator, WebError> {
-    let token = SessionToken::from_request_parts(parts, app).await?;
-    let operator = find(app, token).await?.ok_or_else(WebError::sign_in)?;
-    if operator.role < role {
-        return Err(WebError::forbidden(format!(
-            "This needs the role {role}; you are {}. An admin can change your role.",
-            operator.role
-        )));
-    }
-    Ok(operator)
-}
-
-macro_rules! callers {
-    ($($(#[$doc:meta])* $name:ident => $role:expr),* $(,)?) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Debug)]
-        pub struct $name(pub Operator);
-
-        impl FromRequestParts<AppState> for $name {
-            type Rejection = WebError;
-
-            async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, WebError> {
-                at_least(parts, app, $role).await.map(Self)
-            }
-        }
-    )*};
-}
-
-callers! {
-    /// Somebody signed in: may read.
-    Viewer => Role::Viewer,
-    /// May take incidents, write notes, start and stop runs.
-    Responder => Role::Responder,
-    /// May decide at gates.
-    Approver => Role::Approver,
-    /// May do everything.
-    Admin => Role::Admin,
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use super::{
     act::see,
+    caller::Anyone,
     error::WebError,
     extract::Path,
     password,
@@ -54,6 +55,7 @@ pub struct Next {
 /// `GET /login`
 pub async fn login_form(
     State(app): State<AppState>,
+    _: Anyone,
     token: SessionToken,
     Query(query): Query<Next>,
 ) -> Result<Response, WebError> {
@@ -99,6 +101,7 @@ pub struct LoginForm {
 /// `POST /login`
 pub async fn login(
     State(app): State<AppState>,
+    _: Anyone,
     peer: Peer,
     Form(form): Form<LoginForm>,
 ) -> Result<Response, WebError> {
@@ -143,7 +146,11 @@ pub async fn login(
 }
 
 /// `POST /logout`
-pub async fn logout(State(app): State<AppState>, token: SessionToken) -> Result<Response, WebError> {
+pub async fn logout(
+    State(app): State<AppState>,
+    _: Anyone,
+    token: SessionToken,
+) -> Result<Response, WebError> {
     if let Some(token) = token.0 {
         let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
         operators::delete_session(&mut conn, token).await?;
@@ -162,6 +169,7 @@ pub struct SetupQuery {
 /// `GET /setup`, while nobody exists.
 pub async fn setup_form(
     State(app): State<AppState>,
+    _: Anyone,
     Query(query): Query<SetupQuery>,
 ) -> Result<Response, WebError> {
     let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
@@ -201,6 +209,7 @@ pub struct SetupForm {
 /// `POST /setup`: uses the code up and makes the first admin, or does neither.
 pub async fn setup(
     State(app): State<AppState>,
+    _: Anyone,
     peer: Peer,
     Form(form): Form<SetupForm>,
 ) -> Result<Response, WebError> {
@@ -252,6 +261,7 @@ pub async fn setup(
 /// `GET /enter/{code}`: says whom the link signs in. It changes nothing: previews and scanners open links.
 pub async fn enter_form(
     State(app): State<AppState>,
+    _: Anyone,
     Path(code): Path<String>,
     Query(query): Query<Next>,
 ) -> Result<Response, WebError> {
@@ -272,6 +282,7 @@ pub async fn enter_form(
 /// `POST /enter/{code}`: uses the link up.
 pub async fn enter(
     State(app): State<AppState>,
+    _: Anyone,
     Path(code): Path<String>,
     Query(query): Query<Next>,
 ) -> Result<Response, WebError> {

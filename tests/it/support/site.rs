@@ -98,6 +98,8 @@ impl Site {
         let cookie = session::begin(conn, id, false, now).await.unwrap();
         let cookie = cookie.split(';').next().unwrap().to_owned();
         let operator = Operator {
+            teams: Vec::new(),
+            via: muster::domain::operator::Via::Session,
             id,
             name: name.to_owned(),
             role,
