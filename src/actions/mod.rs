@@ -27,6 +27,7 @@ mod loki;
 mod ping;
 mod postgres;
 mod prometheus;
+pub mod provider;
 mod tcp;
 
 #[cfg(test)]

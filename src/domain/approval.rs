@@ -181,7 +181,7 @@ pub fn may_decide(rule: &GateRule, person: &Operator, requester: Option<Operator
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::span::Span;
+    use crate::domain::{operator::Via, span::Span};
 
     #[test]
     fn the_requester_and_the_wrong_role_are_refused() {
@@ -200,6 +200,8 @@ mod tests {
             id: OperatorId(id),
             name: "p".to_owned(),
             role,
+            teams: Vec::new(),
+            via: Via::Session,
         };
         let requester = Some(OperatorId(1));
         assert_eq!(

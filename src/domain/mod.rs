@@ -33,7 +33,9 @@ pub mod flap;
 pub mod routing;
 pub mod window;
 
+pub mod access;
 pub mod operator;
+pub mod permission;
 pub mod sign_in;
 
 pub mod source;

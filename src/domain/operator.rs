@@ -47,7 +47,7 @@ impl fmt::Display for Role {
 }
 
 /// A person who can sign in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operator {
     /// Their number.
     pub id: OperatorId,
@@ -55,6 +55,54 @@ pub struct Operator {
     pub name: String,
     /// What they may do.
     pub role: Role,
+    /// The teams they are in, by name.
+    pub teams: Vec<String>,
+    /// What they showed to be let in, when they act just now.
+    pub via: Via,
+}
+
+/// What somebody showed to be let in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "way", rename_all = "lowercase")]
+pub enum Via {
+    /// They are signed in in a browser.
+    #[default]
+    Session,
+    /// A program showed a token of theirs.
+    Token {
+        /// Its number.
+        id: i64,
+        /// What it is for.
+        name: String,
+        /// The names of the permissions it carries.
+        #[serde(skip)]
+        scopes: Vec<String>,
+    },
+    /// They followed a link that was made for them, and are signed in.
+    Link {
+        /// Its number.
+        id: i64,
+    },
+    /// They stood at the server's own terminal, where nobody signs in.
+    Terminal,
+}
+
+impl Via {
+    /// Whether it is the usual way.
+    pub fn is_session(&self) -> bool {
+        *self == Self::Session
+    }
+}
+
+impl fmt::Display for Via {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Session => f.write_str("session"),
+            Self::Token { name, .. } => write!(f, "token {name}"),
+            Self::Link { .. } => f.write_str("link"),
+            Self::Terminal => f.write_str("terminal"),
+        }
+    }
 }
 
 /// Who or what caused an event.
@@ -67,6 +115,9 @@ pub enum Actor {
         id: OperatorId,
         /// Their name at that time.
         name: String,
+        /// What they showed. Left out for a session, so that the hashes of older events still hold.
+        #[serde(default, skip_serializing_if = "Via::is_session")]
+        via: Via,
     },
     /// A sender's delivery.
     Source {
@@ -85,6 +136,7 @@ impl Operator {
         Actor::Person {
             id: self.id,
             name: self.name.clone(),
+            via: self.via.clone(),
         }
     }
 }

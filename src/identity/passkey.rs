@@ -123,7 +123,7 @@ pub async fn begin_adding(
         .map(|id| {
             Ok(PublicKeyCredentialDescriptor {
                 id: CredentialId::decode(id).map_err(refused)?,
-                transports: AuthTransports::NONE,
+                transports: AuthTransports::decode(0).map_err(refused)?,
             })
         })
         .collect::<Result<Vec<_>, PasskeyError>>()?;
@@ -219,9 +219,10 @@ pub async fn add(
         .dynamic_state()
         .encode()
         .map_err(|never| refused(format!("{never:?}")))?;
+    let id = made.id();
     let passkey = NewPasskey {
         operator: person,
-        credential_id: made.id().as_ref(),
+        credential_id: id.as_ref(),
         name,
         static_state: &static_state,
         dynamic_state: &dynamic_state,

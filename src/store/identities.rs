@@ -98,16 +98,18 @@ pub async fn used(
     Ok(())
 }
 
-/// Gives a person the role their provider says.
-pub async fn set_role(conn: &mut PgConnection, operator: OperatorId, role: Role) -> Result<(), StoreError> {
-    sqlx::query!(
-        "update operators set role = $2 where id = $1",
+/// Gives a person the role their provider says, unless they are the last admin; `false` then.
+pub async fn set_role(conn: &mut PgConnection, operator: OperatorId, role: Role) -> Result<bool, StoreError> {
+    let set = sqlx::query!(
+        "update operators set role = $2
+         where id = $1 and (role <> 'admin' or exists (
+             select from operators o where o.role = 'admin' and o.disabled_at is null and o.id <> $1))",
         operator.0,
         role.name()
     )
     .execute(conn)
     .await?;
-    Ok(())
+    Ok(set.rows_affected() == 1)
 }
 
 /// The issuers that vouch for a person.

@@ -8,15 +8,17 @@ use super::StoreError;
 use crate::domain::{
     digest::Digest,
     id::OperatorId,
-    operator::{Operator, Role},
+    operator::{Operator, Role, Via},
 };
 
-pub(super) fn operator(id: i64, name: String, role: &str) -> Result<Operator, StoreError> {
+pub(super) fn operator(id: i64, name: String, role: &str, teams: Vec<String>) -> Result<Operator, StoreError> {
     let role = Role::named(role).ok_or_else(|| StoreError::corrupt("operators", "role", role))?;
     Ok(Operator {
         id: OperatorId(id),
         name,
         role,
+        teams,
+        via: Via::Session,
     })
 }
 
@@ -56,23 +58,32 @@ pub async fn find_by_name(
     name: &str,
 ) -> Result<Option<(Operator, Option<String>)>, StoreError> {
     sqlx::query!(
-        "select id, name, role, password_hash from operators where name = $1 and disabled_at is null",
+        r#"select id, name, role, teams_of(id) as "teams!", password_hash
+           from operators where name = $1 and disabled_at is null"#,
         name
     )
     .fetch_optional(conn)
     .await?
-    .map(|row| Ok((operator(row.id, row.name, &row.role)?, row.password_hash)))
+    .map(|row| {
+        Ok((
+            operator(row.id, row.name, &row.role, row.teams)?,
+            row.password_hash,
+        ))
+    })
     .transpose()
 }
 
 /// Everybody, by name. Bounded by the number of people a team has.
 pub async fn list(conn: &mut PgConnection) -> Result<Vec<Operator>, StoreError> {
-    sqlx::query!("select id, name, role from operators where disabled_at is null order by name limit 1000")
-        .fetch_all(conn)
-        .await?
-        .into_iter()
-        .map(|row| operator(row.id, row.name, &row.role))
-        .collect()
+    sqlx::query!(
+        r#"select id, name, role, teams_of(id) as "teams!"
+           from operators where disabled_at is null order by name limit 1000"#
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| operator(row.id, row.name, &row.role, row.teams))
+    .collect()
 }
 
 /// Forgets codes and operation ids whose time is over.
@@ -224,12 +235,12 @@ pub async fn installation(conn: &mut PgConnection) -> Result<Uuid, StoreError> {
 /// The enabled person of that number.
 pub async fn find(conn: &mut PgConnection, id: OperatorId) -> Result<Option<Operator>, StoreError> {
     sqlx::query!(
-        "select id, name, role from operators where id = $1 and disabled_at is null",
+        r#"select id, name, role, teams_of(id) as "teams!" from operators where id = $1 and disabled_at is null"#,
         id.0
     )
     .fetch_optional(conn)
     .await?
-    .map(|row| operator(row.id, row.name, &row.role))
+    .map(|row| operator(row.id, row.name, &row.role, row.teams))
     .transpose()
 }
 
@@ -249,13 +260,14 @@ pub async fn find_by_code(
     now: DateTime<Utc>,
 ) -> Result<Option<(Operator, bool)>, StoreError> {
     sqlx::query!(
-        "select o.id, o.name, o.role, c.chooses_password from one_time_codes c join operators o on o.id = c.operator_id
-         where c.code_hash = $1 and c.used_at is null and c.expires_at > $2 and o.disabled_at is null",
+        r#"select o.id, o.name, o.role, teams_of(o.id) as "teams!", c.chooses_password
+           from one_time_codes c join operators o on o.id = c.operator_id
+           where c.code_hash = $1 and c.used_at is null and c.expires_at > $2 and o.disabled_at is null"#,
         &code.0[..],
         now
     )
     .fetch_optional(conn)
     .await?
-    .map(|row| Ok((operator(row.id, row.name, &row.role)?, row.chooses_password)))
+    .map(|row| Ok((operator(row.id, row.name, &row.role, row.teams)?, row.chooses_password)))
     .transpose()
 }

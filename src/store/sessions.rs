@@ -70,7 +70,7 @@ pub async fn find(
     idle_since: DateTime<Utc>,
 ) -> Result<Option<Current>, StoreError> {
     sqlx::query!(
-        "with live as (
+        r#"with live as (
              select s.token_hash, s.last_seen_at, s.id as session, s.created_at, o.id, o.name, o.role
              from sessions s join operators o on o.id = s.operator_id
              where s.token_hash = $1 and s.expires_at > $2 and s.last_seen_at > $3 and o.disabled_at is null
@@ -78,7 +78,7 @@ pub async fn find(
          seen as (
              update sessions s set last_seen_at = $2 from live
              where s.token_hash = live.token_hash and live.last_seen_at < $2::timestamptz - interval '1 minute')
-         select session, created_at, id, name, role from live",
+         select session, created_at, id, name, role, teams_of(id) as "teams!" from live"#,
         &token.0[..],
         now,
         idle_since,
@@ -87,7 +87,7 @@ pub async fn find(
     .await?
     .map(|row| {
         Ok(Current {
-            operator: operators::operator(row.id, row.name, &row.role)?,
+            operator: operators::operator(row.id, row.name, &row.role, row.teams)?,
             id: row.session,
             since: row.created_at,
         })

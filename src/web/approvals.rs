@@ -13,10 +13,10 @@ use uuid::Uuid;
 
 use super::{
     act::{self, Act, see},
+    caller::{BreaksGlass, Decides, Reads},
     error::WebError,
     extract::Path,
     incidents, page, reviews, runs as run_page,
-    session::{Responder, Viewer},
     state::AppState,
     view::{
         approval::{ApprovalFacts, ApprovalPage, ApprovalRecord, DecisionForm, Inbox, InboxPage, Others},
@@ -42,7 +42,7 @@ use crate::{
 const INBOX_MAX: i64 = 100;
 
 /// `GET /approvals`
-pub async fn inbox(State(app): State<AppState>, Viewer(me): Viewer) -> Result<Html<String>, WebError> {
+pub async fn inbox(State(app): State<AppState>, Reads(me): Reads) -> Result<Html<String>, WebError> {
     let now = app.clock.now();
     let mut tx = store::begin_reading(&app.db).await?;
     let cursor = incidents::cursor(&mut tx).await?;
@@ -72,7 +72,7 @@ pub async fn lines(
 /// `GET /approvals/{id}`
 pub async fn show(
     State(app): State<AppState>,
-    Viewer(me): Viewer,
+    Reads(me): Reads,
     Path(id): Path<ApprovalId>,
 ) -> Result<Html<String>, WebError> {
     let now = app.clock.now();
@@ -142,7 +142,7 @@ pub struct Decision {
 /// `POST /approvals/{id}/decision`. Who may decide is the gate's own rule, so any signed-in person may ask.
 pub async fn decide(
     State(app): State<AppState>,
-    Viewer(me): Viewer,
+    Decides(me): Decides,
     Path(id): Path<ApprovalId>,
     Form(form): Form<Decision>,
 ) -> Result<Redirect, WebError> {
@@ -188,7 +188,7 @@ impl GateForm {
 /// `POST /approvals/{id}/send-back`. Who may is the gate's own rule, as for a decision.
 pub async fn send_back(
     State(app): State<AppState>,
-    Viewer(me): Viewer,
+    Decides(me): Decides,
     Path(id): Path<ApprovalId>,
     Form(form): Form<GateForm>,
 ) -> Result<Redirect, WebError> {
@@ -204,7 +204,7 @@ pub async fn send_back(
 /// `POST /approvals/{id}/withdraw`. Whoever gave it may, and whoever may decide at this gate.
 pub async fn withdraw(
     State(app): State<AppState>,
-    Viewer(me): Viewer,
+    Decides(me): Decides,
     Path(id): Path<ApprovalId>,
     Form(form): Form<GateForm>,
 ) -> Result<Redirect, WebError> {
@@ -219,7 +219,7 @@ pub async fn withdraw(
 /// `GET /approvals/{id}/break-glass`
 pub async fn glass_form(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    BreaksGlass(me): BreaksGlass,
     Path(id): Path<ApprovalId>,
 ) -> Result<Html<String>, WebError> {
     let now = app.clock.now();
@@ -245,7 +245,7 @@ pub async fn glass_form(
 /// `POST /approvals/{id}/break-glass`
 pub async fn break_glass(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    BreaksGlass(me): BreaksGlass,
     Path(id): Path<ApprovalId>,
     Form(form): Form<GateForm>,
 ) -> Result<Redirect, WebError> {

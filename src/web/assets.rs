@@ -4,12 +4,13 @@
 use std::{collections::BTreeMap, sync::LazyLock};
 
 use axum::{
+    extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use rust_embed::RustEmbed;
 
-use super::{error::WebError, extract::Path};
+use super::{caller::Anyone, error::WebError, extract::Path, state::AppState};
 use crate::domain::digest::Digest;
 
 #[derive(RustEmbed)]
@@ -35,7 +36,12 @@ pub fn address(name: &str) -> &'static str {
 }
 
 /// `GET /static/{file}`
-pub async fn get(Path(asked): Path<String>, headers: HeaderMap) -> Result<Response, WebError> {
+pub async fn get(
+    State(_): State<AppState>,
+    _: Anyone,
+    Path(asked): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, WebError> {
     let name = plain_name(&asked);
     let file = Files::get(&name).ok_or_else(|| WebError::not_found("file"))?;
     let tag = format!("\"{}\"", Digest::of_bytes(&file.data).short());

@@ -10,10 +10,10 @@ use serde::Deserialize;
 use sqlx::PgConnection;
 
 use super::{
+    caller::Reads,
     error::WebError,
     extract::Path,
     page,
-    session::Viewer,
     state::AppState,
     view::{
         boot::BootPage,
@@ -38,7 +38,7 @@ pub struct ListQuery {
 /// `GET /system/boots`
 pub async fn list(
     State(app): State<AppState>,
-    Viewer(me): Viewer,
+    Reads(me): Reads,
     Query(query): Query<ListQuery>,
 ) -> Result<Html<String>, WebError> {
     let now = app.clock.now();
@@ -52,7 +52,7 @@ pub async fn list(
 /// `GET /system/boots/{id}`
 pub async fn show(
     State(app): State<AppState>,
-    Viewer(me): Viewer,
+    Reads(me): Reads,
     Path(id): Path<BootId>,
 ) -> Result<Html<String>, WebError> {
     let now = app.clock.now();

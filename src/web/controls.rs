@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use super::{
     act::{self, Act, see},
+    caller::Runs,
     error::WebError,
     extract::Path,
-    session::Responder,
     state::AppState,
 };
 use crate::{
@@ -43,7 +43,7 @@ pub struct RunForm {
 /// `POST /runs/{id}/pause`
 pub async fn pause(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Runs(me): Runs,
     Path(id): Path<RunId>,
     Form(form): Form<RunForm>,
 ) -> Result<Redirect, WebError> {
@@ -58,7 +58,7 @@ pub async fn pause(
 /// `POST /runs/{id}/go-on`
 pub async fn go_on(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Runs(me): Runs,
     Path(id): Path<RunId>,
     Form(form): Form<RunForm>,
 ) -> Result<Redirect, WebError> {
@@ -73,7 +73,7 @@ pub async fn go_on(
 /// `POST /runs/{id}/stop`
 pub async fn stop(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Runs(me): Runs,
     Path(id): Path<RunId>,
     Form(form): Form<RunForm>,
 ) -> Result<Redirect, WebError> {
@@ -88,7 +88,7 @@ pub async fn stop(
 /// `POST /runs/{id}/undo`
 pub async fn undo(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Runs(me): Runs,
     Path(id): Path<RunId>,
     Form(form): Form<RunForm>,
 ) -> Result<Redirect, WebError> {
@@ -103,7 +103,7 @@ pub async fn undo(
 /// `POST /runs/{id}/skip`: the step is chosen in the form.
 pub async fn skip(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Runs(me): Runs,
     Path(id): Path<RunId>,
     Form(form): Form<RunForm>,
 ) -> Result<Redirect, WebError> {
@@ -121,7 +121,7 @@ pub async fn skip(
 /// `POST /runs/{id}/steps/{step}/done`
 pub async fn manual_done(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Runs(me): Runs,
     Path((id, step)): Path<(RunId, StepId)>,
     Form(form): Form<RunForm>,
 ) -> Result<Redirect, WebError> {
@@ -136,7 +136,7 @@ pub async fn manual_done(
 /// `POST /runs/{id}/steps/{step}/unknown`
 pub async fn decide_unknown(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Runs(me): Runs,
     Path((id, step)): Path<(RunId, StepId)>,
     Form(form): Form<RunForm>,
 ) -> Result<Redirect, WebError> {

@@ -14,10 +14,10 @@ use uuid::Uuid;
 
 use super::{
     act::{Act, see},
+    caller::{Reads, Responds},
     error::WebError,
     extract::Path,
     page,
-    session::{Responder, Viewer},
     state::AppState,
     view::{
         delivery::{DeliveriesPage, DeliveryPage, ROWS_MAX, Row, WayPage, body_text},
@@ -58,7 +58,7 @@ pub struct ListQuery {
 /// `GET /deliveries`
 pub async fn list(
     State(app): State<AppState>,
-    Viewer(me): Viewer,
+    Reads(me): Reads,
     Query(query): Query<ListQuery>,
 ) -> Result<Html<String>, WebError> {
     let now = app.clock.now();
@@ -101,7 +101,7 @@ pub async fn list(
 /// `GET /deliveries/{id}`
 pub async fn show(
     State(app): State<AppState>,
-    Viewer(me): Viewer,
+    Reads(me): Reads,
     Path(id): Path<DeliveryId>,
 ) -> Result<Html<String>, WebError> {
     let now = app.clock.now();
@@ -128,7 +128,7 @@ async fn find(conn: &mut sqlx::PgConnection, id: DeliveryId, body_max: i32) -> R
 /// `GET /deliveries/{id}/body`: byte for byte, as a file that no browser will take for a page.
 pub async fn body(
     State(app): State<AppState>,
-    _: Responder,
+    _: Responds,
     Path(id): Path<DeliveryId>,
 ) -> Result<Response, WebError> {
     let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
@@ -158,7 +158,7 @@ pub struct AgainForm {
 /// of the delivery, which has the new one.
 pub async fn replay(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Responds(me): Responds,
     Path(id): Path<DeliveryId>,
     Form(form): Form<AgainForm>,
 ) -> Result<Response, WebError> {

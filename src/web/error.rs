@@ -11,6 +11,7 @@ use chrono::TimeDelta;
 
 use super::view::format;
 use crate::{
+    domain::{access::Denial, permission::Permission},
     execute::{people::PeopleError, routing::MakeError},
     identity::IdentityError,
     incident::respond::RespondError,
@@ -164,6 +165,29 @@ impl WebError {
     /// This person may not; the message says who may.
     pub fn forbidden(message: impl Into<String>) -> Self {
         Self::new(Kind::Forbidden, message)
+    }
+
+    /// This person may not, and why; the message says who can change that.
+    pub fn denied(permission: Permission, denial: &Denial) -> Self {
+        let words = permission.words();
+        let way_out = match denial {
+            Denial::Scope(_) => "Make a token that carries it, under Me.",
+            Denial::Token => "Sign in in a browser.",
+            Denial::Role { .. } | Denial::Circle { .. } => "An admin can change that, under People.",
+        };
+        Self::new(
+            Kind::Forbidden,
+            format!("You may not {words}: {denial}. {way_out}"),
+        )
+    }
+
+    /// A program showed a token that opens nothing.
+    pub fn bad_token() -> Self {
+        Self::new(
+            Kind::SignIn,
+            "The Authorization header holds no good token: it is mistyped, has expired or was revoked. Make another one under \
+             Me.",
+        )
     }
 
     /// There is no such thing.

@@ -9,7 +9,7 @@ use axum::{
 };
 use sqlx::PgConnection;
 
-use super::{error::WebError, extract::Path, session::Responder, state::AppState};
+use super::{caller::Runs, error::WebError, extract::Path, state::AppState};
 use crate::{
     catalog::fixture,
     domain::{
@@ -34,7 +34,7 @@ const ATTEMPTS_MAX: i64 = 20_000;
 /// `GET /runs/{id}/fixture`: the file to be put into the folder `tests` beside the runbooks.
 pub async fn save(
     State(app): State<AppState>,
-    Responder(_): Responder,
+    Runs(_): Runs,
     Path(id): Path<RunId>,
 ) -> Result<Response, WebError> {
     let mut tx = store::begin_reading(&app.db).await?;

@@ -13,11 +13,11 @@ use uuid::Uuid;
 
 use super::{
     act::Act,
+    caller::Responds,
     error::WebError,
     extract::Path,
     page,
     respond::{back, end},
-    session::Responder,
     state::AppState,
     view::{
         fold::{FoldPage, LINES_MAX},
@@ -47,7 +47,7 @@ pub struct SearchQuery {
 /// `GET /incidents/{id}/fold`
 pub async fn form(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Responds(me): Responds,
     Path(id): Path<IncidentId>,
     Query(query): Query<SearchQuery>,
 ) -> Result<Html<String>, WebError> {
@@ -134,7 +134,7 @@ pub async fn chosen(
 /// `POST /incidents/{id}/fold`
 pub async fn fold(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Responds(me): Responds,
     Path(id): Path<IncidentId>,
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Result<Redirect, WebError> {
@@ -167,7 +167,7 @@ pub struct UnfoldForm {
 /// `POST /incidents/{id}/unfold`
 pub async fn unfold(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Responds(me): Responds,
     Path(id): Path<IncidentId>,
     Form(form): Form<UnfoldForm>,
 ) -> Result<Redirect, WebError> {

@@ -2,11 +2,18 @@
 
 use std::time::Duration;
 
-use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{Method, StatusCode},
+    response::IntoResponse,
+    routing::get,
+};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 use sqlx::PgPool;
 
+use super::{caller::Need, routes::Route};
 use crate::{receive::Receiver, store::queue};
 
 /// How long the database may take before it counts as away.
@@ -30,6 +37,16 @@ pub fn router(pool: PgPool, metrics: Option<PrometheusHandle>, receiver: Receive
             metrics,
             receiver,
         })
+}
+
+/// What machines ask; no secret is among it.
+pub fn table() -> Vec<Route> {
+    let routes = ["/healthz", "/readyz", "/metrics"].map(|path| Route {
+        method: Method::GET,
+        path: path.to_owned(),
+        need: Need::Nothing,
+    });
+    routes.to_vec()
 }
 
 /// Ready is: a webhook could be accepted now, by the database or by the disk. A balancer that took every replica out

@@ -10,10 +10,10 @@ use serde::Deserialize;
 use sqlx::PgConnection;
 
 use super::{
+    caller::Reads,
     error::WebError,
     extract::Path,
     page, runs as run_page,
-    session::Viewer,
     state::AppState,
     view::{
         alerts::ALERTS_MAX,
@@ -60,7 +60,7 @@ pub struct ShowQuery {
 /// `GET /incidents/{id}`
 pub async fn show(
     State(app): State<AppState>,
-    Viewer(me): Viewer,
+    Reads(me): Reads,
     Path(id): Path<IncidentId>,
     Query(query): Query<ShowQuery>,
 ) -> Result<Html<String>, WebError> {

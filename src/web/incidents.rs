@@ -11,9 +11,9 @@ use sqlx::PgConnection;
 
 use super::{
     boots,
+    caller::{Anyone, Reads},
     error::WebError,
     page,
-    session::Viewer,
     state::AppState,
     view::{
         format,
@@ -32,7 +32,7 @@ use crate::{
 const AWAITING_MAX: i64 = 50;
 
 /// `GET /`
-pub async fn home() -> Redirect {
+pub async fn home(State(_): State<AppState>, _: Anyone) -> Redirect {
     Redirect::to("/incidents")
 }
 
@@ -65,7 +65,7 @@ impl ListQuery {
 /// `GET /incidents`
 pub async fn list(
     State(app): State<AppState>,
-    Viewer(me): Viewer,
+    Reads(me): Reads,
     Query(query): Query<ListQuery>,
 ) -> Result<Html<String>, WebError> {
     let now = app.clock.now();

@@ -24,9 +24,10 @@ use tokio::{
 };
 
 use super::{
+    caller::Reads,
     error::WebError,
     incidents::ListQuery,
-    session::{SessionToken, Viewer},
+    session::SessionToken,
     state::AppState,
     view::timeline::Filter,
     watch::{Found, Mode, Patch},
@@ -103,7 +104,7 @@ impl Scope {
 /// `GET /live`
 pub async fn get(
     State(app): State<AppState>,
-    Viewer(me): Viewer,
+    Reads(me): Reads,
     token: SessionToken,
     Query(query): Query<LiveQuery>,
 ) -> Result<Response, WebError> {

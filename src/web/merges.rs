@@ -12,11 +12,11 @@ use uuid::Uuid;
 
 use super::{
     act::Act,
+    caller::Responds,
     error::WebError,
     extract::Path,
     page,
     respond::{back, end},
-    session::Responder,
     state::AppState,
     view::{
         incident::key,
@@ -46,7 +46,7 @@ pub struct SearchQuery {
 /// `GET /incidents/{id}/merge`
 pub async fn form(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Responds(me): Responds,
     Path(id): Path<IncidentId>,
     Query(query): Query<SearchQuery>,
 ) -> Result<Html<String>, WebError> {
@@ -79,7 +79,7 @@ pub struct MergeForm {
 /// `POST /incidents/{id}/merge`
 pub async fn merge(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Responds(me): Responds,
     Path(id): Path<IncidentId>,
     Form(form): Form<MergeForm>,
 ) -> Result<Redirect, WebError> {
@@ -103,7 +103,7 @@ pub async fn merge(
 /// `POST /incidents/{id}/unmerge`
 pub async fn unmerge(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Responds(me): Responds,
     Path(id): Path<IncidentId>,
     Form(form): Form<MergeForm>,
 ) -> Result<Redirect, WebError> {

@@ -6,11 +6,13 @@
 
 pub mod act;
 pub mod arrival;
+pub mod caller;
 pub mod dress;
 pub mod error;
 pub mod extract;
 pub mod nul;
 pub mod page;
+pub mod routes;
 pub mod session;
 pub mod state;
 pub mod throttle;
@@ -62,13 +64,16 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Redirect, Response},
-    routing::{get, post},
 };
 use tower_http::{
     catch_panic::CatchPanicLayer, compression::CompressionLayer, csrf::CsrfLayer, timeout::TimeoutLayer,
 };
 
-use self::{error::WebError, state::AppState};
+use self::{
+    error::WebError,
+    routes::{Route, Routes},
+    state::AppState,
+};
 use crate::execute::rehearse::REHEARSAL_MAX;
 
 /// How long a page may take; a live stream may go on.
@@ -80,112 +85,136 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
                       font-src 'none'; manifest-src 'self'; form-action 'self'; base-uri 'none'; \
                       frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types live";
 
+/// The pages, and what answers their forms.
+fn pages() -> Routes {
+    Routes::default()
+        .get("/", incidents::home)
+        .get("/login", sign_in::login_form)
+        .post("/login", sign_in::login)
+        .post("/logout", sign_in::logout)
+        .get("/login/recovery", sign_in::recovery::form)
+        .post("/login/recovery", sign_in::recovery::enter)
+        .post("/login/passkey", sign_in::passkey::sign_in)
+        .post("/login/passkey/challenge", sign_in::passkey::challenge)
+        .get("/setup", sign_in::set_up::form)
+        .post("/setup", sign_in::set_up::set_up)
+        .get("/enter/{code}", sign_in::link::form)
+        .post("/enter/{code}", sign_in::link::enter)
+        .get("/me", me::show)
+        .post("/me/password", me::change_password)
+        .post("/me/recovery-codes", me::make_codes)
+        .post("/me/passkeys", me::passkeys::add)
+        .post("/me/passkeys/challenge", me::passkeys::challenge)
+        .post("/me/passkeys/{id}/remove", me::passkeys::remove)
+        .post("/me/sessions/{id}/end", me::end_session)
+        .post("/me/sessions/end-others", me::end_others)
+        .get("/incidents", incidents::list)
+        .get("/incidents/{id}", incident::show)
+        .post("/incidents/{id}/acknowledge", respond::acknowledge)
+        .post("/incidents/{id}/mitigate", respond::mitigate)
+        .post("/incidents/{id}/resolve", respond::resolve)
+        .post("/incidents/{id}/close", respond::close)
+        .post("/incidents/{id}/severity", respond::set_severity)
+        .post("/incidents/{id}/notes", respond::note)
+        .get("/incidents/{id}/merge", merges::form)
+        .post("/incidents/{id}/merge", merges::merge)
+        .post("/incidents/{id}/unmerge", merges::unmerge)
+        .get("/incidents/{id}/fold", folds::form)
+        .post("/incidents/{id}/fold", folds::fold)
+        .post("/incidents/{id}/unfold", folds::unfold)
+        .post("/incidents/{id}/silences", silences::ask)
+        .post("/incidents/{id}/silences/{silence}/expire", silences::expire)
+        .post("/incidents/{id}/alerts/{alert}/over", silences::over)
+        .post(
+            "/incidents/{id}/alerts/{alert}/still-firing",
+            silences::still_firing,
+        )
+        .post("/incidents/{id}/runs", runs::start)
+        .get("/incidents/{id}/runs/new", runs::new_form)
+        .get("/incidents/{id}/runbooks", reasons::show)
+        .get("/incidents/{id}/postmortem", postmortem::show)
+        .get("/incidents/{id}/postmortem.md", postmortem::markdown)
+        .get("/runs/{id}", runs::show)
+        .get("/runs/{id}/fixture", fixtures::save)
+        .post("/runs/{id}/pause", controls::pause)
+        .post("/runs/{id}/go-on", controls::go_on)
+        .post("/runs/{id}/stop", controls::stop)
+        .post("/runs/{id}/undo", controls::undo)
+        .post("/runs/{id}/skip", controls::skip)
+        .get("/runs/{id}/resume", resume::form)
+        .post("/runs/{id}/resume", resume::resume)
+        .post("/runs/{id}/steps/{step}/done", controls::manual_done)
+        .post("/runs/{id}/steps/{step}/unknown", controls::decide_unknown)
+        .get("/approvals", approvals::inbox)
+        .get("/approvals/{id}", approvals::show)
+        .post("/approvals/{id}/decision", approvals::decide)
+        .post("/approvals/{id}/send-back", approvals::send_back)
+        .post("/approvals/{id}/withdraw", approvals::withdraw)
+        .get("/approvals/{id}/break-glass", approvals::glass_form)
+        .post("/approvals/{id}/break-glass", approvals::break_glass)
+        .post("/reviews/{id}/close", reviews::close)
+        .get("/runbooks", runbooks::list)
+        .get("/runbooks/{slug}", runbooks::show)
+        .get("/runbooks/{slug}/plan", plans::show)
+        .get("/deliveries", deliveries::list)
+        .get("/deliveries/{id}", deliveries::show)
+        .post("/deliveries/{id}/replay", deliveries::replay)
+        .get("/deliveries/{id}/body", deliveries::body)
+        .get("/sources", sources::list)
+        .get("/sources/new", sources::new_form)
+        .post("/sources/new", sources::make)
+        .get("/sources/{name}", sources::show)
+        .post("/sources/{name}", sources::change)
+        .post("/sources/{name}/disable", sources::disable)
+        .post("/sources/{name}/enable", sources::enable)
+        .post("/sources/{name}/test", trial::test)
+        .post("/sources/{name}/try", trial::attempt)
+        .post("/sources/{name}/tokens", sources::issue)
+        .post("/sources/{name}/tokens/{id}/revoke", sources::revoke)
+        .get("/routing", routing::show)
+        .post("/routing/rules", routing::make)
+        .post("/routing/rules/{id}/end", routing::end)
+        .get("/system", system::show)
+        .post("/system/pause", standing::pause)
+        .post("/system/resume", standing::resume)
+        .post("/system/circuits/{target}/close", standing::close_breaker)
+        .post("/system/freezes", standing::freeze)
+        .post("/system/freezes/{id}/end", standing::end_freeze)
+        .get("/system/boots", boots::list)
+        .get("/system/boots/{id}", boots::show)
+        .get("/static/{file}", assets::get)
+}
+
+/// These ask targets, within a limit of time of their own.
+fn outward() -> Routes {
+    Routes::default()
+        .post("/runbooks/{slug}/plan", plans::run)
+        .post("/api/v1/runbooks/{slug}/plan", api::plans::run)
+}
+
+/// Streams, which go on for hours.
+fn streams() -> Routes {
+    Routes::default().get("/live", live::get)
+}
+
+/// Every route with what its caller needs: the pages, the JSON interface, the doors of senders and of machines.
+pub fn table() -> Vec<Route> {
+    let (_, mut table) = pages().into_parts();
+    table.extend(outward().into_parts().1);
+    table.extend(streams().into_parts().1);
+    table.extend(api::table());
+    table.extend(hooks::table());
+    table.extend(health::table());
+    table
+}
+
 /// Every address of the pages and the JSON interface, with the guards around them.
 pub fn router(state: AppState) -> Router {
-    let pages = Router::new()
-        .route("/", get(incidents::home))
-        .route("/login", get(sign_in::login_form).post(sign_in::login))
-        .route("/logout", post(sign_in::logout))
-        .route(
-            "/login/recovery",
-            get(sign_in::recovery::form).post(sign_in::recovery::enter),
-        )
-        .route("/login/passkey", post(sign_in::passkey::sign_in))
-        .route("/login/passkey/challenge", post(sign_in::passkey::challenge))
-        .route("/setup", get(sign_in::set_up::form).post(sign_in::set_up::set_up))
-        .route(
-            "/enter/{code}",
-            get(sign_in::link::form).post(sign_in::link::enter),
-        )
-        .route("/me", get(me::show))
-        .route("/me/password", post(me::change_password))
-        .route("/me/recovery-codes", post(me::make_codes))
-        .route("/me/passkeys", post(me::passkeys::add))
-        .route("/me/passkeys/challenge", post(me::passkeys::challenge))
-        .route("/me/passkeys/{id}/remove", post(me::passkeys::remove))
-        .route("/me/sessions/{id}/end", post(me::end_session))
-        .route("/me/sessions/end-others", post(me::end_others))
-        .route("/incidents", get(incidents::list))
-        .route("/incidents/{id}", get(incident::show))
-        .route("/incidents/{id}/acknowledge", post(respond::acknowledge))
-        .route("/incidents/{id}/mitigate", post(respond::mitigate))
-        .route("/incidents/{id}/resolve", post(respond::resolve))
-        .route("/incidents/{id}/close", post(respond::close))
-        .route("/incidents/{id}/severity", post(respond::set_severity))
-        .route("/incidents/{id}/notes", post(respond::note))
-        .route("/incidents/{id}/merge", get(merges::form).post(merges::merge))
-        .route("/incidents/{id}/unmerge", post(merges::unmerge))
-        .route("/incidents/{id}/fold", get(folds::form).post(folds::fold))
-        .route("/incidents/{id}/unfold", post(folds::unfold))
-        .route("/incidents/{id}/silences", post(silences::ask))
-        .route(
-            "/incidents/{id}/silences/{silence}/expire",
-            post(silences::expire),
-        )
-        .route("/incidents/{id}/alerts/{alert}/over", post(silences::over))
-        .route(
-            "/incidents/{id}/alerts/{alert}/still-firing",
-            post(silences::still_firing),
-        )
-        .route("/incidents/{id}/runs", post(runs::start))
-        .route("/incidents/{id}/runs/new", get(runs::new_form))
-        .route("/incidents/{id}/runbooks", get(reasons::show))
-        .route("/incidents/{id}/postmortem", get(postmortem::show))
-        .route("/incidents/{id}/postmortem.md", get(postmortem::markdown))
-        .route("/runs/{id}", get(runs::show))
-        .route("/runs/{id}/fixture", get(fixtures::save))
-        .route("/runs/{id}/pause", post(controls::pause))
-        .route("/runs/{id}/go-on", post(controls::go_on))
-        .route("/runs/{id}/stop", post(controls::stop))
-        .route("/runs/{id}/undo", post(controls::undo))
-        .route("/runs/{id}/skip", post(controls::skip))
-        .route("/runs/{id}/resume", get(resume::form).post(resume::resume))
-        .route("/runs/{id}/steps/{step}/done", post(controls::manual_done))
-        .route("/runs/{id}/steps/{step}/unknown", post(controls::decide_unknown))
-        .route("/approvals", get(approvals::inbox))
-        .route("/approvals/{id}", get(approvals::show))
-        .route("/approvals/{id}/decision", post(approvals::decide))
-        .route("/approvals/{id}/send-back", post(approvals::send_back))
-        .route("/approvals/{id}/withdraw", post(approvals::withdraw))
-        .route(
-            "/approvals/{id}/break-glass",
-            get(approvals::glass_form).post(approvals::break_glass),
-        )
-        .route("/reviews/{id}/close", post(reviews::close))
-        .route("/runbooks", get(runbooks::list))
-        .route("/runbooks/{slug}", get(runbooks::show))
-        .route("/runbooks/{slug}/plan", get(plans::show))
-        .route("/deliveries", get(deliveries::list))
-        .route("/deliveries/{id}", get(deliveries::show))
-        .route("/deliveries/{id}/replay", post(deliveries::replay))
-        .route("/deliveries/{id}/body", get(deliveries::body))
-        .route("/sources", get(sources::list))
-        .route("/sources/new", get(sources::new_form).post(sources::make))
-        .route("/sources/{name}", get(sources::show).post(sources::change))
-        .route("/sources/{name}/disable", post(sources::disable))
-        .route("/sources/{name}/enable", post(sources::enable))
-        .route("/sources/{name}/test", post(trial::test))
-        .route("/sources/{name}/try", post(trial::attempt))
-        .route("/sources/{name}/tokens", post(sources::issue))
-        .route("/sources/{name}/tokens/{id}/revoke", post(sources::revoke))
-        .route("/routing", get(routing::show))
-        .route("/routing/rules", post(routing::make))
-        .route("/routing/rules/{id}/end", post(routing::end))
-        .route("/system", get(system::show))
-        .route("/system/pause", post(standing::pause))
-        .route("/system/resume", post(standing::resume))
-        .route("/system/circuits/{target}/close", post(standing::close_breaker))
-        .route("/system/freezes", post(standing::freeze))
-        .route("/system/freezes/{id}/end", post(standing::end_freeze))
-        .route("/system/boots", get(boots::list))
-        .route("/system/boots/{id}", get(boots::show))
-        .route("/static/{file}", get(assets::get));
-
     let in_time = |limit| TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, limit);
-    // These ask targets, within a limit of their own.
-    let outward = Router::new()
-        .route("/runbooks/{slug}/plan", post(plans::run))
-        .route("/api/v1/runbooks/{slug}/plan", post(api::plans::run))
+    let (pages, _) = pages().into_parts();
+    let (outward, _) = outward().into_parts();
+    let (streams, _) = streams().into_parts();
+    let outward = outward
         .layer(DefaultBodyLimit::max(dress::FORM_BYTES_MAX))
         .layer(in_time(REHEARSAL_ANSWER_MAX));
 
@@ -198,7 +227,7 @@ pub fn router(state: AppState) -> Router {
         .layer(in_time(ANSWER_MAX))
         .merge(outward)
         // A stream goes on for hours, so it stands outside the limit of time.
-        .route("/live", get(live::get))
+        .merge(streams)
         .layer(csrf)
         .layer(CatchPanicLayer::custom(dress::from_panic))
         .layer(middleware::from_fn_with_state(state.clone(), dress::dress))

@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 use sqlx::PgConnection;
 
 use super::{
+    caller::{Reads, Runs},
     error::WebError,
     extract::Path,
     page,
-    session::{Responder, Viewer},
     state::AppState,
     view::{
         layout::Place,
@@ -121,7 +121,7 @@ impl Subject {
 /// `GET /runbooks/{slug}/plan`: the form, and what the preflight found if the incident has one.
 pub async fn show(
     State(app): State<AppState>,
-    Viewer(me): Viewer,
+    Reads(me): Reads,
     Path(slug): Path<String>,
     Query(query): Query<PlanQuery>,
 ) -> Result<Html<String>, WebError> {
@@ -142,7 +142,7 @@ pub async fn show(
 /// input, and `render=yes` to ask nothing. It changes nothing, so its answer is the page itself.
 pub async fn run(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Runs(me): Runs,
     Path(slug): Path<String>,
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Result<Html<String>, WebError> {

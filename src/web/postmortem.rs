@@ -8,10 +8,10 @@ use axum::{
 };
 
 use super::{
+    caller::Reads,
     error::WebError,
     extract::Path,
     page,
-    session::Viewer,
     state::AppState,
     view::{layout::Place, postmortem::PostmortemPage},
 };
@@ -20,7 +20,7 @@ use crate::{domain::id::IncidentId, store, timeline::postmortem};
 /// `GET /incidents/{id}/postmortem`
 pub async fn show(
     State(app): State<AppState>,
-    Viewer(me): Viewer,
+    Reads(me): Reads,
     Path(id): Path<IncidentId>,
 ) -> Result<Html<String>, WebError> {
     let now = app.clock.now();
@@ -36,7 +36,7 @@ pub async fn show(
 /// `GET /incidents/{id}/postmortem.md`
 pub async fn markdown(
     State(app): State<AppState>,
-    _: Viewer,
+    _: Reads,
     Path(id): Path<IncidentId>,
 ) -> Result<Response, WebError> {
     let mut tx = store::begin_reading(&app.db).await?;

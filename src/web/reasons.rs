@@ -9,10 +9,10 @@ use serde::Deserialize;
 use sqlx::PgConnection;
 
 use super::{
+    caller::Reads,
     error::WebError,
     extract::Path,
     page,
-    session::Viewer,
     state::AppState,
     view::{incident::key, layout::Place, reasons::ReasonsPage},
 };
@@ -86,7 +86,7 @@ impl Reasons {
 /// `GET /incidents/{id}/runbooks`
 pub async fn show(
     State(app): State<AppState>,
-    Viewer(me): Viewer,
+    Reads(me): Reads,
     Path(id): Path<IncidentId>,
     Query(query): Query<ReasonsQuery>,
 ) -> Result<Html<String>, WebError> {

@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use super::{
     act::{self, Act, see},
+    caller::Responds,
     error::WebError,
     extract::Path,
-    session::Responder,
     state::AppState,
 };
 use crate::{
@@ -41,7 +41,7 @@ pub struct RespondForm {
 /// `POST /incidents/{id}/acknowledge`
 pub async fn acknowledge(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Responds(me): Responds,
     Path(id): Path<IncidentId>,
     Form(form): Form<RespondForm>,
 ) -> Result<Redirect, WebError> {
@@ -56,7 +56,7 @@ pub async fn acknowledge(
 /// `POST /incidents/{id}/mitigate`
 pub async fn mitigate(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Responds(me): Responds,
     Path(id): Path<IncidentId>,
     Form(form): Form<RespondForm>,
 ) -> Result<Redirect, WebError> {
@@ -72,7 +72,7 @@ pub async fn mitigate(
 /// `POST /incidents/{id}/resolve`
 pub async fn resolve(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Responds(me): Responds,
     Path(id): Path<IncidentId>,
     Form(form): Form<RespondForm>,
 ) -> Result<Redirect, WebError> {
@@ -88,7 +88,7 @@ pub async fn resolve(
 /// `POST /incidents/{id}/close`
 pub async fn close(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Responds(me): Responds,
     Path(id): Path<IncidentId>,
     Form(form): Form<RespondForm>,
 ) -> Result<Redirect, WebError> {
@@ -103,7 +103,7 @@ pub async fn close(
 /// `POST /incidents/{id}/severity`
 pub async fn set_severity(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Responds(me): Responds,
     Path(id): Path<IncidentId>,
     Form(form): Form<RespondForm>,
 ) -> Result<Redirect, WebError> {
@@ -122,7 +122,7 @@ pub async fn set_severity(
 /// `POST /incidents/{id}/notes`
 pub async fn note(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Responds(me): Responds,
     Path(id): Path<IncidentId>,
     Form(form): Form<RespondForm>,
 ) -> Result<Redirect, WebError> {

@@ -11,11 +11,11 @@ use uuid::Uuid;
 
 use super::{
     act::{Act, see},
+    caller::Runs,
     controls,
     error::WebError,
     extract::Path,
     page, runs as run_page,
-    session::Responder,
     state::AppState,
     view::{
         layout::Place,
@@ -41,7 +41,7 @@ pub struct ResumeQuery {
 /// `GET /runs/{id}/resume`
 pub async fn form(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Runs(me): Runs,
     Path(id): Path<RunId>,
     Query(query): Query<ResumeQuery>,
 ) -> Result<Html<String>, WebError> {
@@ -90,7 +90,7 @@ pub async fn form(
 /// says something of: `do`, `done`, `not_done` or `skip`.
 pub async fn resume(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Runs(me): Runs,
     Path(id): Path<RunId>,
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Result<Redirect, WebError> {

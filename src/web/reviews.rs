@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use super::{
     act::{Act, see},
+    caller::Reviews,
     error::WebError,
     extract::Path,
-    session::Approver,
     state::AppState,
     view::approval::REVIEWS_MAX,
 };
@@ -42,7 +42,7 @@ pub struct ReviewForm {
 /// `POST /reviews/{id}/close`
 pub async fn close(
     State(app): State<AppState>,
-    Approver(me): Approver,
+    Reviews(me): Reviews,
     Path(id): Path<i64>,
     Form(form): Form<ReviewForm>,
 ) -> Result<Redirect, WebError> {

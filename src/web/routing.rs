@@ -12,10 +12,10 @@ use uuid::Uuid;
 
 use super::{
     act::{Act, see},
+    caller::{Oversees, Reads},
     error::WebError,
     extract::Path,
     page,
-    session::{Approver, Viewer},
     standing::time,
     state::AppState,
     view::{
@@ -38,7 +38,7 @@ use crate::{
 const ROWS_MAX: usize = 100;
 
 /// `GET /routing`
-pub async fn show(State(app): State<AppState>, Viewer(me): Viewer) -> Result<Response, WebError> {
+pub async fn show(State(app): State<AppState>, Reads(me): Reads) -> Result<Response, WebError> {
     page(&app, &me, None).await
 }
 
@@ -167,7 +167,7 @@ const BACK_WORDS: &str = "Back to Routing";
 /// `POST /routing/rules`: makes a rule; a form that is not accepted is shown again, with what was typed.
 pub async fn make(
     State(app): State<AppState>,
-    Approver(me): Approver,
+    Oversees(me): Oversees,
     Form(form): Form<RuleForm>,
 ) -> Result<Response, WebError> {
     let asked = match form.asked() {
@@ -194,7 +194,7 @@ pub async fn make(
 /// `POST /routing/rules/{id}/end`
 pub async fn end(
     State(app): State<AppState>,
-    Approver(me): Approver,
+    Oversees(me): Oversees,
     Path(id): Path<RoutingRuleId>,
     Form(form): Form<RuleForm>,
 ) -> Result<Response, WebError> {

@@ -8,10 +8,10 @@ use axum::{
 use serde::Deserialize;
 
 use super::{
+    caller::Reads,
     error::WebError,
     extract::Path,
     page,
-    session::Viewer,
     state::AppState,
     view::{
         layout::Place,
@@ -25,7 +25,7 @@ use crate::store::{self, runbooks, runs};
 const RUNS_MAX: i64 = 10;
 
 /// `GET /runbooks`
-pub async fn list(State(app): State<AppState>, Viewer(me): Viewer) -> Result<Html<String>, WebError> {
+pub async fn list(State(app): State<AppState>, Reads(me): Reads) -> Result<Html<String>, WebError> {
     let now = app.clock.now();
     let mut tx = store::begin_reading(&app.db).await?;
     let frame = page::frame(&app, &mut tx, &me, "Runbooks", Place::Runbooks, now).await?;
@@ -47,7 +47,7 @@ pub struct ShowQuery {
 /// `GET /runbooks/{slug}`
 pub async fn show(
     State(app): State<AppState>,
-    Viewer(me): Viewer,
+    Reads(me): Reads,
     Path(slug): Path<String>,
     Query(query): Query<ShowQuery>,
 ) -> Result<Html<String>, WebError> {

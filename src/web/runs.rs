@@ -14,10 +14,10 @@ use uuid::Uuid;
 
 use super::{
     act::{Act, see},
+    caller::{Reads, Runs},
     error::WebError,
     extract::Path,
     page,
-    session::{Responder, Viewer},
     state::AppState,
     view::{
         layout::Place,
@@ -50,7 +50,7 @@ const ACTS_MAX: i64 = 200;
 /// `GET /runs/{id}`
 pub async fn show(
     State(app): State<AppState>,
-    Viewer(me): Viewer,
+    Reads(me): Reads,
     Path(id): Path<RunId>,
 ) -> Result<Html<String>, WebError> {
     let now = app.clock.now();
@@ -157,7 +157,7 @@ pub struct NewQuery {
 /// `GET /incidents/{id}/runs/new`: the form for one runbook, or the choice of one.
 pub async fn new_form(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Runs(me): Runs,
     Path(id): Path<IncidentId>,
     Query(query): Query<NewQuery>,
 ) -> Result<Response, WebError> {
@@ -195,7 +195,7 @@ pub async fn new_form(
 /// `POST /incidents/{id}/runs`: `op`, `version` and a field `input.<name>` for each input.
 pub async fn start(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Runs(me): Runs,
     Path(id): Path<IncidentId>,
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Result<Redirect, WebError> {

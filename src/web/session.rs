@@ -1,6 +1,5 @@
-//! Who is asking. A session is a random token in a cookie; the database holds only its hash, with when it began, from
-//! where and how. Each handler states in its signature what its caller must at least be: [`Viewer`], [`Responder`],
-//! [`Approver`] or [`Admin`].
+//! Sessions: a random token in a cookie, of which the database holds only the hash, with when it began, from where and
+//! how. What a caller may do is for [`super::caller`] to say.
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use axum_extra::extract::cookie::CookieJar;
@@ -14,7 +13,7 @@ use crate::{
     domain::{
         digest::Digest,
         id::OperatorId,
-        operator::{Operator, Role},
+        operator::Operator,
         sign_in::{Arrival, Way},
     },
     store::{
@@ -138,45 +137,6 @@ pub async fn need_fresh(app: &AppState, token: SessionToken) -> Result<(), WebEr
         FRESH.num_minutes()
     ))
     .with_next("/login?again=yes&next=%2Fme", "Sign in once more"))
-}
-
-async fn at_least(parts: &mut Parts, app: &AppState, role: Role) -> Result<Operator, WebError> {
-    let token = SessionToken::from_request_parts(parts, app).await?;
-    let operator = find(app, token).await?.ok_or_else(WebError::sign_in)?;
-    if operator.role < role {
-        return Err(WebError::forbidden(format!(
-            "This needs the role {role}; you are {}. An admin can change your role.",
-            operator.role
-        )));
-    }
-    Ok(operator)
-}
-
-macro_rules! callers {
-    ($($(#[$doc:meta])* $name:ident => $role:expr),* $(,)?) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Debug)]
-        pub struct $name(pub Operator);
-
-        impl FromRequestParts<AppState> for $name {
-            type Rejection = WebError;
-
-            async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, WebError> {
-                at_least(parts, app, $role).await.map(Self)
-            }
-        }
-    )*};
-}
-
-callers! {
-    /// Somebody signed in: may read.
-    Viewer => Role::Viewer,
-    /// May take incidents, write notes, start and stop runs.
-    Responder => Role::Responder,
-    /// May decide at gates.
-    Approver => Role::Approver,
-    /// May do everything.
-    Admin => Role::Admin,
 }
 
 #[cfg(test)]

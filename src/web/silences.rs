@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use super::{
     act::{Act, see},
+    caller::Responds,
     error::WebError,
     extract::Path,
-    session::Responder,
     state::AppState,
 };
 use crate::{
@@ -52,7 +52,7 @@ pub fn link(app: &AppState, id: IncidentId) -> String {
 /// `POST /incidents/{id}/silences`
 pub async fn ask(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Responds(me): Responds,
     Path(id): Path<IncidentId>,
     Form(form): Form<SilenceForm>,
 ) -> Result<Redirect, WebError> {
@@ -74,7 +74,7 @@ pub async fn ask(
 /// `POST /incidents/{id}/silences/{silence}/expire`
 pub async fn expire(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Responds(me): Responds,
     Path((id, silence)): Path<(IncidentId, SilenceId)>,
     Form(form): Form<ReasonForm>,
 ) -> Result<Redirect, WebError> {
@@ -89,7 +89,7 @@ pub async fn expire(
 /// `POST /incidents/{id}/alerts/{alert}/over`
 pub async fn over(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Responds(me): Responds,
     Path((id, alert)): Path<(IncidentId, AlertId)>,
     Form(form): Form<ReasonForm>,
 ) -> Result<Redirect, WebError> {
@@ -104,7 +104,7 @@ pub async fn over(
 /// `POST /incidents/{id}/alerts/{alert}/still-firing`
 pub async fn still_firing(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Responds(me): Responds,
     Path((id, alert)): Path<(IncidentId, AlertId)>,
     Form(form): Form<ReasonForm>,
 ) -> Result<Redirect, WebError> {

@@ -12,10 +12,10 @@ use url::Url;
 
 use super::{
     act::{Act, see},
+    caller::{KeepsSources, Reads},
     error::WebError,
     extract::Path,
     page,
-    session::{Admin, Viewer},
     source_form::{SourceForm, check_client_name},
     state::AppState,
     view::{
@@ -50,7 +50,7 @@ const STALE: &str = "settings";
 const MAY_CHANGE: Role = Role::Admin;
 
 /// `GET /sources`
-pub async fn list(State(app): State<AppState>, Viewer(me): Viewer) -> Result<Html<String>, WebError> {
+pub async fn list(State(app): State<AppState>, Reads(me): Reads) -> Result<Html<String>, WebError> {
     let now = app.clock.now();
     let mut tx = store::begin_reading(&app.db).await?;
     let frame = page::frame(&app, &mut tx, &me, "Sources", Place::Sources, now).await?;
@@ -69,7 +69,10 @@ pub async fn list(State(app): State<AppState>, Viewer(me): Viewer) -> Result<Htm
 }
 
 /// `GET /sources/new`
-pub async fn new_form(State(app): State<AppState>, Admin(me): Admin) -> Result<Response, WebError> {
+pub async fn new_form(
+    State(app): State<AppState>,
+    KeepsSources(me): KeepsSources,
+) -> Result<Response, WebError> {
     new_page(&app, &me, String::new(), &AskedSettings::default(), Vec::new()).await
 }
 
@@ -105,7 +108,7 @@ fn status(faults: &[Fault]) -> StatusCode {
 /// to the page without.
 pub async fn make(
     State(app): State<AppState>,
-    Admin(me): Admin,
+    KeepsSources(me): KeepsSources,
     headers: HeaderMap,
     Form(form): Form<SourceForm>,
 ) -> Result<Response, WebError> {
@@ -144,7 +147,7 @@ pub async fn make(
 /// `GET /sources/{name}`
 pub async fn show(
     State(app): State<AppState>,
-    Viewer(me): Viewer,
+    Reads(me): Reads,
     headers: HeaderMap,
     Path(name): Path<String>,
 ) -> Result<Response, WebError> {
@@ -211,7 +214,7 @@ pub fn page_of(name: &str) -> String {
 /// `POST /sources/{name}`: its settings.
 pub async fn change(
     State(app): State<AppState>,
-    Admin(me): Admin,
+    KeepsSources(me): KeepsSources,
     headers: HeaderMap,
     Path(name): Path<String>,
     Form(form): Form<SourceForm>,
@@ -251,7 +254,7 @@ pub async fn change(
 /// `POST /sources/{name}/disable`
 pub async fn disable(
     State(app): State<AppState>,
-    Admin(me): Admin,
+    KeepsSources(me): KeepsSources,
     headers: HeaderMap,
     Path(name): Path<String>,
     Form(form): Form<SourceForm>,
@@ -268,7 +271,7 @@ pub async fn disable(
 /// `POST /sources/{name}/enable`
 pub async fn enable(
     State(app): State<AppState>,
-    Admin(me): Admin,
+    KeepsSources(me): KeepsSources,
     headers: HeaderMap,
     Path(name): Path<String>,
     Form(form): Form<SourceForm>,
@@ -286,7 +289,7 @@ pub async fn enable(
 /// page without: nobody can read a token twice.
 pub async fn issue(
     State(app): State<AppState>,
-    Admin(me): Admin,
+    KeepsSources(me): KeepsSources,
     headers: HeaderMap,
     Path(name): Path<String>,
     Form(form): Form<SourceForm>,
@@ -319,7 +322,7 @@ pub async fn issue(
 /// `POST /sources/{name}/tokens/{id}/revoke`
 pub async fn revoke(
     State(app): State<AppState>,
-    Admin(me): Admin,
+    KeepsSources(me): KeepsSources,
     headers: HeaderMap,
     Path((name, id)): Path<(String, i64)>,
     Form(form): Form<SourceForm>,

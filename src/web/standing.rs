@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use super::{
     act::{Act, see},
+    caller::{Oversees, Pauses},
     error::WebError,
     extract::Path,
-    session::{Approver, Responder},
     state::AppState,
     view::standing::{StandingFacts, StandingPart},
 };
@@ -61,7 +61,7 @@ pub struct StandingForm {
 /// `POST /system/pause`
 pub async fn pause(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Pauses(me): Pauses,
     Form(form): Form<StandingForm>,
 ) -> Result<Redirect, WebError> {
     let back = "/system#automation";
@@ -76,7 +76,7 @@ pub async fn pause(
 /// `POST /system/resume`
 pub async fn resume(
     State(app): State<AppState>,
-    Approver(me): Approver,
+    Oversees(me): Oversees,
     Form(form): Form<StandingForm>,
 ) -> Result<Redirect, WebError> {
     let back = "/system#automation";
@@ -91,7 +91,7 @@ pub async fn resume(
 /// `POST /system/circuits/{target}/close`
 pub async fn close_breaker(
     State(app): State<AppState>,
-    Approver(me): Approver,
+    Oversees(me): Oversees,
     Path(target): Path<String>,
     Form(form): Form<StandingForm>,
 ) -> Result<Redirect, WebError> {
@@ -107,7 +107,7 @@ pub async fn close_breaker(
 /// `POST /system/freezes`
 pub async fn freeze(
     State(app): State<AppState>,
-    Approver(me): Approver,
+    Oversees(me): Oversees,
     Form(form): Form<StandingForm>,
 ) -> Result<Redirect, WebError> {
     let back = "/system#freezes";
@@ -128,7 +128,7 @@ pub async fn freeze(
 /// `POST /system/freezes/{id}/end`
 pub async fn end_freeze(
     State(app): State<AppState>,
-    Approver(me): Approver,
+    Oversees(me): Oversees,
     Path(id): Path<FreezeId>,
     Form(form): Form<StandingForm>,
 ) -> Result<Redirect, WebError> {

@@ -5,10 +5,9 @@ use axum::{extract::State, response::Html};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
+    caller::Reads,
     error::WebError,
-    page,
-    session::Viewer,
-    standing,
+    page, standing,
     state::AppState,
     view::{
         format,
@@ -53,7 +52,7 @@ fn spool(waiting: &Waiting, now: DateTime<Utc>) -> Check {
 }
 
 /// `GET /system`
-pub async fn show(State(app): State<AppState>, Viewer(me): Viewer) -> Result<Html<String>, WebError> {
+pub async fn show(State(app): State<AppState>, Reads(me): Reads) -> Result<Html<String>, WebError> {
     let now = app.clock.now();
     let mut tx = store::begin_reading(&app.db).await?;
     let frame = page::frame(&app, &mut tx, &me, "System", Place::System, now).await?;

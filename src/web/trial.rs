@@ -22,10 +22,10 @@ use uuid::Uuid;
 
 use super::{
     act::{Act, see},
+    caller::{KeepsSources, Responds},
     error::WebError,
     extract::Path,
     page,
-    session::{Admin, Responder},
     sources::page_of,
     state::AppState,
     view::{
@@ -82,7 +82,7 @@ pub struct TestForm {
 /// `POST /sources/{name}/test`: sends a test, and answers with the stages of its way. Sent twice it leads to the source.
 pub async fn test(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Responds(me): Responds,
     Path(name): Path<String>,
     Form(form): Form<TestForm>,
 ) -> Result<Response, WebError> {
@@ -223,7 +223,7 @@ pub struct TryForm {
 /// `POST /sources/{name}/try`: reads a pasted body as the source would, and shows the alerts in it. Nothing is kept.
 pub async fn attempt(
     State(app): State<AppState>,
-    Admin(me): Admin,
+    KeepsSources(me): KeepsSources,
     Path(name): Path<String>,
     Form(form): Form<TryForm>,
 ) -> Result<Response, WebError> {

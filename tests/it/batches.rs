@@ -91,6 +91,8 @@ async fn rules(conn: &mut PgConnection, now: DateTime<Utc>) {
         .unwrap()
         .unwrap();
     let ana = Operator {
+        teams: Vec::new(),
+        via: muster::domain::operator::Via::Session,
         id,
         name: "ana".to_owned(),
         role: Role::Approver,

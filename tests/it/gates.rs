@@ -194,6 +194,8 @@ async fn person(conn: &mut PgConnection, name: &str, role: Role) -> Operator {
     let now = muster::clock::Clock::real().now();
     let id = operators::insert(conn, name, "none", role, now).await;
     Operator {
+        teams: Vec::new(),
+        via: muster::domain::operator::Via::Session,
         id: id.unwrap().unwrap(),
         name: name.to_owned(),
         role,

@@ -408,6 +408,8 @@ impl Rig {
                 .unwrap()
                 .unwrap();
             people.push(Operator {
+                teams: Vec::new(),
+                via: muster::domain::operator::Via::Session,
                 id,
                 name: name.to_owned(),
                 role,

@@ -13,10 +13,10 @@ use crate::{
     execute::people,
     store::{self, StoreError, approvals, reviews},
     web::{
+        caller::{BreaksGlass, Decides, Reads},
         error::WebError,
         extract::{Body, Path},
         page,
-        session::{Responder, Viewer},
         state::AppState,
     },
 };
@@ -24,7 +24,7 @@ use crate::{
 /// Requests that are pending, the soonest to lapse first; at most 100.
 #[utoipa::path(get, path = "/approvals", tag = "approvals",
     responses((status = 200, body = Vec<ApprovalRow>), (status = 401, body = ErrorAnswer)))]
-pub async fn list(State(app): State<AppState>, _: Viewer) -> Result<Json<Vec<ApprovalRow>>, WebError> {
+pub async fn list(State(app): State<AppState>, _: Reads) -> Result<Json<Vec<ApprovalRow>>, WebError> {
     let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
     let pending = page::pending(&mut conn).await?;
     Ok(Json(pending.into_iter().map(ApprovalRow::from).collect()))
@@ -35,7 +35,7 @@ pub async fn list(State(app): State<AppState>, _: Viewer) -> Result<Json<Vec<App
     responses((status = 200, body = ApprovalBody), (status = 404, body = ErrorAnswer)))]
 pub async fn get(
     State(app): State<AppState>,
-    _: Viewer,
+    _: Reads,
     Path(id): Path<ApprovalId>,
 ) -> Result<Json<ApprovalBody>, WebError> {
     let mut tx = store::begin_reading(&app.db).await?;
@@ -53,7 +53,7 @@ pub async fn get(
     responses((status = 200, body = DecidedBody), (status = 403, body = ErrorAnswer), (status = 409, body = ErrorAnswer)))]
 pub async fn decide(
     State(app): State<AppState>,
-    Viewer(me): Viewer,
+    Decides(me): Decides,
     Path(id): Path<ApprovalId>,
     Body(body): Body<DecisionBody>,
 ) -> Result<Json<DecidedBody>, WebError> {
@@ -72,7 +72,7 @@ pub async fn decide(
               (status = 422, body = ErrorAnswer)))]
 pub async fn send_back(
     State(app): State<AppState>,
-    Viewer(me): Viewer,
+    Decides(me): Decides,
     Path(id): Path<ApprovalId>,
     Body(body): Body<SendBackBody>,
 ) -> Result<Json<DecidedBody>, WebError> {
@@ -89,7 +89,7 @@ pub async fn send_back(
     responses((status = 200, body = DecidedBody), (status = 403, body = ErrorAnswer), (status = 409, body = ErrorAnswer)))]
 pub async fn withdraw(
     State(app): State<AppState>,
-    Viewer(me): Viewer,
+    Decides(me): Decides,
     Path(id): Path<ApprovalId>,
     Body(body): Body<OptionalReasonBody>,
 ) -> Result<Json<DecidedBody>, WebError> {
@@ -106,7 +106,7 @@ pub async fn withdraw(
     responses((status = 200, body = DecidedBody), (status = 409, body = ErrorAnswer), (status = 422, body = ErrorAnswer)))]
 pub async fn break_glass(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    BreaksGlass(me): BreaksGlass,
     Path(id): Path<ApprovalId>,
     Body(body): Body<BreakBody>,
 ) -> Result<Json<DecidedBody>, WebError> {

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     domain::id::BootId,
     store::{self, StoreError, aftermath, boots},
-    web::{error::WebError, extract::Path, session::Viewer, state::AppState},
+    web::{caller::Reads, error::WebError, extract::Path, state::AppState},
 };
 
 /// Starts, the newest first.
@@ -23,7 +23,7 @@ use crate::{
     responses((status = 200, body = Rows<BootRow>), (status = 401, body = ErrorAnswer)))]
 pub async fn list(
     State(app): State<AppState>,
-    _: Viewer,
+    _: Reads,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Rows<BootRow>>, WebError> {
     let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
@@ -41,7 +41,7 @@ pub async fn list(
     responses((status = 200, body = BootFull), (status = 404, body = ErrorAnswer)))]
 pub async fn get(
     State(app): State<AppState>,
-    _: Viewer,
+    _: Reads,
     Path(id): Path<BootId>,
 ) -> Result<Json<BootFull>, WebError> {
     let mut tx = store::begin_reading(&app.db).await?;

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     store::{StoreError, deliveries, sources},
-    web::{error::WebError, session::Viewer, state::AppState},
+    web::{caller::Reads, error::WebError, state::AppState},
 };
 
 /// Which deliveries.
@@ -31,7 +31,7 @@ pub struct OutcomeQuery {
     responses((status = 200, body = Rows<DeliveryBody>), (status = 401, body = ErrorAnswer)))]
 pub async fn list(
     State(app): State<AppState>,
-    _: Viewer,
+    _: Reads,
     Query(query): Query<OutcomeQuery>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Rows<DeliveryBody>>, WebError> {

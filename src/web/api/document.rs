@@ -1,5 +1,6 @@
 //! The document that describes the JSON interface.
 
+use axum::{Json, extract::State};
 use utoipa::{
     Modify, OpenApi,
     openapi::{
@@ -9,9 +10,10 @@ use utoipa::{
 };
 
 use super::shapes::ErrorAnswer;
+use crate::web::{caller::Anyone, state::AppState};
 
 /// Where the routes stand.
-const PREFIX: &str = "/api/v1";
+pub const PREFIX: &str = "/api/v1";
 
 #[derive(OpenApi)]
 #[openapi(
@@ -79,12 +81,20 @@ pub fn base() -> Document {
     Base::openapi()
 }
 
-/// The document with the addresses as they are asked for.
-pub fn with_prefix(mut document: Document) -> Document {
+/// The whole document, with the addresses as they are asked for.
+pub fn whole() -> Document {
+    let (_, mut document, _) = super::parts().into_parts();
     let paths = std::mem::take(&mut document.paths.paths);
     document.paths.paths = paths
         .into_iter()
         .map(|(path, item)| (format!("{PREFIX}{path}"), item))
         .collect();
     document
+}
+
+/// This document, as JSON. It is no secret: it says what there is, not what is in it.
+#[utoipa::path(get, path = "/openapi.json", tag = "document", security(()),
+    responses((status = 200, description = "The document", body = serde_json::Value)))]
+pub async fn get(_: State<AppState>, _: Anyone) -> Json<Document> {
+    Json(whole())
 }

@@ -5,7 +5,7 @@ use axum::{extract::State, response::Response};
 use super::shapes::ErrorAnswer;
 use crate::{
     domain::id::RunId,
-    web::{error::WebError, extract::Path, fixtures, session::Responder, state::AppState},
+    web::{caller::Runs, error::WebError, extract::Path, fixtures, state::AppState},
 };
 
 /// A run that is over, as a fixture of its runbook: the YAML to be kept beside it.
@@ -14,6 +14,6 @@ use crate::{
               (status = 404, body = ErrorAnswer),
               (status = 409, description = "The run is not over", body = ErrorAnswer),
               (status = 422, description = "It goes on where another run ended, or is too long", body = ErrorAnswer)))]
-pub async fn get(app: State<AppState>, me: Responder, id: Path<RunId>) -> Result<Response, WebError> {
+pub async fn get(app: State<AppState>, me: Runs, id: Path<RunId>) -> Result<Response, WebError> {
     fixtures::save(app, me, id).await
 }

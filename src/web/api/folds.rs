@@ -11,10 +11,10 @@ use crate::{
     incident::fold,
     store::StoreError,
     web::{
+        caller::Responds,
         error::WebError,
         extract::{Body, Path},
         folds::chosen,
-        session::Responder,
         state::AppState,
     },
 };
@@ -26,7 +26,7 @@ use crate::{
               (status = 409, body = ErrorAnswer), (status = 422, body = ErrorAnswer)))]
 pub async fn fold(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Responds(me): Responds,
     Path(id): Path<IncidentId>,
     Body(body): Body<FoldBody>,
 ) -> Result<Json<FoldedBody>, WebError> {
@@ -47,7 +47,7 @@ pub async fn fold(
               (status = 409, body = ErrorAnswer)))]
 pub async fn unfold(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Responds(me): Responds,
     Path(id): Path<IncidentId>,
 ) -> Result<Json<FoldedBody>, WebError> {
     let now = app.clock.now();

@@ -21,9 +21,9 @@ use crate::{
     incident::respond,
     store::{self, StoreError, alerts, approvals, events, incidents, matches, merges, runs, silences},
     web::{
+        caller::{Reads, Responds},
         error::WebError,
         extract::{Body, Path},
-        session::{Responder, Viewer},
         state::AppState,
     },
 };
@@ -46,7 +46,7 @@ pub struct StateQuery {
     responses((status = 200, body = Rows<IncidentRow>), (status = 401, body = ErrorAnswer)))]
 pub async fn list(
     State(app): State<AppState>,
-    _: Viewer,
+    _: Reads,
     Query(query): Query<StateQuery>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Rows<IncidentRow>>, WebError> {
@@ -77,7 +77,7 @@ pub async fn list(
     responses((status = 200, body = IncidentFull), (status = 404, body = ErrorAnswer)))]
 pub async fn get(
     State(app): State<AppState>,
-    _: Viewer,
+    _: Reads,
     Path(id): Path<IncidentId>,
 ) -> Result<Json<IncidentFull>, WebError> {
     let mut tx = store::begin_reading(&app.db).await?;
@@ -116,7 +116,7 @@ pub struct AfterQuery {
     responses((status = 200, body = Vec<EventBody>), (status = 404, body = ErrorAnswer)))]
 pub async fn timeline(
     State(app): State<AppState>,
-    _: Viewer,
+    _: Reads,
     Path(id): Path<IncidentId>,
     Query(query): Query<AfterQuery>,
 ) -> Result<Json<Vec<EventBody>>, WebError> {
@@ -134,7 +134,7 @@ pub async fn timeline(
     responses((status = 200, body = IncidentBody), (status = 409, body = ErrorAnswer)))]
 pub async fn acknowledge(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Responds(me): Responds,
     Path(id): Path<IncidentId>,
 ) -> Result<Json<IncidentBody>, WebError> {
     let now = app.clock.now();
@@ -149,7 +149,7 @@ pub async fn acknowledge(
     responses((status = 200, body = IncidentBody), (status = 409, body = ErrorAnswer), (status = 422, body = ErrorAnswer)))]
 pub async fn resolve(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Responds(me): Responds,
     Path(id): Path<IncidentId>,
     Body(body): Body<ReasonBody>,
 ) -> Result<Json<IncidentBody>, WebError> {
@@ -165,7 +165,7 @@ pub async fn resolve(
     responses((status = 201, body = IncidentBody), (status = 422, body = ErrorAnswer)))]
 pub async fn note(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Responds(me): Responds,
     Path(id): Path<IncidentId>,
     Body(body): Body<NoteBody>,
 ) -> Result<(StatusCode, Json<IncidentBody>), WebError> {

@@ -14,10 +14,10 @@ use crate::{
     incident::{merge, respond::RespondError},
     store::StoreError,
     web::{
+        caller::Responds,
         error::WebError,
         extract::{Body, Path},
         merges::TRIES_MAX,
-        session::Responder,
         state::AppState,
     },
 };
@@ -29,7 +29,7 @@ use crate::{
               (status = 409, body = ErrorAnswer), (status = 422, body = ErrorAnswer)))]
 pub async fn merge(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Responds(me): Responds,
     Path(id): Path<IncidentId>,
     Body(body): Body<MergeBody>,
 ) -> Result<Json<IncidentBody>, WebError> {
@@ -53,7 +53,7 @@ pub async fn merge(
               (status = 409, body = ErrorAnswer), (status = 422, body = ErrorAnswer)))]
 pub async fn unmerge(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Responds(me): Responds,
     Path(id): Path<IncidentId>,
     Body(body): Body<ReasonBody>,
 ) -> Result<Json<IncidentBody>, WebError> {

@@ -22,12 +22,14 @@ pub mod sources;
 pub mod standing;
 pub mod trials;
 
-use axum::{Json, Router, routing::get};
+use axum::Router;
 use serde::Deserialize;
 use utoipa::IntoParams;
-use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::state::AppState;
+use super::{
+    routes::{Documented, Route, described},
+    state::AppState,
+};
 
 /// Rows of an answer unless it is asked for fewer; never more.
 pub const ROWS_MAX: i64 = 100;
@@ -55,77 +57,90 @@ impl PageQuery {
 }
 
 /// The routes and their document.
-fn parts() -> (Router<AppState>, utoipa::openapi::OpenApi) {
-    OpenApiRouter::with_openapi(document::base())
-        .routes(routes!(incidents::list))
-        .routes(routes!(incidents::get))
-        .routes(routes!(incidents::timeline))
-        .routes(routes!(incidents::acknowledge))
-        .routes(routes!(incidents::resolve))
-        .routes(routes!(incidents::note))
-        .routes(routes!(reasons::get))
-        .routes(routes!(merges::merge))
-        .routes(routes!(merges::unmerge))
-        .routes(routes!(folds::fold))
-        .routes(routes!(folds::unfold))
-        .routes(routes!(silences::ask))
-        .routes(routes!(silences::expire))
-        .routes(routes!(silences::over))
-        .routes(routes!(silences::still_firing))
-        .routes(routes!(runs::get))
-        .routes(routes!(fixtures::get))
-        .routes(routes!(runs::start))
-        .routes(routes!(runs::pause))
-        .routes(routes!(runs::go_on))
-        .routes(routes!(runs::stop))
-        .routes(routes!(runs::undo))
-        .routes(routes!(runs::resume))
-        .routes(routes!(runs::skip))
-        .routes(routes!(runs::done))
-        .routes(routes!(runs::unknown))
-        .routes(routes!(approvals::list))
-        .routes(routes!(approvals::get))
-        .routes(routes!(approvals::decide))
-        .routes(routes!(approvals::send_back))
-        .routes(routes!(approvals::withdraw))
-        .routes(routes!(approvals::break_glass))
-        .routes(routes!(reviews::list))
-        .routes(routes!(reviews::close))
-        .routes(routes!(runbooks::list))
-        .routes(routes!(runbooks::get))
-        .routes(routes!(plans::get))
-        .routes(routes!(deliveries::list))
-        .routes(routes!(trials::delivery))
-        .routes(routes!(trials::replay))
-        .routes(routes!(standing::paused, standing::pause))
-        .routes(routes!(standing::resume))
-        .routes(routes!(standing::breakers))
-        .routes(routes!(standing::close_breaker))
-        .routes(routes!(standing::freezes, standing::freeze))
-        .routes(routes!(standing::end_freeze))
-        .routes(routes!(standing::locks))
-        .routes(routes!(standing::acts))
-        .routes(routes!(sources::list, sources::make))
-        .routes(routes!(sources::get, sources::change))
-        .routes(routes!(sources::disable))
-        .routes(routes!(sources::enable))
-        .routes(routes!(sources::tokens, sources::issue))
-        .routes(routes!(sources::revoke))
-        .routes(routes!(trials::test))
-        .routes(routes!(trials::attempt))
-        .routes(routes!(routing::rules, routing::make))
-        .routes(routes!(routing::end))
-        .routes(routes!(routing::held))
-        .routes(routes!(boots::list))
-        .routes(routes!(boots::get))
-        .split_for_parts()
+fn parts() -> Documented {
+    Documented::new(document::base())
+        .with(described!(incidents::list))
+        .with(described!(incidents::get))
+        .with(described!(incidents::timeline))
+        .with(described!(incidents::acknowledge))
+        .with(described!(incidents::resolve))
+        .with(described!(incidents::note))
+        .with(described!(reasons::get))
+        .with(described!(merges::merge))
+        .with(described!(merges::unmerge))
+        .with(described!(folds::fold))
+        .with(described!(folds::unfold))
+        .with(described!(silences::ask))
+        .with(described!(silences::expire))
+        .with(described!(silences::over))
+        .with(described!(silences::still_firing))
+        .with(described!(runs::get))
+        .with(described!(fixtures::get))
+        .with(described!(runs::start))
+        .with(described!(runs::pause))
+        .with(described!(runs::go_on))
+        .with(described!(runs::stop))
+        .with(described!(runs::undo))
+        .with(described!(runs::resume))
+        .with(described!(runs::skip))
+        .with(described!(runs::done))
+        .with(described!(runs::unknown))
+        .with(described!(approvals::list))
+        .with(described!(approvals::get))
+        .with(described!(approvals::decide))
+        .with(described!(approvals::send_back))
+        .with(described!(approvals::withdraw))
+        .with(described!(approvals::break_glass))
+        .with(described!(reviews::list))
+        .with(described!(reviews::close))
+        .with(described!(runbooks::list))
+        .with(described!(runbooks::get))
+        .with(described!(plans::get))
+        .with(described!(deliveries::list))
+        .with(described!(trials::delivery))
+        .with(described!(trials::replay))
+        .with(described!(standing::paused))
+        .with(described!(standing::pause))
+        .with(described!(standing::resume))
+        .with(described!(standing::breakers))
+        .with(described!(standing::close_breaker))
+        .with(described!(standing::freezes))
+        .with(described!(standing::freeze))
+        .with(described!(standing::end_freeze))
+        .with(described!(standing::locks))
+        .with(described!(standing::acts))
+        .with(described!(sources::list))
+        .with(described!(sources::make))
+        .with(described!(sources::get))
+        .with(described!(sources::change))
+        .with(described!(sources::disable))
+        .with(described!(sources::enable))
+        .with(described!(sources::tokens))
+        .with(described!(sources::issue))
+        .with(described!(sources::revoke))
+        .with(described!(trials::test))
+        .with(described!(trials::attempt))
+        .with(described!(routing::rules))
+        .with(described!(routing::make))
+        .with(described!(routing::end))
+        .with(described!(routing::held))
+        .with(described!(boots::list))
+        .with(described!(boots::get))
+        .with(described!(document::get))
 }
 
 /// The routes, below `/api/v1`.
 pub fn router() -> Router<AppState> {
-    let (router, document) = parts();
-    let document = document::with_prefix(document);
-    router.route("/openapi.json", get(move || async move { Json(document) }))
+    parts().into_parts().0
+}
+
+/// The routes with what their callers need, as they are asked for.
+pub fn table() -> Vec<Route> {
+    let below = |route: Route| Route {
+        path: format!("{}{}", document::PREFIX, route.path),
+        ..route
+    };
+    parts().into_parts().2.into_iter().map(below).collect()
 }
 
 #[cfg(test)]
@@ -134,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_document_names_every_route_and_the_intake() {
-        let document = document::with_prefix(parts().1);
+        let document = document::whole();
         let paths: Vec<&String> = document.paths.paths.keys().collect();
         assert_eq!(
             paths,

@@ -16,10 +16,10 @@ use super::shapes::{
 use crate::{
     store::{self, StoreError, preflights::Preflight},
     web::{
+        caller::{Reads, Runs},
         error::WebError,
         extract::{Body, Path},
         plans::{PlanQuery, Subject},
-        session::{Responder, Viewer},
         state::AppState,
     },
 };
@@ -39,7 +39,7 @@ pub struct PreflightQuery {
     responses((status = 200, body = PlanBody), (status = 404, body = ErrorAnswer)))]
 pub async fn get(
     State(app): State<AppState>,
-    _: Viewer,
+    _: Reads,
     Path(slug): Path<String>,
     Query(query): Query<PreflightQuery>,
 ) -> Result<Json<PlanBody>, WebError> {
@@ -63,7 +63,7 @@ pub async fn get(
         (status = 429, body = ErrorAnswer)))]
 pub async fn run(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Runs(me): Runs,
     Path(slug): Path<String>,
     Body(body): Body<NewPlanBody>,
 ) -> Result<Json<PlanBody>, WebError> {

@@ -11,7 +11,7 @@ use super::shapes::{ErrorAnswer, incident::ReasonsBody};
 use crate::{
     domain::id::IncidentId,
     store::{self, incidents},
-    web::{error::WebError, extract::Path, reasons::Reasons, session::Viewer, state::AppState},
+    web::{caller::Reads, error::WebError, extract::Path, reasons::Reasons, state::AppState},
 };
 
 /// Which runbooks.
@@ -27,7 +27,7 @@ pub struct AfterQuery {
     responses((status = 200, body = ReasonsBody), (status = 404, body = ErrorAnswer)))]
 pub async fn get(
     State(app): State<AppState>,
-    _: Viewer,
+    _: Reads,
     Path(id): Path<IncidentId>,
     Query(query): Query<AfterQuery>,
 ) -> Result<Json<ReasonsBody>, WebError> {

@@ -13,9 +13,9 @@ use crate::{
     execute::people,
     store::{StoreError, reviews},
     web::{
+        caller::{Reads, Reviews},
         error::WebError,
         extract::{Body, Path},
-        session::{Approver, Viewer},
         state::AppState,
     },
 };
@@ -23,7 +23,7 @@ use crate::{
 /// Reviews, the open ones first and the newest of each first; at most 100.
 #[utoipa::path(get, path = "/reviews", tag = "approvals",
     responses((status = 200, body = Vec<ReviewBody>), (status = 401, body = ErrorAnswer)))]
-pub async fn list(State(app): State<AppState>, _: Viewer) -> Result<Json<Vec<ReviewBody>>, WebError> {
+pub async fn list(State(app): State<AppState>, _: Reads) -> Result<Json<Vec<ReviewBody>>, WebError> {
     let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
     let found = reviews::list(&mut conn, None, ROWS_MAX).await?;
     Ok(Json(found.into_iter().map(ReviewBody::from).collect()))
@@ -35,7 +35,7 @@ pub async fn list(State(app): State<AppState>, _: Viewer) -> Result<Json<Vec<Rev
     responses((status = 204), (status = 409, body = ErrorAnswer), (status = 422, body = ErrorAnswer)))]
 pub async fn close(
     State(app): State<AppState>,
-    Approver(me): Approver,
+    Reviews(me): Reviews,
     Path(id): Path<i64>,
     Body(body): Body<FindingBody>,
 ) -> Result<StatusCode, WebError> {

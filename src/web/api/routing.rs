@@ -16,9 +16,9 @@ use crate::{
     execute::routing as acts,
     store::{StoreError, held, routing},
     web::{
+        caller::{Oversees, Reads},
         error::WebError,
         extract::{Body, Path},
-        session::{Approver, Viewer},
         state::AppState,
     },
 };
@@ -26,7 +26,7 @@ use crate::{
 /// Rules that stand, in the order in which they are asked; never more than 100.
 #[utoipa::path(get, path = "/routing/rules", tag = "routing",
     responses((status = 200, body = Vec<RuleBody>), (status = 401, body = ErrorAnswer)))]
-pub async fn rules(State(app): State<AppState>, _: Viewer) -> Result<Json<Vec<RuleBody>>, WebError> {
+pub async fn rules(State(app): State<AppState>, _: Reads) -> Result<Json<Vec<RuleBody>>, WebError> {
     let now = app.clock.now();
     let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
     let found = routing::list(&mut conn, now).await?;
@@ -38,7 +38,7 @@ pub async fn rules(State(app): State<AppState>, _: Viewer) -> Result<Json<Vec<Ru
     responses((status = 201, body = RuleMade), (status = 422, body = ErrorAnswer)))]
 pub async fn make(
     State(app): State<AppState>,
-    Approver(me): Approver,
+    Oversees(me): Oversees,
     Body(body): Body<NewRuleBody>,
 ) -> Result<(StatusCode, Json<RuleMade>), WebError> {
     let now = app.clock.now();
@@ -71,7 +71,7 @@ pub async fn make(
         (status = 422, body = ErrorAnswer)))]
 pub async fn end(
     State(app): State<AppState>,
-    Approver(me): Approver,
+    Oversees(me): Oversees,
     Path(id): Path<RoutingRuleId>,
     Body(body): Body<WhyBody>,
 ) -> Result<StatusCode, WebError> {
@@ -85,7 +85,7 @@ pub async fn end(
 /// Firing alerts that a rule holds, the soonest to be let go first; at most 100.
 #[utoipa::path(get, path = "/routing/held", tag = "routing",
     responses((status = 200, body = Vec<HeldBody>), (status = 401, body = ErrorAnswer)))]
-pub async fn held(State(app): State<AppState>, _: Viewer) -> Result<Json<Vec<HeldBody>>, WebError> {
+pub async fn held(State(app): State<AppState>, _: Reads) -> Result<Json<Vec<HeldBody>>, WebError> {
     let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
     let found = held::list(&mut conn, ROWS_MAX).await?;
     Ok(Json(found.into_iter().map(HeldBody::from).collect()))

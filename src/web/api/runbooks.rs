@@ -5,13 +5,13 @@ use axum::{Json, extract::State};
 use super::shapes::{ErrorAnswer, shelf::RunbookBody};
 use crate::{
     store::{self, runbooks, runs},
-    web::{error::WebError, extract::Path, session::Viewer, state::AppState},
+    web::{caller::Reads, error::WebError, extract::Path, state::AppState},
 };
 
 /// The runbooks in use.
 #[utoipa::path(get, path = "/runbooks", tag = "runbooks",
     responses((status = 200, body = Vec<RunbookBody>), (status = 401, body = ErrorAnswer)))]
-pub async fn list(State(app): State<AppState>, _: Viewer) -> Result<Json<Vec<RunbookBody>>, WebError> {
+pub async fn list(State(app): State<AppState>, _: Reads) -> Result<Json<Vec<RunbookBody>>, WebError> {
     let mut tx = store::begin_reading(&app.db).await?;
     let records = runs::records(&mut tx).await?;
     let rows = runbooks::list_current(&mut tx)
@@ -30,7 +30,7 @@ pub async fn list(State(app): State<AppState>, _: Viewer) -> Result<Json<Vec<Run
     responses((status = 200, body = RunbookBody), (status = 404, body = ErrorAnswer)))]
 pub async fn get(
     State(app): State<AppState>,
-    _: Viewer,
+    _: Reads,
     Path(slug): Path<String>,
 ) -> Result<Json<RunbookBody>, WebError> {
     let mut tx = store::begin_reading(&app.db).await?;

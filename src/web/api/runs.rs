@@ -12,11 +12,11 @@ use crate::{
     execute::people::{self, Resumption},
     store::{self, StoreError, runbooks},
     web::{
+        caller::{Reads, Runs},
         controls,
         error::WebError,
         extract::{Body, Path},
         runs,
-        session::{Responder, Viewer},
         state::AppState,
     },
 };
@@ -26,7 +26,7 @@ use crate::{
     responses((status = 200, body = RunBody), (status = 404, body = ErrorAnswer)))]
 pub async fn get(
     State(app): State<AppState>,
-    _: Viewer,
+    _: Reads,
     Path(id): Path<RunId>,
 ) -> Result<Json<RunBody>, WebError> {
     let mut tx = store::begin_reading(&app.db).await?;
@@ -46,7 +46,7 @@ async fn read(conn: &mut PgConnection, app: &AppState, id: RunId) -> Result<Json
     responses((status = 201, body = RunMade), (status = 409, body = ErrorAnswer), (status = 422, body = ErrorAnswer)))]
 pub async fn start(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Runs(me): Runs,
     Path(id): Path<IncidentId>,
     Body(body): Body<StartBody>,
 ) -> Result<(StatusCode, Json<RunMade>), WebError> {
@@ -63,7 +63,7 @@ pub async fn start(
     responses((status = 200, body = RunBody), (status = 409, body = ErrorAnswer)))]
 pub async fn pause(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Runs(me): Runs,
     Path(id): Path<RunId>,
     Body(body): Body<OptionalReasonBody>,
 ) -> Result<Json<RunBody>, WebError> {
@@ -78,7 +78,7 @@ pub async fn pause(
     responses((status = 200, body = RunBody), (status = 409, body = ErrorAnswer)))]
 pub async fn go_on(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Runs(me): Runs,
     Path(id): Path<RunId>,
 ) -> Result<Json<RunBody>, WebError> {
     let now = app.clock.now();
@@ -92,7 +92,7 @@ pub async fn go_on(
     responses((status = 200, body = RunBody), (status = 409, body = ErrorAnswer)))]
 pub async fn stop(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Runs(me): Runs,
     Path(id): Path<RunId>,
     Body(body): Body<OptionalReasonBody>,
 ) -> Result<Json<RunBody>, WebError> {
@@ -108,7 +108,7 @@ pub async fn stop(
     responses((status = 200, body = RunBody), (status = 409, body = ErrorAnswer)))]
 pub async fn undo(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Runs(me): Runs,
     Path(id): Path<RunId>,
     Body(body): Body<OptionalReasonBody>,
 ) -> Result<Json<RunBody>, WebError> {
@@ -123,7 +123,7 @@ pub async fn undo(
     responses((status = 201, body = RunMade), (status = 409, body = ErrorAnswer), (status = 422, body = ErrorAnswer)))]
 pub async fn resume(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Runs(me): Runs,
     Path(id): Path<RunId>,
     Body(body): Body<ResumeBody>,
 ) -> Result<(StatusCode, Json<RunMade>), WebError> {
@@ -157,7 +157,7 @@ pub async fn resume(
     responses((status = 200, body = RunBody), (status = 409, body = ErrorAnswer), (status = 422, body = ErrorAnswer)))]
 pub async fn skip(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Runs(me): Runs,
     Path((id, step)): Path<(RunId, StepId)>,
     Body(body): Body<OptionalReasonBody>,
 ) -> Result<Json<RunBody>, WebError> {
@@ -173,7 +173,7 @@ pub async fn skip(
     responses((status = 200, body = RunBody), (status = 409, body = ErrorAnswer)))]
 pub async fn done(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Runs(me): Runs,
     Path((id, step)): Path<(RunId, StepId)>,
     Body(body): Body<DoneBody>,
 ) -> Result<Json<RunBody>, WebError> {
@@ -190,7 +190,7 @@ pub async fn done(
               (status = 422, body = ErrorAnswer)))]
 pub async fn unknown(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Runs(me): Runs,
     Path((id, step)): Path<(RunId, StepId)>,
     Body(body): Body<UnknownBody>,
 ) -> Result<Json<RunBody>, WebError> {

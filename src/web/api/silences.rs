@@ -17,9 +17,9 @@ use crate::{
     },
     store::{StoreError, silences},
     web::{
+        caller::Responds,
         error::WebError,
         extract::{Body, Path},
-        session::Responder,
         silences::link,
         state::AppState,
     },
@@ -32,7 +32,7 @@ use crate::{
         (status = 409, body = ErrorAnswer), (status = 422, body = ErrorAnswer)))]
 pub async fn ask(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Responds(me): Responds,
     Path(id): Path<IncidentId>,
     Body(body): Body<NewSilenceBody>,
 ) -> Result<(StatusCode, Json<Vec<SilenceBody>>), WebError> {
@@ -57,7 +57,7 @@ pub async fn ask(
         (status = 409, body = ErrorAnswer)))]
 pub async fn expire(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Responds(me): Responds,
     Path((id, silence)): Path<(IncidentId, SilenceId)>,
 ) -> Result<(StatusCode, Json<Vec<SilenceBody>>), WebError> {
     let now = app.clock.now();
@@ -72,7 +72,7 @@ pub async fn expire(
     responses((status = 204), (status = 404, body = ErrorAnswer), (status = 409, body = ErrorAnswer)))]
 pub async fn over(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Responds(me): Responds,
     Path((id, alert)): Path<(IncidentId, AlertId)>,
     Body(body): Body<ReasonBody>,
 ) -> Result<StatusCode, WebError> {
@@ -88,7 +88,7 @@ pub async fn over(
     responses((status = 204), (status = 404, body = ErrorAnswer), (status = 409, body = ErrorAnswer)))]
 pub async fn still_firing(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Responds(me): Responds,
     Path((id, alert)): Path<(IncidentId, AlertId)>,
     Body(body): Body<ReasonBody>,
 ) -> Result<StatusCode, WebError> {

@@ -12,9 +12,9 @@ use crate::{
     sources as acts,
     store::{self, StoreError, sources, tokens},
     web::{
+        caller::{KeepsSources, Reads},
         error::WebError,
         extract::{Body, Path},
-        session::{Admin, Viewer},
         source_form::check_client_name,
         sources::{COUNTED_FOR, FIRST_TOKEN},
         state::AppState,
@@ -24,7 +24,7 @@ use crate::{
 /// All sources by name; never more than 500.
 #[utoipa::path(get, path = "/sources", tag = "sources",
     responses((status = 200, body = Vec<SourceBody>), (status = 401, body = ErrorAnswer)))]
-pub async fn list(State(app): State<AppState>, _: Viewer) -> Result<Json<Vec<SourceBody>>, WebError> {
+pub async fn list(State(app): State<AppState>, _: Reads) -> Result<Json<Vec<SourceBody>>, WebError> {
     let since = app.clock.now() - COUNTED_FOR;
     let mut tx = store::begin_reading(&app.db).await?;
     let found = sources::list(&mut tx).await?;
@@ -41,7 +41,7 @@ pub async fn list(State(app): State<AppState>, _: Viewer) -> Result<Json<Vec<Sou
     responses((status = 201, body = SourceMade), (status = 403, body = ErrorAnswer), (status = 422, body = ErrorAnswer)))]
 pub async fn make(
     State(app): State<AppState>,
-    Admin(me): Admin,
+    KeepsSources(me): KeepsSources,
     Body(body): Body<NewSourceBody>,
 ) -> Result<(StatusCode, Json<SourceMade>), WebError> {
     let now = app.clock.now();
@@ -61,7 +61,7 @@ pub async fn make(
     responses((status = 200, body = SourceBody), (status = 404, body = ErrorAnswer)))]
 pub async fn get(
     State(app): State<AppState>,
-    _: Viewer,
+    _: Reads,
     Path(name): Path<String>,
 ) -> Result<Json<SourceBody>, WebError> {
     let mut tx = store::begin_reading(&app.db).await?;
@@ -82,7 +82,7 @@ async fn find(conn: &mut PgConnection, app: &AppState, name: &str) -> Result<Sou
         (status = 422, body = ErrorAnswer)))]
 pub async fn change(
     State(app): State<AppState>,
-    Admin(me): Admin,
+    KeepsSources(me): KeepsSources,
     Path(name): Path<String>,
     Body(body): Body<ChangeSourceBody>,
 ) -> Result<Json<SourceBody>, WebError> {
@@ -112,7 +112,7 @@ pub async fn change(
         (status = 422, body = ErrorAnswer)))]
 pub async fn disable(
     State(app): State<AppState>,
-    Admin(me): Admin,
+    KeepsSources(me): KeepsSources,
     Path(name): Path<String>,
     Body(body): Body<WhyBody>,
 ) -> Result<StatusCode, WebError> {
@@ -130,7 +130,7 @@ pub async fn disable(
         (status = 422, body = ErrorAnswer)))]
 pub async fn enable(
     State(app): State<AppState>,
-    Admin(me): Admin,
+    KeepsSources(me): KeepsSources,
     Path(name): Path<String>,
     Body(body): Body<WhyBody>,
 ) -> Result<StatusCode, WebError> {
@@ -146,7 +146,7 @@ pub async fn enable(
     responses((status = 200, body = Vec<TokenBody>), (status = 403, body = ErrorAnswer), (status = 404, body = ErrorAnswer)))]
 pub async fn tokens(
     State(app): State<AppState>,
-    _: Admin,
+    _: KeepsSources,
     Path(name): Path<String>,
 ) -> Result<Json<Vec<TokenBody>>, WebError> {
     let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
@@ -162,7 +162,7 @@ pub async fn tokens(
         (status = 422, body = ErrorAnswer)))]
 pub async fn issue(
     State(app): State<AppState>,
-    Admin(me): Admin,
+    KeepsSources(me): KeepsSources,
     Path(name): Path<String>,
     Body(body): Body<NewTokenBody>,
 ) -> Result<(StatusCode, Json<TokenIssued>), WebError> {
@@ -180,7 +180,7 @@ pub async fn issue(
         (status = 422, body = ErrorAnswer)))]
 pub async fn revoke(
     State(app): State<AppState>,
-    Admin(me): Admin,
+    KeepsSources(me): KeepsSources,
     Path((name, id)): Path<(String, i64)>,
     Body(body): Body<WhyBody>,
 ) -> Result<StatusCode, WebError> {

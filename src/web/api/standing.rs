@@ -21,9 +21,9 @@ use crate::{
     execute::control,
     store::{StoreError, acts, breakers, freezes, locks, pauses},
     web::{
+        caller::{Oversees, Pauses, Reads},
         error::WebError,
         extract::{Body, Path},
-        session::{Approver, Responder, Viewer},
         state::AppState,
     },
 };
@@ -31,7 +31,7 @@ use crate::{
 /// Whether all automation is paused.
 #[utoipa::path(get, path = "/pause", tag = "automation",
     responses((status = 200, body = PauseBody), (status = 401, body = ErrorAnswer)))]
-pub async fn paused(State(app): State<AppState>, _: Viewer) -> Result<Json<PauseBody>, WebError> {
+pub async fn paused(State(app): State<AppState>, _: Reads) -> Result<Json<PauseBody>, WebError> {
     let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
     Ok(Json(pauses::find(&mut conn).await?.into()))
 }
@@ -41,7 +41,7 @@ pub async fn paused(State(app): State<AppState>, _: Viewer) -> Result<Json<Pause
     responses((status = 200, body = PauseBody), (status = 409, body = ErrorAnswer), (status = 422, body = ErrorAnswer)))]
 pub async fn pause(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Pauses(me): Pauses,
     Body(body): Body<WhyBody>,
 ) -> Result<Json<PauseBody>, WebError> {
     let now = app.clock.now();
@@ -57,7 +57,7 @@ pub async fn pause(
     responses((status = 200, body = PauseBody), (status = 409, body = ErrorAnswer), (status = 422, body = ErrorAnswer)))]
 pub async fn resume(
     State(app): State<AppState>,
-    Approver(me): Approver,
+    Oversees(me): Oversees,
     Body(body): Body<WhyBody>,
 ) -> Result<Json<PauseBody>, WebError> {
     let now = app.clock.now();
@@ -70,7 +70,7 @@ pub async fn resume(
 /// Circuits of targets that failed lately, those that are open longest first; at most 100.
 #[utoipa::path(get, path = "/circuits", tag = "automation",
     responses((status = 200, body = Vec<BreakerBody>), (status = 401, body = ErrorAnswer)))]
-pub async fn breakers(State(app): State<AppState>, _: Viewer) -> Result<Json<Vec<BreakerBody>>, WebError> {
+pub async fn breakers(State(app): State<AppState>, _: Reads) -> Result<Json<Vec<BreakerBody>>, WebError> {
     let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
     let found = breakers::list(&mut conn, ROWS_MAX).await?;
     Ok(Json(found.into_iter().map(BreakerBody::from).collect()))
@@ -82,7 +82,7 @@ pub async fn breakers(State(app): State<AppState>, _: Viewer) -> Result<Json<Vec
     responses((status = 204), (status = 409, body = ErrorAnswer), (status = 422, body = ErrorAnswer)))]
 pub async fn close_breaker(
     State(app): State<AppState>,
-    Approver(me): Approver,
+    Oversees(me): Oversees,
     Path(target): Path<String>,
     Body(body): Body<WhyBody>,
 ) -> Result<StatusCode, WebError> {
@@ -96,7 +96,7 @@ pub async fn close_breaker(
 /// Freezes that are on or planned, the soonest to end first; never more than 100.
 #[utoipa::path(get, path = "/freezes", tag = "automation",
     responses((status = 200, body = Vec<FreezeBody>), (status = 401, body = ErrorAnswer)))]
-pub async fn freezes(State(app): State<AppState>, _: Viewer) -> Result<Json<Vec<FreezeBody>>, WebError> {
+pub async fn freezes(State(app): State<AppState>, _: Reads) -> Result<Json<Vec<FreezeBody>>, WebError> {
     let now = app.clock.now();
     let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
     let found = freezes::list(&mut conn, now).await?;
@@ -113,7 +113,7 @@ pub async fn freezes(State(app): State<AppState>, _: Viewer) -> Result<Json<Vec<
     responses((status = 201, body = FreezeMade), (status = 422, body = ErrorAnswer)))]
 pub async fn freeze(
     State(app): State<AppState>,
-    Approver(me): Approver,
+    Oversees(me): Oversees,
     Body(body): Body<NewFreezeBody>,
 ) -> Result<(StatusCode, Json<FreezeMade>), WebError> {
     let now = app.clock.now();
@@ -136,7 +136,7 @@ pub async fn freeze(
         (status = 422, body = ErrorAnswer)))]
 pub async fn end_freeze(
     State(app): State<AppState>,
-    Approver(me): Approver,
+    Oversees(me): Oversees,
     Path(id): Path<FreezeId>,
     Body(body): Body<WhyBody>,
 ) -> Result<StatusCode, WebError> {
@@ -150,7 +150,7 @@ pub async fn end_freeze(
 /// Locks that runs hold, the longest held first; at most 100.
 #[utoipa::path(get, path = "/locks", tag = "automation",
     responses((status = 200, body = Vec<LockBody>), (status = 401, body = ErrorAnswer)))]
-pub async fn locks(State(app): State<AppState>, _: Viewer) -> Result<Json<Vec<LockBody>>, WebError> {
+pub async fn locks(State(app): State<AppState>, _: Reads) -> Result<Json<Vec<LockBody>>, WebError> {
     let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
     let found = locks::list(&mut conn, ROWS_MAX).await?;
     Ok(Json(found.into_iter().map(LockBody::from).collect()))
@@ -161,7 +161,7 @@ pub async fn locks(State(app): State<AppState>, _: Viewer) -> Result<Json<Vec<Lo
     responses((status = 200, body = Rows<ActBody>), (status = 401, body = ErrorAnswer)))]
 pub async fn acts(
     State(app): State<AppState>,
-    _: Viewer,
+    _: Reads,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Rows<ActBody>>, WebError> {
     let mut conn = app.db.acquire().await.map_err(StoreError::from)?;

@@ -10,10 +10,10 @@ use crate::{
     domain::{id::DeliveryId, operator::Role},
     store::{StoreError, deliveries as kept},
     web::{
+        caller::{KeepsSources, Reads, Responds},
         deliveries,
         error::WebError,
         extract::{Body, Path},
-        session::{Admin, Responder, Viewer},
         state::AppState,
         trial,
     },
@@ -27,7 +27,7 @@ const SHOWN_BYTES_MAX: i32 = 64 * 1024;
     responses((status = 200, body = KeptBody), (status = 404, body = ErrorAnswer)))]
 pub async fn delivery(
     State(app): State<AppState>,
-    Viewer(me): Viewer,
+    Reads(me): Reads,
     Path(id): Path<DeliveryId>,
 ) -> Result<Json<KeptBody>, WebError> {
     let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
@@ -43,7 +43,7 @@ pub async fn delivery(
         (status = 503, body = ErrorAnswer)))]
 pub async fn replay(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Responds(me): Responds,
     Path(id): Path<DeliveryId>,
     Body(body): Body<AgainBody>,
 ) -> Result<Json<WayBody>, WebError> {
@@ -59,7 +59,7 @@ pub async fn replay(
         (status = 503, body = ErrorAnswer)))]
 pub async fn test(
     State(app): State<AppState>,
-    Responder(me): Responder,
+    Responds(me): Responds,
     Path(name): Path<String>,
 ) -> Result<Json<TrialBody>, WebError> {
     let trial = trial::send_test(&app, &me, &name).await?;
@@ -75,7 +75,7 @@ pub async fn test(
     responses((status = 200, body = TriedBody), (status = 404, body = ErrorAnswer), (status = 422, body = ErrorAnswer)))]
 pub async fn attempt(
     State(app): State<AppState>,
-    _: Admin,
+    _: KeepsSources,
     Path(name): Path<String>,
     Body(body): Body<SampleBody>,
 ) -> Result<Json<TriedBody>, WebError> {

@@ -18,9 +18,9 @@ use axum::{
     Json, Router,
     body::Body,
     extract::{Path, Query, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::post,
+    routing::{MethodFilter, on},
 };
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -43,6 +43,7 @@ use crate::{
         spool::record::{Head, Record},
     },
     store::{StoreError, deliveries, sources::Source},
+    web::{caller::Need, routes::Route},
 };
 
 /// Bounds of the intake.
@@ -108,33 +109,57 @@ impl Hooks {
     /// the one it is given. Grafana can be set to PUT.
     pub fn router(self) -> Router {
         let mut router = Router::new();
-        for format in Format::ALL {
-            let path = format!("/api/v1/sources/{{source}}/{}", format.name());
-            let bases = [path.clone(), format!("{path}/{{token}}")];
-            let paths = bases.iter().flat_map(|path| {
-                let own = match format {
-                    Format::Prometheus => ["v1", "v2"]
-                        .map(|version| format!("{path}/api/{version}/alerts"))
-                        .to_vec(),
-                    _ => Vec::new(),
-                };
-                [path.clone(), format!("{path}/")].into_iter().chain(own)
-            });
-            for path in paths {
-                let taking = move |hooks, door, address, caller, headers, body| {
-                    deliver(format, hooks, door, address, caller, headers, body)
-                };
-                router = router.route(
-                    &path,
-                    match format {
-                        Format::Grafana => post(taking).put(taking),
-                        _ => post(taking),
-                    },
-                );
+        for (format, path) in addresses() {
+            let taking = move |hooks, door, address, caller, headers, body| {
+                deliver(format, hooks, door, address, caller, headers, body)
+            };
+            let filter = methods(format)
+                .iter()
+                .filter_map(|method| MethodFilter::try_from(method.clone()).ok())
+                .reduce(MethodFilter::or);
+            if let Some(filter) = filter {
+                router = router.route(&path, on(filter, taking));
             }
         }
         router.with_state(self)
     }
+}
+
+/// Where deliveries of each format come in.
+fn addresses() -> Vec<(Format, String)> {
+    let mut addresses = Vec::new();
+    for format in Format::ALL {
+        let path = format!("/api/v1/sources/{{source}}/{}", format.name());
+        for base in [path.clone(), format!("{path}/{{token}}")] {
+            let own = match format {
+                Format::Prometheus => vec!["/api/v1/alerts", "/api/v2/alerts"],
+                _ => Vec::new(),
+            };
+            let endings = ["", "/"].into_iter().chain(own);
+            addresses.extend(endings.map(|ending| (format, format!("{base}{ending}"))));
+        }
+    }
+    addresses
+}
+
+/// By which methods.
+fn methods(format: Format) -> &'static [Method] {
+    match format {
+        Format::Grafana => &[Method::POST, Method::PUT],
+        _ => &[Method::POST],
+    }
+}
+
+/// The doors of senders: each opens by a token of its source, before the body is read.
+pub fn table() -> Vec<Route> {
+    let doors = addresses().into_iter().flat_map(|(format, path)| {
+        methods(format).iter().map(move |method| Route {
+            method: method.clone(),
+            path: path.clone(),
+            need: Need::Source,
+        })
+    });
+    doors.collect()
 }
 
 /// An answer to a sender: short, since a sender logs it whole.

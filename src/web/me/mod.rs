@@ -15,10 +15,11 @@ use serde::Deserialize;
 use super::{
     act::see,
     arrival::Visitor,
+    caller::OwnsAccount,
     error::WebError,
     extract::Path,
     page,
-    session::{self, SessionToken, Viewer},
+    session::{self, SessionToken},
     sign_in::{self, hash_of},
     state::AppState,
     throttle::Guess,
@@ -69,7 +70,7 @@ pub(super) struct Said {
 /// `GET /me`
 pub async fn show(
     State(app): State<AppState>,
-    Viewer(me): Viewer,
+    OwnsAccount(me): OwnsAccount,
     token: SessionToken,
     headers: HeaderMap,
     Query(query): Query<Done>,
@@ -136,7 +137,7 @@ pub struct PasswordForm {
 /// `POST /me/password`: needs the old one, ends all sessions and begins a new one here.
 pub async fn change_password(
     State(app): State<AppState>,
-    Viewer(me): Viewer,
+    OwnsAccount(me): OwnsAccount,
     visitor: Visitor,
     headers: HeaderMap,
     Form(form): Form<PasswordForm>,
@@ -191,7 +192,7 @@ pub async fn change_password(
 /// `POST /me/recovery-codes`: makes them anew and answers with the page that shows them, this once.
 pub async fn make_codes(
     State(app): State<AppState>,
-    Viewer(me): Viewer,
+    OwnsAccount(me): OwnsAccount,
     token: SessionToken,
     headers: HeaderMap,
 ) -> Result<Response, WebError> {
@@ -209,7 +210,7 @@ pub async fn make_codes(
 /// `POST /me/sessions/{id}/end`
 pub async fn end_session(
     State(app): State<AppState>,
-    Viewer(me): Viewer,
+    OwnsAccount(me): OwnsAccount,
     Path(id): Path<i64>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.begin().await.map_err(StoreError::from)?;
@@ -224,7 +225,7 @@ pub async fn end_session(
 /// `POST /me/sessions/end-others`
 pub async fn end_others(
     State(app): State<AppState>,
-    Viewer(me): Viewer,
+    OwnsAccount(me): OwnsAccount,
     token: SessionToken,
 ) -> Result<Response, WebError> {
     let this = session::current(&app, token).await?.ok_or_else(WebError::sign_in)?.id;

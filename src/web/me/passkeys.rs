@@ -14,9 +14,10 @@ use crate::{
     store::StoreError,
     web::{
         act::see,
+        caller::OwnsAccount,
         error::WebError,
         extract::{Body, Path},
-        session::{self, SessionToken, Viewer},
+        session::{self, SessionToken},
         sign_in::passkey::need_place,
         state::AppState,
     },
@@ -25,7 +26,7 @@ use crate::{
 /// `POST /me/passkeys/challenge`
 pub async fn challenge(
     State(app): State<AppState>,
-    Viewer(me): Viewer,
+    OwnsAccount(me): OwnsAccount,
     token: SessionToken,
     headers: HeaderMap,
 ) -> Result<Json<Value>, WebError> {
@@ -46,7 +47,7 @@ pub struct AddBody {
 /// `POST /me/passkeys`
 pub async fn add(
     State(app): State<AppState>,
-    Viewer(me): Viewer,
+    OwnsAccount(me): OwnsAccount,
     token: SessionToken,
     headers: HeaderMap,
     Body(body): Body<AddBody>,
@@ -73,7 +74,7 @@ pub async fn add(
 /// `POST /me/passkeys/{id}/remove`
 pub async fn remove(
     State(app): State<AppState>,
-    Viewer(me): Viewer,
+    OwnsAccount(me): OwnsAccount,
     token: SessionToken,
     Path(id): Path<i64>,
 ) -> Result<Response, WebError> {

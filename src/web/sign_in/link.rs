@@ -16,6 +16,7 @@ use crate::{
     store::{StoreError, operators},
     web::{
         arrival::Visitor,
+        caller::Anyone,
         error::WebError,
         extract::Path,
         session,
@@ -27,6 +28,7 @@ use crate::{
 /// `GET /enter/{code}`: says whom the link is for. It changes nothing: previews and scanners open links.
 pub async fn form(
     State(app): State<AppState>,
+    _: Anyone,
     Path(code): Path<String>,
     Query(query): Query<Next>,
 ) -> Result<Response, WebError> {
@@ -76,6 +78,7 @@ pub struct EnterForm {
 /// `POST /enter/{code}`: uses the link up.
 pub async fn enter(
     State(app): State<AppState>,
+    _: Anyone,
     visitor: Visitor,
     Path(code): Path<String>,
     Query(query): Query<Next>,

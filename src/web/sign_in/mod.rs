@@ -19,6 +19,7 @@ use sqlx::{Postgres, Transaction};
 use super::{
     act::see,
     arrival::Visitor,
+    caller::Anyone,
     error::WebError,
     session::{self, SessionToken},
     state::AppState,
@@ -55,6 +56,7 @@ pub struct Next {
 /// `GET /login`
 pub async fn login_form(
     State(app): State<AppState>,
+    _: Anyone,
     token: SessionToken,
     headers: HeaderMap,
     Query(query): Query<Next>,
@@ -104,6 +106,7 @@ pub struct LoginForm {
 /// `POST /login`
 pub async fn login(
     State(app): State<AppState>,
+    _: Anyone,
     visitor: Visitor,
     headers: HeaderMap,
     Form(form): Form<LoginForm>,
@@ -223,7 +226,8 @@ pub(super) async fn open(
 }
 
 /// `POST /logout`
-pub async fn logout(State(app): State<AppState>, token: SessionToken) -> Result<Response, WebError> {
+pub async fn logout(State(app): State<AppState>,
+    _: Anyone, token: SessionToken) -> Result<Response, WebError> {
     if let Some(token) = token.0 {
         let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
         sessions::delete(&mut conn, token).await?;

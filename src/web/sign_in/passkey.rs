@@ -15,7 +15,7 @@ use crate::{
     domain::sign_in::Way,
     identity::passkey::{self, PasskeyError, Place},
     store::StoreError,
-    web::{arrival::Visitor, error::WebError, extract::Body, state::AppState},
+    web::{arrival::Visitor, caller::Anyone, error::WebError, extract::Body, state::AppState},
 };
 
 /// The place where passkeys of this Muster are made and used, when there is one: its public address, or, without one,
@@ -45,7 +45,8 @@ pub fn need_place(app: &AppState, headers: &HeaderMap) -> Result<Place, WebError
 }
 
 /// `POST /login/passkey/challenge`
-pub async fn challenge(State(app): State<AppState>, headers: HeaderMap) -> Result<Json<Value>, WebError> {
+pub async fn challenge(State(app): State<AppState>,
+    _: Anyone, headers: HeaderMap) -> Result<Json<Value>, WebError> {
     let place = need_place(&app, &headers)?;
     let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
     Ok(Json(
@@ -64,6 +65,7 @@ pub struct SignInBody {
 /// `POST /login/passkey`: answers with the address to go to.
 pub async fn sign_in(
     State(app): State<AppState>,
+    _: Anyone,
     visitor: Visitor,
     headers: HeaderMap,
     Body(body): Body<SignInBody>,

@@ -16,6 +16,7 @@ use crate::{
     store::StoreError,
     web::{
         arrival::Visitor,
+        caller::Anyone,
         error::WebError,
         state::AppState,
         throttle::Guess,
@@ -27,7 +28,8 @@ use crate::{
 const WRONG: &str = "Name or code is wrong, or the code was used already.";
 
 /// `GET /login/recovery`
-pub async fn form(State(app): State<AppState>, Query(query): Query<Next>) -> Result<Response, WebError> {
+pub async fn form(State(app): State<AppState>,
+    _: Anyone, Query(query): Query<Next>) -> Result<Response, WebError> {
     page(&app, text::local_path(&query.next), String::new(), None)
 }
 
@@ -58,6 +60,7 @@ pub struct RecoveryForm {
 /// `POST /login/recovery`: uses the code up.
 pub async fn enter(
     State(app): State<AppState>,
+    _: Anyone,
     visitor: Visitor,
     Form(form): Form<RecoveryForm>,
 ) -> Result<Response, WebError> {

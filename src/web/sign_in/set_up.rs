@@ -17,6 +17,7 @@ use crate::{
     web::{
         act::see,
         arrival::Visitor,
+        caller::Anyone,
         error::WebError,
         session,
         state::AppState,
@@ -40,6 +41,7 @@ pub struct SetupQuery {
 /// `GET /setup`, while nobody exists.
 pub async fn form(
     State(app): State<AppState>,
+    _: Anyone,
     Query(query): Query<SetupQuery>,
 ) -> Result<Response, WebError> {
     let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
@@ -79,6 +81,7 @@ pub struct SetupForm {
 /// `POST /setup`: uses the code up and makes the first admin, or does neither.
 pub async fn set_up(
     State(app): State<AppState>,
+    _: Anyone,
     visitor: Visitor,
     Form(form): Form<SetupForm>,
 ) -> Result<Response, WebError> {

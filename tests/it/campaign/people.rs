@@ -68,6 +68,8 @@ pub async fn approver(database: &Database) -> Operator {
         .unwrap()
         .unwrap();
     Operator {
+        teams: Vec::new(),
+        via: muster::domain::operator::Via::Session,
         id,
         name: "ana".to_owned(),
         role: Role::Approver,

@@ -43,6 +43,8 @@ impl World {
             .unwrap()
             .unwrap();
         let ana = Operator {
+            teams: Vec::new(),
+            via: muster::domain::operator::Via::Session,
             id,
             name: "ana".to_owned(),
             role: Role::Approver,

@@ -3,8 +3,10 @@
 mod first_run;
 mod guessing;
 mod landing;
+mod passkeys;
 mod passwords;
 mod recovery;
+mod screen;
 mod sessions;
 
 use axum::http::StatusCode;

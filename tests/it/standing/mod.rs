@@ -28,7 +28,13 @@ async fn person(conn: &mut PgConnection, name: &str, role: Role) -> Operator {
         .unwrap()
         .unwrap();
     let name = name.to_owned();
-    Operator { id, name, role }
+    Operator {
+        teams: Vec::new(),
+        via: muster::domain::operator::Via::Session,
+        id,
+        name,
+        role,
+    }
 }
 
 fn asked(title: &str, matchers: &str, ends_at: DateTime<Utc>) -> AskedFreeze {

@@ -107,6 +107,8 @@ impl Site {
             .unwrap();
         let cookie = cookie.split(';').next().unwrap().to_owned();
         let operator = Operator {
+            teams: Vec::new(),
+            via: muster::domain::operator::Via::Session,
             id,
             name: name.to_owned(),
             role,
@@ -127,7 +129,12 @@ impl Site {
 
     /// Serves the pages to real browsers until the test ends.
     pub async fn serve(&self) -> SocketAddr {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        self.serve_at(0).await
+    }
+
+    /// The same at that port.
+    pub async fn serve_at(&self, port: u16) -> SocketAddr {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let service = self
             .router

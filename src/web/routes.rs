@@ -1,0 +1,146 @@
+//! The route table. A route is added with its handler, and only a handler whose signature states what its caller needs
+//! can be added, so that the table knows the rule of every route without anybody writing it a second time.
+
+use axum::{
+    Router,
+    handler::Handler,
+    http::Method,
+    routing::{MethodRouter, get, post},
+};
+use utoipa::openapi;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
+
+use super::{
+    caller::{Guarded, Need},
+    state::AppState,
+};
+
+/// One route.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Its method.
+    pub method: Method,
+    /// Its address, with `{names}` for what varies.
+    pub path: String,
+    /// What its caller needs.
+    pub need: Need,
+}
+
+/// Routes of pages.
+#[derive(Default)]
+pub struct Routes {
+    router: Router<AppState>,
+    table: Vec<Route>,
+}
+
+impl Routes {
+    /// A page, or whatever else changes nothing.
+    pub fn get<H, T>(self, path: &str, handler: H) -> Self
+    where
+        H: Handler<T, AppState>,
+        T: Guarded + 'static,
+    {
+        self.with(Method::GET, path, get(handler), T::NEED)
+    }
+
+    /// A form.
+    pub fn post<H, T>(self, path: &str, handler: H) -> Self
+    where
+        H: Handler<T, AppState>,
+        T: Guarded + 'static,
+    {
+        self.with(Method::POST, path, post(handler), T::NEED)
+    }
+
+    fn with(mut self, method: Method, path: &str, handler: MethodRouter<AppState>, need: Need) -> Self {
+        self.router = self.router.route(path, handler);
+        self.table.push(Route {
+            method,
+            path: path.to_owned(),
+            need,
+        });
+        self
+    }
+
+    /// The routes, and what they need.
+    pub fn into_parts(self) -> (Router<AppState>, Vec<Route>) {
+        (self.router, self.table)
+    }
+}
+
+/// Routes of the JSON interface, each described by its own document.
+pub struct Documented {
+    router: OpenApiRouter<AppState>,
+    table: Vec<Route>,
+}
+
+/// What a handler states.
+pub fn need_of<H, T>(_: &H) -> Need
+where
+    H: Handler<T, AppState>,
+    T: Guarded + 'static,
+{
+    T::NEED
+}
+
+/// One handler of the JSON interface with its description and its need, for [`Documented::with`].
+macro_rules! described {
+    ($handler:path) => {
+        (
+            utoipa_axum::routes!($handler),
+            $crate::web::routes::need_of(&$handler),
+        )
+    };
+}
+pub(super) use described;
+
+impl Documented {
+    /// Routes below this document.
+    pub fn new(document: openapi::OpenApi) -> Self {
+        Self {
+            router: OpenApiRouter::with_openapi(document),
+            table: Vec::new(),
+        }
+    }
+
+    /// Adds one, made by `described!`.
+    pub fn with(mut self, (mut described, need): (UtoipaMethodRouter<AppState>, Need)) -> Self {
+        for (path, item) in &mut described.1.paths {
+            for (method, operation) in operations(item) {
+                if let Need::Permission(permission) = need {
+                    let words = format!("Needs the permission `{permission}`.");
+                    let text = operation.description.take();
+                    operation.description =
+                        Some(text.map_or(words.clone(), |text| format!("{text}\n\n{words}")));
+                }
+                self.table.push(Route {
+                    method,
+                    path: path.clone(),
+                    need,
+                });
+            }
+        }
+        self.router = self.router.routes(described);
+        self
+    }
+
+    /// The routes, their document, and what they need.
+    pub fn into_parts(self) -> (Router<AppState>, openapi::OpenApi, Vec<Route>) {
+        let (router, document) = self.router.split_for_parts();
+        (router, document, self.table)
+    }
+}
+
+/// The operations of an address, by method.
+fn operations(item: &mut openapi::PathItem) -> Vec<(Method, &mut openapi::path::Operation)> {
+    let all = [
+        (Method::GET, &mut item.get),
+        (Method::PUT, &mut item.put),
+        (Method::POST, &mut item.post),
+        (Method::DELETE, &mut item.delete),
+        (Method::PATCH, &mut item.patch),
+    ];
+    all.into_iter()
+        .filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+        .collect()
+}
