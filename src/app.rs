@@ -128,6 +128,7 @@ impl App {
         let mut state = AppState::new(pools.web.clone(), clock.clone(), wake.clone());
         state.faults = shelf.faults.clone();
         state.public_url = config.public_url.clone();
+        state.proxies = config.trusted_proxies.clone().into();
         state.speaks_tls = tls.is_some();
         state.asks_clients = tls.is_some() && config.tls_client_ca.is_some();
         state.rehearser.targets = shelf.targets.subscribe();
@@ -158,7 +159,7 @@ impl App {
         let hooks = Hooks::new(parts, hook_limits);
         state.receiver = Some(hooks.receiver());
         let health = health::router(pools.web.clone(), metrics, hooks.receiver());
-        let router = web::router(state.clone()).merge(hooks.router()).merge(health);
+        let router = web::whole(state.clone(), hooks.router().merge(health));
 
         let listener = TcpListener::bind(config.listen)
             .await

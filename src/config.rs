@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::domain::{
     id::is_slug,
+    network::Network,
     operator::Role,
     source::SourceKind,
     span::{Span, SpanError},
@@ -223,6 +224,10 @@ pub struct Serve {
     /// The address people use, when it is not the one Muster listens on.
     #[arg(long, env = "MUSTER_PUBLIC_URL")]
     pub public_url: Option<Url>,
+    /// Addresses or networks of the proxies in front, like 10.0.0.0/8: only theirs is believed that says whose request it
+    /// is (X-Forwarded-For).
+    #[arg(long, env = "MUSTER_TRUSTED_PROXIES", value_delimiter = ',')]
+    pub trusted_proxies: Vec<Network>,
     /// The server's certificate with those between it and its authority, PEM; with it, Muster speaks TLS only.
     #[arg(long, env = "MUSTER_TLS_CERT", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,

@@ -16,6 +16,7 @@ pub mod names;
 pub mod template;
 
 pub mod difference;
+pub mod network;
 pub mod runbook;
 pub mod step;
 pub mod target;
@@ -36,6 +37,7 @@ pub mod window;
 pub mod access;
 pub mod operator;
 pub mod permission;
+pub mod token;
 
 pub mod source;
 

@@ -36,10 +36,14 @@ pub enum ActKind {
     RoutingRuleMade,
     /// It was ended.
     RoutingRuleEnded,
+    /// A person made a token for a program of theirs.
+    ApiTokenMade,
+    /// They took it away.
+    ApiTokenRevoked,
 }
 
 impl ActKind {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 15] = [
         Self::Paused,
         Self::Resumed,
         Self::CircuitClosed,
@@ -53,6 +57,8 @@ impl ActKind {
         Self::TokenRevoked,
         Self::RoutingRuleMade,
         Self::RoutingRuleEnded,
+        Self::ApiTokenMade,
+        Self::ApiTokenRevoked,
     ];
 
     /// Its name in the database and in JSON.
@@ -71,6 +77,8 @@ impl ActKind {
             Self::TokenRevoked => "source_token_revoked",
             Self::RoutingRuleMade => "routing_rule_made",
             Self::RoutingRuleEnded => "routing_rule_ended",
+            Self::ApiTokenMade => "api_token_made",
+            Self::ApiTokenRevoked => "api_token_revoked",
         }
     }
 }

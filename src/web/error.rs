@@ -14,6 +14,7 @@ use crate::{
     domain::{access::Denial, permission::Permission},
     execute::{people::PeopleError, routing::MakeError},
     incident::respond::RespondError,
+    rights::RightsError,
     sources::SourceError,
     store::StoreError,
 };
@@ -335,6 +336,18 @@ impl From<SourceError> for WebError {
             SourceError::Faulty(_) => Self::refused(error.to_string()),
             SourceError::Random(cause) => Self::bug("no random bytes", cause),
             SourceError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RightsError> for WebError {
+    fn from(error: RightsError) -> Self {
+        match error {
+            RightsError::NotFound(what) => Self::not_found(what),
+            RightsError::Moved(message) => Self::moved(message),
+            RightsError::Faulty { .. } => Self::refused(error.to_string()),
+            RightsError::Random(cause) => Self::bug("no random bytes", cause),
+            RightsError::Store(error) => error.into(),
         }
     }
 }

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{password::Passwords, throttle::Throttle};
+use super::{forwarded::Proxies, password::Passwords, throttle::Throttle};
 use crate::{
     catalog::shelf::Faults,
     clock::Clock,
@@ -48,6 +48,8 @@ pub struct AppState {
     pub receiver: Option<Receiver>,
     /// The address people use; decides whether cookies are for https only, and is a trusted origin behind a proxy.
     pub public_url: Option<Url>,
+    /// The proxies that are believed about whose request it is.
+    pub proxies: Proxies,
     /// Whether Muster has a certificate of its own.
     pub speaks_tls: bool,
     /// Whether it asks its clients for one, so that a source may need it.
@@ -73,6 +75,7 @@ impl AppState {
             faults: Faults::default(),
             receiver: None,
             public_url: None,
+            proxies: Proxies::default(),
             speaks_tls: false,
             asks_clients: false,
             stopping: CancellationToken::new(),

@@ -118,6 +118,16 @@ impl Site {
         }
     }
 
+    /// The head of an answer, whose body may never end.
+    pub async fn send_head(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        Answer {
+            status: response.status(),
+            headers: response.headers().clone(),
+            text: String::new(),
+        }
+    }
+
     /// Serves the pages to real browsers until the test ends.
     pub async fn serve(&self) -> SocketAddr {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
