@@ -23,6 +23,7 @@ use crate::{
         standing::Standing,
         worker,
     },
+    identity::oidc::{Provider, Settings},
     outward::{Outward, SETTLED_AFTER, heartbeat::OwnHeartbeat},
     pipeline::Patience,
     receive::{ReceiverParts, spool::folder::SpoolLimits},
@@ -132,7 +133,8 @@ impl App {
             idle: config.session_idle.as_delta(),
             longest: config.session_max.as_delta(),
         };
-        state.trusted_proxies.clone_from(&config.trusted_proxies);
+        state.proxies = config.trusted_proxies.clone().into();
+        state.provider = open_provider(&config);
         state.speaks_tls = tls.is_some();
         state.asks_clients = tls.is_some() && config.tls_client_ca.is_some();
         state.rehearser.targets = shelf.targets.subscribe();
@@ -163,7 +165,7 @@ impl App {
         let hooks = Hooks::new(parts, hook_limits);
         state.receiver = Some(hooks.receiver());
         let health = health::router(pools.web.clone(), metrics, hooks.receiver());
-        let router = web::router(state.clone()).merge(hooks.router()).merge(health);
+        let router = web::whole(state.clone(), hooks.router().merge(health));
 
         let listener = TcpListener::bind(config.listen)
             .await
@@ -244,6 +246,25 @@ impl App {
         self.database.close().await;
         tracing::info!("stopped");
     }
+}
+
+/// The identity provider, when one is configured.
+fn open_provider(config: &Serve) -> Option<Provider> {
+    let asked = &config.oidc;
+    let issuer = asked.oidc_issuer.clone()?;
+    let host = issuer.host_str().unwrap_or_default().to_owned();
+    let settings = Settings {
+        client_id: asked.oidc_client_id.clone()?,
+        client_secret: asked.oidc_client_secret.clone(),
+        scopes: asked.oidc_scopes.clone(),
+        groups_claim: asked.oidc_groups_claim.clone(),
+        roles: asked.oidc_roles.iter().cloned().collect(),
+        default_role: asked.oidc_default_role,
+        label: asked.oidc_name.clone().unwrap_or(host),
+        callback: config.public_url.as_ref()?.join("/login/provider/back").ok()?,
+        issuer,
+    };
+    Some(Provider::new(settings, Arc::new(Outside::new(Bounds::default()))))
 }
 
 /// The server's side of TLS, when it has a certificate.

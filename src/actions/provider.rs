@@ -56,7 +56,10 @@ async fn ask(
         )));
     }
     client::check_literal(url)?;
-    let mut response = client.execute(request).await.map_err(|error| lost(cause(&error)))?;
+    let mut response = client
+        .execute(request)
+        .await
+        .map_err(|error| lost(cause(&error)))?;
     let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
     if status.is_redirection() {
         return Err(refused(format!(

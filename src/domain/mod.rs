@@ -16,6 +16,7 @@ pub mod names;
 pub mod template;
 
 pub mod difference;
+pub mod network;
 pub mod runbook;
 pub mod step;
 pub mod target;
@@ -37,6 +38,7 @@ pub mod access;
 pub mod operator;
 pub mod permission;
 pub mod sign_in;
+pub mod token;
 
 pub mod source;
 

@@ -8,6 +8,7 @@ pub mod code;
 pub mod breached;
 pub mod password;
 
+pub mod oidc;
 pub mod passkey;
 
 pub mod account;

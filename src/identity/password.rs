@@ -150,7 +150,11 @@ mod tests {
         assert_eq!(check("correct horse", None).await, wrong);
         let endless = "x".repeat(PASSWORD_BYTES_MAX + 1);
         let kept = passwords.hash(endless.clone()).await.unwrap();
-        assert_eq!(check(&endless, Some(kept)).await, wrong, "nobody can have chosen it");
+        assert_eq!(
+            check(&endless, Some(kept)).await,
+            wrong,
+            "nobody can have chosen it"
+        );
     }
 
     #[tokio::test]
@@ -161,9 +165,15 @@ mod tests {
             .hash_password(b"correct horse")
             .unwrap()
             .to_string();
-        let found = passwords.check("correct horse".to_owned(), Some(old.clone())).await.unwrap();
+        let found = passwords
+            .check("correct horse".to_owned(), Some(old.clone()))
+            .await
+            .unwrap();
         assert!(found.is_right && found.is_outdated);
-        let found = passwords.check("wrong horse".to_owned(), Some(old)).await.unwrap();
+        let found = passwords
+            .check("wrong horse".to_owned(), Some(old))
+            .await
+            .unwrap();
         assert!(!found.is_right && !found.is_outdated);
     }
 

@@ -48,6 +48,14 @@ pub async fn use_up(
     if !recovery_codes::use_up(conn, person.id, digest, &from.address, now).await? {
         return Ok(None);
     }
-    note(conn, ActKind::RecoveryCodeUsed, "", &from.address, Some(person.id), now).await?;
+    note(
+        conn,
+        ActKind::RecoveryCodeUsed,
+        "",
+        &from.address,
+        Some(person.id),
+        now,
+    )
+    .await?;
     Ok(Some(person))
 }

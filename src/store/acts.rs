@@ -36,6 +36,10 @@ pub enum ActKind {
     RoutingRuleMade,
     /// It was ended.
     RoutingRuleEnded,
+    /// A person made a token for a program of theirs.
+    ApiTokenMade,
+    /// They took it away.
+    ApiTokenRevoked,
     /// Somebody signed in.
     SignedIn,
     /// Somebody tried to, in vain.
@@ -61,7 +65,7 @@ pub enum ActKind {
 }
 
 impl ActKind {
-    const ALL: [Self; 24] = [
+    const ALL: [Self; 26] = [
         Self::Paused,
         Self::Resumed,
         Self::CircuitClosed,
@@ -75,6 +79,8 @@ impl ActKind {
         Self::TokenRevoked,
         Self::RoutingRuleMade,
         Self::RoutingRuleEnded,
+        Self::ApiTokenMade,
+        Self::ApiTokenRevoked,
         Self::SignedIn,
         Self::SignInFailed,
         Self::PasswordChanged,
@@ -119,6 +125,8 @@ impl ActKind {
             Self::TokenRevoked => "source_token_revoked",
             Self::RoutingRuleMade => "routing_rule_made",
             Self::RoutingRuleEnded => "routing_rule_ended",
+            Self::ApiTokenMade => "api_token_made",
+            Self::ApiTokenRevoked => "api_token_revoked",
             Self::SignedIn => "signed_in",
             Self::SignInFailed => "sign_in_failed",
             Self::PasswordChanged => "password_changed",

@@ -18,11 +18,7 @@ pub struct Known {
 }
 
 /// Finds the person behind a subject of an issuer, locked, so that two sign-ins do not make two people.
-pub async fn find(
-    conn: &mut PgConnection,
-    issuer: &str,
-    subject: &str,
-) -> Result<Option<Known>, StoreError> {
+pub async fn find(conn: &mut PgConnection, issuer: &str, subject: &str) -> Result<Option<Known>, StoreError> {
     sqlx::query!(
         r#"select o.id, o.role, o.disabled_at is not null as "is_disabled!"
            from identities i join operators o on o.id = i.operator_id
@@ -35,7 +31,8 @@ pub async fn find(
     .map(|row| {
         Ok(Known {
             operator: OperatorId(row.id),
-            role: Role::named(&row.role).ok_or_else(|| StoreError::corrupt("operators", "role", &row.role))?,
+            role: Role::named(&row.role)
+                .ok_or_else(|| StoreError::corrupt("operators", "role", &row.role))?,
             is_disabled: row.is_disabled,
         })
     })

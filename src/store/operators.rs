@@ -11,7 +11,12 @@ use crate::domain::{
     operator::{Operator, Role, Via},
 };
 
-pub(super) fn operator(id: i64, name: String, role: &str, teams: Vec<String>) -> Result<Operator, StoreError> {
+pub(super) fn operator(
+    id: i64,
+    name: String,
+    role: &str,
+    teams: Vec<String>,
+) -> Result<Operator, StoreError> {
     let role = Role::named(role).ok_or_else(|| StoreError::corrupt("operators", "role", role))?;
     Ok(Operator {
         id: OperatorId(id),
@@ -268,6 +273,11 @@ pub async fn find_by_code(
     )
     .fetch_optional(conn)
     .await?
-    .map(|row| Ok((operator(row.id, row.name, &row.role, row.teams)?, row.chooses_password)))
+    .map(|row| {
+        Ok((
+            operator(row.id, row.name, &row.role, row.teams)?,
+            row.chooses_password,
+        ))
+    })
     .transpose()
 }

@@ -20,6 +20,7 @@ pub mod runs;
 pub mod silences;
 pub mod sources;
 pub mod standing;
+pub mod tokens;
 pub mod trials;
 
 use axum::Router;
@@ -126,6 +127,9 @@ fn parts() -> Documented {
         .with(described!(routing::held))
         .with(described!(boots::list))
         .with(described!(boots::get))
+        .with(described!(tokens::list))
+        .with(described!(tokens::make))
+        .with(described!(tokens::revoke))
         .with(described!(document::get))
 }
 

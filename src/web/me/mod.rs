@@ -91,7 +91,9 @@ async fn account_page(
 ) -> Result<Response, WebError> {
     let now = app.clock.now();
     let limits = app.session_limits;
-    let this = session::current(app, token).await?.map_or(0, |current| current.id);
+    let this = session::current(app, token)
+        .await?
+        .map_or(0, |current| current.id);
     let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
     let frame = page::frame(app, &mut conn, me, "Your account", Place::Elsewhere, now).await?;
     let sessions = sessions::list(&mut conn, me.id, now, now - limits.idle, SESSIONS_MAX).await?;
@@ -216,7 +218,15 @@ pub async fn end_session(
     let mut tx = app.db.begin().await.map_err(StoreError::from)?;
     // One that is gone already is what was asked for.
     if sessions::revoke(&mut tx, me.id, id).await? {
-        note(&mut tx, ActKind::SessionsRevoked, &me.name, "one", Some(me.id), app.clock.now()).await?;
+        note(
+            &mut tx,
+            ActKind::SessionsRevoked,
+            &me.name,
+            "one",
+            Some(me.id),
+            app.clock.now(),
+        )
+        .await?;
     }
     tx.commit().await.map_err(StoreError::from)?;
     Ok(see("/me?done=session").into_response())
@@ -228,11 +238,22 @@ pub async fn end_others(
     OwnsAccount(me): OwnsAccount,
     token: SessionToken,
 ) -> Result<Response, WebError> {
-    let this = session::current(&app, token).await?.ok_or_else(WebError::sign_in)?.id;
+    let this = session::current(&app, token)
+        .await?
+        .ok_or_else(WebError::sign_in)?
+        .id;
     let mut tx = app.db.begin().await.map_err(StoreError::from)?;
     let ended = sessions::revoke_others(&mut tx, me.id, this).await?;
     let how = format!("{ended} others");
-    note(&mut tx, ActKind::SessionsRevoked, &me.name, &how, Some(me.id), app.clock.now()).await?;
+    note(
+        &mut tx,
+        ActKind::SessionsRevoked,
+        &me.name,
+        &how,
+        Some(me.id),
+        app.clock.now(),
+    )
+    .await?;
     tx.commit().await.map_err(StoreError::from)?;
     Ok(see("/me?done=sessions").into_response())
 }

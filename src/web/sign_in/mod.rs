@@ -2,6 +2,7 @@
 
 pub mod link;
 pub mod passkey;
+pub mod provider;
 pub mod recovery;
 pub mod set_up;
 
@@ -24,12 +25,7 @@ use super::{
     session::{self, SessionToken},
     state::AppState,
     throttle::Guess,
-    view::{
-        format,
-        layout::Frame,
-        sign_in::LoginPage,
-        text,
-    },
+    view::{format, layout::Frame, sign_in::LoginPage, text},
 };
 use crate::{
     domain::{
@@ -86,6 +82,10 @@ fn login_page(
     let page = LoginPage {
         frame: Frame::bare("Sign in", None, app.clock.now()),
         recovery: text::with_query("/login/recovery", &[("next", &next)]),
+        provider: app.provider.as_ref().map(|provider| {
+            let address = text::with_query("/login/provider", &[("next", &next)]);
+            (address, provider.label().to_owned())
+        }),
         has_passkeys: passkey::place(app, headers).is_some(),
         next,
         name,
@@ -221,13 +221,21 @@ pub(super) async fn open(
     let how = format!("{}, {}", way.words(), from.address);
     note(&mut tx, ActKind::SignedIn, "", &how, Some(operator), now).await?;
     tx.commit().await.map_err(StoreError::from)?;
-    tracing::info!(operator.id = operator.0, from = from.address, way = way.name(), "signed in");
+    tracing::info!(
+        operator.id = operator.0,
+        from = from.address,
+        way = way.name(),
+        "signed in"
+    );
     Ok((cookie, text::local_path(next)))
 }
 
 /// `POST /logout`
-pub async fn logout(State(app): State<AppState>,
-    _: Anyone, token: SessionToken) -> Result<Response, WebError> {
+pub async fn logout(
+    State(app): State<AppState>,
+    _: Anyone,
+    token: SessionToken,
+) -> Result<Response, WebError> {
     if let Some(token) = token.0 {
         let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
         sessions::delete(&mut conn, token).await?;

@@ -45,8 +45,11 @@ pub fn need_place(app: &AppState, headers: &HeaderMap) -> Result<Place, WebError
 }
 
 /// `POST /login/passkey/challenge`
-pub async fn challenge(State(app): State<AppState>,
-    _: Anyone, headers: HeaderMap) -> Result<Json<Value>, WebError> {
+pub async fn challenge(
+    State(app): State<AppState>,
+    _: Anyone,
+    headers: HeaderMap,
+) -> Result<Json<Value>, WebError> {
     let place = need_place(&app, &headers)?;
     let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
     Ok(Json(

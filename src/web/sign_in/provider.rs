@@ -29,7 +29,9 @@ use crate::{
 const COOKIE: &str = "muster-flow";
 
 fn provider(app: &AppState) -> Result<&Provider, WebError> {
-    app.provider.as_ref().ok_or_else(|| WebError::not_found("provider"))
+    app.provider
+        .as_ref()
+        .ok_or_else(|| WebError::not_found("provider"))
 }
 
 /// `GET /login/provider`: away to it. By a link and not a form: our policy lets forms lead nowhere else.
@@ -91,9 +93,8 @@ async fn arrive(
     flow: Option<&Flow>,
     answer: &Answer,
 ) -> Result<(String, String), Refusal> {
-    let flow = flow.ok_or_else(|| {
-        ProviderError::Refused("this browser began no sign-in, or too long ago".to_owned())
-    })?;
+    let flow = flow
+        .ok_or_else(|| ProviderError::Refused("this browser began no sign-in, or too long ago".to_owned()))?;
     let now = app.clock.now();
     let vouched = provider.finish(flow, answer, now).await?;
     let mut tx = app.db.begin().await.map_err(StoreError::from)?;

@@ -28,8 +28,11 @@ use crate::{
 const WRONG: &str = "Name or code is wrong, or the code was used already.";
 
 /// `GET /login/recovery`
-pub async fn form(State(app): State<AppState>,
-    _: Anyone, Query(query): Query<Next>) -> Result<Response, WebError> {
+pub async fn form(
+    State(app): State<AppState>,
+    _: Anyone,
+    Query(query): Query<Next>,
+) -> Result<Response, WebError> {
     page(&app, text::local_path(&query.next), String::new(), None)
 }
 

@@ -20,6 +20,7 @@ pub mod alerts;
 pub mod incident;
 pub mod postmortem;
 pub mod timeline;
+pub mod tokens;
 pub mod trial;
 
 pub mod ask;

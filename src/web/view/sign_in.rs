@@ -14,6 +14,8 @@ pub struct LoginPage {
     pub next: String,
     /// The page of recovery codes.
     pub recovery: String,
+    /// The way to the identity provider, when there is one: address and name.
+    pub provider: Option<(String, String)>,
     /// Whether passkeys can be used at this address.
     pub has_passkeys: bool,
     /// The name as it was typed.

@@ -272,6 +272,8 @@ impl ActRow {
                 ActKind::TokenRevoked => "revoked a token of the source",
                 ActKind::RoutingRuleMade => "made the routing rule",
                 ActKind::RoutingRuleEnded => "ended the routing rule",
+                ActKind::ApiTokenMade => "made the API token",
+                ActKind::ApiTokenRevoked => "revoked the API token",
                 ActKind::SignedIn => "signed in",
                 ActKind::SignInFailed => "could not sign in",
                 ActKind::PasswordChanged => "chose another password",

@@ -212,7 +212,10 @@ async fn keys(State(fake): State<Fake>) -> Json<Value> {
 }
 
 async fn about(State(fake): State<Fake>, headers: axum::http::HeaderMap) -> Json<Value> {
-    let subject = headers["authorization"].to_str().unwrap().replace("Bearer access-of-", "");
+    let subject = headers["authorization"]
+        .to_str()
+        .unwrap()
+        .replace("Bearer access-of-", "");
     let mut about = fake.inner.lock().unwrap().bend.about.clone();
     if about.get("sub").is_none() {
         about["sub"] = json!(subject);

@@ -75,7 +75,10 @@ impl Scene {
         let answer = self.site.get(&format!("/login/provider?{query}"), "").await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
         let url: Url = answer.header("location").parse().unwrap();
-        assert!(url.as_str().starts_with(&format!("{}/authorize?", self.fake.issuer)));
+        assert!(
+            url.as_str()
+                .starts_with(&format!("{}/authorize?", self.fake.issuer))
+        );
         (url.query_pairs().into_owned().collect(), answer.cookie())
     }
 
@@ -109,11 +112,19 @@ fn groups(groups: &[&str]) -> Bend {
 async fn a_person_of_the_provider_is_made_at_the_first_sign_in_and_lands_on_the_exact_link() {
     let scene = Scene::new(None).await;
     let page = scene.site.get("/login?next=/approvals/7?x=1", "").await;
-    assert!(page.text.contains("href=\"/login/provider?next=%2Fapprovals%2F7%3Fx%3D1\""), "{}", page.text);
+    assert!(
+        page.text
+            .contains("href=\"/login/provider?next=%2Fapprovals%2F7%3Fx%3D1\""),
+        "{}",
+        page.text
+    );
     assert!(page.text.contains("Sign in with Example ID"));
     let (asked, cookie) = scene.away("/approvals/7?x=1").await;
     assert_eq!(asked["code_challenge_method"], "S256");
-    assert_eq!((asked["response_type"].as_str(), asked["client_id"].as_str()), ("code", CLIENT));
+    assert_eq!(
+        (asked["response_type"].as_str(), asked["client_id"].as_str()),
+        ("code", CLIENT)
+    );
     assert_eq!(asked["redirect_uri"], "http://muster.test/login/provider/back");
     assert_eq!(asked["scope"], "openid profile groups");
     assert!(asked["state"].len() >= 16 && asked["nonce"].len() >= 16);
@@ -122,7 +133,10 @@ async fn a_person_of_the_provider_is_made_at_the_first_sign_in_and_lands_on_the_
     assert_eq!(landed.header("location"), "/approvals/7?x=1", "{}", landed.text);
     assert_eq!(scene.role_of("ana").await, Some(Role::Responder));
     let page = scene.site.get("/me", &landed.cookie()).await;
-    assert!(page.text.contains(&scene.fake.issuer), "the session says who vouched");
+    assert!(
+        page.text.contains(&scene.fake.issuer),
+        "the session says who vouched"
+    );
     assert!(page.text.contains("You have none here"), "no password was made");
     // The second time it is the same person.
     let again = scene.sign_in("subject-1", "/").await;
@@ -134,7 +148,11 @@ async fn a_person_of_the_provider_is_made_at_the_first_sign_in_and_lands_on_the_
     });
     scene.sign_in("subject-2", "/").await;
     assert_eq!(scene.role_of("root 2").await, Some(Role::Responder));
-    assert_eq!(scene.role_of("root").await, Some(Role::Admin), "nobody took the name over");
+    assert_eq!(
+        scene.role_of("root").await,
+        Some(Role::Admin),
+        "nobody took the name over"
+    );
     let outside = scene.sign_in("subject-1", "https://evil.example/").await;
     assert_eq!(outside.header("location"), "/");
 }
@@ -144,7 +162,11 @@ async fn groups_say_the_role_anew_at_each_sign_in_and_a_change_ends_the_other_se
     let scene = Scene::new(None).await;
     scene.fake.bend(groups(&["oncall", "leads", "unknown"]));
     let first = scene.sign_in("subject-1", "/").await.cookie();
-    assert_eq!(scene.role_of("ana").await, Some(Role::Approver), "the highest counts");
+    assert_eq!(
+        scene.role_of("ana").await,
+        Some(Role::Approver),
+        "the highest counts"
+    );
     let open = async |cookie: &str| scene.site.get("/incidents", cookie).await.status == StatusCode::OK;
     let second = scene.sign_in("subject-1", "/").await.cookie();
     assert!(open(&first).await && open(&second).await, "nothing changed");
@@ -156,7 +178,10 @@ async fn groups_say_the_role_anew_at_each_sign_in_and_a_change_ends_the_other_se
     let refused = scene.sign_in("subject-1", "/").await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     assert!(refused.text.contains("none of your groups there may use Muster"));
-    assert!(refused.text.contains("name=\"password\""), "every other way in stays");
+    assert!(
+        refused.text.contains("name=\"password\""),
+        "every other way in stays"
+    );
 }
 
 #[tokio::test]
@@ -204,7 +229,10 @@ async fn a_provider_that_is_away_leaves_every_other_way_in() {
     });
     let page = scene.site.get("/login/provider?next=/approvals/7", "").await;
     assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert!(page.text.contains("Example ID does not answer. Sign in another way"));
+    assert!(
+        page.text
+            .contains("Example ID does not answer. Sign in another way")
+    );
     assert_eq!(page.field("next"), "/approvals/7");
     let fields = [("name", "root"), ("password", PASSWORD), ("next", "/approvals/7")];
     let landed = scene.site.post("/login", "", &fields).await;
@@ -214,5 +242,9 @@ async fn a_provider_that_is_away_leaves_every_other_way_in() {
     scene.site.clock().advance(Duration::from_secs(601));
     let code = scene.fake.grant("subject-1", &asked);
     let late = scene.back(&code, &asked["state"], &cookie).await;
-    assert_eq!(late.status, StatusCode::UNPROCESSABLE_ENTITY, "after ten minutes it is begun anew");
+    assert_eq!(
+        late.status,
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "after ten minutes it is begun anew"
+    );
 }

@@ -36,7 +36,13 @@ fn fetched() -> Option<PathBuf> {
     }
     std::fs::create_dir_all(&folder).ok()?;
     let mut npm = Command::new(NPM.find().ok()?);
-    npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]);
+    npm.args([
+        "install",
+        "--no-audit",
+        "--no-fund",
+        "--ignore-scripts",
+        "--prefix",
+    ]);
     npm.arg(&folder).arg(PACKAGE);
     let fetched = npm.output().ok()?;
     fetched.status.success().then_some(folder)
@@ -61,7 +67,9 @@ async fn a_person_signs_in_by_a_real_provider_and_lands_on_the_exact_link() -> R
     let mut provider = Process::start("provider", command, &scratch.log("provider"))?;
     provider
         .ready(Duration::from_secs(30), async || {
-            get(port, "/.well-known/openid-configuration", &[]).await.map(drop)
+            get(port, "/.well-known/openid-configuration", &[])
+                .await
+                .map(drop)
         })
         .await?;
 
@@ -74,11 +82,20 @@ async fn a_person_signs_in_by_a_real_provider_and_lands_on_the_exact_link() -> R
     browser.screen(Screen::Desktop).await?;
     let page = &browser.page;
     page.goto(&format!("{base}/incidents?state=open&q=a%26b")).await?;
-    page.find(Locator::LinkText("Sign in with Example ID")).await?.click().await?;
+    page.find(Locator::LinkText("Sign in with Example ID"))
+        .await?
+        .click()
+        .await?;
     let name = page.wait().for_element(Locator::Css("input[name=login]")).await?;
     name.send_keys("mia").await?;
-    page.find(Locator::Css("input[name=password]")).await?.send_keys("whatever").await?;
-    page.find(Locator::Css("button[type=submit]")).await?.click().await?;
+    page.find(Locator::Css("input[name=password]"))
+        .await?
+        .send_keys("whatever")
+        .await?;
+    page.find(Locator::Css("button[type=submit]"))
+        .await?
+        .click()
+        .await?;
     // Their consent, once.
     page.wait()
         .for_element(Locator::XPath("//button[contains(., 'Continue')]"))
@@ -91,7 +108,10 @@ async fn a_person_signs_in_by_a_real_provider_and_lands_on_the_exact_link() -> R
         .await
         .context("nobody was let in")?;
     let landed = page.current_url().await?;
-    ensure!(landed.as_str() == format!("{base}/incidents?state=open&q=a%26b"), "{landed}");
+    ensure!(
+        landed.as_str() == format!("{base}/incidents?state=open&q=a%26b"),
+        "{landed}"
+    );
     let me = page.find(Locator::Css("header")).await?.text().await?;
     ensure!(me.contains("mia"), "{me}");
     browser.close().await?;

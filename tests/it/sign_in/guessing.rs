@@ -40,7 +40,14 @@ async fn sign_in_tells_nothing_and_slows_guessing() {
         .await
         .unwrap();
     assert_eq!(subjects, ["", "ana"]);
-    assert_eq!(acts(&site).await.iter().filter(|act| *act == "sign_in_failed").count(), 12);
+    assert_eq!(
+        acts(&site)
+            .await
+            .iter()
+            .filter(|act| *act == "sign_in_failed")
+            .count(),
+        12
+    );
 }
 
 #[tokio::test]
@@ -82,7 +89,11 @@ async fn waits_double_and_many_tries_at_once_gain_nothing() {
     assert_eq!(looked_at.count(), 6);
     let mut waits = Vec::new();
     for _ in 0..11 {
-        let wait_s: u64 = sign_in(&site, "ana", "x", "").await.header("retry-after").parse().unwrap();
+        let wait_s: u64 = sign_in(&site, "ana", "x", "")
+            .await
+            .header("retry-after")
+            .parse()
+            .unwrap();
         waits.push(wait_s);
         site.clock().advance(Duration::from_secs(wait_s));
         assert_eq!(

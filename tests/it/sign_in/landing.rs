@@ -78,5 +78,8 @@ async fn a_link_from_a_chat_is_kept_through_the_sign_in_page() {
     assert_eq!(next, "/incidents?state=open&q=a%26b");
     let landed = sign_in(&site, "ana", PASSWORD, &next).await;
     assert_eq!(landed.header("location"), "/incidents?state=open&q=a%26b");
-    assert!(page.text.contains("/login/recovery?next=%2Fincidents%3Fstate%3Dopen%26q%3Da%2526b"));
+    assert!(
+        page.text
+            .contains("/login/recovery?next=%2Fincidents%3Fstate%3Dopen%26q%3Da%2526b")
+    );
 }

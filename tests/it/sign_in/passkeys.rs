@@ -161,7 +161,10 @@ async fn a_passkey_signs_its_owner_in_without_a_name_until_it_is_removed() {
 
     let options = asked(&site, "/login/passkey/challenge", "").await;
     assert_eq!(options["userVerification"], "required");
-    assert!(options["allowCredentials"].as_array().is_none_or(Vec::is_empty), "it is discovered");
+    assert!(
+        options["allowCredentials"].as_array().is_none_or(Vec::is_empty),
+        "it is discovered"
+    );
     let entered = enter(&site, &key.get(&options)).await;
     assert_eq!(entered.status, StatusCode::OK, "{}", entered.text);
     assert_eq!(entered.json()["next"], "/approvals/7?x=1");
@@ -204,13 +207,22 @@ async fn what_was_not_signed_here_now_and_by_its_owner_opens_nothing() {
     with_passkey(&site, "ben", &mut bens).await;
     let refused = async |credential: Value, what: &str| {
         let answer = enter(&site, &credential).await;
-        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{what}: {}", answer.text);
+        assert_eq!(
+            answer.status,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "{what}: {}",
+            answer.text
+        );
         assert_eq!(answer.cookie(), "", "{what}");
     };
     let fresh = || asked(&site, "/login/passkey/challenge", "");
 
     // Nothing stands behind these challenges.
-    refused(key.get(&json!({"challenge": text(&[7; 16])})), "a challenge of nobody's").await;
+    refused(
+        key.get(&json!({"challenge": text(&[7; 16])})),
+        "a challenge of nobody's",
+    )
+    .await;
     refused(key.get(&json!({"challenge": ""})), "no challenge").await;
     let (_, cookie) = site.person("cleo", Role::Viewer).await;
     let adding = asked(&site, "/me/passkeys/challenge", &cookie).await;
@@ -233,12 +245,30 @@ async fn what_was_not_signed_here_now_and_by_its_owner_opens_nothing() {
 
     // Signed well, but for something else.
     for (what, origin, rp, flags, kind) in [
-        ("another origin", "https://evil.example", "localhost", VERIFIED, None),
-        ("another port", "http://localhost:9090", "localhost", VERIFIED, None),
+        (
+            "another origin",
+            "https://evil.example",
+            "localhost",
+            VERIFIED,
+            None,
+        ),
+        (
+            "another port",
+            "http://localhost:9090",
+            "localhost",
+            VERIFIED,
+            None,
+        ),
         ("another host", ORIGIN, "evil.example", VERIFIED, None),
         ("nobody verified", ORIGIN, "localhost", 0x01, None),
         ("nobody present", ORIGIN, "localhost", 0x04, None),
-        ("for adding", ORIGIN, "localhost", VERIFIED, Some("webauthn.create")),
+        (
+            "for adding",
+            ORIGIN,
+            "localhost",
+            VERIFIED,
+            Some("webauthn.create"),
+        ),
     ] {
         let options = fresh().await;
         (key.origin, key.rp, key.flags, key.kind) = (origin, rp, flags, kind);
@@ -272,7 +302,12 @@ async fn what_was_not_signed_here_now_and_by_its_owner_opens_nothing() {
     key.counter = u32::try_from(counted).unwrap() + 5;
     let options = fresh().await;
     let answer = enter(&site, &key.get(&options)).await;
-    assert_eq!(answer.status, StatusCode::OK, "and it was not for want of trying: {}", answer.text);
+    assert_eq!(
+        answer.status,
+        StatusCode::OK,
+        "and it was not for want of trying: {}",
+        answer.text
+    );
 }
 
 #[tokio::test]
@@ -283,7 +318,12 @@ async fn a_passkey_is_added_only_by_a_person_who_just_showed_who_they_are() {
     let mut key = Authenticator::new(1);
     let refused = async |cookie: &str, credential: Value, name: &str, what: &str| {
         let answer = add(&site, cookie, &credential, name).await;
-        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{what}: {}", answer.text);
+        assert_eq!(
+            answer.status,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "{what}: {}",
+            answer.text
+        );
     };
     let fresh = || asked(&site, "/me/passkeys/challenge", &ana);
     let options = fresh().await;
@@ -304,7 +344,10 @@ async fn a_passkey_is_added_only_by_a_person_who_just_showed_who_they_are() {
     made["challenge"] = json!(text(&[3; 16]));
     refused(&ana, key.create(&made), "x", "a challenge of nobody's").await;
     let options = fresh().await;
-    assert_eq!(add(&site, &ana, &key.create(&options), "x").await.status, StatusCode::OK);
+    assert_eq!(
+        add(&site, &ana, &key.create(&options), "x").await.status,
+        StatusCode::OK
+    );
     let options = asked(&site, "/me/passkeys/challenge", &ben).await;
     refused(&ben, key.create(&options), "x", "somebody has it").await;
 

@@ -4,11 +4,7 @@ use std::time::Duration;
 
 use argon2::{Algorithm, Argon2, Params, Version, password_hash::PasswordHasher};
 use axum::http::StatusCode;
-use muster::{
-    domain::operator::Role,
-    identity::account,
-    store::operators,
-};
+use muster::{domain::operator::Role, identity::account, store::operators};
 
 use super::{acts, opens, sign_in};
 use crate::support::site::{PASSWORD, Site};
@@ -25,15 +21,23 @@ async fn a_hash_made_with_older_parameters_is_renewed_at_sign_in() {
         .unwrap()
         .to_string();
     let mut conn = site.conn().await;
-    operators::set_password(&mut conn, ana.id, &old, None).await.unwrap();
+    operators::set_password(&mut conn, ana.id, &old, None)
+        .await
+        .unwrap();
     sign_in(&site, "ana", "a wrong one", "").await;
-    assert_eq!(operators::find_password(&mut conn, ana.id).await.unwrap(), Some(old));
+    assert_eq!(
+        operators::find_password(&mut conn, ana.id).await.unwrap(),
+        Some(old)
+    );
     for _ in 0..2 {
         assert_eq!(
             sign_in(&site, "ana", PASSWORD, "").await.status,
             StatusCode::SEE_OTHER
         );
-        let hash = operators::find_password(&mut conn, ana.id).await.unwrap().unwrap();
+        let hash = operators::find_password(&mut conn, ana.id)
+            .await
+            .unwrap()
+            .unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=47104,t=2,p=1$"), "{hash}");
     }
 }
@@ -60,7 +64,12 @@ async fn changing_the_password_needs_the_old_one_and_ends_every_other_session() 
     }
     assert!(opens(&site, &here).await && opens(&site, &elsewhere).await);
     let changed = change(PASSWORD, NEW).await;
-    assert_eq!(changed.header("location"), "/me?done=password", "{}", changed.text);
+    assert_eq!(
+        changed.header("location"),
+        "/me?done=password",
+        "{}",
+        changed.text
+    );
     let now_here = changed.cookie();
     assert!(now_here != here && opens(&site, &now_here).await);
     assert!(!opens(&site, &here).await && !opens(&site, &elsewhere).await);
@@ -68,10 +77,7 @@ async fn changing_the_password_needs_the_old_one_and_ends_every_other_session() 
         sign_in(&site, "ana", PASSWORD, "").await.status,
         StatusCode::UNPROCESSABLE_ENTITY
     );
-    assert_eq!(
-        sign_in(&site, "ana", NEW, "").await.status,
-        StatusCode::SEE_OTHER
-    );
+    assert_eq!(sign_in(&site, "ana", NEW, "").await.status, StatusCode::SEE_OTHER);
     assert!(acts(&site).await.contains(&"password_changed".to_owned()));
 }
 
@@ -97,7 +103,10 @@ async fn an_invitation_lets_a_person_choose_a_password_once() {
     let mut conn = site.conn().await;
     let first = account::invite(&mut conn, ana.id, None, now).await.unwrap();
     let code = account::invite(&mut conn, ana.id, None, now).await.unwrap();
-    let (first, link) = (format!("/enter/{first}"), format!("/enter/{code}?next=/deliveries"));
+    let (first, link) = (
+        format!("/enter/{first}"),
+        format!("/enter/{code}?next=/deliveries"),
+    );
     assert_eq!(
         site.get(&first, "").await.status,
         StatusCode::NOT_FOUND,
@@ -113,17 +122,19 @@ async fn an_invitation_lets_a_person_choose_a_password_once() {
     assert!(opens(&site, &old).await);
     let fields = [("password", NEW)];
     let (one, two) = tokio::join!(site.post(&link, "", &fields), site.post(&link, "", &fields));
-    let good = [&one, &two].into_iter().filter(|answer| !answer.cookie().is_empty());
+    let good = [&one, &two]
+        .into_iter()
+        .filter(|answer| !answer.cookie().is_empty());
     let good: Vec<_> = good.collect();
     assert_eq!(good.len(), 1, "{} {}", one.text, two.text);
     assert_eq!(good[0].header("location"), "/deliveries");
     assert!(opens(&site, &good[0].cookie()).await);
-    assert!(!opens(&site, &old).await, "what the old password opened has ended");
-    assert_eq!(site.get(&link, "").await.status, StatusCode::NOT_FOUND);
-    assert_eq!(
-        sign_in(&site, "ana", NEW, "").await.status,
-        StatusCode::SEE_OTHER
+    assert!(
+        !opens(&site, &old).await,
+        "what the old password opened has ended"
     );
+    assert_eq!(site.get(&link, "").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(sign_in(&site, "ana", NEW, "").await.status, StatusCode::SEE_OTHER);
     let code = account::invite(&mut conn, ana.id, None, now).await.unwrap();
     site.clock().advance(Duration::from_secs(3 * 86_400 + 1));
     let late = site.get(&format!("/enter/{code}"), "").await;

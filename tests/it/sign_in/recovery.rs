@@ -7,9 +7,16 @@ use super::{acts, opens};
 use crate::support::site::{Answer, Site};
 
 fn codes(page: &Answer) -> Vec<String> {
-    let text = page.text.split("<pre class=\"command\" tabindex=\"0\">").nth(1).unwrap();
+    let text = page
+        .text
+        .split("<pre class=\"command\" tabindex=\"0\">")
+        .nth(1)
+        .unwrap();
     let text = text.split("</pre>").next().unwrap();
-    text.lines().map(str::to_owned).filter(|line| !line.is_empty()).collect()
+    text.lines()
+        .map(str::to_owned)
+        .filter(|line| !line.is_empty())
+        .collect()
 }
 
 async fn enter(site: &Site, name: &str, code: &str) -> Answer {
@@ -49,7 +56,11 @@ async fn ten_codes_are_shown_once_and_each_lets_their_owner_in_once() {
     );
     let page = site.get("/me", &cookie).await;
     assert!(page.text.contains("9 of 10 left") && page.text.contains("Recovery codes that were used"));
-    assert!(page.text.contains("from <bdi>192.0.2.7</bdi>") || page.text.contains("from 192.0.2.7"), "{}", page.text);
+    assert!(
+        page.text.contains("from <bdi>192.0.2.7</bdi>") || page.text.contains("from 192.0.2.7"),
+        "{}",
+        page.text
+    );
     assert!(page.text.contains("by recovery code") || page.text.contains("<bdi>recovery code</bdi>"));
     let kept: Vec<Vec<u8>> = sqlx::query_scalar("select code_hash from recovery_codes")
         .fetch_all(&mut *site.conn().await)

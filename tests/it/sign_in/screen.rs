@@ -40,7 +40,13 @@ async fn look(browser: &Browser, name: &str) -> Result<()> {
 }
 
 async fn press(browser: &Browser, css: &str) -> Result<()> {
-    Ok(browser.page.wait().for_element(Locator::Css(css)).await?.click().await?)
+    Ok(browser
+        .page
+        .wait()
+        .for_element(Locator::Css(css))
+        .await?
+        .click()
+        .await?)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -57,7 +63,9 @@ async fn a_person_adds_a_passkey_and_signs_in_with_it_in_a_real_browser() -> Res
     let page = &browser.page;
 
     page.goto(&format!("{base}/me")).await?;
-    page.wait().for_element(Locator::Css("#passkey-sign-in:not([hidden])")).await?;
+    page.wait()
+        .for_element(Locator::Css("#passkey-sign-in:not([hidden])"))
+        .await?;
     look(&browser, "login").await?;
     page.goto(&format!("{base}/login/recovery?next=/me")).await?;
     look(&browser, "recovery").await?;
@@ -73,7 +81,9 @@ async fn a_person_adds_a_passkey_and_signs_in_with_it_in_a_real_browser() -> Res
     press(&browser, "form.stack:not(#passkey-sign-in) button.primary").await?;
     press(&browser, "#passkey-add:not([hidden]) button").await?;
     page.wait()
-        .for_element(Locator::XPath("//p[@role='status'][contains(., 'passkey is added')]"))
+        .for_element(Locator::XPath(
+            "//p[@role='status'][contains(., 'passkey is added')]",
+        ))
         .await?;
     press(&browser, "form[action='/me/recovery-codes'] button").await?;
     page.wait().for_element(Locator::Css("#codes-head")).await?;
@@ -82,13 +92,24 @@ async fn a_person_adds_a_passkey_and_signs_in_with_it_in_a_real_browser() -> Res
     look(&browser, "me").await?;
 
     // Out, and in again to an exact link, without typing a name.
-    page.execute("document.querySelector(\"form[action='/logout']\").requestSubmit()", vec![]).await?;
-    page.wait().for_element(Locator::Css("#passkey-sign-in:not([hidden])")).await?;
+    page.execute(
+        "document.querySelector(\"form[action='/logout']\").requestSubmit()",
+        vec![],
+    )
+    .await?;
+    page.wait()
+        .for_element(Locator::Css("#passkey-sign-in:not([hidden])"))
+        .await?;
     page.goto(&format!("{base}/incidents?state=open")).await?;
     press(&browser, "#passkey-sign-in:not([hidden]) button").await?;
-    page.wait().for_element(Locator::Css("nav[aria-label=Main]")).await?;
+    page.wait()
+        .for_element(Locator::Css("nav[aria-label=Main]"))
+        .await?;
     let landed = page.current_url().await?;
-    ensure!(landed.as_str() == format!("{base}/incidents?state=open"), "{landed}");
+    ensure!(
+        landed.as_str() == format!("{base}/incidents?state=open"),
+        "{landed}"
+    );
     page.goto(&format!("{base}/me")).await?;
     let sessions = page.find(Locator::Css("#sessions")).await?.text().await?;
     ensure!(sessions.contains("by passkey"), "{sessions}");

@@ -30,7 +30,10 @@ async fn every_sign_in_begins_a_new_session_and_ends_the_browsers_last() {
     }
     let cookie = sign_in(&site, "ana", PASSWORD, "").await.cookie();
     let out = site.post("/logout", &cookie, &[]).await;
-    assert_eq!(out.header("set-cookie"), "muster=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax");
+    assert_eq!(
+        out.header("set-cookie"),
+        "muster=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax"
+    );
     assert!(!opens(&site, &cookie).await);
 }
 
@@ -47,7 +50,10 @@ async fn behind_https_the_cookie_is_for_this_host_and_https_alone() {
     );
     assert!(opens(&site, &answer.cookie()).await);
     let plain = answer.cookie().replace("__Host-", "");
-    assert!(!opens(&site, &plain).await, "the name without the prefix opens nothing");
+    assert!(
+        !opens(&site, &plain).await,
+        "the name without the prefix opens nothing"
+    );
 }
 
 #[tokio::test]
@@ -79,9 +85,15 @@ async fn people_see_where_they_are_signed_in_and_end_what_they_like() {
         .method(Method::POST)
         .uri("/login")
         .header(header::HOST, "muster.test")
-        .header(header::USER_AGENT, format!("Mozilla/5.0 Firefox/140.0 <script> {}", "x".repeat(1000)))
+        .header(
+            header::USER_AGENT,
+            format!("Mozilla/5.0 Firefox/140.0 <script> {}", "x".repeat(1000)),
+        )
         .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-        .body(Body::from(format!("name=ana&password={}", PASSWORD.replace(' ', "+"))))
+        .body(Body::from(format!(
+            "name=ana&password={}",
+            PASSWORD.replace(' ', "+")
+        )))
         .unwrap();
     let elsewhere = site.send(request).await.cookie();
     let page = site.get("/me", &here).await;
@@ -156,7 +168,11 @@ async fn no_cookie_but_the_very_one_opens_anything() {
             "/login?next=%2Fincidents%2F4%3Fshow%3Dnotes",
             "{bad}"
         );
-        assert_eq!((answer.cookie(), answer.text.len()), (String::new(), 0), "nothing else is said");
+        assert_eq!(
+            (answer.cookie(), answer.text.len()),
+            (String::new(), 0),
+            "nothing else is said"
+        );
     }
 }
 
@@ -174,7 +190,9 @@ async fn a_form_sent_after_its_session_ended_gives_the_text_back_and_leads_back(
         if let Some(referer) = referer {
             request = request.header(header::REFERER, referer);
         }
-        request.body(Body::from("op=1&text=Pool+blue+is+%3Cb%3Edrained%3C%2Fb%3E")).unwrap()
+        request
+            .body(Body::from("op=1&text=Pool+blue+is+%3Cb%3Edrained%3C%2Fb%3E"))
+            .unwrap()
     };
     for (referer, back) in [
         (
@@ -187,10 +205,24 @@ async fn a_form_sent_after_its_session_ended_gives_the_text_back_and_leads_back(
         let answer = site.send(request(referer)).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
         assert!(answer.text.contains("Sign in again: your text is kept"));
-        assert!(answer.text.contains("Pool blue is &#60;b&#62;drained&#60;/b&#62;</textarea>"));
-        assert!(answer.text.contains(&format!("href=\"{back}\"")), "{}", answer.text);
+        assert!(
+            answer
+                .text
+                .contains("Pool blue is &#60;b&#62;drained&#60;/b&#62;</textarea>")
+        );
+        assert!(
+            answer.text.contains(&format!("href=\"{back}\"")),
+            "{}",
+            answer.text
+        );
     }
-    let never = site.post("/me/password", "muster=ended", &[("current", "secret-1"), ("new", "secret-2")]).await;
+    let never = site
+        .post(
+            "/me/password",
+            "muster=ended",
+            &[("current", "secret-1"), ("new", "secret-2")],
+        )
+        .await;
     assert_eq!(never.status, StatusCode::UNAUTHORIZED);
     assert!(!never.text.contains("secret-"), "a password is never shown");
 }

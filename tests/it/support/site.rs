@@ -10,9 +10,12 @@ use axum::{
 };
 use muster::{
     clock::Clock,
-    domain::{operator::{Operator, Role}, sign_in::{Arrival, Way}},
-    store::{operators, wake::Wake},
+    domain::{
+        operator::{Operator, Role},
+        sign_in::{Arrival, Way},
+    },
     identity::password::Passwords,
+    store::{operators, wake::Wake},
     web::{self, session, state::AppState, throttle::Throttle},
 };
 use serde_json::Value;
@@ -102,9 +105,17 @@ impl Site {
             .await
             .unwrap()
             .unwrap();
-        let cookie = session::begin(conn, id, &Way::Password, &Arrival::default(), self.state.session_limits, false, now)
-            .await
-            .unwrap();
+        let cookie = session::begin(
+            conn,
+            id,
+            &Way::Password,
+            &Arrival::default(),
+            self.state.session_limits,
+            false,
+            now,
+        )
+        .await
+        .unwrap();
         let cookie = cookie.split(';').next().unwrap().to_owned();
         let operator = Operator {
             teams: Vec::new(),
@@ -124,6 +135,16 @@ impl Site {
             status: parts.status,
             headers: parts.headers,
             text: String::from_utf8(bytes.to_vec()).unwrap(),
+        }
+    }
+
+    /// The head of an answer, whose body may never end.
+    pub async fn send_head(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        Answer {
+            status: response.status(),
+            headers: response.headers().clone(),
+            text: String::new(),
         }
     }
 

@@ -12,6 +12,7 @@ pub mod shelf;
 pub mod silence;
 pub mod source;
 pub mod standing;
+pub mod token;
 
 use serde::Serialize;
 use utoipa::ToSchema;
