@@ -252,7 +252,6 @@ impl App {
 fn open_provider(config: &Serve) -> Option<Provider> {
     let asked = &config.oidc;
     let issuer = asked.oidc_issuer.clone()?;
-    let host = issuer.host_str().unwrap_or_default().to_owned();
     let settings = Settings {
         client_id: asked.oidc_client_id.clone()?,
         client_secret: asked.oidc_client_secret.clone(),
@@ -260,7 +259,7 @@ fn open_provider(config: &Serve) -> Option<Provider> {
         groups_claim: asked.oidc_groups_claim.clone(),
         roles: asked.oidc_roles.iter().cloned().collect(),
         default_role: asked.oidc_default_role,
-        label: asked.oidc_name.clone().unwrap_or(host),
+        label: asked.oidc_name.clone().unwrap_or_else(|| issuer.clone()),
         callback: config.public_url.as_ref()?.join("/login/provider/back").ok()?,
         issuer,
     };

@@ -149,6 +149,17 @@ pub enum UserCommand {
         #[command(flatten)]
         database: Database,
     },
+    /// Print a link by which a person chooses a new password, once: for when nobody else can let them in.
+    Link {
+        /// What they sign in with.
+        name: String,
+        /// The address by which they reach Muster.
+        #[arg(long, env = "MUSTER_PUBLIC_URL", default_value = "http://127.0.0.1:8080")]
+        url: String,
+        /// Where the people are kept.
+        #[command(flatten)]
+        database: Database,
+    },
 }
 
 /// Senders.
@@ -315,7 +326,7 @@ pub struct Oidc {
     /// Its issuer, as its tokens name it: https, or http on this machine's own loopback. People come back to
     /// /login/provider/back at the public address, which has to be set.
     #[arg(long = "oidc-issuer", env = "MUSTER_OIDC_ISSUER", value_parser = issuer, requires_all = ["oidc_client_id", "public_url"])]
-    pub oidc_issuer: Option<Url>,
+    pub oidc_issuer: Option<String>,
     /// What Muster is called there.
     #[arg(
         long = "oidc-client-id",
@@ -347,7 +358,7 @@ pub struct Oidc {
     /// The role of whoever is in none of these groups; without it they are refused.
     #[arg(long = "oidc-default-role", env = "MUSTER_OIDC_DEFAULT_ROLE", value_parser = role)]
     pub oidc_default_role: Option<Role>,
-    /// What its button says; its host when not given.
+    /// What its button says; its issuer when not given.
     #[arg(long = "oidc-name", env = "MUSTER_OIDC_NAME")]
     pub oidc_name: Option<String>,
 }
@@ -386,12 +397,13 @@ fn heartbeat_every(text: &str) -> Result<Span, String> {
     }
 }
 
-fn issuer(text: &str) -> Result<Url, String> {
+/// The text is kept to the letter: the issuer in a token is compared with it.
+fn issuer(text: &str) -> Result<String, String> {
     let url: Url = text.parse().map_err(|_| "not an address".to_owned())?;
     let is_here = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
     match url.scheme() {
-        "https" => Ok(url),
-        "http" if is_here => Ok(url),
+        "https" => Ok(text.to_owned()),
+        "http" if is_here => Ok(text.to_owned()),
         _ => Err("needs https, unless it is on this machine's own loopback".to_owned()),
     }
 }

@@ -12,7 +12,10 @@ use muster::{
     config::{Cli, Command, Database, RunbookCommand, Serve, UserCommand},
     demo,
     domain::operator::Role,
-    identity::password::{self, Passwords},
+    identity::{
+        account,
+        password::{self, Passwords},
+    },
     store::{
         migrate, operators,
         pool::{self, PoolSizes},
@@ -62,6 +65,11 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             command: UserCommand::Add { name, role, database },
         } => {
             with_database(&database, async |pool| add_user(pool, &name, role).await).await?;
+        }
+        Command::User {
+            command: UserCommand::Link { name, url, database },
+        } => {
+            with_database(&database, async |pool| link_user(pool, &name, &url).await).await?;
         }
         Command::Source { command } => {
             let database = command.database().clone();
@@ -134,5 +142,19 @@ async fn add_user(pool: &PgPool, name: &str, role: Role) -> anyhow::Result<()> {
     .await?;
     anyhow::ensure!(id.is_some(), "there is somebody called {name} already");
     say(&format!("{name} can sign in as {role}"));
+    Ok(())
+}
+
+async fn link_user(pool: &PgPool, name: &str, url: &str) -> anyhow::Result<()> {
+    let mut conn = pool.acquire().await?;
+    let found = operators::find_by_name(&mut conn, name).await?;
+    let (person, _) =
+        found.with_context(|| format!("there is nobody called {name}, or they are disabled"))?;
+    let code = account::invite(&mut conn, person.id, None, Clock::real().now()).await?;
+    say(&format!(
+        "{name} chooses a password, once and within {} days, at {}/enter/{code}",
+        account::INVITATION.num_days(),
+        url.trim_end_matches('/')
+    ));
     Ok(())
 }

@@ -99,7 +99,7 @@ async fn arrive(
     let vouched = provider.finish(flow, answer, now).await?;
     let mut tx = app.db.begin().await.map_err(StoreError::from)?;
     let person = provider.admit(&mut tx, flow, &vouched, now).await?;
-    let way = Way::Provider(provider.issuer());
+    let way = Way::Provider(provider.issuer().to_owned());
     Ok(open(app, tx, person, &way, visitor, &flow.next).await?)
 }
 

@@ -29,7 +29,7 @@ async fn site_with(issuer: &str, default_role: Option<Role>, public: &str, secre
     let file = std::env::temp_dir().join(format!("muster-oidc-{}", uuid::Uuid::new_v4()));
     std::fs::write(&file, secret).unwrap();
     let settings = Settings {
-        issuer: issuer.parse().unwrap(),
+        issuer: issuer.to_owned(),
         client_id: CLIENT.to_owned(),
         client_secret: Some(SecretRef::File(file.to_str().unwrap().to_owned())),
         scopes: vec!["profile".to_owned(), "groups".to_owned()],

@@ -6,7 +6,7 @@ use super::sign_in;
 use crate::support::site::{PASSWORD, Site};
 
 /// Where nobody may be sent.
-const OUTSIDE: [&str; 22] = [
+const OUTSIDE: [&str; 21] = [
     "https://evil.example/",
     "HTTPS://evil.example/",
     "//evil.example",
@@ -17,7 +17,6 @@ const OUTSIDE: [&str; 22] = [
     "/\t/evil.example",
     "/\n/evil.example",
     "/\r\nSet-Cookie: a=b",
-    "/\0/evil.example",
     "/..//evil.example",
     "/.//evil.example",
     "/a/..//evil.example",
