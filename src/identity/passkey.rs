@@ -18,7 +18,7 @@ use webauthn_rp::{
         AsciiDomain, PublicKeyCredentialDescriptor, RpId,
         auth::AuthenticationVerificationOptions,
         register::{
-            PublicKeyCredentialUserEntity, RegistrationVerificationOptions, USER_HANDLE_MAX_LEN,
+            CredProtect, PublicKeyCredentialUserEntity, RegistrationVerificationOptions, USER_HANDLE_MAX_LEN,
             UserHandle64, Username,
         },
     },
@@ -132,7 +132,10 @@ pub async fn begin_adding(
         id: &handle,
         display_name: None,
     };
-    let options = PublicKeyCredentialCreationOptions::passkey(&place.rp, entity, known);
+    let mut options = PublicKeyCredentialCreationOptions::passkey(&place.rp, entity, known);
+    // Many authenticators cannot protect what they keep in that way, and a browser would refuse them. What counts is
+    // that each signature says that the person was verified.
+    options.extensions.cred_protect = CredProtect::None;
     let (server, client) = options.start_ceremony().map_err(refused)?;
     let mut options = serde_json::to_value(&client).map_err(refused)?;
     // The library takes fewer characters in a name than we do; it is only shown.

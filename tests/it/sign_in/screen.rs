@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use fantoccini::Locator;
 use muster::{domain::operator::Role, identity::account};
 use serde_json::json;
@@ -80,11 +80,11 @@ async fn a_person_adds_a_passkey_and_signs_in_with_it_in_a_real_browser() -> Res
     }
     press(&browser, "form.stack:not(#passkey-sign-in) button.primary").await?;
     press(&browser, "#passkey-add:not([hidden]) button").await?;
-    page.wait()
-        .for_element(Locator::XPath(
-            "//p[@role='status'][contains(., 'passkey is added')]",
-        ))
-        .await?;
+    let added = Locator::XPath("//p[@role='status'][contains(., 'passkey is added')]");
+    if page.wait().for_element(added).await.is_err() {
+        let fault = page.find(Locator::Css("#passkey-add [role=alert]")).await?;
+        bail!("no passkey was added: {}", fault.text().await?);
+    }
     press(&browser, "form[action='/me/recovery-codes'] button").await?;
     page.wait().for_element(Locator::Css("#codes-head")).await?;
     look(&browser, "codes").await?;
