@@ -32,6 +32,7 @@ pub mod operators;
 pub mod overdue;
 pub mod own_heartbeats;
 pub mod pauses;
+pub mod people;
 pub mod preflights;
 pub mod queue;
 pub mod replicas;

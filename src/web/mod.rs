@@ -32,6 +32,7 @@ pub mod incident;
 pub mod incidents;
 pub mod live;
 pub mod merges;
+pub mod people;
 pub mod plans;
 pub mod postmortem;
 pub mod reasons;
@@ -176,6 +177,17 @@ fn pages() -> Routes {
         .post("/system/freezes/{id}/end", standing::end_freeze)
         .get("/system/boots", boots::list)
         .get("/system/boots/{id}", boots::show)
+        .get("/settings/people", people::list)
+        .post("/settings/people", people::invite)
+        .get("/settings/people/{id}", people::show)
+        .post("/settings/people/{id}/role", people::set_role)
+        .post("/settings/people/{id}/teams", people::set_teams)
+        .post("/settings/people/{id}/disable", people::disable)
+        .post("/settings/people/{id}/enable", people::enable)
+        .post("/settings/people/{id}/end-sessions", people::end_sessions)
+        .post("/settings/people/{id}/invite", people::invite_again)
+        .post("/settings/teams", people::make_team)
+        .post("/settings/teams/{name}/end", people::end_team)
         .get("/me/tokens", tokens::list)
         .post("/me/tokens", tokens::make)
         .post("/me/tokens/{id}/revoke", tokens::revoke)

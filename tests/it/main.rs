@@ -33,6 +33,7 @@ mod merges;
 mod outages;
 mod overdue;
 mod pages;
+mod people;
 mod plans;
 mod reasons;
 mod recordings;

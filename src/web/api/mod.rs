@@ -11,6 +11,7 @@ pub mod fixtures;
 pub mod folds;
 pub mod incidents;
 pub mod merges;
+pub mod people;
 pub mod plans;
 pub mod reasons;
 pub mod reviews;
@@ -127,6 +128,17 @@ fn parts() -> Documented {
         .with(described!(routing::held))
         .with(described!(boots::list))
         .with(described!(boots::get))
+        .with(described!(people::list))
+        .with(described!(people::invite))
+        .with(described!(people::invite_again))
+        .with(described!(people::set_role))
+        .with(described!(people::set_teams))
+        .with(described!(people::disable))
+        .with(described!(people::enable))
+        .with(described!(people::end_sessions))
+        .with(described!(people::list_teams))
+        .with(described!(people::make_team))
+        .with(described!(people::end_team))
         .with(described!(tokens::list))
         .with(described!(tokens::make))
         .with(described!(tokens::revoke))

@@ -7,7 +7,11 @@ use super::{
     standing::PausedPart,
 };
 use crate::{
-    domain::operator::{Operator, Role},
+    domain::{
+        access,
+        operator::{Operator, Role},
+        permission::Permission,
+    },
     web::assets,
 };
 
@@ -26,6 +30,8 @@ pub enum Place {
     Sources,
     /// What is decided about new alerts.
     Routing,
+    /// Who is here and what they may do.
+    People,
     /// How Muster itself is.
     System,
     /// None of them.
@@ -41,6 +47,7 @@ impl Place {
             Self::Deliveries => "deliveries",
             Self::Sources => "sources",
             Self::Routing => "routing",
+            Self::People => "people",
             Self::System => "system",
             Self::Elsewhere => "",
         }
@@ -103,6 +110,13 @@ impl Frame {
         self.operator
             .as_ref()
             .is_some_and(|operator| operator.role >= Role::Responder)
+    }
+
+    /// Whether the person manages others.
+    pub fn keeps_people(&self) -> bool {
+        self.operator
+            .as_ref()
+            .is_some_and(|operator| access::may(operator, Permission::People).is_ok())
     }
 
     /// Address of the style sheet.

@@ -40,6 +40,7 @@ pub mod approval;
 pub mod glass;
 pub mod review;
 
+pub mod people;
 pub mod plan;
 pub mod runbook;
 

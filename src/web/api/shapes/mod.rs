@@ -5,6 +5,7 @@ pub mod approval;
 pub mod boot;
 pub mod delivery;
 pub mod incident;
+pub mod person;
 pub mod plan;
 pub mod routing;
 pub mod run;
