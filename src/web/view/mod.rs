@@ -7,6 +7,7 @@ pub mod parts;
 pub mod text;
 
 pub mod layout;
+pub mod markdown;
 pub mod merge;
 
 pub mod error;
