@@ -16,6 +16,8 @@ pub mod names;
 pub mod template;
 
 pub mod difference;
+pub mod network;
+pub mod program;
 pub mod runbook;
 pub mod step;
 pub mod target;
