@@ -5,7 +5,7 @@
 //! small tools of util-linux do it, which every Linux with glibc brings: each sets one thing and becomes the next, the last
 //! becomes the program, and the process number stays the same. `setsid` makes the session, `prlimit` the limits, `setpriv`
 //! the user and *no new privileges*; the one line of shell, whose text is always the same, sets the mask of new files and
-//! closes what this process itself may have inherited. Programs can still read whatever their user may: name a `user` that
+//! closes what this process itself may have inherited, as far as a shell can: 3 to 9. Programs can still read whatever their user may: name a `user` that
 //! may not read Muster's folder.
 
 use std::{
@@ -102,9 +102,11 @@ fn user(name: &str) -> Result<User, Failure> {
 }
 
 fn limits(limits: &ProgramLimits, has_user: bool) -> Vec<String> {
+    let cpu = limits.cpu.as_millis().div_ceil(1000);
     let mut all = vec![
         "--core=0".to_owned(),
-        format!("--cpu={}", limits.cpu.as_millis().div_ceil(1000)),
+        // The signal that says why comes with the first, the one nobody can catch with the second.
+        format!("--cpu={cpu}:{}", cpu + 1),
         format!("--as={}", u64::from(limits.memory_mib) * MIB),
         format!("--nofile={}", limits.open_files),
         format!("--fsize={}", u64::from(limits.file_mib) * MIB),

@@ -13,6 +13,7 @@ mod batches;
 mod boot_pages;
 mod boots;
 mod campaign;
+mod canaries;
 mod captures;
 mod client_names;
 mod commands;

@@ -30,6 +30,12 @@ impl Names {
         })))
     }
 
+    /// Forgets everything and stands for this from now on.
+    pub fn become_these(&self, names: &[(&str, &[&str])]) {
+        let new = Self::new(names);
+        *self.0.lock().unwrap() = std::mem::take(&mut *new.0.lock().unwrap());
+    }
+
     /// How often any name was asked.
     pub fn asked(&self) -> usize {
         self.0.lock().unwrap().asked.values().sum()
