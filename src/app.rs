@@ -132,6 +132,9 @@ impl App {
         state.speaks_tls = tls.is_some();
         state.asks_clients = tls.is_some() && config.tls_client_ca.is_some();
         state.rehearser.targets = shelf.targets.subscribe();
+        let outside = Outside::new(Bounds::default());
+        outside.keep_off(database.options.get_host(), database.options.get_port());
+        state.rehearser.world = Arc::new(outside.clone());
         state.stopping = stop.clone();
         let patience = Patience {
             hold_down: config.hold_down,
@@ -154,7 +157,7 @@ impl App {
                 bytes_max: config.spool_max,
                 ..SpoolLimits::default()
             },
-            web: Arc::new(Outside::new(Bounds::default())),
+            web: Arc::new(outside.clone()),
         };
         let hooks = Hooks::new(parts, hook_limits);
         state.receiver = Some(hooks.receiver());
@@ -165,6 +168,7 @@ impl App {
             .await
             .with_context(|| format!("cannot listen on {}; choose another with --listen", config.listen))?;
         let address = listener.local_addr()?;
+        outside.keep_off(&address.ip().to_string(), address.port());
         let limits = server::Limits {
             drain: Duration::from_secs(3),
             ..server::Limits::default()
@@ -182,6 +186,7 @@ impl App {
             wake,
             standing: state.standing.clone(),
             rehearser: state.rehearser.clone(),
+            outside,
             shelf: shelf.clone(),
             patience,
             config,
@@ -264,6 +269,8 @@ struct Background {
     wake: Wake,
     standing: Standing,
     rehearser: Rehearser,
+    /// The way out, which everything shares.
+    outside: Outside,
     shelf: Shelf,
     patience: Patience,
     config: Serve,
@@ -362,8 +369,9 @@ impl Background {
         Some(OwnHeartbeat {
             pool: self.pools.intake.clone(),
             clock: self.clock.clone(),
-            outside: Outside::new(Bounds::default()),
+            outside: self.outside.clone(),
             address: self.config.heartbeat_url.clone()?,
+            networks: self.config.heartbeat_networks.clone(),
             every: self.config.heartbeat_every,
             replica: Box::new(move || replica.replica()),
             worker: engine.looked.subscribe(),

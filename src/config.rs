@@ -275,6 +275,9 @@ pub struct Serve {
     /// that address raises the alarm when Muster is silent.
     #[arg(long, env = "MUSTER_HEARTBEAT_URL", value_parser = secret_ref)]
     pub heartbeat_url: Option<SecretRef>,
+    /// Networks that are not public and that the name in that address may lead to, like 10.0.0.0/8.
+    #[arg(long, env = "MUSTER_HEARTBEAT_NETWORKS", value_delimiter = ',')]
+    pub heartbeat_networks: Vec<Network>,
     /// The pause between two signs of life.
     #[arg(long, env = "MUSTER_HEARTBEAT_EVERY", default_value = "60s", value_parser = heartbeat_every)]
     pub heartbeat_every: Span,

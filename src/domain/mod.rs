@@ -17,6 +17,7 @@ pub mod template;
 
 pub mod difference;
 pub mod network;
+pub mod program;
 pub mod runbook;
 pub mod step;
 pub mod target;
