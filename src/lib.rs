@@ -63,6 +63,7 @@ pub mod catalog;
 pub mod fixtures;
 pub mod sources;
 
+pub mod audit;
 pub mod correlate;
 pub mod execute;
 pub mod incident;
