@@ -64,6 +64,7 @@ pub mod fixtures;
 pub mod rights;
 pub mod sources;
 
+pub mod audit;
 pub mod correlate;
 pub mod execute;
 pub mod incident;

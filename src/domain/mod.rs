@@ -36,6 +36,7 @@ pub mod routing;
 pub mod window;
 
 pub mod access;
+pub mod audit;
 pub mod operator;
 pub mod permission;
 pub mod token;

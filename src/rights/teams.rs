@@ -5,11 +5,12 @@ use sqlx::PgConnection;
 
 use super::{RightsError, faulty, moved};
 use crate::{
-    domain::{id::is_slug, operator::Operator},
-    store::{
-        acts::{self, ActKind},
-        teams,
+    domain::{
+        audit::{Act, ActKind, Object},
+        id::is_slug,
+        operator::Operator,
     },
+    store::{audit, teams},
 };
 
 /// Makes a team with nobody in it.
@@ -29,7 +30,8 @@ pub async fn make(
     if !teams::insert(conn, name, now).await? {
         return Err(moved("there is a team of that name; nothing was done"));
     }
-    acts::insert(conn, ActKind::TeamMade, name, "", by.id, now).await?;
+    let act = Act::new(by.actor(), ActKind::TeamMade, Object::team(name), "");
+    audit::insert(conn, &act, now).await?;
     Ok(())
 }
 
@@ -43,6 +45,7 @@ pub async fn end(
     if !teams::delete(conn, name).await? {
         return Err(RightsError::NotFound("team"));
     }
-    acts::insert(conn, ActKind::TeamEnded, name, "", by.id, now).await?;
+    let act = Act::new(by.actor(), ActKind::TeamRemoved, Object::team(name), "");
+    audit::insert(conn, &act, now).await?;
     Ok(())
 }

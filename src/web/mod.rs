@@ -23,6 +23,7 @@ pub mod view;
 pub mod api;
 pub mod approvals;
 pub mod assets;
+pub mod audit;
 pub mod boots;
 pub mod controls;
 pub mod deliveries;
@@ -30,6 +31,7 @@ pub mod fixtures;
 pub mod folds;
 pub mod incident;
 pub mod incidents;
+pub mod links;
 pub mod live;
 pub mod merges;
 pub mod people;
@@ -148,6 +150,9 @@ fn pages() -> Routes {
         .get("/approvals/{id}/break-glass", approvals::glass_form)
         .post("/approvals/{id}/break-glass", approvals::break_glass)
         .post("/reviews/{id}/close", reviews::close)
+        .get("/a/{code}", links::follow)
+        .get("/audit", audit::show)
+        .get("/audit/export", audit::export)
         .get("/runbooks", runbooks::list)
         .get("/runbooks/{slug}", runbooks::show)
         .get("/runbooks/{slug}/plan", plans::show)

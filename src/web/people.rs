@@ -59,10 +59,7 @@ impl PeopleForm {
 }
 
 /// `GET /settings/people`
-pub async fn list(
-    State(app): State<AppState>,
-    KeepsPeople(me): KeepsPeople,
-) -> Result<Response, WebError> {
+pub async fn list(State(app): State<AppState>, KeepsPeople(me): KeepsPeople) -> Result<Response, WebError> {
     list_page(&app, &me, Typed::default(), None).await
 }
 

@@ -146,13 +146,29 @@ fn complete(operation: &mut Operation, need: Need) {
     let has_body = operation.request_body.is_some();
     let is_guarded = matches!(need, Need::Permission(_));
     for (status, words, is_possible) in [
-        ("400", "The request cannot be read; the message says where", has_body || in_query),
+        (
+            "400",
+            "The request cannot be read; the message says where",
+            has_body || in_query,
+        ),
         ("401", "Not signed in, and no good token shown", is_guarded),
-        ("403", "You may not; the message says who can change that", is_guarded),
+        (
+            "403",
+            "You may not; the message says who can change that",
+            is_guarded,
+        ),
         ("404", "There is no such thing", in_path),
         ("413", "The body is too large", has_body),
-        ("422", "A rule does not allow it; the message names it and the way out", has_body),
-        ("503", "The database does not answer; nothing was changed as far as Muster knows", is_guarded),
+        (
+            "422",
+            "A rule does not allow it; the message names it and the way out",
+            has_body,
+        ),
+        (
+            "503",
+            "The database does not answer; nothing was changed as far as Muster knows",
+            is_guarded,
+        ),
     ] {
         if is_possible && !operation.responses.responses.contains_key(status) {
             let answer = ContentBuilder::new()

@@ -8,6 +8,7 @@
 mod fleet;
 mod support;
 
+mod audit;
 mod bad_input;
 mod batches;
 mod boot_pages;

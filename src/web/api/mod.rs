@@ -4,6 +4,7 @@
 pub mod shapes;
 
 pub mod approvals;
+pub mod audit;
 pub mod boots;
 pub mod deliveries;
 pub mod document;
@@ -29,6 +30,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{
+    links,
     routes::{Documented, Route, described},
     state::AppState,
 };
@@ -93,6 +95,8 @@ fn parts() -> Documented {
         .with(described!(approvals::send_back))
         .with(described!(approvals::withdraw))
         .with(described!(approvals::break_glass))
+        .with(described!(links::make))
+        .with(described!(audit::list))
         .with(described!(reviews::list))
         .with(described!(reviews::close))
         .with(described!(runbooks::list))
@@ -175,8 +179,10 @@ mod tests {
                 "/api/v1/approvals/{id}",
                 "/api/v1/approvals/{id}/break-glass",
                 "/api/v1/approvals/{id}/decision",
+                "/api/v1/approvals/{id}/links",
                 "/api/v1/approvals/{id}/send-back",
                 "/api/v1/approvals/{id}/withdraw",
+                "/api/v1/audit",
                 "/api/v1/boots",
                 "/api/v1/boots/{id}",
                 "/api/v1/circuits",

@@ -5,7 +5,9 @@ use sqlx::{Postgres, Transaction};
 
 use super::shapes::{
     ErrorAnswer,
-    person::{InvitedBody, NewPersonBody, PersonBody, ReasonBody, RoleBody, TeamBody, TeamNameBody, TeamsBody},
+    person::{
+        InvitedBody, NewPersonBody, PersonBody, ReasonBody, RoleBody, TeamBody, TeamNameBody, TeamsBody,
+    },
 };
 use crate::{
     domain::id::OperatorId,
@@ -182,7 +184,10 @@ async fn begin(app: &AppState) -> Result<Transaction<'static, Postgres>, WebErro
     Ok(app.db.begin().await.map_err(StoreError::from)?)
 }
 
-async fn end(tx: Transaction<'static, Postgres>, done: Result<(), RightsError>) -> Result<StatusCode, WebError> {
+async fn end(
+    tx: Transaction<'static, Postgres>,
+    done: Result<(), RightsError>,
+) -> Result<StatusCode, WebError> {
     done?;
     tx.commit().await.map_err(StoreError::from)?;
     Ok(StatusCode::NO_CONTENT)

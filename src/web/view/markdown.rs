@@ -13,7 +13,20 @@ use super::text;
 
 /// The tags that may remain.
 const TAGS: [&str; 14] = [
-    "a", "blockquote", "br", "code", "em", "h3", "h4", "hr", "li", "ol", "p", "pre", "strong", "ul",
+    "a",
+    "blockquote",
+    "br",
+    "code",
+    "em",
+    "h3",
+    "h4",
+    "hr",
+    "li",
+    "ol",
+    "p",
+    "pre",
+    "strong",
+    "ul",
 ];
 /// Where links may lead.
 const SCHEMES: [&str; 3] = ["http", "https", "mailto"];
@@ -41,7 +54,8 @@ impl Markdown {
         let shown = Parser::new_ext(&text, Options::empty()).filter_map(|event| match event {
             // HTML is shown as it was written, a picture by its words.
             Event::Html(text) | Event::InlineHtml(text) => Some(Event::Text(text)),
-            Event::Start(Tag::Image { .. } | Tag::HtmlBlock) | Event::End(TagEnd::Image | TagEnd::HtmlBlock) => None,
+            Event::Start(Tag::Image { .. } | Tag::HtmlBlock)
+            | Event::End(TagEnd::Image | TagEnd::HtmlBlock) => None,
             event => Some(event),
         });
         let mut raw = String::new();
@@ -64,10 +78,16 @@ mod tests {
 
     #[test]
     fn emphasis_lists_code_and_links_are_shown() {
-        let html = Markdown::of("Look at **both** nodes:\n\n- `pg1`\n- [the map](https://wiki.example/map)").to_string();
-        assert!(html.contains("<strong>both</strong>") && html.contains("<li><code>pg1</code></li>"), "{html}");
+        let html = Markdown::of("Look at **both** nodes:\n\n- `pg1`\n- [the map](https://wiki.example/map)")
+            .to_string();
         assert!(
-            html.contains(r#"<a href="https://wiki.example/map" rel="noopener noreferrer nofollow">the map</a>"#),
+            html.contains("<strong>both</strong>") && html.contains("<li><code>pg1</code></li>"),
+            "{html}"
+        );
+        assert!(
+            html.contains(
+                r#"<a href="https://wiki.example/map" rel="noopener noreferrer nofollow">the map</a>"#
+            ),
             "{html}"
         );
     }
@@ -97,11 +117,22 @@ mod tests {
         ] {
             let html = Markdown::of(hostile).to_string();
             let lower = html.to_lowercase();
-            let tags: Vec<&str> = lower.split('<').skip(1).map(|rest| {
-                rest.trim_start_matches('/').split(|c: char| !c.is_alphanumeric()).next().unwrap()
-            }).collect();
+            let tags: Vec<&str> = lower
+                .split('<')
+                .skip(1)
+                .map(|rest| {
+                    rest.trim_start_matches('/')
+                        .split(|c: char| !c.is_alphanumeric())
+                        .next()
+                        .unwrap()
+                })
+                .collect();
             assert!(tags.iter().all(|tag| TAGS.contains(tag)), "{hostile}: {html}");
-            for attribute in lower.match_indices('<').map(|(at, _)| &lower[at..]).filter_map(|rest| rest.split('>').next()) {
+            for attribute in lower
+                .match_indices('<')
+                .map(|(at, _)| &lower[at..])
+                .filter_map(|rest| rest.split('>').next())
+            {
                 let is_bare = !attribute.contains('=');
                 let is_link = attribute.starts_with("<a href=\"http") || attribute.starts_with("<a rel=");
                 assert!(is_bare || is_link, "{hostile}: {html}");

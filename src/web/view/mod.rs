@@ -25,6 +25,7 @@ pub mod trial;
 
 pub mod ask;
 pub mod attempt;
+pub mod audit;
 pub mod controls;
 pub mod items;
 pub mod reasons;

@@ -2,6 +2,7 @@
 //! interface.
 
 pub mod approval;
+pub mod audit;
 pub mod boot;
 pub mod delivery;
 pub mod incident;
