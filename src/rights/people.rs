@@ -7,12 +7,13 @@ use sqlx::PgConnection;
 use super::{RightsError, faulty, moved, words};
 use crate::{
     domain::{
+        audit::{Act, ActKind, Fields, Object},
         id::OperatorId,
         operator::{Operator, Role},
     },
     identity::account,
     store::{
-        acts::{self, ActKind},
+        audit,
         people::{self, Changed, Person},
         teams,
     },
@@ -88,7 +89,10 @@ pub async fn invite(
         return Err(faulty("name", "somebody has this name; choose another one"));
     };
     teams::set_of(conn, id, &new.teams).await?;
-    let code = account::invite(conn, id, Some(by.id), now).await?;
+    let act = Act::new(by.actor(), ActKind::PersonMade, Object::person(id, &name), "");
+    let after = Fields::of([("role", role.to_string()), ("teams", new.teams.join(", "))]);
+    audit::insert(conn, &act.changing(Fields::default(), after), now).await?;
+    let code = account::invite(conn, id, &by.actor(), now).await?;
     Ok(Invited { id, code })
 }
 
@@ -102,7 +106,7 @@ pub async fn invite_again(
     if find(conn, id, now).await?.disabled_at.is_some() {
         return Err(moved("they are disabled; enable them first"));
     }
-    Ok(account::invite(conn, id, Some(by.id), now).await?)
+    Ok(account::invite(conn, id, &by.actor(), now).await?)
 }
 
 /// Gives a person another role.
@@ -120,9 +124,10 @@ pub async fn set_role(
         people::set_role(conn, id, to).await?,
         "they have this role, or are disabled",
     )?;
-    let subject = format!("{}: {} → {to}", person.name, person.role);
-    acts::insert(conn, ActKind::RoleChanged, &subject, &why, by.id, now).await?;
-    account::end_sessions(conn, id, "their role changed", Some(by.id), now).await?;
+    let field = |role: Role| Fields::of([("role", role.to_string())]);
+    let act = act(&person, ActKind::PersonChanged, &why, by);
+    audit::insert(conn, &act.changing(field(person.role), field(to)), now).await?;
+    account::end_sessions(conn, id, "their role changed", &by.actor(), now).await?;
     Ok(())
 }
 
@@ -145,16 +150,10 @@ pub async fn set_teams(
         return Err(moved("they are in these teams already; nothing was done"));
     }
     teams::set_of(conn, id, &wanted).await?;
-    let list = |names: &[String]| {
-        if names.is_empty() {
-            "none".to_owned()
-        } else {
-            names.join(", ")
-        }
-    };
-    let subject = format!("{}: {} → {}", person.name, list(&person.teams), list(&wanted));
-    acts::insert(conn, ActKind::TeamsChanged, &subject, &why, by.id, now).await?;
-    account::end_sessions(conn, id, "their teams changed", Some(by.id), now).await?;
+    let field = |names: &[String]| Fields::of([("teams", names.join(", "))]);
+    let act = act(&person, ActKind::PersonChanged, &why, by);
+    audit::insert(conn, &act.changing(field(&person.teams), field(&wanted)), now).await?;
+    account::end_sessions(conn, id, "their teams changed", &by.actor(), now).await?;
     Ok(())
 }
 
@@ -169,8 +168,8 @@ pub async fn disable(
     let why = reason(why)?;
     let person = find(conn, id, now).await?;
     done(people::disable(conn, id, now).await?, "they are disabled already")?;
-    acts::insert(conn, ActKind::PersonDisabled, &person.name, &why, by.id, now).await?;
-    account::end_sessions(conn, id, "they were disabled", Some(by.id), now).await?;
+    audit::insert(conn, &act(&person, ActKind::PersonDisabled, &why, by), now).await?;
+    account::end_sessions(conn, id, "they were disabled", &by.actor(), now).await?;
     Ok(())
 }
 
@@ -185,7 +184,7 @@ pub async fn enable(
     let why = reason(why)?;
     let person = find(conn, id, now).await?;
     done(people::enable(conn, id).await?, "they are not disabled")?;
-    acts::insert(conn, ActKind::PersonEnabled, &person.name, &why, by.id, now).await?;
+    audit::insert(conn, &act(&person, ActKind::PersonEnabled, &why, by), now).await?;
     Ok(())
 }
 
@@ -199,8 +198,12 @@ pub async fn end_sessions(
 ) -> Result<(), RightsError> {
     let why = reason(why)?;
     find(conn, id, now).await?;
-    account::end_sessions(conn, id, &why, Some(by.id), now).await?;
+    account::end_sessions(conn, id, &why, &by.actor(), now).await?;
     Ok(())
+}
+
+fn act(person: &Person, kind: ActKind, why: &str, by: &Operator) -> Act {
+    Act::new(by.actor(), kind, Object::person(person.id, &person.name), why)
 }
 
 fn done(changed: Changed, already: &str) -> Result<(), RightsError> {
