@@ -23,6 +23,7 @@ use crate::{
         standing::Standing,
         worker,
     },
+    identity::oidc::{Provider, Settings},
     outward::{Outward, SETTLED_AFTER, heartbeat::OwnHeartbeat},
     pipeline::Patience,
     receive::{ReceiverParts, spool::folder::SpoolLimits},
@@ -39,7 +40,7 @@ use crate::{
         self, health,
         hooks::{HookLimits, Hooks},
         server,
-        session::{new_token, token_digest},
+        session::{SessionLimits, new_token, token_digest},
         state::AppState,
         tls::{Tls, TlsFiles},
     },
@@ -128,6 +129,10 @@ impl App {
         let mut state = AppState::new(pools.web.clone(), clock.clone(), wake.clone());
         state.faults = shelf.faults.clone();
         state.public_url = config.public_url.clone();
+        state.session_limits = SessionLimits {
+            idle: config.session_idle.as_delta(),
+            longest: config.session_max.as_delta(),
+        };
         state.proxies = config.trusted_proxies.clone().into();
         state.speaks_tls = tls.is_some();
         state.asks_clients = tls.is_some() && config.tls_client_ca.is_some();
@@ -135,6 +140,7 @@ impl App {
         let outside = Outside::new(Bounds::default());
         outside.keep_off(database.options.get_host(), database.options.get_port());
         state.rehearser.world = Arc::new(outside.clone());
+        state.provider = open_provider(&config, &outside);
         state.stopping = stop.clone();
         let patience = Patience {
             hold_down: config.hold_down,
@@ -245,6 +251,26 @@ impl App {
         self.database.close().await;
         tracing::info!("stopped");
     }
+}
+
+/// The identity provider, when one is configured.
+fn open_provider(config: &Serve, outside: &Outside) -> Option<Provider> {
+    let asked = &config.oidc;
+    let issuer = asked.oidc_issuer.clone()?;
+    let host = issuer.host_str().unwrap_or_default().to_owned();
+    let settings = Settings {
+        client_id: asked.oidc_client_id.clone()?,
+        client_secret: asked.oidc_client_secret.clone(),
+        scopes: asked.oidc_scopes.clone(),
+        groups_claim: asked.oidc_groups_claim.clone(),
+        roles: asked.oidc_roles.iter().cloned().collect(),
+        default_role: asked.oidc_default_role,
+        networks: asked.oidc_networks.clone(),
+        label: asked.oidc_name.clone().unwrap_or(host),
+        callback: config.public_url.as_ref()?.join("/login/provider/back").ok()?,
+        issuer,
+    };
+    Some(Provider::new(settings, Arc::new(outside.clone())))
 }
 
 /// The server's side of TLS, when it has a certificate.

@@ -25,7 +25,7 @@
 //! roof      main → app, demo, cli                                            config, telemetry
 //! web       hooks · incidents · runs · approvals · runbooks · live · api     pages and JSON from the same reads
 //! corridor  receive (disk, then database) · pipeline (alerts in → runs queued) · upkeep (timers) · outward (silences)
-//! stages    intake → correlate → incident → matching → execute → timeline    beside them: catalog, fixtures, sources, rights
+//! stages    intake → correlate → incident → matching → execute → timeline    beside them: catalog, fixtures, sources, rights, identity
 //! doors     store (Postgres, all SQL)             actions (the outside world, the only way out)
 //! ground    domain (nouns, states, pure rules)    clock (the only reader of time)    faults (crash points)
 //! ```
@@ -61,6 +61,7 @@ pub mod store;
 
 pub mod catalog;
 pub mod fixtures;
+pub mod identity;
 pub mod rights;
 pub mod sources;
 

@@ -22,6 +22,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("intake", &["domain"]),
     ("catalog", &["domain", "store", "clock"]),
     ("fixtures", &["domain"]),
+    ("identity", &["domain", "store", "actions"]),
     ("sources", &["domain", "store", "intake"]),
     ("rights", &["domain", "store"]),
     ("correlate", &["domain", "store"]),
@@ -63,8 +64,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "web",
         &[
-            "domain", "store", "clock", "audit", "catalog", "fixtures", "sources", "rights", "intake",
-            "incident", "matching", "execute", "timeline", "pipeline", "receive",
+            "domain", "store", "clock", "audit", "catalog", "fixtures", "identity", "sources", "rights",
+            "intake", "incident", "matching", "execute", "timeline", "pipeline", "receive",
         ],
     ),
     ("config", &["domain"]),

@@ -28,6 +28,7 @@ mod loki;
 mod ping;
 mod postgres;
 mod prometheus;
+pub mod provider;
 mod sandbox;
 mod tcp;
 

@@ -90,13 +90,23 @@ kinds! {
     /// Somebody signed in.
     SignedIn => "signed_in", "signed in";
     /// Somebody tried to sign in and was refused.
-    SignInRefused => "sign_in_refused", "was refused to sign in as";
-    /// Somebody signed out.
-    SignedOut => "signed_out", "signed out";
+    SignInFailed => "sign_in_failed", "refused a sign-in as";
     /// Sessions were ended from outside them.
-    SessionsEnded => "sessions_ended", "ended sessions of";
-    /// What somebody shows to sign in was added, changed or taken away: a password, a passkey, a second factor.
-    CredentialChanged => "credential_changed", "changed how to sign in for";
+    SessionsRevoked => "sessions_revoked", "ended sessions of";
+    /// A person chose another password.
+    PasswordChanged => "password_changed", "changed the password of";
+    /// A person added a passkey.
+    PasskeyAdded => "passkey_added", "added a passkey of";
+    /// A person removed one.
+    PasskeyRemoved => "passkey_removed", "removed a passkey of";
+    /// A person made recovery codes.
+    RecoveryCodesMade => "recovery_codes_made", "made recovery codes of";
+    /// A recovery code was used up.
+    RecoveryCodeUsed => "recovery_code_used", "used a recovery code of";
+    /// A link was made by which a person chooses a password.
+    PersonInvited => "person_invited", "made a link to come in for";
+    /// A provider said that a person has another role.
+    RoleChanged => "role_changed", "changed the role of";
     /// A token that acts for a person was made.
     ApiTokenIssued => "api_token_issued", "issued an API token of";
     /// It was taken away.

@@ -39,6 +39,7 @@ pub mod access;
 pub mod audit;
 pub mod operator;
 pub mod permission;
+pub mod sign_in;
 pub mod token;
 
 pub mod source;

@@ -92,7 +92,7 @@ pub async fn invite(
     let act = Act::new(by.actor(), ActKind::PersonMade, Object::person(id, &name), "");
     let after = Fields::of([("role", role.to_string()), ("teams", new.teams.join(", "))]);
     audit::insert(conn, &act.changing(Fields::default(), after), now).await?;
-    let code = account::invite(conn, id, &by.actor(), now).await?;
+    let code = account::invite(conn, id, Some(by.id), now).await?;
     Ok(Invited { id, code })
 }
 
@@ -106,7 +106,7 @@ pub async fn invite_again(
     if find(conn, id, now).await?.disabled_at.is_some() {
         return Err(moved("they are disabled; enable them first"));
     }
-    Ok(account::invite(conn, id, &by.actor(), now).await?)
+    Ok(account::invite(conn, id, Some(by.id), now).await?)
 }
 
 /// Gives a person another role.
@@ -125,9 +125,9 @@ pub async fn set_role(
         "they have this role, or are disabled",
     )?;
     let field = |role: Role| Fields::of([("role", role.to_string())]);
+    account::end_sessions(conn, id, "their role changed", Some(by.id), now).await?;
     let act = act(&person, ActKind::PersonChanged, &why, by);
     audit::insert(conn, &act.changing(field(person.role), field(to)), now).await?;
-    account::end_sessions(conn, id, "their role changed", &by.actor(), now).await?;
     Ok(())
 }
 
@@ -151,9 +151,9 @@ pub async fn set_teams(
     }
     teams::set_of(conn, id, &wanted).await?;
     let field = |names: &[String]| Fields::of([("teams", names.join(", "))]);
+    account::end_sessions(conn, id, "their teams changed", Some(by.id), now).await?;
     let act = act(&person, ActKind::PersonChanged, &why, by);
     audit::insert(conn, &act.changing(field(&person.teams), field(&wanted)), now).await?;
-    account::end_sessions(conn, id, "their teams changed", &by.actor(), now).await?;
     Ok(())
 }
 
@@ -168,8 +168,8 @@ pub async fn disable(
     let why = reason(why)?;
     let person = find(conn, id, now).await?;
     done(people::disable(conn, id, now).await?, "they are disabled already")?;
+    account::end_sessions(conn, id, "they were disabled", Some(by.id), now).await?;
     audit::insert(conn, &act(&person, ActKind::PersonDisabled, &why, by), now).await?;
-    account::end_sessions(conn, id, "they were disabled", &by.actor(), now).await?;
     Ok(())
 }
 
@@ -198,7 +198,7 @@ pub async fn end_sessions(
 ) -> Result<(), RightsError> {
     let why = reason(why)?;
     find(conn, id, now).await?;
-    account::end_sessions(conn, id, &why, &by.actor(), now).await?;
+    account::end_sessions(conn, id, &why, Some(by.id), now).await?;
     Ok(())
 }
 

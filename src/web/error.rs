@@ -13,6 +13,7 @@ use super::view::format;
 use crate::{
     domain::{access::Denial, permission::Permission},
     execute::{people::PeopleError, routing::MakeError},
+    identity::IdentityError,
     incident::respond::RespondError,
     rights::RightsError,
     sources::SourceError,
@@ -119,7 +120,9 @@ impl Kind {
     fn usual_message(self) -> &'static str {
         match self {
             Self::Unreadable => "A field is missing or holds what cannot be there. Go back and try again.",
-            Self::SignIn => "Your session has ended. Sign in, then send your text again.",
+            Self::SignIn => {
+                "Your session has ended; nothing was done. Sign in and you come back to where you were."
+            }
             Self::Forbidden => "This request came from another site, or you may not do this.",
             Self::NotFound => "The address is mistyped, or what it named does not exist.",
             Self::Method => "Go back and use the buttons of the page.",
@@ -340,6 +343,16 @@ impl From<SourceError> for WebError {
     }
 }
 
+impl From<IdentityError> for WebError {
+    fn from(error: IdentityError) -> Self {
+        match error {
+            IdentityError::Store(error) => error.into(),
+            IdentityError::Hash(error) => Self::bug("a password could not be hashed", error),
+            IdentityError::Random(error) => Self::bug("no random bytes", error),
+        }
+    }
+}
+
 impl From<RightsError> for WebError {
     fn from(error: RightsError) -> Self {
         match error {
@@ -347,6 +360,7 @@ impl From<RightsError> for WebError {
             RightsError::Moved(message) => Self::moved(message),
             RightsError::Faulty { .. } => Self::refused(error.to_string()),
             RightsError::Random(cause) => Self::bug("no random bytes", cause),
+            RightsError::Identity(error) => error.into(),
             RightsError::Store(error) => error.into(),
         }
     }

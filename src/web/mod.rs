@@ -5,6 +5,7 @@
 //! what is shown.
 
 pub mod act;
+pub mod arrival;
 pub mod caller;
 pub mod dress;
 pub mod error;
@@ -12,7 +13,6 @@ pub mod extract;
 pub mod forwarded;
 pub mod nul;
 pub mod page;
-pub mod password;
 pub mod routes;
 pub mod session;
 pub mod state;
@@ -33,6 +33,7 @@ pub mod incident;
 pub mod incidents;
 pub mod links;
 pub mod live;
+pub mod me;
 pub mod merges;
 pub mod people;
 pub mod plans;
@@ -101,10 +102,24 @@ fn pages() -> Routes {
         .get("/login", sign_in::login_form)
         .post("/login", sign_in::login)
         .post("/logout", sign_in::logout)
-        .get("/setup", sign_in::setup_form)
-        .post("/setup", sign_in::setup)
-        .get("/enter/{code}", sign_in::enter_form)
-        .post("/enter/{code}", sign_in::enter)
+        .get("/login/recovery", sign_in::recovery::form)
+        .post("/login/recovery", sign_in::recovery::enter)
+        .post("/login/passkey", sign_in::passkey::sign_in)
+        .post("/login/passkey/challenge", sign_in::passkey::challenge)
+        .get("/login/provider", sign_in::provider::away)
+        .get("/login/provider/back", sign_in::provider::back)
+        .get("/setup", sign_in::set_up::form)
+        .post("/setup", sign_in::set_up::set_up)
+        .get("/enter/{code}", sign_in::link::form)
+        .post("/enter/{code}", sign_in::link::enter)
+        .get("/me", me::show)
+        .post("/me/password", me::change_password)
+        .post("/me/recovery-codes", me::make_codes)
+        .post("/me/passkeys", me::passkeys::add)
+        .post("/me/passkeys/challenge", me::passkeys::challenge)
+        .post("/me/passkeys/{id}/remove", me::passkeys::remove)
+        .post("/me/sessions/{id}/end", me::end_session)
+        .post("/me/sessions/end-others", me::end_others)
         .get("/incidents", incidents::list)
         .get("/incidents/{id}", incident::show)
         .post("/incidents/{id}/acknowledge", respond::acknowledge)

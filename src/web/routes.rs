@@ -8,7 +8,7 @@ use axum::{
     routing::{MethodRouter, get, post},
 };
 use utoipa::openapi::{
-    self, ContentBuilder, Ref, ResponseBuilder,
+    self, ContentBuilder, Ref, RefOr, ResponseBuilder,
     path::{Operation, ParameterIn},
 };
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
@@ -140,8 +140,10 @@ fn complete(operation: &mut Operation, need: Need) {
     let parameters = operation.parameters.iter().flatten();
     let (mut in_path, mut in_query) = (false, false);
     for parameter in parameters {
-        in_path |= parameter.parameter_in == ParameterIn::Path;
-        in_query |= parameter.parameter_in == ParameterIn::Query;
+        if let RefOr::T(parameter) = parameter {
+            in_path |= parameter.parameter_in == ParameterIn::Path;
+            in_query |= parameter.parameter_in == ParameterIn::Query;
+        }
     }
     let has_body = operation.request_body.is_some();
     let is_guarded = matches!(need, Need::Permission(_));

@@ -128,9 +128,10 @@ async fn somebody_can_always_let_people_in() {
     // Two who disable each other at the same moment: one of them stays.
     let (ben, ben_cookie) = site.person("ben", Role::Admin).await;
     let (ana_page, ben_page) = (page(&ana, "/disable"), page(&ben, "/disable"));
+    let fields = [why];
     let (one, other) = tokio::join!(
-        act(&site, &ana_cookie, &ben_page, &[why]),
-        act(&site, &ben_cookie, &ana_page, &[why])
+        act(&site, &ana_cookie, &ben_page, &fields),
+        act(&site, &ben_cookie, &ana_page, &fields)
     );
     let admins: i64 =
         sqlx::query_scalar("select count(*) from operators where role = 'admin' and disabled_at is null")

@@ -142,6 +142,11 @@ impl Frame {
         assets::address("muster.js")
     }
 
+    /// Address of the script for passkeys.
+    pub fn passkey_js(&self) -> &'static str {
+        assets::address("passkey.js")
+    }
+
     /// Address of the icon of the browser's tab.
     pub fn favicon(&self) -> &'static str {
         assets::address("favicon.svg")

@@ -8,6 +8,7 @@ pub mod text;
 
 pub mod layout;
 pub mod markdown;
+pub mod me;
 pub mod merge;
 
 pub mod error;

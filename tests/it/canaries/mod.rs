@@ -10,10 +10,13 @@ use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER};
 use muster::{
     clock::Clock,
-    domain::{operator::Role, source::AskedSettings},
+    domain::{
+        operator::{Actor, Role},
+        source::AskedSettings,
+    },
+    identity::password::Passwords,
     sources,
     store::operators,
-    web::password::Passwords,
 };
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
@@ -190,7 +193,7 @@ async fn prepare(database: &Database) {
         format: "generic".to_owned(),
         ..AskedSettings::default()
     };
-    sources::make(&mut conn, "signed", &settings, None, now)
+    sources::make(&mut conn, "signed", &settings, &Actor::Terminal, now)
         .await
         .unwrap();
 }
