@@ -49,8 +49,3 @@ begin
 end $$;
 create trigger operators_last_admin after update of role, disabled_at or delete on operators
     for each row when (old.role = 'admin' and old.disabled_at is null) execute function keep_an_admin();
-
--- The kinds of acts are the program's own list; here only their form is held.
-alter table standing_acts
-    drop constraint standing_acts_act_check,
-    add constraint standing_acts_act_check check (act ~ '^[a-z_]{1,60}$');

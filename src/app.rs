@@ -134,10 +134,13 @@ impl App {
             longest: config.session_max.as_delta(),
         };
         state.proxies = config.trusted_proxies.clone().into();
-        state.provider = open_provider(&config);
         state.speaks_tls = tls.is_some();
         state.asks_clients = tls.is_some() && config.tls_client_ca.is_some();
         state.rehearser.targets = shelf.targets.subscribe();
+        let outside = Outside::new(Bounds::default());
+        outside.keep_off(database.options.get_host(), database.options.get_port());
+        state.rehearser.world = Arc::new(outside.clone());
+        state.provider = open_provider(&config, &outside);
         state.stopping = stop.clone();
         let patience = Patience {
             hold_down: config.hold_down,
@@ -160,7 +163,7 @@ impl App {
                 bytes_max: config.spool_max,
                 ..SpoolLimits::default()
             },
-            web: Arc::new(Outside::new(Bounds::default())),
+            web: Arc::new(outside.clone()),
         };
         let hooks = Hooks::new(parts, hook_limits);
         state.receiver = Some(hooks.receiver());
@@ -171,6 +174,7 @@ impl App {
             .await
             .with_context(|| format!("cannot listen on {}; choose another with --listen", config.listen))?;
         let address = listener.local_addr()?;
+        outside.keep_off(&address.ip().to_string(), address.port());
         let limits = server::Limits {
             drain: Duration::from_secs(3),
             ..server::Limits::default()
@@ -188,6 +192,7 @@ impl App {
             wake,
             standing: state.standing.clone(),
             rehearser: state.rehearser.clone(),
+            outside,
             shelf: shelf.clone(),
             patience,
             config,
@@ -249,7 +254,7 @@ impl App {
 }
 
 /// The identity provider, when one is configured.
-fn open_provider(config: &Serve) -> Option<Provider> {
+fn open_provider(config: &Serve, outside: &Outside) -> Option<Provider> {
     let asked = &config.oidc;
     let issuer = asked.oidc_issuer.clone()?;
     let settings = Settings {
@@ -259,11 +264,12 @@ fn open_provider(config: &Serve) -> Option<Provider> {
         groups_claim: asked.oidc_groups_claim.clone(),
         roles: asked.oidc_roles.iter().cloned().collect(),
         default_role: asked.oidc_default_role,
+        networks: asked.oidc_networks.clone(),
         label: asked.oidc_name.clone().unwrap_or_else(|| issuer.clone()),
         callback: config.public_url.as_ref()?.join("/login/provider/back").ok()?,
         issuer,
     };
-    Some(Provider::new(settings, Arc::new(Outside::new(Bounds::default()))))
+    Some(Provider::new(settings, Arc::new(outside.clone())))
 }
 
 /// The server's side of TLS, when it has a certificate.
@@ -288,6 +294,8 @@ struct Background {
     wake: Wake,
     standing: Standing,
     rehearser: Rehearser,
+    /// The way out, which everything shares.
+    outside: Outside,
     shelf: Shelf,
     patience: Patience,
     config: Serve,
@@ -386,8 +394,9 @@ impl Background {
         Some(OwnHeartbeat {
             pool: self.pools.intake.clone(),
             clock: self.clock.clone(),
-            outside: Outside::new(Bounds::default()),
+            outside: self.outside.clone(),
             address: self.config.heartbeat_url.clone()?,
+            networks: self.config.heartbeat_networks.clone(),
             every: self.config.heartbeat_every,
             replica: Box::new(move || replica.replica()),
             worker: engine.looked.subscribe(),

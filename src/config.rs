@@ -3,10 +3,13 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
+use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
 use url::Url;
 
 use crate::domain::{
+    audit::{self, ExportFormat},
+    digest::Digest,
     id::is_slug,
     network::Network,
     operator::Role,
@@ -60,6 +63,43 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: SourceCommand,
+    },
+    /// Check that nobody has changed the record of who decided what, and export it.
+    Audit {
+        /// What to do.
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
+}
+
+/// The record of who decided what.
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Go through the audit and every timeline, and say where the first link is that does not hold. The exit code is 1
+    /// when there is one. Nothing is changed.
+    Verify {
+        /// A row of the audit that was written down elsewhere, as verify prints its last one: NUMBER:SHA256. It must still
+        /// be there.
+        #[arg(long, value_parser = known_link)]
+        expect: Option<(i64, Digest)>,
+        /// Where the record is kept.
+        #[command(flatten)]
+        database: Database,
+    },
+    /// Write decisions to standard output, the newest first.
+    Export {
+        /// Not older than this: 2026-11-21, 2026-11-21T03:00 or RFC 3339; in UTC.
+        #[arg(long, value_parser = moment)]
+        from: Option<DateTime<Utc>>,
+        /// Older than this.
+        #[arg(long, value_parser = moment)]
+        to: Option<DateTime<Utc>>,
+        /// csv or jsonl
+        #[arg(long, value_parser = export_format, default_value = "csv")]
+        format: ExportFormat,
+        /// Where the record is kept.
+        #[command(flatten)]
+        database: Database,
     },
 }
 
@@ -298,6 +338,9 @@ pub struct Serve {
     /// that address raises the alarm when Muster is silent.
     #[arg(long, env = "MUSTER_HEARTBEAT_URL", value_parser = secret_ref)]
     pub heartbeat_url: Option<SecretRef>,
+    /// Networks that are not public and that the name in that address may lead to, like 10.0.0.0/8.
+    #[arg(long, env = "MUSTER_HEARTBEAT_NETWORKS", value_delimiter = ',')]
+    pub heartbeat_networks: Vec<Network>,
     /// The pause between two signs of life.
     #[arg(long, env = "MUSTER_HEARTBEAT_EVERY", default_value = "60s", value_parser = heartbeat_every)]
     pub heartbeat_every: Span,
@@ -358,6 +401,9 @@ pub struct Oidc {
     /// The role of whoever is in none of these groups; without it they are refused.
     #[arg(long = "oidc-default-role", env = "MUSTER_OIDC_DEFAULT_ROLE", value_parser = role)]
     pub oidc_default_role: Option<Role>,
+    /// Networks that are not public and in which the provider is, like 10.0.0.0/8.
+    #[arg(long = "oidc-networks", env = "MUSTER_OIDC_NETWORKS", value_delimiter = ',')]
+    pub oidc_networks: Vec<Network>,
     /// What its button says; its issuer when not given.
     #[arg(long = "oidc-name", env = "MUSTER_OIDC_NAME")]
     pub oidc_name: Option<String>,
@@ -432,6 +478,23 @@ fn source_kind(text: &str) -> Result<SourceKind, String> {
         let names: Vec<&str> = SourceKind::ALL.into_iter().map(SourceKind::name).collect();
         format!("expected one of {}", names.join(", "))
     })
+}
+
+fn moment(text: &str) -> Result<DateTime<Utc>, String> {
+    audit::moment(text)
+        .ok_or_else(|| "expected a time like 2026-11-21 or 2026-11-21T03:00, in UTC".to_owned())
+}
+
+fn export_format(text: &str) -> Result<ExportFormat, String> {
+    ExportFormat::named(text).ok_or_else(|| "expected csv or jsonl".to_owned())
+}
+
+fn known_link(text: &str) -> Result<(i64, Digest), String> {
+    let (seq, hash) = text.split_once(':').ok_or("expected NUMBER:SHA256")?;
+    let seq = seq
+        .parse()
+        .map_err(|_| "expected a number before the colon".to_owned())?;
+    Ok((seq, Digest::try_from(hash.to_owned())?))
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

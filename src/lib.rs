@@ -65,6 +65,7 @@ pub mod identity;
 pub mod rights;
 pub mod sources;
 
+pub mod audit;
 pub mod correlate;
 pub mod execute;
 pub mod incident;

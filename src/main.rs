@@ -9,7 +9,7 @@ use muster::{
     app::{App, OpenDatabase},
     cli::{self, complain, say},
     clock::Clock,
-    config::{Cli, Command, Database, RunbookCommand, Serve, UserCommand},
+    config::{AuditCommand, Cli, Command, Database, RunbookCommand, Serve, UserCommand},
     demo,
     domain::operator::Role,
     identity::{
@@ -78,8 +78,31 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             })
             .await?;
         }
+        Command::Audit { command } => return audit(&command).await,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn audit(command: &AuditCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        AuditCommand::Verify { expect, database } => {
+            let database = OpenDatabase::open(database).await?;
+            with_open(database, async |pool| cli::audit::verify(pool, *expect).await).await
+        }
+        AuditCommand::Export {
+            from,
+            to,
+            format,
+            database,
+        } => {
+            let database = OpenDatabase::open(database).await?;
+            with_open(database, async |pool| {
+                cli::audit::export(pool, *from, *to, *format).await
+            })
+            .await?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
 }
 
 async fn serve(config: Serve) -> anyhow::Result<()> {
@@ -111,6 +134,14 @@ async fn with_database(
 ) -> anyhow::Result<()> {
     let database = OpenDatabase::open(config).await?;
     migrate::run(&database.options).await?;
+    with_open(database, act).await
+}
+
+/// With the database as it is, so that it may be a copy that nobody may write to.
+async fn with_open<T>(
+    database: OpenDatabase,
+    act: impl AsyncFnOnce(&PgPool) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     let pool = pool::connect(
         database.options.clone(),
         "muster command",

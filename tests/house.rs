@@ -18,6 +18,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("faults", &[]),
     ("store", &["domain"]),
     ("actions", &["domain"]),
+    ("audit", &["domain", "store"]),
     ("intake", &["domain"]),
     ("catalog", &["domain", "store", "clock"]),
     ("fixtures", &["domain"]),
@@ -49,14 +50,22 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     (
         "upkeep",
-        &["domain", "store", "clock", "correlate", "incident", "pipeline"],
+        &[
+            "domain",
+            "store",
+            "clock",
+            "audit",
+            "correlate",
+            "incident",
+            "pipeline",
+        ],
     ),
     ("outward", &["domain", "store", "clock", "actions", "incident"]),
     (
         "web",
         &[
-            "domain", "store", "clock", "catalog", "fixtures", "identity", "sources", "rights", "intake",
-            "incident", "matching", "execute", "timeline", "pipeline", "receive",
+            "domain", "store", "clock", "audit", "catalog", "fixtures", "identity", "sources", "rights",
+            "intake", "incident", "matching", "execute", "timeline", "pipeline", "receive",
         ],
     ),
     ("config", &["domain"]),

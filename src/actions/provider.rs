@@ -6,8 +6,15 @@ use std::{future::Future, net::IpAddr, time::Duration};
 use openidconnect::{HttpRequest, HttpResponse};
 use url::{Host, Url};
 
-use super::{Outside, cause, client, invalid, refused};
-use crate::domain::action::{Failure, FailureClass};
+use super::{
+    Outside,
+    address::{Reach, Said},
+    cause, client, invalid, refused,
+};
+use crate::domain::{
+    action::{Failure, FailureClass},
+    network::Network,
+};
 
 /// How long one answer may take in all: somebody waits for it.
 const ANSWER_MAX: Duration = Duration::from_secs(8);
@@ -15,16 +22,18 @@ const ANSWER_MAX: Duration = Duration::from_secs(8);
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
 impl Outside {
-    /// Sends one request of a sign-in. `on_loopback` is whether the provider is configured to be on this machine.
+    /// Sends one request of a sign-in to the provider of this issuer, whose addresses may be in these networks besides
+    /// public ones. Only the issuer's own host may be named by its address; where else the provider sends us is its word.
     pub fn ask_provider(
         &self,
         request: HttpRequest,
-        on_loopback: bool,
+        issuer: &Url,
+        networks: &[Network],
     ) -> impl Future<Output = Result<HttpResponse, Failure>> + Send + use<> {
-        let client = self.web.clone();
+        let (client, reach, issuer) = (self.web.clone(), self.reach(networks), issuer.clone());
         async move {
             let client = client.map_err(invalid)?;
-            tokio::time::timeout(ANSWER_MAX, ask(&client, request, on_loopback))
+            tokio::time::timeout(ANSWER_MAX, ask(&client, &reach, request, &issuer))
                 .await
                 .unwrap_or_else(|_| Err(lost(format!("no answer within {} s", ANSWER_MAX.as_secs()))))
         }
@@ -32,7 +41,7 @@ impl Outside {
 }
 
 /// Whether an address is on this machine's own loopback.
-pub fn is_loopback(url: &Url) -> bool {
+fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(ip)) => IpAddr::from(ip).is_loopback(),
@@ -43,21 +52,25 @@ pub fn is_loopback(url: &Url) -> bool {
 
 async fn ask(
     client: &reqwest::Client,
+    reach: &Reach,
     request: HttpRequest,
-    on_loopback: bool,
+    issuer: &Url,
 ) -> Result<HttpResponse, Failure> {
     let request = reqwest::Request::try_from(request).map_err(|error| invalid(cause(&error)))?;
     let url = request.url();
-    let is_plain_here = url.scheme() == "http" && on_loopback && is_loopback(url);
+    let is_plain_here = url.scheme() == "http" && is_loopback(issuer) && is_loopback(url);
     if url.scheme() != "https" && !is_plain_here {
         return Err(invalid(format!(
             "{} is not https",
             url.host_str().unwrap_or("the address")
         )));
     }
-    client::check_literal(url)?;
-    let mut response = client
-        .execute(request)
+    let said = match url.host() == issuer.host() {
+        true => Said::Configured,
+        false => Said::Elsewhere,
+    };
+    let addresses = client::addresses(reach, url, said).await?;
+    let mut response = client::send_to(client, request, addresses, None)
         .await
         .map_err(|error| lost(cause(&error)))?;
     let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));

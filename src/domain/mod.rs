@@ -17,6 +17,7 @@ pub mod template;
 
 pub mod difference;
 pub mod network;
+pub mod program;
 pub mod runbook;
 pub mod step;
 pub mod target;
@@ -35,6 +36,7 @@ pub mod routing;
 pub mod window;
 
 pub mod access;
+pub mod audit;
 pub mod operator;
 pub mod permission;
 pub mod sign_in;

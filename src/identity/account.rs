@@ -5,8 +5,8 @@ use sqlx::PgConnection;
 
 use super::{IdentityError, code, note};
 use crate::{
-    domain::id::OperatorId,
-    store::{StoreError, acts::ActKind, operators, sessions},
+    domain::{audit::ActKind, id::OperatorId},
+    store::{StoreError, operators, sessions},
 };
 
 /// How long an invitation is good: over a weekend.

@@ -18,15 +18,17 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::{
-    domain::id::OperatorId,
-    store::{
-        StoreError,
-        acts::{self, ActKind},
+    domain::{
+        audit::{Act, ActKind, Fields, Object},
+        id::OperatorId,
+        operator::{Actor, Via},
     },
+    store::{StoreError, audit, operators},
 };
 
 /// Writes down what happened to somebody's ways in, in the transaction in which it happens. `by` is who did it, as far
-/// as that is known: nobody for a sign-in that failed.
+/// as that is known: nobody for a sign-in that failed, which Muster refused. `subject` is another person's name, the name of
+/// a passkey, or empty for the person themselves; `how` says what else there is to say.
 pub async fn note(
     conn: &mut PgConnection,
     kind: ActKind,
@@ -35,7 +37,30 @@ pub async fn note(
     by: Option<OperatorId>,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    acts::insert(conn, kind, subject, how, by, now).await
+    let person = match by {
+        Some(id) => Some((id, operators::find_name(conn, id).await?.unwrap_or_default())),
+        None => None,
+    };
+    let is_passkey = matches!(kind, ActKind::PasskeyAdded | ActKind::PasskeyRemoved);
+    let object = match &person {
+        Some((id, name)) if is_passkey || subject.is_empty() || subject == name => Object::person(*id, name),
+        _ => Object::stranger(subject),
+    };
+    let actor = match person {
+        Some((id, name)) => Actor::Person {
+            id,
+            name,
+            via: Via::Session,
+        },
+        None if kind == ActKind::SignInFailed => Actor::Automation,
+        None => Actor::Terminal,
+    };
+    let told = [("passkey", subject, is_passkey), ("how", how, !how.is_empty())];
+    let told = told.into_iter().filter(|(.., is_told)| *is_told);
+    let after: Fields = told.map(|(field, value, _)| (field, value.to_owned())).collect();
+    let act = Act::new(actor, kind, object, "").changing(Fields::default(), after);
+    audit::insert(conn, &act, now).await?;
+    Ok(())
 }
 
 /// Why something about a person's ways in was not done.

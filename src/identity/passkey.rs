@@ -30,10 +30,9 @@ use webauthn_rp::{
 
 use super::{IdentityError, note};
 use crate::{
-    domain::{id::OperatorId, operator::Operator},
+    domain::{audit::ActKind, id::OperatorId, operator::Operator},
     store::{
         StoreError,
-        acts::ActKind,
         passkeys::{self, NewPasskey},
     },
 };

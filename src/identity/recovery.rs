@@ -5,8 +5,8 @@ use sqlx::PgConnection;
 
 use super::{IdentityError, code, note};
 use crate::{
-    domain::{id::OperatorId, operator::Operator, sign_in::Arrival},
-    store::{StoreError, acts::ActKind, operators, recovery_codes},
+    domain::{audit::ActKind, id::OperatorId, operator::Operator, sign_in::Arrival},
+    store::{StoreError, operators, recovery_codes},
 };
 
 /// Codes made at a time.
@@ -30,7 +30,8 @@ pub async fn make(
     Ok(codes)
 }
 
-/// Uses a code of the person of that name up; `None` when there is no such person or code.
+/// Uses a code of the person of that name up; `None` when there is no such person or code. The caller writes it down by
+/// [`note_use`] once it holds every other lock.
 pub async fn use_up(
     conn: &mut PgConnection,
     name: &str,
@@ -53,14 +54,23 @@ pub async fn use_up(
     let Some(person) = known else {
         return Ok(None);
     };
+    Ok(Some(person))
+}
+
+/// Writes down that a person used a code.
+pub async fn note_use(
+    conn: &mut PgConnection,
+    person: OperatorId,
+    from: &Arrival,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
     note(
         conn,
         ActKind::RecoveryCodeUsed,
         "",
         &from.address,
-        Some(person.id),
+        Some(person),
         now,
     )
-    .await?;
-    Ok(Some(person))
+    .await
 }

@@ -1,9 +1,11 @@
 //! What is done to people's rights: their roles and teams, inviting and disabling them, and the tokens that act for
 //! them. Each act leaves a record of who did it, in the same transaction.
 
+pub mod people;
+pub mod teams;
 pub mod tokens;
 
-use crate::store::StoreError;
+use crate::{identity::IdentityError, store::StoreError};
 
 /// Why something was not done to somebody's rights.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +27,9 @@ pub enum RightsError {
     /// The system gave no random bytes.
     #[error("no random bytes")]
     Random(#[from] getrandom::Error),
+    /// Their ways in.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -7,13 +7,14 @@ use super::{RightsError, faulty, moved, words};
 use crate::{
     domain::{
         access,
+        audit::{Act, ActKind, Fields, Object},
         operator::Operator,
         permission::Permission,
         token::{PERSONAL_MARK, RANDOM_BYTES, Token},
     },
     store::{
-        acts::{self, ActKind},
         api_tokens::{self, LIVE_MAX, NewApiToken},
+        audit,
     },
 };
 
@@ -99,8 +100,19 @@ pub async fn make(
             "you have a token of that name, or {LIVE_MAX} of them, which is the most; revoke one first"
         )));
     };
-    let subject = format!("{}… for {name}: {}", token.prefix(), scopes.join(", "));
-    acts::insert(conn, ActKind::ApiTokenMade, &subject, "", by.id, now).await?;
+    let after = Fields::of([
+        ("name", name.clone()),
+        ("prefix", token.prefix().to_owned()),
+        ("scopes", scopes.join(", ")),
+        ("expires_at", expires_at.to_rfc3339()),
+    ]);
+    let act = Act::new(
+        by.actor(),
+        ActKind::ApiTokenIssued,
+        Object::person(by.id, &by.name),
+        "",
+    );
+    audit::insert(conn, &act.changing(Fields::default(), after), now).await?;
     Ok(Made {
         id,
         token,
@@ -118,6 +130,17 @@ pub async fn revoke(
     let name = api_tokens::revoke(conn, by.id, id, now)
         .await?
         .ok_or(RightsError::NotFound("token"))?;
-    acts::insert(conn, ActKind::ApiTokenRevoked, &name, "", by.id, now).await?;
+    let act = Act::new(
+        by.actor(),
+        ActKind::ApiTokenRevoked,
+        Object::person(by.id, &by.name),
+        "",
+    );
+    audit::insert(
+        conn,
+        &act.changing(Fields::of([("name", name)]), Fields::default()),
+        now,
+    )
+    .await?;
     Ok(())
 }

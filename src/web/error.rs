@@ -360,6 +360,7 @@ impl From<RightsError> for WebError {
             RightsError::Moved(message) => Self::moved(message),
             RightsError::Faulty { .. } => Self::refused(error.to_string()),
             RightsError::Random(cause) => Self::bug("no random bytes", cause),
+            RightsError::Identity(error) => error.into(),
             RightsError::Store(error) => error.into(),
         }
     }

@@ -23,6 +23,7 @@ pub mod view;
 pub mod api;
 pub mod approvals;
 pub mod assets;
+pub mod audit;
 pub mod boots;
 pub mod controls;
 pub mod deliveries;
@@ -30,9 +31,11 @@ pub mod fixtures;
 pub mod folds;
 pub mod incident;
 pub mod incidents;
+pub mod links;
 pub mod live;
 pub mod me;
 pub mod merges;
+pub mod people;
 pub mod plans;
 pub mod postmortem;
 pub mod reasons;
@@ -162,6 +165,9 @@ fn pages() -> Routes {
         .get("/approvals/{id}/break-glass", approvals::glass_form)
         .post("/approvals/{id}/break-glass", approvals::break_glass)
         .post("/reviews/{id}/close", reviews::close)
+        .get("/a/{code}", links::follow)
+        .get("/audit", audit::show)
+        .get("/audit/export", audit::export)
         .get("/runbooks", runbooks::list)
         .get("/runbooks/{slug}", runbooks::show)
         .get("/runbooks/{slug}/plan", plans::show)
@@ -191,6 +197,17 @@ fn pages() -> Routes {
         .post("/system/freezes/{id}/end", standing::end_freeze)
         .get("/system/boots", boots::list)
         .get("/system/boots/{id}", boots::show)
+        .get("/settings/people", people::list)
+        .post("/settings/people", people::invite)
+        .get("/settings/people/{id}", people::show)
+        .post("/settings/people/{id}/role", people::set_role)
+        .post("/settings/people/{id}/teams", people::set_teams)
+        .post("/settings/people/{id}/disable", people::disable)
+        .post("/settings/people/{id}/enable", people::enable)
+        .post("/settings/people/{id}/end-sessions", people::end_sessions)
+        .post("/settings/people/{id}/invite", people::invite_again)
+        .post("/settings/teams", people::make_team)
+        .post("/settings/teams/{name}/end", people::end_team)
         .get("/me/tokens", tokens::list)
         .post("/me/tokens", tokens::make)
         .post("/me/tokens/{id}/revoke", tokens::revoke)

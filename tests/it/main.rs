@@ -8,13 +8,16 @@
 mod fleet;
 mod support;
 
+mod audit;
 mod bad_input;
 mod batches;
 mod boot_pages;
 mod boots;
 mod campaign;
+mod canaries;
 mod captures;
 mod client_names;
+mod commands;
 mod controls;
 mod correlation;
 mod crash;
@@ -32,8 +35,10 @@ mod mailroom;
 mod merges;
 mod oidc;
 mod outages;
+mod outgoing;
 mod overdue;
 mod pages;
+mod people;
 mod plans;
 mod reasons;
 mod recordings;

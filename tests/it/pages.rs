@@ -52,7 +52,7 @@ fn alert(name: &str, number: usize) -> Value {
     })
 }
 
-async fn fire(site: &Site, name: &str, count: usize) {
+pub async fn fire(site: &Site, name: &str, count: usize) {
     let alerts: Vec<Value> = (0..count).map(|number| alert(name, number)).collect();
     let body = json!({
         "version": "4", "receiver": "r", "status": "firing", "truncatedAlerts": 0, "groupKey": "g", "groupLabels": {},
@@ -67,7 +67,7 @@ async fn events(site: &Site) -> i64 {
 }
 
 /// A run that `by` started and that waits at its gate.
-async fn waiting_run(site: &Site, by: &Operator) -> (RunId, ApprovalId) {
+pub async fn waiting_run(site: &Site, by: &Operator) -> (RunId, ApprovalId) {
     let now = site.clock().now();
     let runbook = catalog::parse_runbook(RUNBOOK).unwrap().runbook;
     let incident = IncidentId(1);

@@ -12,9 +12,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use openidconnect::{
-    AdditionalClaims, Client, ClientId, ClientSecret, CsrfToken, EmptyExtraTokenFields, EndpointMaybeSet,
-    EndpointNotSet, EndpointSet, IdTokenFields, IssuerUrl, Nonce, PkceCodeChallenge, RedirectUrl, Scope,
-    StandardErrorResponse, StandardTokenResponse,
+    AdditionalClaims, AsyncHttpClient, Client, ClientId, ClientSecret, CsrfToken, EmptyExtraTokenFields,
+    EndpointMaybeSet, EndpointNotSet, EndpointSet, IdTokenFields, IssuerUrl, Nonce, PkceCodeChallenge,
+    RedirectUrl, Scope, StandardErrorResponse, StandardTokenResponse,
     core::{
         CoreAuthDisplay, CoreAuthPrompt, CoreAuthenticationFlow, CoreErrorResponseType, CoreGenderClaim,
         CoreJsonWebKey, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm, CoreProviderMetadata,
@@ -27,8 +27,8 @@ use url::Url;
 
 use super::IdentityError;
 use crate::{
-    actions::{Outside, Secret, provider::is_loopback},
-    domain::{operator::Role, target::SecretRef},
+    actions::{Outside, Secret},
+    domain::{action::Failure, network::Network, operator::Role, target::SecretRef},
     store::StoreError,
 };
 
@@ -54,6 +54,8 @@ pub struct Settings {
     pub roles: BTreeMap<String, Role>,
     /// The role of who is in none of them; without one they are refused.
     pub default_role: Option<Role>,
+    /// Networks besides public ones in which its addresses may be.
+    pub networks: Vec<Network>,
     /// What its button says.
     pub label: String,
     /// Where people come back to.
@@ -226,7 +228,7 @@ impl Provider {
     /// Asks for the provider's description and keys, and makes the client of them.
     async fn client(&self) -> Result<OidcClient, ProviderError> {
         let issuer = IssuerUrl::new(self.issuer().to_owned()).map_err(|error| self.away(error))?;
-        let http = self.http();
+        let http = self.http()?;
         let found = CoreProviderMetadata::discover_async(issuer, &http)
             .await
             .map_err(|error| self.away(chain(&error)))?;
@@ -247,12 +249,14 @@ impl Provider {
     /// Requests of the library, over our own way out.
     fn http(
         &self,
-    ) -> impl for<'c> openidconnect::AsyncHttpClient<'c, Error = crate::domain::action::Failure, Future: Send>
-    + Send
-    + Sync {
+    ) -> Result<
+        impl for<'c> AsyncHttpClient<'c, Error = Failure, Future: Send> + Send + Sync + use<>,
+        ProviderError,
+    > {
+        let issuer = Url::parse(self.issuer()).map_err(|error| self.away(error))?;
         let outside = Arc::clone(&self.outside);
-        let on_loopback = Url::parse(self.issuer()).is_ok_and(|url| is_loopback(&url));
-        move |request| outside.ask_provider(request, on_loopback)
+        let settings = Arc::clone(&self.settings);
+        Ok(move |request| outside.ask_provider(request, &issuer, &settings.networks))
     }
 }
 

@@ -5,9 +5,9 @@ use sqlx::PgConnection;
 
 use super::{FLOW, Flow, Provider, ProviderError, Vouched, refused};
 use crate::{
-    domain::id::OperatorId,
+    domain::{audit::ActKind, id::OperatorId},
     identity::{code::token_digest, note},
-    store::{acts::ActKind, identities, sessions},
+    store::{identities, sessions},
 };
 
 /// Characters of a person's name.

@@ -36,7 +36,7 @@ impl Provider {
     ) -> Result<Vouched, ProviderError> {
         self.check_answer(flow, answer, now)?;
         let client = self.client().await?;
-        let http = self.http();
+        let http = self.http()?;
         let tokens = client
             .exchange_code(AuthorizationCode::new(answer.code.clone()))
             .map_err(|error| self.away(error))?

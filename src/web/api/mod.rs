@@ -4,6 +4,7 @@
 pub mod shapes;
 
 pub mod approvals;
+pub mod audit;
 pub mod boots;
 pub mod deliveries;
 pub mod document;
@@ -11,6 +12,7 @@ pub mod fixtures;
 pub mod folds;
 pub mod incidents;
 pub mod merges;
+pub mod people;
 pub mod plans;
 pub mod reasons;
 pub mod reviews;
@@ -28,6 +30,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{
+    links,
     routes::{Documented, Route, described},
     state::AppState,
 };
@@ -92,6 +95,8 @@ fn parts() -> Documented {
         .with(described!(approvals::send_back))
         .with(described!(approvals::withdraw))
         .with(described!(approvals::break_glass))
+        .with(described!(links::make))
+        .with(described!(audit::list))
         .with(described!(reviews::list))
         .with(described!(reviews::close))
         .with(described!(runbooks::list))
@@ -127,6 +132,17 @@ fn parts() -> Documented {
         .with(described!(routing::held))
         .with(described!(boots::list))
         .with(described!(boots::get))
+        .with(described!(people::list))
+        .with(described!(people::invite))
+        .with(described!(people::invite_again))
+        .with(described!(people::set_role))
+        .with(described!(people::set_teams))
+        .with(described!(people::disable))
+        .with(described!(people::enable))
+        .with(described!(people::end_sessions))
+        .with(described!(people::list_teams))
+        .with(described!(people::make_team))
+        .with(described!(people::end_team))
         .with(described!(tokens::list))
         .with(described!(tokens::make))
         .with(described!(tokens::revoke))
@@ -163,8 +179,10 @@ mod tests {
                 "/api/v1/approvals/{id}",
                 "/api/v1/approvals/{id}/break-glass",
                 "/api/v1/approvals/{id}/decision",
+                "/api/v1/approvals/{id}/links",
                 "/api/v1/approvals/{id}/send-back",
                 "/api/v1/approvals/{id}/withdraw",
+                "/api/v1/audit",
                 "/api/v1/boots",
                 "/api/v1/boots/{id}",
                 "/api/v1/circuits",

@@ -31,9 +31,9 @@ use super::{
     },
 };
 use crate::{
-    domain::{operator::Operator, sign_in::Way},
+    domain::{audit::ActKind, operator::Operator, sign_in::Way},
     identity::{account, note, password, recovery},
-    store::{self, StoreError, acts::ActKind, identities, operators, recovery_codes, sessions},
+    store::{self, StoreError, identities, operators, recovery_codes, sessions},
 };
 
 /// Sessions shown at most; more are ended by the button for all others.

@@ -29,11 +29,12 @@ use super::{
 };
 use crate::{
     domain::{
+        audit::ActKind,
         id::OperatorId,
         sign_in::{Arrival, Way},
     },
     identity::note,
-    store::{StoreError, acts::ActKind, operators, sessions},
+    store::{StoreError, operators, sessions},
 };
 
 /// One answer for a wrong name and a wrong password.

@@ -82,5 +82,6 @@ pub async fn enter(
         return page(&app, next, name, Some(WRONG.to_owned()));
     };
     app.throttle.right(&mut tx, guess).await?;
+    recovery::note_use(&mut tx, operator.id, &visitor.arrival, now).await?;
     let_in(&app, tx, operator.id, &Way::RecoveryCode, &visitor, &next).await
 }

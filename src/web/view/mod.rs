@@ -7,6 +7,7 @@ pub mod parts;
 pub mod text;
 
 pub mod layout;
+pub mod markdown;
 pub mod me;
 pub mod merge;
 
@@ -25,6 +26,7 @@ pub mod trial;
 
 pub mod ask;
 pub mod attempt;
+pub mod audit;
 pub mod controls;
 pub mod items;
 pub mod reasons;
@@ -41,6 +43,7 @@ pub mod approval;
 pub mod glass;
 pub mod review;
 
+pub mod people;
 pub mod plan;
 pub mod runbook;
 

@@ -40,6 +40,7 @@ async fn site_with(issuer: &str, default_role: Option<Role>, public: &str, secre
             ("root".to_owned(), Role::Admin),
         ]),
         default_role,
+        networks: Vec::new(),
         label: "Example ID".to_owned(),
         callback: format!("{public}/login/provider/back").parse().unwrap(),
     };

@@ -34,7 +34,7 @@ async fn opens(site: &Site, cookie: &str) -> bool {
 
 /// The acts about who comes in, the oldest first.
 async fn acts(site: &Site) -> Vec<String> {
-    sqlx::query_scalar("select act from standing_acts order by id")
+    sqlx::query_scalar("select kind from audit order by seq")
         .fetch_all(&mut *site.conn().await)
         .await
         .unwrap()

@@ -2,9 +2,11 @@
 //! interface.
 
 pub mod approval;
+pub mod audit;
 pub mod boot;
 pub mod delivery;
 pub mod incident;
+pub mod person;
 pub mod plan;
 pub mod routing;
 pub mod run;
