@@ -40,6 +40,8 @@ pub mod permission;
 pub mod source;
 
 pub mod approval;
+pub mod explain;
+pub mod proposal;
 
 pub mod event;
 pub mod sentence;

@@ -36,10 +36,20 @@ pub enum ActKind {
     RoutingRuleMade,
     /// It was ended.
     RoutingRuleEnded,
+    /// A version of a runbook became the one in use.
+    RunbookPublished,
+    /// A version of a runbook was proposed.
+    RunbookProposed,
+    /// A proposal of somebody else was approved.
+    ProposalApproved,
+    /// A proposal was sent back with a word.
+    ProposalSentBack,
+    /// A proposal was taken back by its author.
+    ProposalWithdrawn,
 }
 
 impl ActKind {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 18] = [
         Self::Paused,
         Self::Resumed,
         Self::CircuitClosed,
@@ -53,6 +63,11 @@ impl ActKind {
         Self::TokenRevoked,
         Self::RoutingRuleMade,
         Self::RoutingRuleEnded,
+        Self::RunbookPublished,
+        Self::RunbookProposed,
+        Self::ProposalApproved,
+        Self::ProposalSentBack,
+        Self::ProposalWithdrawn,
     ];
 
     /// Its name in the database and in JSON.
@@ -71,6 +86,11 @@ impl ActKind {
             Self::TokenRevoked => "source_token_revoked",
             Self::RoutingRuleMade => "routing_rule_made",
             Self::RoutingRuleEnded => "routing_rule_ended",
+            Self::RunbookPublished => "runbook_published",
+            Self::RunbookProposed => "runbook_proposed",
+            Self::ProposalApproved => "proposal_approved",
+            Self::ProposalSentBack => "proposal_sent_back",
+            Self::ProposalWithdrawn => "proposal_withdrawn",
         }
     }
 }

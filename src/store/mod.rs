@@ -33,6 +33,8 @@ pub mod overdue;
 pub mod own_heartbeats;
 pub mod pauses;
 pub mod preflights;
+pub mod proposals;
+pub mod publications;
 pub mod queue;
 pub mod replicas;
 pub mod reviews;

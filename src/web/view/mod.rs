@@ -40,7 +40,11 @@ pub mod glass;
 pub mod review;
 
 pub mod plan;
+pub mod proposal;
+pub mod publishing;
 pub mod runbook;
+
+pub mod access;
 
 pub mod boot;
 pub mod boots;

@@ -6,6 +6,7 @@ pub mod boot;
 pub mod delivery;
 pub mod incident;
 pub mod plan;
+pub mod publishing;
 pub mod routing;
 pub mod run;
 pub mod shelf;
