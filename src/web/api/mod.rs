@@ -3,6 +3,7 @@
 
 pub mod shapes;
 
+pub mod access;
 pub mod approvals;
 pub mod audit;
 pub mod boots;
@@ -14,6 +15,7 @@ pub mod incidents;
 pub mod merges;
 pub mod people;
 pub mod plans;
+pub mod publishing;
 pub mod reasons;
 pub mod reviews;
 pub mod routing;
@@ -101,6 +103,12 @@ fn parts() -> Documented {
         .with(described!(reviews::close))
         .with(described!(runbooks::list))
         .with(described!(runbooks::get))
+        .with(described!(publishing::list))
+        .with(described!(publishing::get))
+        .with(described!(publishing::approve))
+        .with(described!(publishing::send_back))
+        .with(described!(publishing::withdraw))
+        .with(described!(access::get))
         .with(described!(plans::get))
         .with(described!(deliveries::list))
         .with(described!(trials::delivery))
@@ -174,6 +182,7 @@ mod tests {
         assert_eq!(
             paths,
             [
+                "/api/v1/access",
                 "/api/v1/acts",
                 "/api/v1/approvals",
                 "/api/v1/approvals/{id}",
@@ -219,6 +228,11 @@ mod tests {
                 "/api/v1/runbooks",
                 "/api/v1/runbooks/{slug}",
                 "/api/v1/runbooks/{slug}/plan",
+                "/api/v1/runbooks/{slug}/proposals",
+                "/api/v1/runbooks/{slug}/proposals/{id}",
+                "/api/v1/runbooks/{slug}/proposals/{id}/approve",
+                "/api/v1/runbooks/{slug}/proposals/{id}/send-back",
+                "/api/v1/runbooks/{slug}/proposals/{id}/withdraw",
                 "/api/v1/runs/{id}",
                 "/api/v1/runs/{id}/fixture",
                 "/api/v1/runs/{id}/go-on",
