@@ -249,66 +249,31 @@ async fn form(muster: &Muster, path: &str, cookie: &str, fields: &[(&str, &str)]
     request.send().await.unwrap()
 }
 
-/// Wrong passwords and codes, then the right one; returns the cookie, which is a canary from now on.
+/// The right password, then wrong ones and codes; returns the cookie, which is a canary from now on.
 async fn sign_in(muster: &Muster, canaries: &mut BTreeMap<String, String>) -> String {
-    let code = canary("code");
+    let right = canary("password");
+    let answer = form(muster, "/login", "", &[("name", "ana"), ("password", &right)]).await;
+    let cookie = answer
+        .headers()
+        .get("set-cookie")
+        .map(|cookie| cookie.to_str().unwrap().to_owned());
+    let Some(cookie) = cookie else {
+        panic!("{}: {}", answer.status(), answer.text().await.unwrap());
+    };
+    let (code, wrong) = (canary("code"), canary("wrong-password"));
+    let enter = format!("/enter/{code}");
     for (path, fields) in [
-        (
-            "/login",
-            [("name", "ana"), ("password", &*canary("wrong-password"))],
-        ),
-        (
-            "/login",
-            [("name", "nobody"), ("password", &canary("wrong-password"))],
-        ),
-        (
-            "/setup",
-            [("code", &code), ("password", &canary("wrong-password"))],
-        ),
-        (&format!("/enter/{code}"), [("code", &code), ("next", "/")]),
+        ("/login", [("name", "ana"), ("password", wrong.as_str())]),
+        ("/login", [("name", "nobody"), ("password", &wrong)]),
+        ("/setup", [("code", &code), ("password", &wrong)]),
+        (&enter, [("code", &code), ("next", "/")]),
     ] {
         let status = form(muster, path, "", &fields).await.status().as_u16();
         assert!(status >= 300, "{path}: {status}");
     }
-    let _ = client()
-        .get(muster.url(&format!("/enter/{code}")))
-        .send()
-        .await
-        .unwrap();
-    let _ = client()
-        .get(muster.url(&format!("/setup?code={code}")))
-        .send()
-        .await
-        .unwrap();
-    let redirects = client()
-        .get(muster.url(&format!("/runs/1?next={code}")))
-        .send()
-        .await
-        .unwrap();
-    drop(redirects);
-    let mut answer = form(
-        muster,
-        "/login",
-        "",
-        &[("name", "ana"), ("password", &canary("password"))],
-    )
-    .await;
-    for _ in 0..20 {
-        if answer.headers().contains_key("set-cookie") {
-            break;
-        }
-        // After wrong tries one has to wait.
-        let after = Duration::from_millis(500);
-        tokio::time::sleep(after).await;
-        answer = form(
-            muster,
-            "/login",
-            "",
-            &[("name", "ana"), ("password", &canary("password"))],
-        )
-        .await;
+    for path in [enter, format!("/setup?code={code}")] {
+        client().get(muster.url(&path)).send().await.unwrap();
     }
-    let cookie = answer.headers()["set-cookie"].to_str().unwrap();
     let cookie = cookie.split(';').next().unwrap().to_owned();
     canaries.insert("session".to_owned(), cookie.split_once('=').unwrap().1.to_owned());
     cookie
