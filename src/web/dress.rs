@@ -290,7 +290,12 @@ fn page_behind(path: &str) -> String {
 
 fn log(fault: &WebError, asked: &Asked, reference: &str) {
     let chain = fault.cause.as_deref().map_or_else(String::new, describe);
-    let (method, path) = (&asked.method, asked.uri.path());
+    let method = &asked.method;
+    // What follows signs somebody in.
+    let path = match asked.uri.path() {
+        path if path.starts_with("/enter/") => "/enter/…",
+        path => path,
+    };
     match fault.kind {
         Kind::Bug => {
             tracing::error!(%reference, %method, path, cause = chain, "a request failed by a mistake of ours");
