@@ -51,6 +51,8 @@
 //! - **P11** Outside text is data: templates render once, from values; pages escape; SQL binds; commands take lists.
 //! - **P12** Secrets are references, read at the socket and redacted by value: [`actions`].
 //! - **P13** Bounds are named constants beside what they bound, or settings in [`config`].
+//! - **P14** Only addresses that a target names, or public ones, are connected to: `actions::address` judges each address on
+//!   the way out. Programs get only arguments that their target foresees: [`domain::program`].
 
 pub mod clock;
 pub mod domain;

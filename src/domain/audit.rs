@@ -113,8 +113,14 @@ kinds! {
     ApiTokenRevoked => "api_token_revoked", "revoked an API token of";
     /// A version of a runbook was published.
     RunbookPublished => "runbook_published", "published the runbook";
-    /// Somebody else looked at a version.
-    RunbookReviewed => "runbook_reviewed", "reviewed the runbook";
+    /// A version of a runbook was proposed.
+    RunbookProposed => "runbook_proposed", "proposed a version of the runbook";
+    /// A proposal of somebody else was approved.
+    ProposalApproved => "proposal_approved", "approved a proposal of the runbook";
+    /// A proposal was sent back with a word.
+    ProposalSentBack => "proposal_sent_back", "sent back a proposal of the runbook";
+    /// A proposal was taken back by its author.
+    ProposalWithdrawn => "proposal_withdrawn", "took back a proposal of the runbook";
     /// A link to a gate was made for one person.
     LinkMade => "link_made", "made a link to the request";
     /// Somebody followed a link that was made for somebody else.

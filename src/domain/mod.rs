@@ -45,6 +45,8 @@ pub mod token;
 pub mod source;
 
 pub mod approval;
+pub mod explain;
+pub mod proposal;
 
 pub mod event;
 pub mod sentence;

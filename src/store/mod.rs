@@ -40,6 +40,8 @@ pub mod passkeys;
 pub mod pauses;
 pub mod people;
 pub mod preflights;
+pub mod proposals;
+pub mod publications;
 pub mod queue;
 pub mod recovery_codes;
 pub mod replicas;

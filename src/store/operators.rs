@@ -11,6 +11,7 @@ use crate::domain::{
     operator::{Operator, Role, Via},
 };
 
+/// A person as their row has them.
 pub(super) fn operator(
     id: i64,
     name: String,
@@ -247,6 +248,16 @@ pub async fn find(conn: &mut PgConnection, id: OperatorId) -> Result<Option<Oper
     .await?
     .map(|row| operator(row.id, row.name, &row.role, row.teams))
     .transpose()
+}
+
+/// The enabled person of that number as they are now, and so until the transaction ends: whoever would change their role,
+/// their teams or disable them waits.
+pub async fn hold(conn: &mut PgConnection, id: OperatorId) -> Result<Option<Operator>, StoreError> {
+    // The lock first and the look after it: one statement would still see the teams from before it waited.
+    sqlx::query!("select id from operators where id = $1 for share", id.0)
+        .fetch_optional(&mut *conn)
+        .await?;
+    find(conn, id).await
 }
 
 /// What a person is called, enabled or not.

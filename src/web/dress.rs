@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::{
     error::{Kind, WebError},
     nul,
+    publishing::TEXT_BYTES_MAX,
     session::{self, SessionToken},
     state::AppState,
     view::{
@@ -28,11 +29,12 @@ use super::{
     },
 };
 
-/// The longest form; no form of ours comes near it.
+/// The longest form without a runbook in it; no form of ours comes near it.
 pub const FORM_BYTES_MAX: usize = 64 * 1024;
 
 /// Fields whose text is shown again when a form was not accepted, because a person typed it.
-const KEPT_FIELDS: [(&str, &str); 9] = [
+const KEPT_FIELDS: [(&str, &str); 10] = [
+    ("yaml", "Your runbook"),
     ("text", "Your note"),
     ("reason", "Your reason"),
     ("note", "Your note"),
@@ -139,8 +141,12 @@ async fn keep_form(request: Request) -> Result<(Request, Bytes), WebError> {
     if request.method() != Method::POST || !is_form {
         return Ok((request, Bytes::new()));
     }
+    let bytes_max = match request.uri().path().starts_with("/runbooks/") {
+        true => TEXT_BYTES_MAX,
+        false => FORM_BYTES_MAX,
+    };
     let (mut parts, body) = request.into_parts();
-    let mut bytes = to_bytes(body, FORM_BYTES_MAX)
+    let mut bytes = to_bytes(body, bytes_max)
         .await
         .map_err(|_| WebError::too_large())?;
     if let Cow::Owned(clean) = nul::form(&bytes) {
@@ -284,7 +290,12 @@ fn page_behind(path: &str) -> String {
 
 fn log(fault: &WebError, asked: &Asked, reference: &str) {
     let chain = fault.cause.as_deref().map_or_else(String::new, describe);
-    let (method, path) = (&asked.method, asked.uri.path());
+    let method = &asked.method;
+    // What follows signs somebody in.
+    let path = match asked.uri.path() {
+        path if path.starts_with("/enter/") => "/enter/…",
+        path => path,
+    };
     match fault.kind {
         Kind::Bug => {
             tracing::error!(%reference, %method, path, cause = chain, "a request failed by a mistake of ours");

@@ -11,7 +11,8 @@ use chrono::TimeDelta;
 
 use super::view::format;
 use crate::{
-    domain::{access::Denial, permission::Permission},
+    catalog::publish::PublishError,
+    domain::{access::Denial, approval::Refusal, permission::Permission},
     execute::{people::PeopleError, routing::MakeError},
     identity::IdentityError,
     incident::respond::RespondError,
@@ -176,12 +177,28 @@ impl WebError {
         let way_out = match denial {
             Denial::Scope(_) => "Make a token that carries it, under Me.",
             Denial::Token => "Sign in in a browser.",
-            Denial::Role { .. } | Denial::Circle { .. } => "An admin can change that, under People.",
+            Denial::Role { .. } => "An admin can change that, under People.",
+            Denial::Circle { .. } => {
+                "The runbook says so. An admin can change who is in a team, under People; a new version of the runbook can \
+                 name others."
+            }
         };
         Self::new(
             Kind::Forbidden,
             format!("You may not {words}: {denial}. {way_out}"),
         )
+    }
+
+    /// This person may not decide at a gate, and why; the message says who can change that.
+    pub fn refusal(refusal: &Refusal) -> Self {
+        let way_out = match refusal {
+            Refusal::Denied(denial) => return Self::denied(Permission::Decide, denial),
+            Refusal::Requester | Refusal::Unbreakable => "Ask somebody who may: the gate's page says who.",
+            Refusal::Role { .. } | Refusal::Named { .. } => {
+                "An admin can change roles and teams, under People; a new version of the runbook can ask for others."
+            }
+        };
+        Self::forbidden(format!("{} {way_out}", sentence(&refusal.to_string())))
     }
 
     /// A program showed a token that opens nothing.
@@ -316,8 +333,25 @@ impl From<PeopleError> for WebError {
             PeopleError::NotFound(what) => Self::not_found(what),
             PeopleError::Moved { message } => Self::moved(message),
             PeopleError::Refused { message } => Self::refused(message),
-            PeopleError::Forbidden(refusal) => Self::forbidden(sentence(&refusal.to_string())),
+            PeopleError::Forbidden(refusal) => Self::refusal(&refusal),
+            PeopleError::Denied { permission, denial } => Self::denied(permission, &denial),
             PeopleError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<PublishError> for WebError {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::Faulty(faults) => {
+                let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+                Self::refused(faults.join("\n"))
+            }
+            PublishError::Denied(denial) => Self::denied(Permission::Publish, &denial),
+            PublishError::Moved(message) => Self::moved(message),
+            PublishError::Refused(message) => Self::refused(message),
+            PublishError::NotFound => Self::not_found("proposal"),
+            PublishError::Store(error) => error.into(),
         }
     }
 }

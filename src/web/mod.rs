@@ -4,6 +4,7 @@
 //! is every refusal with its status and [`dress`] makes a page of it, [`live`] keeps an open page up to date, [`view`] is
 //! what is shown.
 
+pub mod access;
 pub mod act;
 pub mod arrival;
 pub mod caller;
@@ -38,6 +39,8 @@ pub mod merges;
 pub mod people;
 pub mod plans;
 pub mod postmortem;
+pub mod proposals;
+pub mod publishing;
 pub mod reasons;
 pub mod respond;
 pub mod resume;
@@ -169,7 +172,14 @@ fn pages() -> Routes {
         .get("/audit", audit::show)
         .get("/audit/export", audit::export)
         .get("/runbooks", runbooks::list)
+        .get("/runbooks/new", publishing::new_form)
         .get("/runbooks/{slug}", runbooks::show)
+        .get("/runbooks/{slug}/edit", publishing::edit_form)
+        .get("/runbooks/{slug}/proposals/{id}", proposals::show)
+        .post("/runbooks/{slug}/proposals/{id}/approve", proposals::approve)
+        .post("/runbooks/{slug}/proposals/{id}/send-back", proposals::send_back)
+        .post("/runbooks/{slug}/proposals/{id}/withdraw", proposals::withdraw)
+        .get("/settings/access", access::show)
         .get("/runbooks/{slug}/plan", plans::show)
         .get("/deliveries", deliveries::list)
         .get("/deliveries/{id}", deliveries::show)
@@ -221,6 +231,14 @@ fn outward() -> Routes {
         .post("/api/v1/runbooks/{slug}/plan", api::plans::run)
 }
 
+/// These take whole runbooks, which are longer than any other form.
+fn texts() -> Routes {
+    Routes::default()
+        .post("/runbooks/new", publishing::make)
+        .post("/runbooks/{slug}/edit", publishing::change)
+        .post("/api/v1/runbooks", api::publishing::publish)
+}
+
 /// Streams, which go on for hours.
 fn streams() -> Routes {
     Routes::default().get("/live", live::get)
@@ -230,6 +248,7 @@ fn streams() -> Routes {
 pub fn table() -> Vec<Route> {
     let (_, mut table) = pages().into_parts();
     table.extend(outward().into_parts().1);
+    table.extend(texts().into_parts().1);
     table.extend(streams().into_parts().1);
     table.extend(api::table());
     table.extend(hooks::table());
@@ -258,10 +277,14 @@ fn people(state: AppState) -> Router {
     let in_time = |limit| TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, limit);
     let (pages, _) = pages().into_parts();
     let (outward, _) = outward().into_parts();
+    let (texts, _) = texts().into_parts();
     let (streams, _) = streams().into_parts();
     let outward = outward
         .layer(DefaultBodyLimit::max(dress::FORM_BYTES_MAX))
         .layer(in_time(REHEARSAL_ANSWER_MAX));
+    let texts = texts
+        .layer(DefaultBodyLimit::max(publishing::TEXT_BYTES_MAX))
+        .layer(in_time(ANSWER_MAX));
 
     let csrf = csrf(&state);
     Router::new()
@@ -271,6 +294,7 @@ fn people(state: AppState) -> Router {
         .layer(DefaultBodyLimit::max(dress::FORM_BYTES_MAX))
         .layer(in_time(ANSWER_MAX))
         .merge(outward)
+        .merge(texts)
         // A stream goes on for hours, so it stands outside the limit of time.
         .merge(streams)
         .layer(csrf)

@@ -183,12 +183,7 @@ async fn downloads_are_attachments_and_never_pages() {
     let site = Site::new().await;
     let (_, admin) = site.person("root", Role::Admin).await;
     let hostile = r#"{"version":"4","alerts":[],"x":"<script>alert(1)</script>"}"#;
-    let token = crate::support::intake::TOKEN;
-    let request = Request::builder()
-        .method(Method::POST)
-        .uri("/api/v1/sources/prom/alertmanager")
-        .header(header::AUTHORIZATION, format!("Bearer {token}"));
-    crate::support::intake::send(&site.intake.router(), request.body(Body::from(hostile)).unwrap()).await;
+    site.intake.post("prom", hostile).await;
     let body = site.get("/deliveries/1/body", &admin).await;
     assert_eq!(body.status, StatusCode::OK, "{}", body.text);
     assert!(
@@ -227,4 +222,121 @@ async fn headers_of_a_request_come_back_in_no_answer() {
             );
         }
     }
+}
+
+/// What the recorded hostile alert says, typed by a person as well.
+const HOSTILE: &str = "</title><script>alert(1)</script><img src=x onerror=alert(1)> \" onmouseover=\"alert(1) \u{202e}{{ 7*7 }} \
+                       javascript:alert(1)";
+
+/// Everything that a page may not hold, whatever anybody sent or typed.
+fn faults(html: &str) -> Vec<&'static str> {
+    let scripts = html.matches("<script").count();
+    let ours = html.matches("<script type=\"module\" src=\"/static/").count();
+    let mut faults = Vec::new();
+    if scripts != ours {
+        faults.push("a script that is not ours");
+    }
+    for mark in [
+        "<img",
+        "<iframe",
+        "<svg onload",
+        "<style",
+        " style=\"",
+        "\u{202e}",
+        "=\"javascript:",
+        ">49<",
+    ] {
+        if html.contains(mark) {
+            faults.push(mark);
+        }
+    }
+    // An attribute with a handler, inside a tag.
+    let is_handler =
+        |tag: &str| tag.contains(" onerror=") || tag.contains(" onmouseover=") || tag.contains(" onclick=");
+    if html
+        .split('<')
+        .skip(1)
+        .filter_map(|rest| rest.split('>').next())
+        .any(is_handler)
+    {
+        faults.push("an attribute with a handler");
+    }
+    faults
+}
+
+#[tokio::test]
+async fn hostile_text_is_text_on_every_page_there_is() {
+    let site = Site::new().await;
+    let (_, admin) = site.person("root", Role::Admin).await;
+    site.person(HOSTILE.get(..90).unwrap(), Role::Responder).await;
+    let capture = include_str!("../data/alertmanager/22-hostile-text.json");
+    let capture: serde_json::Value = serde_json::from_str(capture).unwrap();
+    let mut sent = 0;
+    for request in capture["requests"].as_array().unwrap() {
+        let body = request["body_raw"].as_str().unwrap().to_owned();
+        let (status, _) = site.intake.post("prom", body).await;
+        assert!(status.is_success(), "{status}");
+        sent += 1;
+    }
+    assert!(sent > 0);
+    let op = || uuid::Uuid::new_v4().to_string();
+    site.post("/incidents/1/notes", &admin, &[("op", &op()), ("text", HOSTILE)])
+        .await;
+    site.post("/system/pause", &admin, &[("op", &op()), ("reason", HOSTILE)])
+        .await;
+    site.post(
+        "/me/tokens",
+        &admin,
+        &[
+            ("op", &op()),
+            ("name", HOSTILE.get(..90).unwrap()),
+            ("scope", "read"),
+            ("days", "3"),
+        ],
+    )
+    .await;
+    let mut seen = 0;
+    for route in web::table()
+        .iter()
+        .filter(|route| route.method == Method::GET && route.path != "/live")
+    {
+        let path = route
+            .path
+            .replace("{name}", "prom")
+            .replace("{slug}", "none")
+            .replace("{file}", "muster.css")
+            .replace("{code}", "x");
+        let mut path = path;
+        while let (Some(from), Some(to)) = (path.find('{'), path.find('}')) {
+            path.replace_range(from..=to, "1");
+        }
+        for query in [
+            "",
+            "?q=%3Cscript%3Ealert(1)%3C/script%3E&next=javascript:alert(1)&person=%3Cimg%20src=x%3E",
+        ] {
+            let answer = site.get(&format!("{path}{query}"), &admin).await;
+            assert!(!answer.status.is_server_error(), "{path}{query}: {}", answer.text);
+            if !answer.header("content-type").starts_with("text/html") {
+                assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
+                continue;
+            }
+            seen += u32::from(answer.status == StatusCode::OK);
+            assert_eq!(
+                faults(&answer.text),
+                Vec::<&str>::new(),
+                "{path}{query}: {}",
+                answer.text
+            );
+        }
+    }
+    assert!(seen > 40, "{seen} pages were looked at");
+    // Refusals show what was typed, as text.
+    let refused = site
+        .post(
+            "/incidents/1/severity",
+            &admin,
+            &[("op", &op()), ("severity", "9"), ("reason", HOSTILE)],
+        )
+        .await;
+    assert_eq!(faults(&refused.text), Vec::<&str>::new(), "{}", refused.text);
 }

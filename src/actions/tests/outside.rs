@@ -336,6 +336,39 @@ async fn a_secret_never_comes_back_from_a_program() {
     }
 }
 
+/// A vault of one secret.
+struct OneSecret;
+
+impl SecretStore for OneSecret {
+    fn read<'a>(&'a self, reference: &'a SecretRef) -> BoxFuture<'a, Result<Secret, String>> {
+        let found = match reference {
+            SecretRef::Env(name) if name == "IN_THE_VAULT" => Ok(Secret::new(CANARY)),
+            _ => Err("is not in the vault".to_owned()),
+        };
+        Box::pin(async { found })
+    }
+}
+
+#[tokio::test]
+async fn secrets_may_come_from_another_store() {
+    let body = json!({"said": CANARY}).to_string();
+    let (address, request) = serve(reply("200 OK", "application/json", &body), End::Close).await;
+    let vault = outside().with_secrets(Arc::new(OneSecret));
+    let mut target = http(address);
+    let refer = |target: &mut Target, name: &str| {
+        if let Connection::Http(web) = &mut target.connection {
+            let reference = SecretRef::Env(name.to_owned());
+            web.headers.insert("x-api-key".to_owned(), reference);
+        }
+    };
+    refer(&mut target, "CARGO_PKG_NAME");
+    let failure = go_by(&vault, &target, json!({}), &envelope()).await.unwrap_err();
+    assert_eq!(failure.message, "secret env:CARGO_PKG_NAME is not in the vault");
+    refer(&mut target, "IN_THE_VAULT");
+    assert_hidden(&go_by(&vault, &target, json!({}), &envelope()).await);
+    assert!(request.await.unwrap().contains(&format!("x-api-key: {CANARY}")));
+}
+
 #[tokio::test]
 async fn a_missing_secret_stops_the_action_and_is_named() {
     let (address, request) = serve("", End::Close).await;

@@ -308,39 +308,49 @@ fn found(location: &str) -> String {
 #[tokio::test]
 async fn redirects_are_followed_as_far_as_the_target_says_and_credentials_stay_at_home() {
     let folder = Folder::new();
-    let (other, other_asked) = serve_each(vec![reply("200 OK", "text/plain", "there")]).await;
-    let (home, asked) = serve_each(vec![found("/b?x=1#y"), found(&format!("http://{other}/c"))]).await;
-    let mut target = http(home);
-    target.networks = vec!["127.0.0.1".parse().unwrap()];
-    if let Connection::Http(web) = &mut target.connection {
-        web.redirects = 2;
-        web.bearer = Some(folder.secret("token", "c4n4ry-token"));
-        web.headers
-            .insert("x-api-key".to_owned(), folder.secret("key", "c4n4ry-key"));
-    }
-    let with = json!({"path": "a", "headers": {"x-reason": "c4n4ry-reason"}});
-    let outcome = go(&target, with, &reading()).await.unwrap();
-    assert_eq!(
-        (&outcome.result["status"], &outcome.result["body"]),
-        (&json!(200), &json!("there"))
-    );
-    let asked = asked.lock().await;
-    assert!(
-        asked[0].starts_with("GET /api/a ") && asked[1].starts_with("GET /b?x=1 "),
-        "{asked:?}"
-    );
-    for request in asked.iter() {
+    for (method, status) in [
+        ("GET", "301"),
+        ("GET", "302"),
+        ("GET", "303"),
+        ("GET", "307"),
+        ("HEAD", "308"),
+    ] {
+        let (other, other_asked) = serve_each(vec![reply("200 OK", "text/plain", "")]).await;
+        let there = |location: &str| found(location).replace("302", status);
+        let (home, asked) = serve_each(vec![there("/b?x=1#y"), there(&format!("http://{other}/c"))]).await;
+        let mut target = http(home);
+        target.networks = vec!["127.0.0.1".parse().unwrap()];
+        if let Connection::Http(web) = &mut target.connection {
+            web.redirects = 2;
+            web.bearer = Some(folder.secret("token", "c4n4ry-token"));
+            web.headers
+                .insert("x-api-key".to_owned(), folder.secret("key", "c4n4ry-key"));
+        }
+        let with = json!({"path": "a", "method": method, "headers": {"x-reason": "c4n4ry-reason"}});
+        let outcome = go(&target, with, &reading()).await.unwrap();
+        assert_eq!(outcome.result["status"], 200, "{status}");
+        let asked = asked.lock().await;
         assert!(
-            request.contains("c4n4ry-token") && request.contains("c4n4ry-key"),
-            "{request}"
+            asked[0].starts_with(&format!("{method} /api/a "))
+                && asked[1].starts_with(&format!("{method} /b?x=1 ")),
+            "{asked:?}"
+        );
+        for request in asked.iter() {
+            assert!(
+                request.contains("c4n4ry-token") && request.contains("c4n4ry-key"),
+                "{request}"
+            );
+        }
+        let elsewhere = other_asked.lock().await;
+        assert!(
+            elsewhere[0].starts_with(&format!("{method} /c ")),
+            "{elsewhere:?}"
+        );
+        assert!(
+            !elsewhere[0].contains("c4n4ry") && !elsewhere[0].contains("muster-fence"),
+            "{elsewhere:?}"
         );
     }
-    let elsewhere = other_asked.lock().await;
-    assert!(elsewhere[0].starts_with("GET /c "), "{elsewhere:?}");
-    assert!(
-        !elsewhere[0].contains("c4n4ry") && !elsewhere[0].contains("muster-fence"),
-        "{elsewhere:?}"
-    );
 }
 
 #[tokio::test]

@@ -319,6 +319,15 @@ fn the_samples_are_without_fault_and_warning() {
 }
 
 #[test]
+fn the_targets_of_the_readme_are_without_fault() {
+    let readme = include_str!("../../../README.md");
+    let (_, rest) = readme.split_once("```yaml\ntargets:").unwrap();
+    let (targets, _) = rest.split_once("```").unwrap();
+    let targets = crate::catalog::parse_targets(&format!("targets:{targets}")).unwrap();
+    assert_eq!(targets.0.len(), 3);
+}
+
+#[test]
 fn the_runbook_of_the_readme_is_without_fault_and_warning() {
     let readme = include_str!("../../../README.md");
     let (_, rest) = readme.split_once("```yaml\nrunbook:").unwrap();

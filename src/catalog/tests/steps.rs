@@ -86,6 +86,14 @@ fn every_fault_of_a_step_has_its_place() {
             r#"4:28: steps[0].gate.roles[0]: expected viewer, responder, approver, admin, found "approvr"; did you mean "approver"?"#,
         ),
         (
+            "id: a, gate: { teams: [Storage] }",
+            r#"4:28: steps[0].gate.teams[0]: "Storage" is not a name: 1 to 63 lower-case letters, digits and inner dashes"#,
+        ),
+        (
+            "id: a, gate: { teams: [] }",
+            "4:27: steps[0].gate.teams: at least one team is needed",
+        ),
+        (
             "id: a, gate: { people: [] }",
             "4:28: steps[0].gate.people: at least one name is needed; leave people out, and anybody with one of the roles decides",
         ),

@@ -45,7 +45,11 @@ pub mod review;
 
 pub mod people;
 pub mod plan;
+pub mod proposal;
+pub mod publishing;
 pub mod runbook;
+
+pub mod access;
 
 pub mod boot;
 pub mod boots;

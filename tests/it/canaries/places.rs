@@ -94,7 +94,7 @@ steps:
   - { id: basic, check: http, with: { target: basic, path: /echo }, on_failure: continue }
   - { id: lost, call: http, with: { target: basic, method: PUT, path: /break }, effect: idempotent, on_failure: continue }
   - { id: hop, check: http, with: { target: hop, path: /hop }, on_failure: continue }
-  - { id: again, check: http, with: { target: bearer, path: "/echo/{{ steps.bearer.result.body | string }}" }, on_failure: continue }
+  - { id: again, check: http, with: { target: bearer, path: "/echo/{{ steps.bearer.result.headers['x-request-id'] }}" }, on_failure: continue }
   - { id: loki, logs: loki, with: { target: loki, query: '{a="b"}' }, on_failure: continue }
   - { id: elastic, logs: elasticsearch, with: { target: elastic, index: logs, query: x }, on_failure: continue }
   - { id: prom, check: prometheus, with: { target: prom, query: up }, on_failure: continue }

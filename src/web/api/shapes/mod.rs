@@ -8,6 +8,7 @@ pub mod delivery;
 pub mod incident;
 pub mod person;
 pub mod plan;
+pub mod publishing;
 pub mod routing;
 pub mod run;
 pub mod shelf;
