@@ -213,7 +213,8 @@ async fn a_way_back_belongs_to_one_browser_and_is_taken_once() {
 #[tokio::test]
 async fn a_description_that_names_others_is_not_believed() {
     let scene = Scene::new(None).await;
-    let bends: [(&str, fn(&mut Value)); 3] = [
+    type Change = fn(&mut Value);
+    let bends: [(&str, Change); 3] = [
         ("another issuer", |d| d["issuer"] = json!("https://evil.example")),
         ("keys without https elsewhere", |d| {
             d["jwks_uri"] = json!("http://192.0.2.1/keys")

@@ -143,6 +143,24 @@ async fn an_open_page_hears_within_seconds_that_its_session_has_ended() {
 }
 
 #[tokio::test]
+async fn a_session_of_an_earlier_epoch_stands_no_longer_wherever_its_row_came_from() {
+    let site = Site::new().await;
+    let (ana, cookie) = site.person("ana", Role::Viewer).await;
+    let mut stream = site.live("/live?scope=incidents&after=0", &cookie).await;
+    // As after a backup was put back: the row of the session is there again.
+    sqlx::query("update operators set auth_epoch = auth_epoch + 1 where id = $1")
+        .bind(ana.id.0)
+        .execute(&mut *site.conn().await)
+        .await
+        .unwrap();
+    assert!(!opens(&site, &cookie).await);
+    let ended = tokio::time::timeout(NOTICED_WITHIN, async { while stream.next().await.is_some() {} });
+    ended.await.expect("the stream goes on");
+    let cookie = sign_in(&site, "ana", PASSWORD, "").await.cookie();
+    assert!(opens(&site, &cookie).await);
+}
+
+#[tokio::test]
 async fn no_cookie_but_the_very_one_opens_anything() {
     let site = Site::new().await;
     let (_, cookie) = site.person("ana", Role::Viewer).await;
