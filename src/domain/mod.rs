@@ -34,9 +34,12 @@ pub mod routing;
 pub mod window;
 
 pub mod access;
-pub mod audit;
 pub mod operator;
 pub mod permission;
+
+pub mod act;
+pub mod audit;
+pub mod fields;
 
 pub mod source;
 
