@@ -84,9 +84,8 @@ create function is_decision(kind text, actor jsonb) returns boolean immutable pa
          then kind not in ('note', 'gate_approved', 'step_reopened')
          else kind in ('run_started', 'start_held_back', 'gate_expired', 'gate_voided', 'recovered') end;
 create index events_decisions on events (recorded_at, incident_id, seq) where is_decision(kind, actor);
--- What was written lately, for the marks: events come in the order of their time, so that ranges of blocks will do, which cost
--- the writer next to nothing. Upkeep takes new ranges in before it looks.
-create index events_recorded on events using brin (recorded_at) with (pages_per_range = 32);
+-- What was written lately, for the marks: events come in the order of their time, so that ranges of blocks will do.
+create index events_recorded on events using brin (recorded_at) with (pages_per_range = 32, autosummarize = on);
 
 -- What was written in standing_acts joins the chain, and what a replica of the release before still writes there does
 -- as well. The text that is hashed is that of the program: keys in order, no blanks.

@@ -6,7 +6,11 @@ use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{act::Act, digest::Digest, event::Tail, id::IncidentId};
+pub use super::{
+    act::{Act, ActKind, Object, Origin},
+    fields::Fields,
+};
+use super::{digest::Digest, event::Tail, id::IncidentId};
 
 /// An act as the chain holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -160,11 +164,7 @@ pub fn follow(tail: Tail, recorded: &RecordedAct) -> Result<Tail, Broken> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{
-        act::{ActKind, Object, Origin},
-        fields::Fields,
-        operator::Actor,
-    };
+    use crate::domain::operator::Actor;
 
     #[test]
     fn moments_are_read_as_people_write_them() {
