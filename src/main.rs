@@ -12,12 +12,12 @@ use muster::{
     config::{AuditCommand, Cli, Command, Database, RunbookCommand, Serve, UserCommand},
     demo,
     domain::operator::Role,
+    identity::password::{self, Passwords},
     store::{
         migrate, operators,
         pool::{self, PoolSizes},
     },
     telemetry::{self, LogOptions},
-    web::password::Passwords,
 };
 use sqlx::PgPool;
 use tokio::signal::unix::{SignalKind, signal};
@@ -146,15 +146,14 @@ async fn with_open<T>(
 }
 
 async fn add_user(pool: &PgPool, name: &str, role: Role) -> anyhow::Result<()> {
-    let mut password = String::new();
+    let mut typed = String::new();
     std::io::stdin()
-        .read_to_string(&mut password)
+        .read_to_string(&mut typed)
         .context("reading the password from standard input")?;
-    let password = password.trim_end_matches(['\r', '\n']).to_owned();
-    anyhow::ensure!(
-        password.chars().count() >= 8,
-        "the password on standard input needs at least 8 characters"
-    );
+    let password = typed.trim_end_matches(['\r', '\n']).to_owned();
+    if let Some(fault) = password::fault(&password, name) {
+        anyhow::bail!("the password on standard input: {fault}");
+    }
     let hash = Passwords::default().hash(password).await?;
     let id = operators::insert(
         &mut *pool.acquire().await?,

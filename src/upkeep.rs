@@ -29,7 +29,8 @@ use crate::{
     pipeline::{self, Patience},
     store::{
         StoreError, anchors, audit_checks::Chain, boots, delivery_sizes, events, heartbeats,
-        heartbeats::Silent, incidents, operators, preflights, replicas, runbooks::Version, wake::Wake,
+        heartbeats::Silent, identities, incidents, operators, passkeys, preflights, replicas,
+        runbooks::Version, sessions, tries, wake::Wake,
     },
 };
 
@@ -292,6 +293,10 @@ impl Upkeep {
         let now = self.clock.now();
         let mut conn = self.pool.acquire().await?;
         operators::prune(&mut conn, now).await?;
+        sessions::prune(&mut conn, now).await?;
+        passkeys::prune(&mut conn, now).await?;
+        identities::prune(&mut conn, now).await?;
+        tries::prune(&mut conn, now).await?;
         replicas::prune(&mut conn).await?;
         let before = now - self.keep_deliveries.as_delta();
         while delivery_sizes::prune(&mut conn, before, PRUNE_BATCH).await? == PRUNE_BATCH {}

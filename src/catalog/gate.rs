@@ -2,13 +2,16 @@
 
 use std::ops::RangeInclusive;
 
-use super::{document::Content, fields::Field, findings::Findings, step};
+use super::{
+    access::{read_people, read_roles, read_teams},
+    document::Content,
+    fields::Field,
+    findings::Findings,
+    step,
+};
 use crate::domain::{id::StepId, operator::Role, span::Span, step::GateRule, template::Template};
 
 const APPROVALS: RangeInclusive<u32> = 1..=10;
-const PEOPLE_MAX: usize = 50;
-/// As long as the names people sign in with may be.
-const NAME_CHARS_MAX: usize = 100;
 const TIMES: RangeInclusive<Span> = Span::from_secs(1)..=Span::from_secs(30 * 24 * 3600);
 
 /// Reads the value of `gate`; `impact` stands beside it.
@@ -20,6 +23,7 @@ pub(super) fn read(
     let mut rule = GateRule {
         approvals: 1,
         roles: vec![Role::Approver],
+        teams: Vec::new(),
         people: Vec::new(),
         requester_may_approve: false,
         decide_within: Span::from_secs(15 * 60),
@@ -31,6 +35,7 @@ pub(super) fn read(
     let known = [
         "approvals",
         "roles",
+        "teams",
         "people",
         "requester_may_approve",
         "decide_within",
@@ -47,11 +52,20 @@ pub(super) fn read(
     }
     if let Some(roles) = fields.get("roles") {
         rule.roles = read_roles(&roles, findings);
+        if matches!(&roles.node.content, Content::List(items) if items.is_empty()) {
+            findings.fault(&roles.path, "at least one role is needed");
+        }
+    }
+    if let Some(teams) = fields.get("teams") {
+        rule.teams = read_teams(&teams, findings);
     }
     if let Some(people) = fields.get("people") {
-        rule.people = read_people(&people, findings);
+        let hint = "leave people out, and anybody with one of the roles decides";
+        rule.people = read_people(&people, hint, findings);
         let named = rule.people.len();
-        if rule.approvals as usize > named && !findings.has_fault_under(&people.path) {
+        // How many are in a team is not known here.
+        let may_be_short = rule.teams.is_empty() && !findings.has_fault_under(&people.path);
+        if may_be_short && rule.approvals as usize > named {
             let message = format!(
                 "{} approvals cannot be given, because only {named} {} named in people",
                 rule.approvals,
@@ -60,12 +74,16 @@ pub(super) fn read(
             let hint = "name more people, or ask for fewer approvals".to_owned();
             findings.fault_with_hint(&field.path.key("approvals"), message, hint);
         }
-        if let Some(roles) = fields.get("roles") {
-            findings.warn(
-                &roles.path,
-                "only the named people decide, whatever their role, so roles is not used",
-            );
-        }
+    }
+    let named = match (rule.teams.is_empty(), rule.people.is_empty()) {
+        (true, true) => None,
+        (true, false) => Some("people"),
+        (false, true) => Some("teams"),
+        (false, false) => Some("teams and people"),
+    };
+    if let (Some(named), Some(roles)) = (named, fields.get("roles")) {
+        let message = format!("only the named {named} decide, whatever their role, so roles is not used");
+        findings.warn(&roles.path, message);
     }
     for (key, flag) in [
         ("requester_may_approve", &mut rule.requester_may_approve),
@@ -87,49 +105,6 @@ pub(super) fn read(
         .get("on_expiry")
         .and_then(|field| read_on_expiry(&field, findings));
     Some(rule)
-}
-
-fn read_roles(field: &Field<'_>, findings: &mut Findings<'_>) -> Vec<Role> {
-    let items = field.list(Role::ALL.len(), findings);
-    if matches!(&field.node.content, Content::List(items) if items.is_empty()) {
-        findings.fault(&field.path, "at least one role is needed");
-    }
-    let known: Vec<(&str, Role)> = Role::ALL.iter().map(|role| (role.name(), *role)).collect();
-    let mut roles = Vec::new();
-    for item in items {
-        match item.choice(&known, findings) {
-            Some(Role::Viewer) => findings.fault(&item.path, "a viewer only reads and cannot decide"),
-            Some(role) if roles.contains(&role) => {
-                findings.fault(&item.path, format!("{role} is named twice"))
-            }
-            Some(role) => roles.push(role),
-            None => {}
-        }
-    }
-    roles
-}
-
-fn read_people(field: &Field<'_>, findings: &mut Findings<'_>) -> Vec<String> {
-    let items = field.list(PEOPLE_MAX, findings);
-    if matches!(&field.node.content, Content::List(items) if items.is_empty()) {
-        let hint = "leave people out, and anybody with one of the roles decides".to_owned();
-        findings.fault_with_hint(&field.path, "at least one name is needed", hint);
-    }
-    let mut people: Vec<String> = Vec::new();
-    for item in items {
-        let Some(name) = item.text(findings) else { continue };
-        if name.chars().count() > NAME_CHARS_MAX {
-            findings.fault(
-                &item.path,
-                format!("a name has at most {NAME_CHARS_MAX} characters"),
-            );
-        } else if people.iter().any(|other| other == name) {
-            findings.fault(&item.path, format!("{name} is named twice"));
-        } else {
-            people.push(name.to_owned());
-        }
-    }
-    people
 }
 
 fn read_on_expiry(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<StepId> {

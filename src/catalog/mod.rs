@@ -1,8 +1,10 @@
 //! The catalog: runbooks and targets as people write them, read from YAML into the types the engine runs.
 //!
-//! Everything here is a pure function of texts, but for `folder`, which reads a folder of files, and `shelf`, which
-//! publishes what was read as versions and keeps matching and the engine up with it.
+//! Everything here is a pure function of texts, but for `folder`, which reads a folder of files, `publish`, which makes a
+//! text the version in use or has others look at it first, and `shelf`, which publishes what was read and keeps matching
+//! and the engine up with it.
 
+mod access;
 mod act;
 mod bound;
 mod document;
@@ -13,6 +15,8 @@ mod inputs;
 mod nearest;
 mod order;
 mod passing;
+mod programs;
+mod reach;
 mod request;
 mod runbook;
 mod scope;
@@ -21,6 +25,7 @@ mod validate;
 
 pub mod fixture;
 pub mod folder;
+pub mod publish;
 pub mod shelf;
 pub mod targets;
 pub mod write;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
+    access,
     document::{Content, Node},
     fields::Field,
     findings::{Findings, Path},
@@ -27,9 +28,9 @@ const SERVICES_MAX: usize = 50;
 const TITLE_CHARS_MAX: usize = 200;
 const BUDGET_PER: std::ops::RangeInclusive<Span> = Span::from_secs(1)..=Span::from_secs(30 * 24 * 3600);
 
-const KEYS: [&str; 12] = [
-    "runbook", "title", "summary", "owner", "services", "match", "start", "budget", "inputs", "locks",
-    "steps", "finally",
+const KEYS: [&str; 14] = [
+    "runbook", "title", "summary", "owner", "services", "match", "start", "budget", "access", "review",
+    "inputs", "locks", "steps", "finally",
 ];
 
 /// Reads the whole document. What is wrong is left out of the runbook, so it only counts when nothing was found.
@@ -43,6 +44,8 @@ pub(super) fn read(root: &Node, findings: &mut Findings<'_>) -> Runbook {
         triggers: Vec::new(),
         start: StartMode::Suggest,
         budget: None,
+        access: Default::default(),
+        review: 0,
         inputs: BTreeMap::new(),
         locks: Vec::new(),
         steps: Vec::new(),
@@ -84,6 +87,12 @@ pub(super) fn read(root: &Node, findings: &mut Findings<'_>) -> Runbook {
         runbook.start = mode;
     }
     runbook.budget = fields.get("budget").and_then(|field| budget(&field, findings));
+    if let Some(field) = fields.get("access") {
+        runbook.access = access::read(&field, findings);
+    }
+    if let Some(field) = fields.get("review") {
+        runbook.review = access::read_review(&field, findings);
+    }
     if let Some(field) = fields.get("inputs") {
         runbook.inputs = inputs(&field, findings);
     }

@@ -10,12 +10,15 @@ use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::folder::{self, Reading};
+use super::{
+    folder::{self, Reading},
+    publish::{self, Outcome},
+};
 use crate::{
     clock::Clock,
-    domain::{digest::Digest, target::Targets},
+    domain::{digest::Digest, id::VersionId, target::Targets},
     store::{
-        StoreError,
+        StoreError, publications,
         runbooks::{self, Version},
     },
 };
@@ -115,8 +118,28 @@ impl Librarian {
                 Ok(digest)
             }
             // Nothing read means that what was seen is still there.
-            (None, seen) => Ok(seen.unwrap_or(Digest::ZERO)),
+            (None, seen) => {
+                self.follow().await?;
+                Ok(seen.unwrap_or(Digest::ZERO))
+            }
         }
+    }
+
+    /// Takes in what people published, here or at another replica.
+    async fn follow(&self) -> Result<(), StoreError> {
+        let mut conn = self.pool.acquire().await?;
+        let ids = runbooks::list_current_ids(&mut conn).await?;
+        let known: Option<Vec<VersionId>> = {
+            let versions = self.shelf.versions.borrow();
+            versions
+                .as_ref()
+                .map(|versions| versions.iter().map(|version| version.id).collect())
+        };
+        if known.is_some_and(|known| known != ids) {
+            let versions = runbooks::list_current(&mut conn).await?;
+            self.shelf.versions.send_replace(Some(Arc::new(versions)));
+        }
+        Ok(())
     }
 
     /// Shows faults and warnings where people look.
@@ -140,13 +163,20 @@ impl Librarian {
         let mut tx = self.pool.begin().await?;
         for file in &reading.runbooks {
             let origin = file.path.display().to_string();
-            let version =
-                runbooks::publish(&mut tx, &file.parsed.runbook, &file.source, &origin, now).await?;
-            tracing::info!(
-                runbook = version.runbook.slug,
-                version = version.number,
-                "published"
-            );
+            let runbook = &file.parsed.runbook;
+            match publish::take_file(&mut tx, runbook, &file.source, &origin, now).await? {
+                Some(Outcome::Published(version)) => {
+                    tracing::info!(runbook = runbook.slug, version = version.number, "published");
+                }
+                Some(Outcome::Proposed(proposal)) => {
+                    tracing::info!(
+                        runbook = runbook.slug,
+                        proposal = proposal.0,
+                        "waits until others have looked at it"
+                    );
+                }
+                Some(Outcome::Unchanged(_)) | None => {}
+            }
         }
         if reading.faults.is_empty() {
             let slugs: Vec<String> = reading
@@ -154,7 +184,7 @@ impl Librarian {
                 .iter()
                 .map(|file| file.parsed.runbook.slug.clone())
                 .collect();
-            runbooks::retire_all_but(&mut tx, &slugs).await?;
+            publications::retire_all_but(&mut tx, &slugs).await?;
         }
         let versions = runbooks::list_current(&mut tx).await?;
         tx.commit().await?;

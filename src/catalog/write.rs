@@ -37,6 +37,8 @@ pub fn runbook(runbook: &Runbook) -> String {
     top.put_unless(lines.is_empty(), "match", &lines);
     top.put("start", &runbook.start);
     top.put_some("budget", &runbook.budget);
+    top.put_unless(runbook.access.is_open(), "access", &runbook.access);
+    top.put_unless(runbook.review == 0, "review", &runbook.review);
     let mut inputs = Document::default();
     for (name, input) in &runbook.inputs {
         inputs.put(name, &input_of(input));
@@ -187,9 +189,10 @@ fn gate_into(map: &mut Document, rule: &GateRule) {
     let mut gate = Document::default();
     gate.put("approvals", &rule.approvals);
     let roles: Vec<&str> = rule.roles.iter().copied().map(Role::name).collect();
-    // Where people are named, nobody asks for the roles.
-    let is_idle = !rule.people.is_empty() && rule.roles == [Role::Approver];
+    // Where teams or people are named, nobody asks for the roles.
+    let is_idle = !(rule.people.is_empty() && rule.teams.is_empty()) && rule.roles == [Role::Approver];
     gate.put_unless(is_idle, "roles", &roles);
+    gate.put_unless(rule.teams.is_empty(), "teams", &rule.teams);
     gate.put_unless(rule.people.is_empty(), "people", &rule.people);
     gate.put("requester_may_approve", &rule.requester_may_approve);
     gate.put("decide_within", &rule.decide_within);

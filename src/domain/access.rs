@@ -22,6 +22,24 @@ pub struct Circle {
     pub people: Vec<String>,
 }
 
+/// Whom a runbook names for what may be done with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Access {
+    /// For starting its runs, steering them and opening their gates alone.
+    #[serde(default, skip_serializing_if = "Circle::is_open")]
+    pub start: Circle,
+    /// For publishing its versions, and for reviewing those of others.
+    #[serde(default, skip_serializing_if = "Circle::is_open")]
+    pub publish: Circle,
+}
+
+impl Access {
+    /// Whether it names nobody.
+    pub fn is_open(&self) -> bool {
+        self.start.is_open() && self.publish.is_open()
+    }
+}
+
 /// Why somebody may do something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Grant {
@@ -66,16 +84,20 @@ impl Circle {
         self.roles.is_empty() && self.teams.is_empty() && self.people.is_empty()
     }
 
-    /// Whether somebody is among those named, and as what.
-    pub fn admits(&self, person: &Operator) -> Option<Grant> {
+    /// Whether somebody is named, or in a team that is.
+    pub fn names(&self, person: &Operator) -> Option<Grant> {
         if self.people.contains(&person.name) {
             return Some(Grant::Person);
         }
-        if let Some(team) = self.teams.iter().find(|team| person.teams.contains(team)) {
-            return Some(Grant::Team(team.clone()));
-        }
+        let team = self.teams.iter().find(|team| person.teams.contains(team));
+        team.map(|team| Grant::Team(team.clone()))
+    }
+
+    /// Whether somebody is among those it admits, and as what.
+    pub fn admits(&self, person: &Operator) -> Option<Grant> {
         let is_named = self.roles.contains(&person.role) || !self.is_open() && person.role == Role::Admin;
-        is_named.then_some(Grant::NamedRole(person.role))
+        self.names(person)
+            .or_else(|| is_named.then_some(Grant::NamedRole(person.role)))
     }
 
     /// Who is named, in words.
@@ -104,6 +126,15 @@ pub fn may(person: &Operator, permission: Permission) -> Result<Grant, Denial> {
             actual: person.role,
         }),
     }
+}
+
+/// Whether somebody may publish a version of a runbook, or review one: as the version that stands names people, where
+/// there is one, and as the new one does. So nobody lets themselves in, and nobody shuts themselves out.
+pub fn may_publish(person: &Operator, standing: Option<&Access>, new: &Access) -> Result<Grant, Denial> {
+    if let Some(standing) = standing {
+        may_within(person, Permission::Publish, &standing.publish)?;
+    }
+    may_within(person, Permission::Publish, &new.publish)
 }
 
 /// The same where a runbook or a gate names its own people: both must agree.

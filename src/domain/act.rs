@@ -79,21 +79,37 @@ kinds! {
     /// Somebody signed in.
     SignedIn => "signed_in", "signed in";
     /// Somebody tried to sign in and was refused.
-    SignInRefused => "sign_in_refused", "was refused to sign in as";
-    /// Somebody signed out.
-    SignedOut => "signed_out", "signed out";
+    SignInFailed => "sign_in_failed", "refused a sign-in as";
     /// Sessions were ended from outside them.
-    SessionsEnded => "sessions_ended", "ended sessions of";
-    /// What somebody shows to sign in was added, changed or taken away: a password, a passkey, a second factor.
-    CredentialChanged => "credential_changed", "changed how to sign in for";
+    SessionsRevoked => "sessions_revoked", "ended sessions of";
+    /// A person chose another password.
+    PasswordChanged => "password_changed", "changed the password of";
+    /// A person added a passkey.
+    PasskeyAdded => "passkey_added", "added a passkey of";
+    /// A person removed one.
+    PasskeyRemoved => "passkey_removed", "removed a passkey of";
+    /// A person made recovery codes.
+    RecoveryCodesMade => "recovery_codes_made", "made recovery codes of";
+    /// A recovery code was used up.
+    RecoveryCodeUsed => "recovery_code_used", "used a recovery code of";
+    /// A link was made by which a person chooses a password.
+    PersonInvited => "person_invited", "made a link to come in for";
+    /// A provider said that a person has another role.
+    RoleChanged => "role_changed", "changed the role of";
     /// A token that acts for a person was made.
     ApiTokenIssued => "api_token_issued", "issued an API token of";
     /// It was taken away.
     ApiTokenRevoked => "api_token_revoked", "revoked an API token of";
     /// A version of a runbook was published.
     RunbookPublished => "runbook_published", "published the runbook";
-    /// Somebody else looked at a version.
-    RunbookReviewed => "runbook_reviewed", "reviewed the runbook";
+    /// A version of a runbook was proposed.
+    RunbookProposed => "runbook_proposed", "proposed a version of the runbook";
+    /// A proposal of somebody else was approved.
+    ProposalApproved => "proposal_approved", "approved a proposal of the runbook";
+    /// A proposal was sent back with a word.
+    ProposalSentBack => "proposal_sent_back", "sent back a proposal of the runbook";
+    /// A proposal was taken back by its author.
+    ProposalWithdrawn => "proposal_withdrawn", "took back a proposal of the runbook";
     /// A link to a gate was made for one person.
     LinkMade => "link_made", "made a link to the request";
     /// Somebody followed a link that was made for somebody else.

@@ -36,6 +36,8 @@ numbered! {
     DeliveryId,
     /// One request for a decision at a gate.
     ApprovalId,
+    /// One version of a runbook that others are to look at.
+    ProposalId,
     /// One person who can sign in.
     OperatorId,
     /// One time in which nothing starts by itself on certain alerts.

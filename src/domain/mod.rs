@@ -16,6 +16,8 @@ pub mod names;
 pub mod template;
 
 pub mod difference;
+pub mod network;
+pub mod program;
 pub mod runbook;
 pub mod step;
 pub mod target;
@@ -36,6 +38,8 @@ pub mod window;
 pub mod access;
 pub mod operator;
 pub mod permission;
+pub mod sign_in;
+pub mod token;
 
 pub mod act;
 pub mod audit;
@@ -44,6 +48,8 @@ pub mod fields;
 pub mod source;
 
 pub mod approval;
+pub mod explain;
+pub mod proposal;
 
 pub mod event;
 pub mod sentence;

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    access::Access,
     id::StepId,
     labels::Labels,
     matcher::Matcher,
     span::Span,
-    step::{Act, Effect, Step, StepKind},
+    step::{Act, Effect, GateRule, Step, StepKind},
     template::{Expression, Template},
 };
 
@@ -32,6 +33,13 @@ pub struct Runbook {
     pub start: StartMode,
     /// More automatic starts than this become suggestions.
     pub budget: Option<Budget>,
+    /// Whom it names, besides what their role lets them do. Left out where it names nobody, so that older versions read
+    /// and write as they did.
+    #[serde(default, skip_serializing_if = "Access::is_open")]
+    pub access: Access,
+    /// How many people other than its author must look at a version before it counts.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub review: u32,
     /// Values a run needs, by name.
     pub inputs: BTreeMap<String, Input>,
     /// Names of the target locks a run holds from start to end.
@@ -41,6 +49,10 @@ pub struct Runbook {
     /// Steps that run at the end whatever came before; none of them is a gate.
     #[serde(default)]
     pub finally: Vec<Step>,
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// A step of a run, found by its name.
@@ -116,6 +128,14 @@ impl Runbook {
     /// Every step in the order of the file, those of `finally` last.
     pub fn all_steps(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().chain(&self.finally)
+    }
+
+    /// Its gates with their rules, in order.
+    pub fn gates(&self) -> impl Iterator<Item = (&StepId, &GateRule)> {
+        self.all_steps().filter_map(|step| match &step.kind {
+            StepKind::Gate(rule) => Some((&step.id, rule)),
+            _ => None,
+        })
     }
 
     /// The gate a step runs under: the nearest gate above it, if any. Steps of `finally` run under none.

@@ -214,7 +214,12 @@ impl ActionKind {
                 ("limit", false),
             ],
             Self::File => &[("contains", false), ("limit", false)],
-            Self::Command => &[("program", true), ("args", false), ("stdin", false)],
+            Self::Command => &[
+                ("program", true),
+                ("args", false),
+                ("params", false),
+                ("stdin", false),
+            ],
         }
     }
 
@@ -341,7 +346,10 @@ pub struct GateRule {
     pub approvals: u32,
     /// Roles that may decide; an admin always may.
     pub roles: Vec<super::operator::Role>,
-    /// When people are named, only they may decide, whatever their role.
+    /// When teams are named, only who is in one of them may decide, or is named; whatever role lets them decide at all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub teams: Vec<String>,
+    /// When people are named, only they may decide, or who is in a named team; whatever role lets them decide at all.
     #[serde(default)]
     pub people: Vec<String>,
     /// Whether the person who started the run may approve.

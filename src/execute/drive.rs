@@ -362,7 +362,16 @@ impl Driver {
                 };
                 lapses = Some(use_by);
                 let fact = match gate::rule(&targets, &self.view, &gate, &kept, use_by, (id, &aimed), now) {
-                    Ruling::Allowed => None,
+                    Ruling::Allowed => {
+                        let mut conn = self.engine.pool.acquire().await?;
+                        let start = &version.runbook.access.start;
+                        let why = gate::fallen(&mut conn, &kept, start).await?;
+                        why.map(|why| RunFact::GateVoided {
+                            step: gate,
+                            approval,
+                            why,
+                        })
+                    }
                     Ruling::Lapsed => Some(RunFact::GateExpired {
                         step: gate,
                         approval,

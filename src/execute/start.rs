@@ -7,15 +7,19 @@ use sqlx::PgConnection;
 
 use crate::{
     domain::{
+        access::may_within,
         event::{Event, IncidentFact, NewEvent},
         freeze::{self, Freeze},
         id::{IncidentId, RunId},
         labels::Labels,
         operator::{Actor, Operator},
+        permission::Permission,
         run::RunFact,
         runbook::{MissingInputs, StartMode},
     },
-    store::{StoreError, events, flaps, freezes, matches, pauses, runbooks::Version, runs},
+    store::{
+        StoreError, events, flaps, freezes, matches, operators, pauses, publications, runbooks::Version, runs,
+    },
 };
 
 /// Who starts a run.
@@ -85,7 +89,8 @@ pub async fn begin(
 }
 
 /// Starts a run by itself, or writes down why it is only suggested: all automation is paused, a freeze holds for its
-/// alert, its incident flaps, the budget is spent, its source has started too many runs lately, or an input is missing.
+/// alert, who published the version may not start it, its incident flaps, the budget is spent, its source has started too
+/// many runs lately, or an input is missing.
 pub async fn begin_automatically(
     conn: &mut PgConnection,
     incident: IncidentId,
@@ -93,6 +98,9 @@ pub async fn begin_automatically(
     now: DateTime<Utc>,
 ) -> Result<Option<RunId>, StoreError> {
     let mut held_back = held_by_people(conn, incident, version, now).await?;
+    if held_back.is_none() {
+        held_back = beyond_its_publisher(conn, version).await?;
+    }
     if held_back.is_none() {
         held_back = flaps::flapping_since(conn, incident).await?.map(|since| {
             format!(
@@ -163,6 +171,29 @@ async fn held_by_people(
     let labels: Labels = serde_json::from_value(context["labels"].take())
         .map_err(|error| StoreError::corrupt("alerts", "labels", error))?;
     Ok(freeze::holding(&freezes, &labels, now).map(Freeze::why))
+}
+
+/// Why whoever published a version may not start it themselves now: automation acts with their rights and never with
+/// more. What lies in the server's own folder was put there by whoever keeps the server, who may all. What a run that was
+/// started does later, taking back and cleaning up included, belongs to that run and is not asked for again.
+async fn beyond_its_publisher(
+    conn: &mut PgConnection,
+    version: &Version,
+) -> Result<Option<String>, StoreError> {
+    let Some(publisher) = publications::find_publisher(conn, version.id).await? else {
+        return Ok(None);
+    };
+    let why = match operators::find(conn, publisher.id).await? {
+        None => "their account is disabled".to_owned(),
+        Some(person) => match may_within(&person, Permission::Run, &version.runbook.access.start) {
+            Ok(_) => return Ok(None),
+            Err(denial) => denial.to_string(),
+        },
+    };
+    Ok(Some(format!(
+        "{} published it as version {} and may not start it: {why}",
+        publisher.name, version.number
+    )))
 }
 
 /// The budget of a runbook that is spent.

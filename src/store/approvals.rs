@@ -4,12 +4,13 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use super::StoreError;
+use super::{StoreError, operators};
 use crate::domain::{
-    approval::{ApprovalState, Bound, Verdict},
+    approval::{ApprovalState, Bound, Verdict, may_decide},
     digest::Digest,
     id::{ApprovalId, IncidentId, OperatorId, RunId, StepId},
     incident::Severity,
+    operator::Operator,
     step::GateRule,
 };
 
@@ -266,6 +267,49 @@ pub async fn votes(conn: &mut PgConnection, id: ApprovalId) -> Result<Vec<Vote>,
     )
     .fetch_all(conn)
     .await?)
+}
+
+/// Somebody who approved, or opened a gate alone, as they are now.
+#[derive(Clone, Debug)]
+pub struct Giver {
+    /// They, with the role and the teams they have now.
+    pub person: Operator,
+    /// Whether they still can sign in.
+    pub is_enabled: bool,
+    /// Whether they opened the gate alone.
+    pub has_broken: bool,
+}
+
+impl Giver {
+    /// Whether they still may approve this.
+    pub fn may(&self, approval: &Approval) -> bool {
+        let may = may_decide(&approval.rule, &self.person, approval.requester);
+        self.is_enabled && !self.has_broken && may.is_ok()
+    }
+}
+
+/// Everybody whom an approval rests on.
+pub async fn givers(conn: &mut PgConnection, id: ApprovalId) -> Result<Vec<Giver>, StoreError> {
+    sqlx::query!(
+        r#"select g.has_broken as "has_broken!", o.id, o.name, o.role, teams_of(o.id) as "teams!",
+                  o.disabled_at is null as "is_enabled!"
+           from (select operator_id, false as has_broken, at from votes where approval_id = $1 and verdict = 'approve'
+                 union all
+                 select opened_by, true, opened_at from reviews where approval_id = $1) g
+           join operators o on o.id = g.operator_id order by g.at, o.id limit 100"#,
+        id.0
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| {
+        Ok(Giver {
+            person: operators::operator(row.id, row.name, &row.role, row.teams)?,
+            is_enabled: row.is_enabled,
+            has_broken: row.has_broken,
+        })
+    })
+    .collect()
 }
 
 /// One line of the inbox.

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use super::StoreError;
+use super::{StoreError, publications};
 use crate::domain::{digest::Digest, id::VersionId, runbook::Runbook};
 
 /// One version, parsed.
@@ -24,10 +24,45 @@ pub struct Version {
     pub created_at: DateTime<Utc>,
 }
 
-/// Publishes a source: the same content is the version it was before, new content is the next one. Makes it the
-/// current version and returns it.
+/// The row of a runbook, made if there is none yet, and locked: whoever publishes does so one after the other, so that
+/// replicas that read the same change at once number it once.
+pub async fn lock(conn: &mut PgConnection, slug: &str) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar!(
+        "insert into runbooks (slug) values ($1) on conflict (slug) do update set slug = excluded.slug returning id",
+        slug
+    )
+    .fetch_one(conn)
+    .await?)
+}
+
+/// Publishes a source as the folder does, whoever should have looked at it: the same content is the version it was before,
+/// new content is the next one. Makes it the current version and returns it.
 pub async fn publish(
     conn: &mut PgConnection,
+    runbook: &Runbook,
+    source: &str,
+    origin: &str,
+    now: DateTime<Utc>,
+) -> Result<Version, StoreError> {
+    let id = lock(conn, &runbook.slug).await?;
+    let version = add_version(conn, id, runbook, source, origin, now).await?;
+    publications::note_file(conn, id, version.digest).await?;
+    let new = publications::NewPublication {
+        runbook_id: id,
+        version: version.id,
+        by: None,
+        origin,
+        note: "",
+        proposal: None,
+    };
+    publications::insert(conn, &new, now).await?;
+    Ok(version)
+}
+
+/// Keeps a source as a version of a locked runbook, unless it is kept already.
+pub async fn add_version(
+    conn: &mut PgConnection,
+    runbook_id: i64,
     runbook: &Runbook,
     source: &str,
     origin: &str,
@@ -36,13 +71,6 @@ pub async fn publish(
     let digest = Digest::of_bytes(source.as_bytes());
     let definition = serde_json::to_value(runbook)
         .map_err(|error| StoreError::corrupt("runbook_versions", "definition", error))?;
-    // The row lock makes replicas that read the same change at once number it once.
-    let runbook_id = sqlx::query_scalar!(
-        "insert into runbooks (slug) values ($1) on conflict (slug) do update set slug = excluded.slug returning id",
-        runbook.slug
-    )
-    .fetch_one(&mut *conn)
-    .await?;
     let row = sqlx::query!(
         r#"with made as (
                insert into runbook_versions (runbook_id, number, digest, source, definition, origin, created_at)
@@ -60,14 +88,7 @@ pub async fn publish(
         origin,
         now
     )
-    .fetch_one(&mut *conn)
-    .await?;
-    sqlx::query!(
-        "update runbooks set current_version_id = $2 where id = $1 and current_version_id is distinct from $2",
-        runbook_id,
-        row.id
-    )
-    .execute(conn)
+    .fetch_one(conn)
     .await?;
     Ok(Version {
         id: VersionId(row.id),
@@ -79,18 +100,19 @@ pub async fn publish(
     })
 }
 
-/// Takes runbooks that are no longer there out of matching; their versions stay for ever.
-pub async fn retire_all_but(conn: &mut PgConnection, slugs: &[String]) -> Result<u64, StoreError> {
-    Ok(sqlx::query!(
-        "update runbooks set current_version_id = null where current_version_id is not null and slug <> all($1)",
-        slugs
+/// The versions that matching uses, in the order of [`list_current`]: a cheap way to see that something was published.
+pub async fn list_current_ids(conn: &mut PgConnection) -> Result<Vec<VersionId>, StoreError> {
+    let ids = sqlx::query_scalar!(
+        r#"select current_version_id as "version!" from runbooks where current_version_id is not null
+           order by slug limit 500"#
     )
-    .execute(conn)
-    .await?
-    .rows_affected())
+    .fetch_all(conn)
+    .await?;
+    Ok(ids.into_iter().map(VersionId).collect())
 }
 
-fn version(
+/// A version as its row has it.
+pub(super) fn version(
     id: i64,
     runbook_id: i64,
     number: i32,
@@ -200,14 +222,24 @@ pub struct VersionLine {
     pub origin: String,
     /// Whether matching uses it.
     pub current: bool,
+    /// Who published it last; nobody, for the folder and the terminal.
+    pub by: Option<String>,
+    /// What they said with it.
+    pub note: String,
+    /// When they did.
+    pub published_at: DateTime<Utc>,
 }
 
 /// The newest versions of a runbook.
 pub async fn list_versions(conn: &mut PgConnection, runbook_id: i64) -> Result<Vec<VersionLine>, StoreError> {
     Ok(sqlx::query_as!(
         VersionLine,
-        r#"select v.number, v.created_at, v.origin, (b.current_version_id is not distinct from v.id) as "current!"
+        r#"select v.number, v.created_at, coalesce(p.origin, v.origin) as "origin!",
+                  (b.current_version_id is not distinct from v.id) as "current!", o.name as "by?",
+                  coalesce(p.note, '') as "note!", coalesce(p.published_at, v.created_at) as "published_at!"
            from runbook_versions v join runbooks b on b.id = v.runbook_id
+           left join lateral (select * from publications p where p.version_id = v.id order by p.id desc limit 1) p on true
+           left join operators o on o.id = p.published_by
            where v.runbook_id = $1 order by v.number desc limit 50"#,
         runbook_id
     )

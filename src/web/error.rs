@@ -11,9 +11,12 @@ use chrono::TimeDelta;
 
 use super::view::format;
 use crate::{
-    domain::{access::Denial, permission::Permission},
+    catalog::publish::PublishError,
+    domain::{access::Denial, approval::Refusal, permission::Permission},
     execute::{people::PeopleError, routing::MakeError},
+    identity::IdentityError,
     incident::respond::RespondError,
+    rights::RightsError,
     sources::SourceError,
     store::StoreError,
 };
@@ -118,7 +121,9 @@ impl Kind {
     fn usual_message(self) -> &'static str {
         match self {
             Self::Unreadable => "A field is missing or holds what cannot be there. Go back and try again.",
-            Self::SignIn => "Your session has ended. Sign in, then send your text again.",
+            Self::SignIn => {
+                "Your session has ended; nothing was done. Sign in and you come back to where you were."
+            }
             Self::Forbidden => "This request came from another site, or you may not do this.",
             Self::NotFound => "The address is mistyped, or what it named does not exist.",
             Self::Method => "Go back and use the buttons of the page.",
@@ -172,12 +177,28 @@ impl WebError {
         let way_out = match denial {
             Denial::Scope(_) => "Make a token that carries it, under Me.",
             Denial::Token => "Sign in in a browser.",
-            Denial::Role { .. } | Denial::Circle { .. } => "An admin can change that, under People.",
+            Denial::Role { .. } => "An admin can change that, under People.",
+            Denial::Circle { .. } => {
+                "The runbook says so. An admin can change who is in a team, under People; a new version of the runbook can \
+                 name others."
+            }
         };
         Self::new(
             Kind::Forbidden,
             format!("You may not {words}: {denial}. {way_out}"),
         )
+    }
+
+    /// This person may not decide at a gate, and why; the message says who can change that.
+    pub fn refusal(refusal: &Refusal) -> Self {
+        let way_out = match refusal {
+            Refusal::Denied(denial) => return Self::denied(Permission::Decide, denial),
+            Refusal::Requester | Refusal::Unbreakable => "Ask somebody who may: the gate's page says who.",
+            Refusal::Role { .. } | Refusal::Named { .. } => {
+                "An admin can change roles and teams, under People; a new version of the runbook can ask for others."
+            }
+        };
+        Self::forbidden(format!("{} {way_out}", sentence(&refusal.to_string())))
     }
 
     /// A program showed a token that opens nothing.
@@ -312,8 +333,25 @@ impl From<PeopleError> for WebError {
             PeopleError::NotFound(what) => Self::not_found(what),
             PeopleError::Moved { message } => Self::moved(message),
             PeopleError::Refused { message } => Self::refused(message),
-            PeopleError::Forbidden(refusal) => Self::forbidden(sentence(&refusal.to_string())),
+            PeopleError::Forbidden(refusal) => Self::refusal(&refusal),
+            PeopleError::Denied { permission, denial } => Self::denied(permission, &denial),
             PeopleError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<PublishError> for WebError {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::Faulty(faults) => {
+                let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+                Self::refused(faults.join("\n"))
+            }
+            PublishError::Denied(denial) => Self::denied(Permission::Publish, &denial),
+            PublishError::Moved(message) => Self::moved(message),
+            PublishError::Refused(message) => Self::refused(message),
+            PublishError::NotFound => Self::not_found("proposal"),
+            PublishError::Store(error) => error.into(),
         }
     }
 }
@@ -335,6 +373,29 @@ impl From<SourceError> for WebError {
             SourceError::Faulty(_) => Self::refused(error.to_string()),
             SourceError::Random(cause) => Self::bug("no random bytes", cause),
             SourceError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<IdentityError> for WebError {
+    fn from(error: IdentityError) -> Self {
+        match error {
+            IdentityError::Store(error) => error.into(),
+            IdentityError::Hash(error) => Self::bug("a password could not be hashed", error),
+            IdentityError::Random(error) => Self::bug("no random bytes", error),
+        }
+    }
+}
+
+impl From<RightsError> for WebError {
+    fn from(error: RightsError) -> Self {
+        match error {
+            RightsError::NotFound(what) => Self::not_found(what),
+            RightsError::Moved(message) => Self::moved(message),
+            RightsError::Faulty { .. } => Self::refused(error.to_string()),
+            RightsError::Random(cause) => Self::bug("no random bytes", cause),
+            RightsError::Identity(error) => error.into(),
+            RightsError::Store(error) => error.into(),
         }
     }
 }

@@ -191,7 +191,7 @@ async fn source_page(
 }
 
 /// How senders reach Muster: the address people use, or else the one this request came to.
-fn base(app: &AppState, headers: &HeaderMap) -> String {
+pub(super) fn base(app: &AppState, headers: &HeaderMap) -> String {
     if let Some(url) = &app.public_url {
         return url.as_str().trim_end_matches('/').to_owned();
     }

@@ -89,6 +89,8 @@ impl Made {
                 triggers: Vec::new(),
                 start: StartMode::Manual,
                 budget: None,
+                access: Default::default(),
+                review: 0,
                 inputs: Default::default(),
                 locks: Vec::new(),
                 steps,
@@ -248,6 +250,7 @@ impl Maker<'_> {
         GateRule {
             approvals: self.dice.one_of(&[1, 1, 2]),
             roles: Vec::new(),
+            teams: Vec::new(),
             people: Vec::new(),
             requester_may_approve: true,
             decide_within: Span::from_secs(self.dice.one_of(&[20, 60, 200])),

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::tree;
 use crate::domain::{
+    access::{Access, Circle},
     id::StepId,
     operator::Role,
     runbook::{Budget, Input, Runbook, StartMode},
@@ -166,19 +167,23 @@ fn gate() -> impl Strategy<Value = StepKind> {
     (
         1..=10u32,
         sample::subsequence(&[Role::Responder, Role::Approver, Role::Admin][..], 1..=3),
-        prop::collection::btree_set(line(), 0..4),
+        (
+            prop::collection::btree_set("[a-z][a-z0-9]{0,6}", 0..3),
+            prop::collection::btree_set(line(), 0..4),
+        ),
         any::<[bool; 2]>(),
         (span(1_000..90_000_000), span(1_000..90_000_000)),
         option::of(template()),
     )
-        .prop_map(|(approvals, roles, people, flags, times, impact)| {
+        .prop_map(|(approvals, roles, (teams, people), flags, times, impact)| {
             let people: Vec<String> = people.into_iter().collect();
             StepKind::Gate(GateRule {
-                approvals: match people.len() {
-                    0 => approvals,
-                    named => approvals.min(named as u32),
+                approvals: match (people.len(), teams.is_empty()) {
+                    (0, _) | (_, false) => approvals,
+                    (named, true) => approvals.min(named as u32),
                 },
                 roles,
+                teams: teams.into_iter().collect(),
                 people,
                 requester_may_approve: flags[0],
                 decide_within: times.0,
@@ -310,6 +315,19 @@ fn steps() -> impl Strategy<Value = (Vec<Step>, Vec<Step>)> {
     })
 }
 
+fn circle() -> impl Strategy<Value = Circle> {
+    (
+        sample::subsequence(&[Role::Responder, Role::Approver, Role::Admin][..], 0..=3),
+        prop::collection::btree_set("[a-z][a-z0-9]{0,6}", 0..3),
+        prop::collection::btree_set(line(), 0..3),
+    )
+        .prop_map(|(roles, teams, people)| Circle {
+            roles,
+            teams: teams.into_iter().collect(),
+            people: people.into_iter().collect(),
+        })
+}
+
 /// A runbook without faults.
 pub(super) fn runbook() -> impl Strategy<Value = Runbook> {
     let words = (
@@ -328,13 +346,21 @@ pub(super) fn runbook() -> impl Strategy<Value = Runbook> {
         words,
         prop::collection::vec(line(), 0..3),
         sample::select(starts.to_vec()),
-        option::of(budget),
+        (option::of(budget), circle(), circle(), 0..=10u32),
         prop::collection::btree_map("[a-z][a-z0-9_]{0,6}", input, 0..3),
         prop::collection::vec(template(), 0..3),
         steps(),
     )
         .prop_map(
-            |((title, summary, owner), services, start, budget, inputs, locks, (steps, finally))| Runbook {
+            |(
+                (title, summary, owner),
+                services,
+                start,
+                (budget, start_circle, publish, review),
+                inputs,
+                locks,
+                (steps, finally),
+            )| Runbook {
                 slug: "any".to_owned(),
                 title,
                 summary,
@@ -343,6 +369,11 @@ pub(super) fn runbook() -> impl Strategy<Value = Runbook> {
                 triggers: Vec::new(),
                 start,
                 budget,
+                access: Access {
+                    start: start_circle,
+                    publish,
+                },
+                review,
                 inputs: inputs
                     .into_iter()
                     .map(|(name, (from, required, default))| {

@@ -416,6 +416,18 @@ fn undo_needs_something_to_take_back() {
             "4:42: steps[0].gate.roles: only the named people decide, whatever their role, so roles is not used"
         ]
     );
+    assert_eq!(
+        warnings(&source(
+            &[
+                "id: a, gate: { teams: [storage], people: [ana], roles: [admin], approvals: 3 }",
+                "id: b, CHECK"
+            ],
+            &[]
+        )),
+        [
+            "4:58: steps[0].gate.roles: only the named teams and people decide, whatever their role, so roles is not used"
+        ]
+    );
 }
 
 #[test]

@@ -44,6 +44,36 @@ fn every_fault_of_the_head_has_its_place() {
             vec!["4:17: budget.runs: must be a whole number from 1 to 1000, found 0"],
         ),
         (
+            "access: { begin: { teams: [a] } }",
+            vec![r#"4:11: access.begin: unknown field "begin""#],
+        ),
+        (
+            "access: { start: { team: [a] } }",
+            vec![
+                r#"4:20: access.start.team: unknown field "team"; did you mean "teams"?"#,
+                "4:18: access.start: it names nobody; leave start out, and the role alone decides",
+            ],
+        ),
+        (
+            "access: { publish: {} }",
+            vec!["4:20: access.publish: it names nobody; leave publish out, and the role alone decides"],
+        ),
+        (
+            "access: { start: { teams: [a, a], roles: [viewer] } }",
+            vec![
+                "4:31: access.start.teams[1]: a is named twice",
+                "4:43: access.start.roles[0]: a viewer only reads and cannot decide",
+            ],
+        ),
+        (
+            "access: { start: { people: [] } }",
+            vec!["4:28: access.start.people: at least one name is needed; leave people out"],
+        ),
+        (
+            "review: 11",
+            vec!["4:9: review: must be a whole number from 0 to 10, found 11"],
+        ),
+        (
             "budget: { runs: 3 }",
             vec![r#"4:9: budget: the field "per" is missing"#],
         ),

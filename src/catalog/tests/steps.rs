@@ -86,6 +86,14 @@ fn every_fault_of_a_step_has_its_place() {
             r#"4:28: steps[0].gate.roles[0]: expected viewer, responder, approver, admin, found "approvr"; did you mean "approver"?"#,
         ),
         (
+            "id: a, gate: { teams: [Storage] }",
+            r#"4:28: steps[0].gate.teams[0]: "Storage" is not a name: 1 to 63 lower-case letters, digits and inner dashes"#,
+        ),
+        (
+            "id: a, gate: { teams: [] }",
+            "4:27: steps[0].gate.teams: at least one team is needed",
+        ),
+        (
             "id: a, gate: { people: [] }",
             "4:28: steps[0].gate.people: at least one name is needed; leave people out, and anybody with one of the roles decides",
         ),
@@ -198,8 +206,12 @@ fn every_fault_of_an_action_has_its_place() {
             "4:60: steps[0].with.since: expected a length of time like 30s, found a number",
         ),
         (
-            "id: a, check: command, with: { target: x, program: du }",
-            r#"4:56: steps[0].with.program: expected an absolute path, found "du""#,
+            "id: a, check: command, with: { target: x, program: bin/du }",
+            r#"4:56: steps[0].with.program: expected an absolute path or the name of a program, found "bin/du""#,
+        ),
+        (
+            "id: a, check: command, with: { target: x, program: /a, args: [b], params: { c: d } }",
+            "4:71: steps[0].with.params: args is the whole list and params fills in what is open; a step has one of them",
         ),
         (
             "id: a, check: tcp, with: { target: x }, effect: once",

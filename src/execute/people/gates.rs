@@ -3,15 +3,17 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::{PeopleError, lock, moved, pinned, record, refused};
+use super::{PeopleError, as_they_are, lock, moved, pinned, record, refused};
 use crate::{
     domain::{
-        approval::{ApprovalState, Refusal, Verdict, may_decide},
+        access,
+        approval::{ApprovalState, Refusal, Verdict, may_break, may_decide},
         digest::Digest,
         event::{IncidentFact, NewEvent},
         evidence::to_read_again,
         id::{ApprovalId, IncidentId, StepId},
-        operator::{Operator, Role},
+        operator::Operator,
+        permission::Permission,
         run::RunFact,
         runbook::Runbook,
         state::{RunState, StepState},
@@ -38,6 +40,7 @@ pub async fn decide(
     by: &Operator,
     now: DateTime<Utc>,
 ) -> Result<ApprovalState, PeopleError> {
+    let by = &as_they_are(conn, by).await?;
     let (approval, state) = locked(conn, id).await?;
     still_asked(conn, &approval, &state, digest, now).await?;
     may_decide(&approval.rule, by, approval.requester)?;
@@ -48,11 +51,9 @@ pub async fn decide(
     if !approvals::insert_vote(conn, id, by.id, verdict, reason, now).await? {
         return Err(moved("you have decided here already"));
     }
-    let given = approvals::votes(conn, id)
-        .await?
-        .iter()
-        .filter(|vote| vote.verdict == "approve")
-        .count() as u32;
+    // Of those before, only who still may decide counts.
+    let standing = approvals::givers(conn, id).await?;
+    let given = standing.iter().filter(|giver| giver.may(&approval)).count() as u32;
     let needed = approval.rule.approvals;
     let step = approval.step.clone();
     let reason = reason.to_owned();
@@ -269,19 +270,18 @@ pub async fn break_glass(
     by: &Operator,
     now: DateTime<Utc>,
 ) -> Result<(), PeopleError> {
+    let by = &as_they_are(conn, by).await?;
     let (approval, state) = locked(conn, id).await?;
     still_asked(conn, &approval, &state, digest, now).await?;
-    if !approval.rule.break_glass {
-        return Err(refused(
-            "this gate cannot be opened alone: its runbook says break_glass: false",
-        ));
-    }
-    if by.role < Role::Responder {
-        return Err(PeopleError::Forbidden(Refusal::Role {
-            wanted: "responder, approver or admin".to_owned(),
-            actual: by.role,
-        }));
-    }
+    let version = pinned(conn, approval.run).await?;
+    may_break(&approval.rule, &version.runbook.access.start, by).map_err(|refusal| match refusal {
+        Refusal::Unbreakable => refused(refusal.to_string()),
+        Refusal::Denied(denial) => PeopleError::Denied {
+            permission: Permission::BreakGlass,
+            denial,
+        },
+        other => PeopleError::Forbidden(other),
+    })?;
     let reason = reason.trim();
     if reason.chars().count() < BREAK_REASON_MIN {
         return Err(refused(format!(
@@ -320,12 +320,8 @@ pub async fn close_review(
             "somebody else has to look at it: you opened this gate alone",
         ));
     }
-    if by.role < Role::Approver {
-        return Err(PeopleError::Forbidden(Refusal::Role {
-            wanted: "approver or admin".to_owned(),
-            actual: by.role,
-        }));
-    }
+    let permission = Permission::Review;
+    access::may(by, permission).map_err(|denial| PeopleError::Denied { permission, denial })?;
     let finding = finding.trim();
     if finding.is_empty() {
         return Err(refused("say what you found"));

@@ -21,16 +21,18 @@ use sqlx::PgConnection;
 
 use crate::{
     domain::{
+        access::{Access, Denial, may_within},
         approval::Refusal,
         event::{Event, NewEvent},
         id::{IncidentId, RunId, StepId},
         operator::Operator,
+        permission::Permission,
         run::RunFact,
         runbook::Runbook,
         state::RunState,
     },
     store::{
-        StoreError, events, queue,
+        StoreError, events, operators, queue,
         runbooks::{self, Version},
         runs as rows,
     },
@@ -54,9 +56,17 @@ pub enum PeopleError {
         /// Which, and the way out.
         message: String,
     },
-    /// This person may not.
+    /// This person may not decide at a gate.
     #[error(transparent)]
     Forbidden(#[from] Refusal),
+    /// Their role, or the runbook, does not let this person.
+    #[error("you may not {}: {denial}", permission.words())]
+    Denied {
+        /// What they may not.
+        permission: Permission,
+        /// Why.
+        denial: Denial,
+    },
     /// The database did not do it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -96,6 +106,37 @@ async fn lock(conn: &mut PgConnection, run: RunId) -> Result<(IncidentId, RunSta
     let state = RunState::fold(facts.iter().map(|(at, fact)| (*at, fact)))
         .map_err(|error| StoreError::corrupt("events", "body", error))?;
     Ok((kept.incident, state))
+}
+
+/// Refuses whom the role or the runbook does not let start and steer its runs.
+fn may_steer(by: &Operator, access: &Access) -> Result<(), PeopleError> {
+    let permission = Permission::Run;
+    may_within(by, permission, &access.start).map_err(|denial| PeopleError::Denied { permission, denial })?;
+    Ok(())
+}
+
+/// Locks a live run for somebody who steers it, and folds its facts. Whom the runbook names is asked of the version the
+/// run is pinned to: a later one takes nobody's run away.
+async fn steer(
+    conn: &mut PgConnection,
+    run: RunId,
+    by: &Operator,
+) -> Result<(IncidentId, RunState, Version), PeopleError> {
+    let version = pinned(conn, run).await?;
+    may_steer(by, &version.runbook.access)?;
+    let (incident, state) = lock(conn, run).await?;
+    Ok((incident, state, version))
+}
+
+/// The same person as the database has them now, locked: nobody changes what they may do until the act is done, and what
+/// was changed while they came here counts. Taken before any run is locked, as whoever changes it does.
+async fn as_they_are(conn: &mut PgConnection, by: &Operator) -> Result<Operator, PeopleError> {
+    let found = operators::hold(conn, by.id).await?;
+    let found = found.ok_or_else(|| refused("your account has been disabled; nothing was decided"))?;
+    Ok(Operator {
+        via: by.via.clone(),
+        ..found
+    })
 }
 
 /// The version a run is pinned to.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::{PeopleError, moved, refused};
+use super::{PeopleError, may_steer, moved, refused};
 use crate::{
     domain::{
         event::{Event, IncidentFact, NewEvent},
@@ -71,6 +71,8 @@ pub async fn resume(
     if version.runbook_id != before.runbook_id {
         return Err(refused("a run goes on with a version of its own runbook"));
     }
+    may_steer(by, &before.runbook.access)?;
+    may_steer(by, &version.runbook.access)?;
     let log = events::run_log(conn, run).await?;
     let state = RunState::fold(log.iter().map(|(at, fact)| (*at, fact)))
         .map_err(|error| StoreError::corrupt("events", "body", error))?;

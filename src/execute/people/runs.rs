@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::{PeopleError, lock, moved, record, refused};
+use super::{PeopleError, may_steer, moved, record, refused, steer};
 use crate::{
     domain::{
         approval::ApprovalState,
@@ -30,6 +30,7 @@ pub async fn start(
     let version = runbooks::find_version(conn, version)
         .await?
         .ok_or(PeopleError::NotFound("runbook version"))?;
+    may_steer(by, &version.runbook.access)?;
     let locked = incidents::lock(conn, incident)
         .await?
         .ok_or(PeopleError::NotFound("incident"))?;
@@ -55,7 +56,7 @@ pub async fn stop(
     by: &Operator,
     now: DateTime<Utc>,
 ) -> Result<(), PeopleError> {
-    let (incident, state) = lock(conn, run).await?;
+    let (incident, state, _) = steer(conn, run, by).await?;
     match (&state.stop_requested, &state.ending) {
         (Some(_), _) => return Err(moved("the run is stopping already")),
         (None, Some(_)) => return Err(moved("the run is ending already")),
@@ -76,7 +77,7 @@ pub async fn undo(
     by: &Operator,
     now: DateTime<Utc>,
 ) -> Result<(), PeopleError> {
-    let (incident, state) = lock(conn, run).await?;
+    let (incident, state, _) = steer(conn, run, by).await?;
     match (state.undo_requested, &state.ending) {
         (true, _) => return Err(moved("the run is taking back what it did already")),
         (false, Some(_)) => return Err(moved("the run is ending already")),
@@ -117,7 +118,7 @@ pub async fn pause(
     by: &Operator,
     now: DateTime<Utc>,
 ) -> Result<(), PeopleError> {
-    let (incident, state) = lock(conn, run).await?;
+    let (incident, state, _) = steer(conn, run, by).await?;
     if state.paused.is_some() {
         return Err(moved("the run is paused already"));
     }
@@ -140,7 +141,7 @@ pub async fn go_on(
     by: &Operator,
     now: DateTime<Utc>,
 ) -> Result<(), PeopleError> {
-    let (incident, state) = lock(conn, run).await?;
+    let (incident, state, _) = steer(conn, run, by).await?;
     if state.paused.is_none() {
         return Err(moved("the run is not paused"));
     }

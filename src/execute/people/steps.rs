@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::{PeopleError, lock, moved, pinned, record, refused, still_to_come};
+use super::{PeopleError, moved, record, refused, steer, still_to_come};
 use crate::{
     domain::{
         approval::ApprovalState,
@@ -30,13 +30,12 @@ pub async fn manual_done(
     by: &Operator,
     now: DateTime<Utc>,
 ) -> Result<(), PeopleError> {
-    let (incident, state) = lock(conn, run).await?;
+    let (incident, state, version) = steer(conn, run, by).await?;
     match state.step(step) {
         StepState::ManualOpen { .. } => {}
         StepState::Succeeded => return Err(moved("this step is done already")),
         _ => return Err(moved("this step does not wait for a person")),
     }
-    let version = pinned(conn, run).await?;
     still_to_come(&state, &version.runbook, step)?;
     let fact = RunFact::ManualDone {
         step: step.clone(),
@@ -55,13 +54,12 @@ pub async fn decide_unknown(
     by: &Operator,
     now: DateTime<Utc>,
 ) -> Result<(), PeopleError> {
-    let (incident, state) = lock(conn, run).await?;
+    let (incident, state, version) = steer(conn, run, by).await?;
     if !matches!(state.step(step), StepState::Unknown { .. }) {
         return Err(moved(
             "the outcome of this step is not unknown any more; nothing was decided",
         ));
     }
-    let version = pinned(conn, run).await?;
     let has_probe = version
         .runbook
         .find(step)
@@ -128,8 +126,7 @@ pub async fn skip(
     by: &Operator,
     now: DateTime<Utc>,
 ) -> Result<(), PeopleError> {
-    let (incident, state) = lock(conn, run).await?;
-    let version = pinned(conn, run).await?;
+    let (incident, state, version) = steer(conn, run, by).await?;
     let found = version
         .runbook
         .find(step)

@@ -8,6 +8,7 @@ use super::{
     walk::Walk,
 };
 use crate::domain::{
+    approval::named,
     context::with_item,
     plan,
     rehearsal::{Rehearsed, Verdict},
@@ -132,9 +133,13 @@ impl<'a> Walk<'a> {
                 Err(why) => return Part::unreadable(rehearsed, "impact: ", why),
             },
         };
-        let who = match rule.people.is_empty() {
-            true => rule.roles.iter().map(|role| role.name().to_owned()).collect(),
-            false => rule.people.clone(),
+        let named = named(rule);
+        let who = match named.is_open() {
+            true => {
+                let roles: Vec<&str> = rule.roles.iter().map(|role| role.name()).collect();
+                roles.join(" or ")
+            }
+            false => named.words(),
         };
         let covers: Vec<&str> = self
             .stage
@@ -147,7 +152,7 @@ impl<'a> Walk<'a> {
             true => "nothing".to_owned(),
             false => covers.join(", "),
         };
-        let (n, who) = (rule.approvals, who.join(" or "));
+        let n = rule.approvals;
         let approvals = if n == 1 { "approval" } else { "approvals" };
         rehearsed.request = Some(cut(&format!("{n} {approvals} by {who}, for {covers}{impact}")));
         Part::settled(rehearsed, Verdict::WouldAsk)

@@ -22,7 +22,7 @@ pub const PREFIX: &str = "/api/v1";
         description = "Incidents, runbooks, runs and approvals as JSON. Errors are `{error: {code, message, reference}}`.",
         license(name = "Apache-2.0")
     ),
-    paths(alertmanager, super::plans::run),
+    paths(alertmanager, super::plans::run, super::publishing::publish),
     components(schemas(ErrorAnswer)),
     modifiers(&Schemes),
     security(("session" = []))

@@ -3,6 +3,7 @@
 
 pub mod shapes;
 
+pub mod access;
 pub mod approvals;
 pub mod audit;
 pub mod boots;
@@ -12,7 +13,9 @@ pub mod fixtures;
 pub mod folds;
 pub mod incidents;
 pub mod merges;
+pub mod people;
 pub mod plans;
+pub mod publishing;
 pub mod reasons;
 pub mod reviews;
 pub mod routing;
@@ -21,6 +24,7 @@ pub mod runs;
 pub mod silences;
 pub mod sources;
 pub mod standing;
+pub mod tokens;
 pub mod trials;
 
 use axum::Router;
@@ -99,6 +103,12 @@ fn parts() -> Documented {
         .with(described!(reviews::close))
         .with(described!(runbooks::list))
         .with(described!(runbooks::get))
+        .with(described!(publishing::list))
+        .with(described!(publishing::get))
+        .with(described!(publishing::approve))
+        .with(described!(publishing::send_back))
+        .with(described!(publishing::withdraw))
+        .with(described!(access::get))
         .with(described!(plans::get))
         .with(described!(deliveries::list))
         .with(described!(trials::delivery))
@@ -130,6 +140,20 @@ fn parts() -> Documented {
         .with(described!(routing::held))
         .with(described!(boots::list))
         .with(described!(boots::get))
+        .with(described!(people::list))
+        .with(described!(people::invite))
+        .with(described!(people::invite_again))
+        .with(described!(people::set_role))
+        .with(described!(people::set_teams))
+        .with(described!(people::disable))
+        .with(described!(people::enable))
+        .with(described!(people::end_sessions))
+        .with(described!(people::list_teams))
+        .with(described!(people::make_team))
+        .with(described!(people::end_team))
+        .with(described!(tokens::list))
+        .with(described!(tokens::make))
+        .with(described!(tokens::revoke))
         .with(described!(document::get))
 }
 
@@ -158,6 +182,7 @@ mod tests {
         assert_eq!(
             paths,
             [
+                "/api/v1/access",
                 "/api/v1/acts",
                 "/api/v1/approvals",
                 "/api/v1/approvals/{id}",
@@ -203,6 +228,11 @@ mod tests {
                 "/api/v1/runbooks",
                 "/api/v1/runbooks/{slug}",
                 "/api/v1/runbooks/{slug}/plan",
+                "/api/v1/runbooks/{slug}/proposals",
+                "/api/v1/runbooks/{slug}/proposals/{id}",
+                "/api/v1/runbooks/{slug}/proposals/{id}/approve",
+                "/api/v1/runbooks/{slug}/proposals/{id}/send-back",
+                "/api/v1/runbooks/{slug}/proposals/{id}/withdraw",
                 "/api/v1/runs/{id}",
                 "/api/v1/runs/{id}/fixture",
                 "/api/v1/runs/{id}/go-on",

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     domain::{
-        approval::{ApprovalState, Bound, BoundStep, may_decide},
+        approval::{ApprovalState, Bound, BoundStep, may_decide, named},
         event::{Event, Recorded},
         id::StepId,
         operator::{Operator, Role},
@@ -127,9 +127,9 @@ fn targets(bound: &Bound) -> BTreeSet<&str> {
 
 /// Who is asked, in words: `ana or ben by name`, `an approver or admin`.
 pub fn who(rule: &GateRule) -> String {
-    if !rule.people.is_empty() {
-        let people: Vec<String> = rule.people.iter().map(|name| text::visible(name)).collect();
-        return format!("{} by name", people.join(" or "));
+    let named = named(rule);
+    if !named.is_open() {
+        return format!("{} by name", text::visible(&named.words()));
     }
     let mut roles: Vec<&str> = rule.roles.iter().map(|role| role.name()).collect();
     if !rule.roles.contains(&Role::Admin) {
@@ -365,7 +365,7 @@ impl DecisionForm {
         let voted = record.votes.iter().any(|vote| vote.name == me.name);
         let refusal = match may_decide(&approval.rule, me, approval.requester) {
             Err(refusal) => Some(refusal.to_string()),
-            Ok(()) => voted.then(|| "you have decided here already".to_owned()),
+            Ok(_) => voted.then(|| "you have decided here already".to_owned()),
         };
         let question = text::visible(approval.title.trim_end_matches(['?', ' ']));
         Some(Self {

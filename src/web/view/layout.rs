@@ -30,6 +30,8 @@ pub enum Place {
     Sources,
     /// What is decided about new alerts.
     Routing,
+    /// Who is here and what they may do.
+    People,
     /// Who decided what.
     Audit,
     /// How Muster itself is.
@@ -47,6 +49,7 @@ impl Place {
             Self::Deliveries => "deliveries",
             Self::Sources => "sources",
             Self::Routing => "routing",
+            Self::People => "people",
             Self::Audit => "audit",
             Self::System => "system",
             Self::Elsewhere => "",
@@ -115,6 +118,13 @@ impl Frame {
             .is_some_and(|operator| operator.role >= Role::Responder)
     }
 
+    /// Whether the person manages others.
+    pub fn keeps_people(&self) -> bool {
+        self.operator
+            .as_ref()
+            .is_some_and(|operator| access::may(operator, Permission::People).is_ok())
+    }
+
     /// Whether the person may read who decided what.
     pub fn may_audit(&self) -> bool {
         self.operator
@@ -130,6 +140,11 @@ impl Frame {
     /// Address of the script.
     pub fn js(&self) -> &'static str {
         assets::address("muster.js")
+    }
+
+    /// Address of the script for passkeys.
+    pub fn passkey_js(&self) -> &'static str {
+        assets::address("passkey.js")
     }
 
     /// Address of the icon of the browser's tab.

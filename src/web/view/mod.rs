@@ -7,6 +7,8 @@ pub mod parts;
 pub mod text;
 
 pub mod layout;
+pub mod markdown;
+pub mod me;
 pub mod merge;
 
 pub mod error;
@@ -19,6 +21,7 @@ pub mod alerts;
 pub mod incident;
 pub mod postmortem;
 pub mod timeline;
+pub mod tokens;
 pub mod trial;
 
 pub mod ask;
@@ -40,8 +43,13 @@ pub mod approval;
 pub mod glass;
 pub mod review;
 
+pub mod people;
 pub mod plan;
+pub mod proposal;
+pub mod publishing;
 pub mod runbook;
+
+pub mod access;
 
 pub mod boot;
 pub mod boots;

@@ -314,7 +314,16 @@ fn of_part(id: &StepId, step: &Step, log: &RunLog<'_>) -> ResumeRow {
 }
 
 impl DifferenceView {
+    /// The sentences, and the first lines.
     fn of(difference: &Difference, old: &str, new: &str) -> Self {
+        let mut view = Self::whole(difference, old, new);
+        view.hidden = view.lines.len().saturating_sub(LINES_MAX);
+        view.lines.truncate(LINES_MAX);
+        view
+    }
+
+    /// The same with every line: what somebody is asked to approve is shown whole.
+    pub fn whole(difference: &Difference, old: &str, new: &str) -> Self {
         let named = |steps: &[StepId]| {
             let names: Vec<&str> = steps.iter().map(|step| step.0.as_str()).collect();
             format::listed(&names)
@@ -333,8 +342,10 @@ impl DifferenceView {
             sentences.push("Steps stand in another order".to_owned());
         }
         if difference.head {
-            sentences
-                .push("Something of the runbook as a whole: inputs, locks, matching or start".to_owned());
+            sentences.push(
+                "Something of the runbook as a whole: inputs, locks, matching, start, access or review"
+                    .to_owned(),
+            );
         }
         if difference.is_none() {
             sentences.push("Nothing that a run does; only how it is written".to_owned());
@@ -342,10 +353,9 @@ impl DifferenceView {
         let lines = difference::lines(old, new);
         Self {
             sentences,
-            hidden: lines.len().saturating_sub(LINES_MAX),
+            hidden: 0,
             lines: lines
                 .into_iter()
-                .take(LINES_MAX)
                 .map(|line| match line {
                     Line::Same(text) => ("\u{a0}", "same", said(&text)),
                     Line::Gone(text) => ("−", "gone", said(&text)),

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::format;
 use crate::domain::{
+    approval::named,
     id::StepId,
     step::{Act, Effect, ForEach, GateRule, OnFailure, Probe, Request, Step, StepKind},
     template::Expression,
@@ -91,12 +92,13 @@ fn for_each(each: &ForEach) -> String {
 }
 
 fn gate(rule: &GateRule) -> String {
-    let who = match rule.people.is_empty() {
+    let named = named(rule);
+    let who = match named.is_open() {
         true => {
             let roles: Vec<&str> = rule.roles.iter().map(|role| role.name()).collect();
             format::listed(&roles)
         }
-        false => format!("{}, by name", format::listed(&rule.people)),
+        false => format!("{}, by name", named.words()),
     };
     let approvals = format::count(i64::from(rule.approvals), "approval", "approvals");
     let impact = rule

@@ -8,6 +8,7 @@ use super::{
     format,
     layout::Frame,
     parts::{Ago, At, Badge, Said, ago, at, said},
+    proposal::WaitingRow,
     run::RunRow,
     step::StepPlan,
 };
@@ -30,6 +31,19 @@ pub struct LibraryPage {
     pub frame: Frame,
     /// The runbooks.
     pub rows: Vec<LibraryRow>,
+    /// Versions that wait for review.
+    pub waiting: Vec<WaitingRow>,
+    /// Whether this person may publish a new one.
+    pub may_publish: bool,
+}
+
+/// Who may do what with a runbook, and what of it waits.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    /// Versions that wait for review.
+    pub waiting: Vec<WaitingRow>,
+    /// Whether this person may change it.
+    pub may_publish: bool,
 }
 
 /// One runbook.
@@ -103,6 +117,24 @@ fn steps(runbook: &Runbook) -> String {
     }
 }
 
+/// Whom a runbook names, and what review it asks for.
+fn access(runbook: &Runbook) -> Vec<(&'static str, Said)> {
+    let mut lines = Vec::new();
+    for (words, circle) in [
+        ("Started by", &runbook.access.start),
+        ("Published by", &runbook.access.publish),
+    ] {
+        if !circle.is_open() {
+            lines.push((words, said(&circle.words())));
+        }
+    }
+    if runbook.review > 0 {
+        let others = format::count(i64::from(runbook.review), "other person", "other people");
+        lines.push(("Review", said(&format!("{others} must approve a new version"))));
+    }
+    lines
+}
+
 fn plans(first: usize, steps: &[Step]) -> Vec<StepPlan> {
     let numbered = steps.iter().enumerate();
     numbered
@@ -146,6 +178,10 @@ pub struct RunbookPage {
     pub finally: Vec<StepPlan>,
     /// Its versions.
     pub versions: Vec<VersionRow>,
+    /// Whom it names, line by line.
+    pub access: Vec<(&'static str, Said)>,
+    /// Who may do what with it.
+    pub trust: Trust,
     /// How its runs went.
     pub record: String,
     /// Its newest runs.
@@ -159,10 +195,14 @@ pub struct RunbookPage {
 pub struct VersionRow {
     /// Its number.
     pub number: i32,
-    /// When it was first seen.
+    /// When it was published last.
     pub at: At,
     /// Where it came from.
     pub origin: Said,
+    /// Who published it, when that was a person.
+    pub by: Option<Said>,
+    /// What they said with it.
+    pub note: Said,
     /// Whether matching uses it.
     pub current: bool,
     /// Whether the page shows it.
@@ -171,6 +211,10 @@ pub struct VersionRow {
 
 impl RunbookPage {
     /// The page of one version.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a part of the page that is read by itself"
+    )]
     pub fn of(
         frame: Frame,
         version: &Version,
@@ -178,6 +222,7 @@ impl RunbookPage {
         versions: &[VersionLine],
         past: &Record,
         runs: &[RunLine],
+        trust: Trust,
         now: DateTime<Utc>,
     ) -> Self {
         let runbook = &version.runbook;
@@ -232,12 +277,16 @@ impl RunbookPage {
                 .iter()
                 .map(|line| VersionRow {
                     number: line.number,
-                    at: at(line.created_at, now),
+                    at: at(line.published_at, now),
                     origin: said(&line.origin),
+                    by: line.by.as_deref().map(said),
+                    note: said(&line.note),
                     current: line.current,
                     shown: line.number == version.number,
                 })
                 .collect(),
+            access: access(runbook),
+            trust,
             record: record(Some(past)),
             runs: runs.iter().map(|line| RunRow::of(line, now)).collect(),
             source: said(source),

@@ -91,6 +91,7 @@ pub(super) fn gate(id: &str) -> Step {
     let rule = GateRule {
         approvals: 1,
         roles: Vec::new(),
+        teams: Vec::new(),
         people: Vec::new(),
         requester_may_approve: false,
         decide_within: Span::from_secs(900),
@@ -173,6 +174,8 @@ pub(super) fn of<const N: usize>(steps: [Step; N]) -> Case {
             triggers: Vec::new(),
             start: StartMode::Manual,
             budget: None,
+            access: Default::default(),
+            review: 0,
             inputs: Default::default(),
             locks: Vec::new(),
             steps: steps.to_vec(),

@@ -79,8 +79,10 @@ pub struct ApprovalBody {
     pub digest: String,
     /// Approvals needed.
     pub needed: u32,
-    /// Roles that may decide, unless people are named; an admin always may.
+    /// Roles that may decide, unless teams or people are named; an admin always may.
     pub roles: Vec<String>,
+    /// When teams are named, only who is in one of them may decide, or is named.
+    pub teams: Vec<String>,
     /// The only people who may decide, if any are named.
     pub people: Vec<String>,
     /// The step the run goes on at when nobody decides in time; without it the run ends.
@@ -132,6 +134,7 @@ impl ApprovalBody {
                 .iter()
                 .map(|role| role.name().to_owned())
                 .collect(),
+            teams: approval.rule.teams,
             people: approval.rule.people,
             on_expiry: approval.rule.on_expiry.map(|step| step.0),
             break_glass: approval.rule.break_glass,

@@ -6,13 +6,16 @@ pub mod audit;
 pub mod boot;
 pub mod delivery;
 pub mod incident;
+pub mod person;
 pub mod plan;
+pub mod publishing;
 pub mod routing;
 pub mod run;
 pub mod shelf;
 pub mod silence;
 pub mod source;
 pub mod standing;
+pub mod token;
 
 use serde::Serialize;
 use utoipa::ToSchema;
