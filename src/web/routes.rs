@@ -10,7 +10,7 @@ use axum::{
 use serde_json::json;
 use utoipa::openapi::{
     self, ContentBuilder, Ref, RefOr, ResponseBuilder,
-    path::{Operation, ParameterIn},
+    path::{Operation, ParameterBuilder, ParameterIn},
 };
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
@@ -154,7 +154,10 @@ pub(super) fn complete(operation: &mut Operation, need: Need) {
             if parameter.parameter_in == ParameterIn::Path {
                 in_path = true;
                 let example = EXAMPLES.iter().find(|(name, _)| *name == parameter.name);
-                parameter.example = Some(example.map_or_else(|| json!(1), |(_, example)| json!(example)));
+                let example = example.map_or_else(|| json!(1), |(_, example)| json!(example));
+                *parameter = ParameterBuilder::from(parameter.clone())
+                    .example(Some(example))
+                    .build();
             }
         }
     }
