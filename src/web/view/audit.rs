@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     audit::list::{About, Decision},
-    domain::{act::ActKind, id::is_slug},
+    domain::{access, act::ActKind, id::is_slug, operator::Operator, permission::Permission},
     store::audit_checks::Check,
 };
 
@@ -153,7 +153,7 @@ pub struct Row {
 
 impl Row {
     /// The row of a decision.
-    pub fn of(decision: &Decision, now: DateTime<Utc>) -> Self {
+    pub fn of(decision: &Decision, me: &Operator, now: DateTime<Utc>) -> Self {
         let about = decision.about();
         let (before, after) = decision.change();
         // The object stands beside the words, as a link.
@@ -161,7 +161,9 @@ impl Row {
             Decision::Act(row) => row.act.kind_words().to_owned(),
             Decision::Event(..) => decision.sentence(),
         };
-        let href = href(&about, decision.place().seq);
+        let may_people = access::may(me, Permission::People).is_ok();
+        let href = href(&about, decision.place().seq)
+            .filter(|_| may_people || !matches!(about.kind.as_str(), "person" | "team"));
         let name = match (about.name.as_str(), &href) {
             ("", Some(_)) => "System",
             (name, _) => name,
@@ -193,6 +195,8 @@ fn href(about: &About, seq: i64) -> Option<String> {
         "approval" if is_number => Some(format!("/approvals/{id}")),
         "source" | "source_token" if is_slug(id) => Some(format!("/sources/{id}")),
         "runbook" if is_slug(id) => Some(format!("/runbooks/{id}")),
+        "person" if is_number => Some(format!("/settings/people/{id}")),
+        "team" => Some("/settings/people".to_owned()),
         "automation" => Some("/system#automation".to_owned()),
         "target" => Some("/system#circuits".to_owned()),
         "freeze" => Some("/system#freezes".to_owned()),
