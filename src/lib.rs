@@ -25,7 +25,7 @@
 //! roof      main → app, demo, cli                                            config, telemetry
 //! web       hooks · incidents · runs · approvals · runbooks · live · api     pages and JSON from the same reads
 //! corridor  receive (disk, then database) · pipeline (alerts in → runs queued) · upkeep (timers) · outward (silences)
-//! stages    intake → correlate → incident → matching → execute → timeline    beside them: catalog, fixtures, sources, rights, identity
+//! stages    intake → correlate → incident → matching → execute → timeline    beside them: catalog, fixtures, sources, audit, rights, identity
 //! doors     store (Postgres, all SQL)             actions (the outside world, the only way out)
 //! ground    domain (nouns, states, pure rules)    clock (the only reader of time)    faults (crash points)
 //! ```
@@ -46,6 +46,8 @@
 //!   the count of people's acts as well, so that no plan overtakes a person: an overtaken turn is refused whole, and
 //!   only what had come back from outside is written again.
 //! - **P7** The timeline is append-only, gap-free and hash-chained: [`store::events`].
+//!   So is what people decide about anything else: [`store::audit`]; marks of where timelines stand show a removed end:
+//!   [`audit`].
 //! - **P8** A run is pinned to its version, and versions never change: a trigger refuses.
 //! - **P9** Timers are rows: [`store::queue`] for runs, due columns for incidents, episodes, held alerts and heartbeats.
 //! - **P11** Outside text is data: templates render once, from values; pages escape; SQL binds; commands take lists.

@@ -9,8 +9,9 @@ use sqlx::PgConnection;
 
 use crate::{
     domain::{
-        audit::{Act, ActKind, Fields, Object},
+        act::{Act, ActKind, Object},
         digest::Digest,
+        fields::Fields,
         id::SourceId,
         operator::Actor,
         source::{AskedSettings, Fault, SourceSettings, check_name},

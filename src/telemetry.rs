@@ -18,6 +18,10 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 /// What is logged when `MUSTER_LOG` says nothing.
 const FILTER: &str = "info,sqlx=warn";
 
+/// What is never logged, whatever `MUSTER_LOG` says: these repeat the whole path of a request, and that of a one-time link
+/// signs somebody in.
+const SILENT: [&str; 1] = ["tower_http::csrf=off"];
+
 /// How often histogram samples are folded away; without it they pile up until somebody reads `/metrics`.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
@@ -101,10 +105,14 @@ impl LogOptions {
 
 /// Sends the process's log lines to standard error from here on.
 pub fn init(options: &LogOptions) -> Result<(), TelemetryError> {
-    let filter = EnvFilter::try_new(&options.filter).map_err(|source| TelemetryError::Filter {
+    let told = |source| TelemetryError::Filter {
         filter: options.filter.clone(),
         source,
-    })?;
+    };
+    let mut filter = EnvFilter::try_new(&options.filter).map_err(told)?;
+    for silent in SILENT {
+        filter = filter.add_directive(silent.parse().map_err(told)?);
+    }
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let subscriber = tracing_subscriber::registry().with(filter);
     match options.format {

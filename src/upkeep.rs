@@ -28,9 +28,9 @@ use crate::{
     },
     pipeline::{self, Patience},
     store::{
-        StoreError, audit_checks::Chain, boots, delivery_sizes, events, heartbeats, heartbeats::Silent,
-        identities, incidents, operators, passkeys, preflights, replicas, runbooks::Version, sessions, tries,
-        wake::Wake,
+        StoreError, anchors, audit_checks::Chain, boots, delivery_sizes, events, heartbeats,
+        heartbeats::Silent, identities, incidents, operators, passkeys, preflights, replicas,
+        runbooks::Version, sessions, tries, wake::Wake,
     },
 };
 
@@ -258,6 +258,15 @@ impl Upkeep {
     /// Notes where the timelines stand, and goes on through the chains that show whether anybody has changed them.
     pub async fn keep_audit(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
+        let mut tx = self.pool.begin().await?;
+        match anchors::take_new_blocks_in(&mut tx).await {
+            // Another replica or a vacuum does the same.
+            Err(error) if error.is_conflict() => drop(tx),
+            taken => {
+                taken?;
+                tx.commit().await?;
+            }
+        }
         let mut tx = self.pool.begin().await?;
         mark::mark(&mut tx, now).await?;
         tx.commit().await?;

@@ -269,6 +269,26 @@ fn no_route_is_registered_past_the_table() {
 }
 
 #[test]
+fn no_two_shapes_of_the_interface_share_a_name() {
+    // They would share their description in the document, and one of them would be wrong.
+    let mut seen = BTreeSet::new();
+    let mut faults = Vec::new();
+    for file in files() {
+        for shape in file.code.split("ToSchema)]").skip(1) {
+            let name = shape.split("struct ").nth(1).map(word).unwrap_or_default();
+            if !seen.insert(name.clone()) {
+                faults.push(format!(
+                    "{}: {name} is the name of another shape",
+                    file.path.display()
+                ));
+            }
+        }
+    }
+    assert!(seen.len() > 40, "the shapes were found");
+    complain(faults);
+}
+
+#[test]
 fn every_file_says_what_lives_in_it() {
     let silent = files().into_iter().filter(|file| !file.all.starts_with("//!"));
     complain(

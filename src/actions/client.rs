@@ -4,26 +4,14 @@
 //! already closed; the connector notes the moment it is connected. A redirect is followed only when the target says so,
 //! only for what reads, and leaves every credential behind as soon as it leads away from the target's own origin.
 
-use std::{
-    net::SocketAddr,
-    pin::Pin,
-    task::{Context, Poll},
-};
-
 use reqwest::{
     Client, Method, Response,
-    dns::{Addrs, Name, Resolve, Resolving},
     header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION},
 };
 use serde_json::Value;
-use tower::{BoxError, Layer, Service};
 use url::Url;
 
-use super::{
-    Bounds, Call, Sent,
-    address::{Reach, Said},
-    answer, cause, invalid, refused, trust,
-};
+use super::{Bounds, Call, address::Said, answer, cause, invalid, refused, route, trust};
 use crate::domain::{
     action::{Failure, FailureClass},
     target::{HttpConnection, SecretRef},
@@ -40,17 +28,6 @@ const HEADER_BYTES_MAX: usize = 64 * 1024;
 /// The longest address a redirect may lead to.
 const LOCATION_BYTES_MAX: usize = 4096;
 
-tokio::task_local! {
-    static ROUTE: Route;
-}
-
-/// Where the request of this task goes: to one of these addresses, all of them checked.
-struct Route {
-    addresses: Vec<SocketAddr>,
-    /// Told when the connection is there.
-    sent: Option<Sent>,
-}
-
 /// Installs the cryptography every TLS connection uses. Call it first in `main`; more often does no harm.
 pub fn install_crypto() {
     // The error only says that one is installed already.
@@ -61,81 +38,6 @@ pub(super) fn build(bounds: Bounds) -> Result<Client, String> {
     trust::builder(bounds)
         .build()
         .map_err(|error| format!("no HTTP client: {}", cause(&error)))
-}
-
-/// Knows no names: it answers with what was found and checked before, and nothing else.
-pub(super) struct Settled;
-
-impl Resolve for Settled {
-    fn resolve(&self, _: Name) -> Resolving {
-        let settled = ROUTE.try_with(|route| route.addresses.clone());
-        Box::pin(async move {
-            let addresses = settled.map_err(|_| "no address was checked for this request")?;
-            let addresses: Addrs = Box::new(addresses.into_iter());
-            Ok(addresses)
-        })
-    }
-}
-
-/// Notes on the request's [`Sent`] that its connection, TLS included, is there.
-#[derive(Clone, Copy)]
-pub(super) struct NoteConnected;
-
-impl<S> Layer<S> for NoteConnected {
-    type Service = Noting<S>;
-
-    fn layer(&self, inner: S) -> Noting<S> {
-        Noting(inner)
-    }
-}
-
-#[derive(Clone)]
-pub(super) struct Noting<S>(S);
-
-impl<S, R> Service<R> for Noting<S>
-where
-    S: Service<R, Error = BoxError>,
-    S::Future: Send + 'static,
-{
-    type Response = S::Response;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: R) -> Self::Future {
-        let connecting = self.0.call(request);
-        Box::pin(async move {
-            let connection = connecting.await?;
-            let marked = ROUTE.try_with(|route| route.sent.as_ref().map_or(Ok(()), Sent::mark));
-            if let Ok(Err(too_late)) = marked {
-                return Err(too_late.into());
-            }
-            Ok(connection)
-        })
-    }
-}
-
-/// Sends one request to an address that may be reached, and gives the head of the answer.
-pub(super) async fn send_to(
-    client: &Client,
-    request: reqwest::Request,
-    addresses: Vec<SocketAddr>,
-    sent: Option<Sent>,
-) -> Result<Response, reqwest::Error> {
-    let route = Route { addresses, sent };
-    ROUTE.scope(route, client.execute(request)).await
-}
-
-/// The addresses of a URL's host, if they may be reached. The client takes an address in a URL as it is and asks nobody, so
-/// it must have been here before.
-pub(super) async fn addresses(reach: &Reach, url: &Url, said: Said) -> Result<Vec<SocketAddr>, Failure> {
-    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
-        return Err(invalid("the address has no host"));
-    };
-    Ok(reach.find(host, port, said).await?)
 }
 
 /// One HTTP request, ready to send.
@@ -227,7 +129,7 @@ impl Trip {
             true => Said::Configured,
             false => Said::Elsewhere,
         };
-        let addresses = addresses(&call.reach(), &self.url, said).await?;
+        let addresses = route::addresses(&call.reach(), &self.url, said).await?;
         let mut headers = HeaderMap::new();
         let mut url = self.url.clone();
         let client = match self.is_home {
@@ -252,7 +154,7 @@ impl Trip {
             request = request.body(body.clone());
         }
         let request = request.build().map_err(|error| failure(call, &error))?;
-        let answered = send_to(&client, request, addresses, Some(call.sent.clone())).await;
+        let answered = route::send_to(&client, request, addresses, Some(call.sent.clone())).await;
         answered.map_err(|error| failure(call, &error))
     }
 

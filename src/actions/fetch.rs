@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use url::Url;
 
-use super::{Outside, address::Said, cause, client, invalid, refused};
+use super::{Outside, address::Said, cause, invalid, refused, route};
 use crate::domain::{
     action::{Failure, FailureClass},
     network::Network,
@@ -42,13 +42,13 @@ async fn get(outside: &Outside, url: &Url, networks: &[Network]) -> Result<Vec<u
     if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.password().is_some() {
         return Err(invalid("it is no http:// or https:// address without a login"));
     }
-    let addresses = client::addresses(&outside.reach(networks), url, Said::Elsewhere).await?;
+    let addresses = route::addresses(&outside.reach(networks), url, Said::Elsewhere).await?;
     let client = outside.client()?;
     let request = client
         .get(url.clone())
         .build()
         .map_err(|error| invalid(cause(&error)))?;
-    let answered = client::send_to(client, request, addresses, None).await;
+    let answered = route::send_to(client, request, addresses, None).await;
     let mut response = answered.map_err(|error| lost(cause(&error)))?;
     if !response.status().is_success() {
         return Err(refused(format!("it answered {}", response.status().as_u16())));

@@ -14,6 +14,7 @@ mod address;
 mod client;
 mod fetch;
 mod redact;
+mod route;
 pub mod secret;
 mod trust;
 

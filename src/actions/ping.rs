@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use url::Url;
 
-use super::{Outside, Secret, address::Said, cause, client, invalid, redact::Redactor, refused};
+use super::{Outside, Secret, address::Said, cause, invalid, redact::Redactor, refused, route};
 use crate::domain::{
     action::{Failure, FailureClass},
     network::Network,
@@ -31,7 +31,7 @@ impl Outside {
             .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
             .ok_or_else(|| invalid("what the reference leads to is no http:// or https:// address"))?;
         let reach = self.reach(networks);
-        let addresses = client::addresses(&reach, &url, Said::Configured).await;
+        let addresses = route::addresses(&reach, &url, Said::Configured).await;
         let parts = [
             Secret::new(url.path()),
             Secret::new(url.query().unwrap_or_default()),
@@ -45,7 +45,7 @@ impl Outside {
             hidden(FailureClass::Lost, &format!("not answered: {}", cause(&error)))
         };
         let request = web.get(url).build().map_err(lost)?;
-        let answer = client::send_to(web, request, addresses, None)
+        let answer = route::send_to(web, request, addresses, None)
             .await
             .map_err(lost)?;
         match answer.status().is_success() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::{Certificate, Client, ClientBuilder, Identity};
 use sqlx::postgres::PgConnectOptions;
 
-use super::{Bounds, Call, client, invalid};
+use super::{Bounds, Call, client, invalid, route};
 use crate::domain::{
     action::Failure,
     target::{SecretRef, Trust},
@@ -84,8 +84,8 @@ pub(super) fn builder(bounds: Bounds) -> ClientBuilder {
         .connect_timeout(bounds.connect.as_duration())
         .tcp_keepalive(KEEPALIVE)
         .http1_max_headers(client::HEADERS_MAX)
-        .dns_resolver(std::sync::Arc::new(client::Settled))
-        .connector_layer(client::NoteConnected)
+        .dns_resolver(std::sync::Arc::new(route::Settled))
+        .connector_layer(route::NoteConnected)
 }
 
 /// The same for the connection to a database.

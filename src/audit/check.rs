@@ -6,7 +6,8 @@ use sqlx::PgConnection;
 use super::mark::MARKS_MAX;
 use crate::{
     domain::{
-        audit::{ActKind, Broken, RecordedAct, digest_of, follow},
+        act::ActKind,
+        audit::{Broken, RecordedAct, digest_of, follow},
         event::{EventRow, Tail},
         id::IncidentId,
     },

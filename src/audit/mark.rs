@@ -7,7 +7,9 @@ use sqlx::PgConnection;
 
 use crate::{
     domain::{
-        audit::{Act, ActKind, Fields, Object, digest_of},
+        act::{Act, ActKind, Object},
+        audit::digest_of,
+        fields::Fields,
         id::IncidentId,
         operator::Actor,
         span::Span,

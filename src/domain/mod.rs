@@ -36,11 +36,14 @@ pub mod routing;
 pub mod window;
 
 pub mod access;
-pub mod audit;
 pub mod operator;
 pub mod permission;
 pub mod sign_in;
 pub mod token;
+
+pub mod act;
+pub mod audit;
+pub mod fields;
 
 pub mod source;
 

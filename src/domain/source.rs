@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::asked::AskedSettings;
-use super::{audit::Fields, id::is_slug, span::Span, target::SecretRef};
+use super::{fields::Fields, id::is_slug, span::Span, target::SecretRef};
 
 /// The most labels a source may group by.
 pub const CORRELATE_LABELS_MAX: usize = 10;

@@ -7,8 +7,9 @@ use sqlx::PgConnection;
 use super::people::PeopleError;
 use crate::{
     domain::{
-        audit::{Act, ActKind, Fields, Object},
+        act::{Act, ActKind, Object},
         breaker::{BreakerInput, BreakerState},
+        fields::Fields,
         freeze::{AskedFreeze, line},
         id::FreezeId,
         operator::Operator,

@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     domain::{
-        audit::{Act, ActKind, Fields, Object},
+        act::{Act, ActKind, Object},
+        fields::Fields,
         freeze::line,
         id::RoutingRuleId,
         operator::Operator,

@@ -19,6 +19,18 @@ pub struct Anchoring {
     pub walked_to: IncidentId,
 }
 
+/// Lets the index by time know the blocks that events were written to lately; without that they are read whole. Gives up
+/// with a conflict while something else works on the table, which a vacuum does for longer, and takes them in itself.
+pub async fn take_new_blocks_in(conn: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query!("set local lock_timeout = '100ms'")
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query_scalar!("select brin_summarize_new_values('events_recorded')")
+        .fetch_one(conn)
+        .await?;
+    Ok(())
+}
+
 /// Takes the turn to make marks until the transaction ends; `None` when another replica has it.
 pub async fn take_turn(conn: &mut PgConnection) -> Result<Option<Anchoring>, StoreError> {
     let has_turn = sqlx::query_scalar!(r#"select pg_try_advisory_xact_lock($1) as "has_turn!""#, TURN)

@@ -6,9 +6,11 @@ use sqlx::PgConnection;
 
 use super::StoreError;
 use crate::domain::{
-    audit::{Act, ActKind, Fields, Object, Origin, RecordedAct, chain},
+    act::{Act, ActKind, Object, Origin},
+    audit::{RecordedAct, chain},
     digest::Digest,
     event::Tail,
+    fields::Fields,
 };
 
 /// Appends an act, in the transaction that does it; returns its number. The head stays locked until that transaction

@@ -129,7 +129,7 @@ pub async fn show(
         asked,
         is_filtered: !filter.is_open(),
         is_older: before.is_some(),
-        rows: found.iter().map(|decision| Row::of(decision, now)).collect(),
+        rows: found.iter().map(|decision| Row::of(decision, &me, now)).collect(),
         older,
         export_rows_max: grouped(EXPORT_ROWS_MAX as i64),
     };

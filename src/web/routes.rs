@@ -7,9 +7,10 @@ use axum::{
     http::Method,
     routing::{MethodRouter, get, post},
 };
+use serde_json::json;
 use utoipa::openapi::{
     self, ContentBuilder, Ref, RefOr, ResponseBuilder,
-    path::{Operation, ParameterIn},
+    path::{Operation, ParameterBuilder, ParameterIn},
 };
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
@@ -110,12 +111,6 @@ impl Documented {
     pub fn with(mut self, (mut described, need): (UtoipaMethodRouter<AppState>, Need)) -> Self {
         for (path, item) in &mut described.1.paths {
             for (method, operation) in operations(item) {
-                if let Need::Permission(permission) = need {
-                    let words = format!("Needs the permission `{permission}`.");
-                    let text = operation.description.take();
-                    operation.description =
-                        Some(text.map_or(words.clone(), |text| format!("{text}\n\n{words}")));
-                }
                 complete(operation, need);
                 self.table.push(Route {
                     method,
@@ -135,14 +130,35 @@ impl Documented {
     }
 }
 
-/// Adds the answers that the layers around every handler can give, where the handler's own description is silent.
-fn complete(operation: &mut Operation, need: Need) {
-    let parameters = operation.parameters.iter().flatten();
+/// Examples of what varies in addresses.
+const EXAMPLES: [(&str, &str); 5] = [
+    ("source", "prometheus"),
+    ("slug", "web-service-down"),
+    ("target", "lb"),
+    ("name", "storage"),
+    ("step", "ask"),
+];
+
+/// Adds what the layers around every handler do, where the handler's own description is silent: the permission it needs,
+/// the answers they can give, examples of what varies.
+pub(super) fn complete(operation: &mut Operation, need: Need) {
+    if let Need::Permission(permission) = need {
+        let words = format!("Needs the permission `{permission}`.");
+        let text = operation.description.take();
+        operation.description = Some(text.map_or(words.clone(), |text| format!("{text}\n\n{words}")));
+    }
     let (mut in_path, mut in_query) = (false, false);
-    for parameter in parameters {
+    for parameter in operation.parameters.iter_mut().flatten() {
         if let RefOr::T(parameter) = parameter {
-            in_path |= parameter.parameter_in == ParameterIn::Path;
             in_query |= parameter.parameter_in == ParameterIn::Query;
+            if parameter.parameter_in == ParameterIn::Path {
+                in_path = true;
+                let example = EXAMPLES.iter().find(|(name, _)| *name == parameter.name);
+                let example = example.map_or_else(|| json!(1), |(_, example)| json!(example));
+                *parameter = ParameterBuilder::from(parameter.clone())
+                    .example(Some(example))
+                    .build();
+            }
         }
     }
     let has_body = operation.request_body.is_some();

@@ -129,35 +129,35 @@ fn every_fault_of_a_target_has_its_place() {
         ),
         (
             "name: a, command: { programs: [/bin/a, { path: /bin/a, args: [b] }] }",
-            "2:48: targets[0].command.programs[1]: /bin/a is there more than once; give each a name, for steps to say which",
+            "2:44: targets[0].command.programs[1]: /bin/a is there more than once; give each a name, for steps to say which",
         ),
         (
             "name: a, command: { programs: [{ name: x, path: /bin/a }, { name: x, path: /bin/b }] }",
-            r#"2:67: targets[0].command.programs[1]: "x" is the name of another program already"#,
+            r#"2:63: targets[0].command.programs[1]: "x" is the name of another program already"#,
         ),
         (
             "name: a, command: { programs: [{ path: /bin/a, args: [{ name: b }] }] }",
-            "2:63: targets[0].command.programs[0].args[0]: says what it takes in one way: by a pattern or by a list of values",
+            "2:59: targets[0].command.programs[0].args[0]: says what it takes in one way: by a pattern or by a list of values",
         ),
         (
             "name: a, command: { programs: [{ path: /bin/a, args: [{ name: b, pattern: '[' }] }] }",
-            "2:83: targets[0].command.programs[0].args[0].pattern: not a pattern: unclosed character class",
+            "2:79: targets[0].command.programs[0].args[0].pattern: not a pattern: unclosed character class",
         ),
         (
             "name: a, command: { programs: [{ path: /bin/a, args: [{ name: b, values: [c] }, { name: b, values: [c] }] }] }",
-            r#"2:89: targets[0].command.programs[0].args[1]: "b" is there twice"#,
+            r#"2:85: targets[0].command.programs[0].args[1]: "b" is there twice"#,
         ),
         (
             "name: a, command: { programs: [{ path: /bin/a, args: [{ name: b, values: [c], repeated: 65 }] }] }",
-            "2:97: targets[0].command.programs[0].args[0].repeated: must be a whole number from 1 to 64, found 65",
+            "2:93: targets[0].command.programs[0].args[0].repeated: must be a whole number from 1 to 64, found 65",
         ),
         (
             "name: a, command: { programs: [/bin/a], limits: { memory_mib: 1 } }",
-            "2:71: targets[0].command.limits.memory_mib: must be a whole number from 16 to 1048576, found 1",
+            "2:67: targets[0].command.limits.memory_mib: must be a whole number from 16 to 1048576, found 1",
         ),
         (
             "name: a, command: { programs: [/bin/a], user: -x }",
-            "2:55: targets[0].command.user: expected the name of a user of this machine",
+            "2:51: targets[0].command.user: expected the name of a user of this machine",
         ),
         (
             "name: a, tcp: { address: 'a:1' }, networks: [10.0.0.0/7]",
@@ -180,7 +180,7 @@ fn every_fault_of_a_target_has_its_place() {
             "2:27: targets[0].http.url: write the address as four numbers with dots",
         ),
         (
-            "name: a, postgres: { host: 127.1, user: b }",
+            "name: a, postgres: { host: '127.1', user: b }",
             "2:32: targets[0].postgres.host: write the address as four numbers with dots",
         ),
         (
@@ -197,7 +197,7 @@ fn every_fault_of_a_target_has_its_place() {
         ),
         (
             "name: a, http: { url: 'https://a', tls: { insecure: true } }",
-            r#"2:47: targets[0].http.tls.insecure: unknown field "insecure""#,
+            r#"2:47: targets[0].http.tls.insecure: unknown field "insecure"; known here: ca, client_certificate, client_key, server_name"#,
         ),
         (
             "name: a, http: { url: 'https://a', tls: { client_key: env:A } }",

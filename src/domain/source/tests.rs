@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::domain::{
-    audit::{Act, ActKind, Object},
+    act::{Act, ActKind, Object},
     operator::Actor,
 };
 

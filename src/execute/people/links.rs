@@ -7,9 +7,10 @@ use sqlx::PgConnection;
 use super::{PeopleError, moved, refused};
 use crate::{
     domain::{
+        act::{Act, ActKind, Object},
         approval::{ApprovalState, may_decide},
-        audit::{Act, ActKind, Fields, Object},
         digest::Digest,
+        fields::Fields,
         id::ApprovalId,
         operator::{Operator, Via},
     },

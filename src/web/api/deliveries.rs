@@ -28,7 +28,8 @@ pub struct OutcomeQuery {
 
 /// Deliveries, the newest first.
 #[utoipa::path(get, path = "/deliveries", tag = "deliveries", params(OutcomeQuery, PageQuery),
-    responses((status = 200, body = Rows<DeliveryBody>), (status = 401, body = ErrorAnswer)))]
+    responses((status = 200, body = Rows<DeliveryBody>), (status = 401, body = ErrorAnswer),
+        (status = 404, description = "There is no such source", body = ErrorAnswer)))]
 pub async fn list(
     State(app): State<AppState>,
     _: Reads,

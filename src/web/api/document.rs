@@ -10,10 +10,23 @@ use utoipa::{
 };
 
 use super::shapes::ErrorAnswer;
-use crate::web::{caller::Anyone, state::AppState};
+use crate::{
+    domain::permission::Permission,
+    web::{
+        caller::{Anyone, Need},
+        routes::complete,
+        state::AppState,
+    },
+};
 
 /// Where the routes stand.
 pub const PREFIX: &str = "/api/v1";
+
+/// What is routed beside the rest of the interface, with limits of its own.
+const OWN_LIMITS: &[(&str, Permission)] = &[
+    ("/runbooks", Permission::Publish),
+    ("/runbooks/{slug}/plan", Permission::Run),
+];
 
 #[derive(OpenApi)]
 #[openapi(
@@ -84,6 +97,12 @@ pub fn base() -> Document {
 /// The whole document, with the addresses as they are asked for.
 pub fn whole() -> Document {
     let (_, mut document, _) = super::parts().into_parts();
+    for (path, need) in OWN_LIMITS {
+        let item = document.paths.paths.get_mut(*path);
+        if let Some(operation) = item.and_then(|item| item.post.as_mut()) {
+            complete(operation, Need::Permission(*need));
+        }
+    }
     let paths = std::mem::take(&mut document.paths.paths);
     document.paths.paths = paths
         .into_iter()

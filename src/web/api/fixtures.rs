@@ -10,7 +10,7 @@ use crate::{
 
 /// A run that is over, as a fixture of its runbook: the YAML to be kept beside it.
 #[utoipa::path(get, path = "/runs/{id}/fixture", tag = "runs", params(("id" = i64, Path)),
-    responses((status = 200, body = String, content_type = "application/yaml"),
+    responses((status = 200, body = serde_json::Value, content_type = "application/yaml"),
               (status = 404, body = ErrorAnswer),
               (status = 409, description = "The run is not over", body = ErrorAnswer),
               (status = 422, description = "It goes on where another run ended, or is too long", body = ErrorAnswer)))]

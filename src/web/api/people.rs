@@ -6,7 +6,7 @@ use sqlx::{Postgres, Transaction};
 use super::shapes::{
     ErrorAnswer,
     person::{
-        InvitedBody, NewPersonBody, PersonBody, ReasonBody, RoleBody, TeamBody, TeamNameBody, TeamsBody,
+        InvitedBody, NewPersonBody, PersonBody, PersonReasonBody, RoleBody, TeamBody, TeamNameBody, TeamsBody,
     },
 };
 use crate::{
@@ -98,14 +98,14 @@ pub async fn set_teams(
 }
 
 /// Lets somebody in no more: their sessions end and their tokens open nothing.
-#[utoipa::path(post, path = "/people/{id}/disable", tag = "people", params(("id" = i64, Path)), request_body = ReasonBody,
+#[utoipa::path(post, path = "/people/{id}/disable", tag = "people", params(("id" = i64, Path)), request_body = PersonReasonBody,
     responses((status = 204), (status = 404, body = ErrorAnswer), (status = 409, body = ErrorAnswer),
         (status = 422, body = ErrorAnswer)))]
 pub async fn disable(
     State(app): State<AppState>,
     KeepsPeople(me): KeepsPeople,
     Path(id): Path<OperatorId>,
-    Body(body): Body<ReasonBody>,
+    Body(body): Body<PersonReasonBody>,
 ) -> Result<StatusCode, WebError> {
     let mut tx = begin(&app).await?;
     let done = people::disable(&mut tx, id, &body.reason, &me, app.clock.now()).await;
@@ -113,14 +113,14 @@ pub async fn disable(
 }
 
 /// Lets somebody in again, by what they had.
-#[utoipa::path(post, path = "/people/{id}/enable", tag = "people", params(("id" = i64, Path)), request_body = ReasonBody,
+#[utoipa::path(post, path = "/people/{id}/enable", tag = "people", params(("id" = i64, Path)), request_body = PersonReasonBody,
     responses((status = 204), (status = 404, body = ErrorAnswer), (status = 409, body = ErrorAnswer),
         (status = 422, body = ErrorAnswer)))]
 pub async fn enable(
     State(app): State<AppState>,
     KeepsPeople(me): KeepsPeople,
     Path(id): Path<OperatorId>,
-    Body(body): Body<ReasonBody>,
+    Body(body): Body<PersonReasonBody>,
 ) -> Result<StatusCode, WebError> {
     let mut tx = begin(&app).await?;
     let done = people::enable(&mut tx, id, &body.reason, &me, app.clock.now()).await;
@@ -129,13 +129,13 @@ pub async fn enable(
 
 /// Ends all sessions of somebody.
 #[utoipa::path(post, path = "/people/{id}/end-sessions", tag = "people", params(("id" = i64, Path)),
-    request_body = ReasonBody,
+    request_body = PersonReasonBody,
     responses((status = 204), (status = 404, body = ErrorAnswer), (status = 422, body = ErrorAnswer)))]
 pub async fn end_sessions(
     State(app): State<AppState>,
     KeepsPeople(me): KeepsPeople,
     Path(id): Path<OperatorId>,
-    Body(body): Body<ReasonBody>,
+    Body(body): Body<PersonReasonBody>,
 ) -> Result<StatusCode, WebError> {
     let mut tx = begin(&app).await?;
     let done = people::end_sessions(&mut tx, id, &body.reason, &me, app.clock.now()).await;

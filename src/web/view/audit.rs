@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     audit::list::{About, Decision},
-    domain::{audit::ActKind, id::is_slug},
+    domain::{access, act::ActKind, id::is_slug, operator::Operator, permission::Permission},
     store::audit_checks::Check,
 };
 
@@ -115,7 +115,11 @@ impl ChainLine {
     /// The line of a chain, whose links are called `links`.
     pub fn of(name: &str, links: &str, check: &Check, now: DateTime<Utc>) -> Self {
         let (badge, words) = match (&check.broken, check.whole) {
-            (Some(broken), _) => (Badge::new("sev1", "cross", "Broken"), broken.to_string()),
+            (Some(broken), whole) => {
+                let held = if whole.is_some() { ". It last held" } else { "" };
+                let words = format!("{name}: {broken}{held}");
+                (Badge::new("sev1", "cross", "Broken"), words)
+            }
             (None, Some((count, _))) => {
                 let words = format!("{name}: {} {links}, unbroken, checked to the end", grouped(count));
                 (Badge::new("done", "check", "Unbroken"), words)
@@ -149,20 +153,28 @@ pub struct Row {
 
 impl Row {
     /// The row of a decision.
-    pub fn of(decision: &Decision, now: DateTime<Utc>) -> Self {
+    pub fn of(decision: &Decision, me: &Operator, now: DateTime<Utc>) -> Self {
         let about = decision.about();
         let (before, after) = decision.change();
-        let name = match about.name.is_empty() {
-            true => about.kind.replace('_', " "),
-            false => about.name.clone(),
+        // The object stands beside the words, as a link.
+        let words = match decision {
+            Decision::Act(row) => row.act.kind_words().to_owned(),
+            Decision::Event(..) => decision.sentence(),
+        };
+        let may_people = access::may(me, Permission::People).is_ok();
+        let href = href(&about, decision.place().seq)
+            .filter(|_| may_people || !matches!(about.kind.as_str(), "person" | "team"));
+        let name = match (about.name.as_str(), &href) {
+            ("", Some(_)) => "System",
+            (name, _) => name,
         };
         Self {
             at: at(decision.place().at, now),
             who: said(&decision.actor().to_string()),
             via: said(&decision.via()),
-            sentence: said(&decision.sentence()),
-            href: href(&about, decision.place().seq),
-            about: said(&name),
+            sentence: said(&words),
+            about: said(name),
+            href,
             before: said(&before),
             after: said(&after),
             reason: said(decision.reason()),
@@ -183,6 +195,8 @@ fn href(about: &About, seq: i64) -> Option<String> {
         "approval" if is_number => Some(format!("/approvals/{id}")),
         "source" | "source_token" if is_slug(id) => Some(format!("/sources/{id}")),
         "runbook" if is_slug(id) => Some(format!("/runbooks/{id}")),
+        "person" if is_number => Some(format!("/settings/people/{id}")),
+        "team" => Some("/settings/people".to_owned()),
         "automation" => Some("/system#automation".to_owned()),
         "target" => Some("/system#circuits".to_owned()),
         "freeze" => Some("/system#freezes".to_owned()),

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     domain::{
-        audit::{ActKind, RecordedAct},
+        audit::RecordedAct,
         breaker::{BreakerState, OPEN_AFTER},
         freeze::Freeze,
         id::{FreezeId, IncidentId, RunId},
@@ -256,7 +256,7 @@ impl ActRow {
         Self {
             at: at(row.at, now),
             by: said(&act.actor.to_string()),
-            words: ActKind::named(&act.kind).map_or_else(|| act.kind.clone(), |kind| kind.words().to_owned()),
+            words: act.kind_words().to_owned(),
             subject: said(&act.subject()),
             reason: said(&act.reason),
         }

@@ -10,7 +10,8 @@ mod screen;
 use muster::{
     audit::check::{self, Step, Walk},
     domain::{
-        audit::{Act, ActKind, Broken, Object},
+        act::{Act, ActKind, Object},
+        audit::Broken,
         event::{IncidentFact, NewEvent},
         id::IncidentId,
         operator::{Operator, Role},
@@ -19,7 +20,7 @@ use muster::{
     store::{self, audit, audit_checks::Chain, events},
 };
 use serde_json::json;
-use sqlx::Executor;
+use sqlx::{Executor, PgConnection};
 
 use crate::support::{database::Database, site::Site};
 
@@ -75,11 +76,14 @@ async fn act(site: &Site, by: &Operator, target: &str, reason: &str) {
 
 /// Goes through both chains, as `muster audit verify` does.
 async fn verify(database: &Database) -> Option<Broken> {
+    verify_on(&mut store::begin_reading(&database.pools.web).await.unwrap()).await
+}
+
+async fn verify_on(conn: &mut PgConnection) -> Option<Broken> {
     for chain in [Chain::Acts, Chain::Timelines] {
         let mut walk = Walk::START;
         loop {
-            let mut tx = store::begin_reading(&database.pools.web).await.unwrap();
-            match check::step(&mut tx, chain, &mut walk).await.unwrap() {
+            match check::step(conn, chain, &mut walk).await.unwrap() {
                 Step::More => {}
                 Step::End => break,
                 Step::Broken(broken) => return Some(broken),
@@ -92,11 +96,15 @@ async fn verify(database: &Database) -> Option<Broken> {
 /// What a superuser does who wants to hide something: no trigger and no reference stands in their way.
 async fn tamper(database: &Database, statements: &[&'static str]) {
     let mut tx = database.pools.web.begin().await.unwrap();
+    alter(&mut tx, statements).await;
+    tx.commit().await.unwrap();
+}
+
+async fn alter(tx: &mut PgConnection, statements: &[&'static str]) {
     tx.execute("set local session_replication_role = replica")
         .await
         .unwrap();
     for statement in statements {
         tx.execute(*statement).await.unwrap();
     }
-    tx.commit().await.unwrap();
 }

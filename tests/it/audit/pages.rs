@@ -112,7 +112,7 @@ async fn both_kinds_of_decisions_stand_in_one_list_and_are_filtered() {
     let page = site.get("/audit", &cookie).await.text;
     for said in [
         "paused all automation",
-        "via session",
+        "via <bdi>session</bdi>",
         "<bdi>state paused</bdi>",
         "href=\"/incidents/2#e",
         "Audit: 3 acts, unbroken, checked to the end",
@@ -195,7 +195,7 @@ async fn pages_of_the_list_meet_without_gap_or_double_over_equal_times() {
         assert_eq!((count, seen.len()), (212, 212), "by {limit}");
     }
     let page = site.get("/audit", &cookie).await.text;
-    assert_eq!(page.matches("via session").count(), 100);
+    assert_eq!(page.matches("via <bdi>session").count(), 100);
     let older = page
         .split("<a href=\"/audit?before=")
         .nth(1)
@@ -204,7 +204,7 @@ async fn pages_of_the_list_meet_without_gap_or_double_over_equal_times() {
         .next()
         .unwrap();
     let page = site.get(&format!("/audit?before={older}"), &cookie).await.text;
-    assert_eq!(page.matches("via session").count(), 100);
+    assert_eq!(page.matches("via <bdi>session").count(), 100);
     assert!(page.contains(">Newest</a>"), "{page}");
 }
 

@@ -94,7 +94,7 @@ pub struct TeamsBody {
 /// Why.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ReasonBody {
+pub struct PersonReasonBody {
     /// In a few words.
     pub reason: String,
 }

@@ -71,12 +71,12 @@ pub struct FaultsBody {
     /// For people: all of it.
     pub message: String,
     /// Each fault, in the order of the text.
-    pub faults: Vec<FaultBody>,
+    pub faults: Vec<TextFaultBody>,
 }
 
 /// One thing that is wrong at one place.
 #[derive(Serialize, ToSchema)]
-pub struct FaultBody {
+pub struct TextFaultBody {
     /// From 1.
     pub line: u32,
     /// From 1, in characters.
@@ -99,7 +99,7 @@ impl FaultsAnswer {
                 message: words.join("\n"),
                 faults: faults
                     .iter()
-                    .map(|fault| FaultBody {
+                    .map(|fault| TextFaultBody {
                         line: fault.line,
                         column: fault.column,
                         path: fault.path.clone(),
