@@ -78,12 +78,19 @@ const HOLES: &[(&str, &str, &[&str])] = &[
             "who_started_the_run_may_not_approve_it_whatever_their_role",
             "of_two_people_who_approve_at_once_one_decides_and_the_other_is_told",
             "a_token_opens_what_it_carries_and_nothing_else_and_never_more_than_its_owner_may",
+            "somebody_else_is_refused_and_that_is_written_down",
+            "a_code_of_one_request_decides_no_other",
         ],
     ),
     (
         "edit between approval and start",
         "an approval is bound to a hash of everything that will be sent",
-        &["an_approval_is_void_when_its_target_changes_before_the_step_starts"],
+        &[
+            "an_approval_is_void_when_its_target_changes_before_the_step_starts",
+            "an_approval_falls_with_the_rights_of_whoever_gave_it",
+            "a_newer_version_published_meanwhile_changes_neither_the_run_nor_its_approval",
+            "an_approval_against_another_version_than_the_one_in_use_does_not_count",
+        ],
     ),
     (
         "missing authorization",
@@ -97,7 +104,12 @@ const HOLES: &[(&str, &str, &[&str])] = &[
     (
         "privilege by import or nested reference",
         "publishing is a permission of the current and the new version alike; automation acts with its publisher's rights",
-        &[],
+        &[
+            "only_whom_both_versions_name_publishes",
+            "what_starts_by_itself_has_the_rights_of_whoever_published_it_and_no_more",
+            "whoever_published_a_version_must_be_among_those_it_names",
+            "a_version_counts_once_another_person_has_approved_it",
+        ],
     ),
     (
         "object reference and filter oracle",

@@ -9,7 +9,7 @@ use url::{Host, Url};
 use super::{
     Outside,
     address::{Reach, Said},
-    cause, client, invalid, refused,
+    cause, invalid, refused, route,
 };
 use crate::domain::{
     action::{Failure, FailureClass},
@@ -69,8 +69,8 @@ async fn ask(
         true => Said::Configured,
         false => Said::Elsewhere,
     };
-    let addresses = client::addresses(reach, url, said).await?;
-    let mut response = client::send_to(client, request, addresses, None)
+    let addresses = route::addresses(reach, url, said).await?;
+    let mut response = route::send_to(client, request, addresses, None)
         .await
         .map_err(|error| lost(cause(&error)))?;
     let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
