@@ -1,43 +1,17 @@
 //! Signing in and one's own account in a real browser with an authenticator, on a phone and on a desk, light and dark.
 //! `MUSTER_PICTURES=folder` keeps pictures.
 
-use std::path::PathBuf;
-
 use anyhow::{Result, bail, ensure};
 use fantoccini::Locator;
 use muster::{domain::operator::Role, identity::account};
-use serde_json::json;
 
 use crate::{
-    fleet::{
-        browser::{Browser, Screen},
-        ports,
-        scratch::Scratch,
+    fleet::{browser::Browser, ports, scratch::Scratch},
+    support::{
+        screen::look,
+        site::{PASSWORD, Site},
     },
-    support::site::{PASSWORD, Site},
 };
-
-/// How far the page is wider than the screen.
-const OVER: &str = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
-
-/// Looks at the page that is open: nothing hangs over, and there are pictures of it when they are wanted.
-async fn look(browser: &Browser, name: &str) -> Result<()> {
-    let pictures = std::env::var_os("MUSTER_PICTURES").map(PathBuf::from);
-    for (screen, suffix) in [(Screen::Phone, "phone"), (Screen::Desktop, "desk")] {
-        browser.screen(screen).await?;
-        let over = browser.page.execute(OVER, vec![]).await?;
-        ensure!(over == json!(0), "{name} on the {suffix} hangs over by {over}");
-        for dark in [true, false] {
-            browser.dark(dark).await?;
-            if let Some(folder) = &pictures {
-                let shade = if dark { "dark" } else { "light" };
-                let file = folder.join(format!("sign-in-{name}-{suffix}-{shade}.png"));
-                browser.screenshot_whole(&file).await?;
-            }
-        }
-    }
-    Ok(())
-}
 
 async fn press(browser: &Browser, css: &str) -> Result<()> {
     Ok(browser
@@ -66,12 +40,12 @@ async fn a_person_adds_a_passkey_and_signs_in_with_it_in_a_real_browser() -> Res
     page.wait()
         .for_element(Locator::Css("#passkey-sign-in:not([hidden])"))
         .await?;
-    look(&browser, "login").await?;
+    look(&browser, "sign-in-login").await?;
     page.goto(&format!("{base}/login/recovery?next=/me")).await?;
-    look(&browser, "recovery").await?;
+    look(&browser, "sign-in-recovery").await?;
     let code = account::invite(&mut *site.conn().await, ana.id, None, site.clock().now()).await?;
     page.goto(&format!("{base}/enter/{code}")).await?;
-    look(&browser, "invitation").await?;
+    look(&browser, "sign-in-invitation").await?;
 
     page.goto(&format!("{base}/login?next=/me")).await?;
     for (field, text) in [("name", "Ana Kovač"), ("password", PASSWORD)] {
@@ -87,9 +61,9 @@ async fn a_person_adds_a_passkey_and_signs_in_with_it_in_a_real_browser() -> Res
     }
     press(&browser, "form[action='/me/recovery-codes'] button").await?;
     page.wait().for_element(Locator::Css("#codes-head")).await?;
-    look(&browser, "codes").await?;
+    look(&browser, "sign-in-codes").await?;
     page.goto(&format!("{base}/me")).await?;
-    look(&browser, "me").await?;
+    look(&browser, "sign-in-me").await?;
 
     // Out, and in again to an exact link, without typing a name.
     page.execute(

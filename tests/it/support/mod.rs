@@ -6,5 +6,6 @@ pub mod database;
 pub mod intake;
 pub mod ledger;
 pub mod muster;
+pub mod screen;
 pub mod site;
 pub mod starts;

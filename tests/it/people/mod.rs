@@ -1,5 +1,7 @@
 //! People: invited, given rights, disabled; and that whatever changes what they may do is felt at once.
 
+mod screen;
+
 use axum::http::StatusCode;
 use muster::domain::operator::{Operator, Role};
 use uuid::Uuid;
