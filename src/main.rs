@@ -11,9 +11,9 @@ use muster::{
     clock::Clock,
     config::{AuditCommand, Cli, Command, Database, RunbookCommand, Serve, UserCommand},
     demo,
-    domain::operator::Role,
+    domain::{audit::ActKind, operator::Role},
     identity::{
-        account,
+        account, note,
         password::{self, Passwords},
     },
     store::{
@@ -163,25 +163,30 @@ async fn add_user(pool: &PgPool, name: &str, role: Role) -> anyhow::Result<()> {
         anyhow::bail!("the password on standard input: {fault}");
     }
     let hash = Passwords::default().hash(password).await?;
-    let id = operators::insert(
-        &mut *pool.acquire().await?,
+    let (mut tx, now) = (pool.begin().await?, Clock::real().now());
+    let id = operators::insert(&mut tx, name, &hash, role, now).await?;
+    anyhow::ensure!(id.is_some(), "there is somebody called {name} already");
+    note(
+        &mut tx,
+        ActKind::PersonMade,
         name,
-        &hash,
-        role,
-        Clock::real().now(),
+        &format!("as {role}"),
+        None,
+        now,
     )
     .await?;
-    anyhow::ensure!(id.is_some(), "there is somebody called {name} already");
+    tx.commit().await?;
     say(&format!("{name} can sign in as {role}"));
     Ok(())
 }
 
 async fn link_user(pool: &PgPool, name: &str, url: &str) -> anyhow::Result<()> {
-    let mut conn = pool.acquire().await?;
-    let found = operators::find_by_name(&mut conn, name).await?;
+    let mut tx = pool.begin().await?;
+    let found = operators::find_by_name(&mut tx, name).await?;
     let (person, _) =
         found.with_context(|| format!("there is nobody called {name}, or they are disabled"))?;
-    let code = account::invite(&mut conn, person.id, None, Clock::real().now()).await?;
+    let code = account::invite(&mut tx, person.id, None, Clock::real().now()).await?;
+    tx.commit().await?;
     say(&format!(
         "{name} chooses a password, once and within {} days, at {}/enter/{code}",
         account::INVITATION.num_days(),

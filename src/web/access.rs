@@ -18,6 +18,7 @@ use super::{
         access::{AccessPage, Choice},
         layout::Place,
         parts::said,
+        text,
     },
 };
 use crate::{
@@ -158,7 +159,7 @@ pub async fn show(
             .iter()
             .map(|person| Choice {
                 is_chosen: person.name == asked,
-                words: format!("{}, {}", person.name, person.role),
+                words: text::visible(&format!("{}, {}", person.name, person.role)),
                 value: person.name.clone(),
             })
             .collect(),

@@ -169,17 +169,11 @@ pub(super) fn slowed(
 /// Writes down that somebody could not sign in. A name nobody has is left out: what is typed there may be a password.
 pub(super) async fn failed(app: &AppState, known: Option<String>, from: &Arrival) -> Result<(), WebError> {
     tracing::info!(from = from.address, "a sign-in failed");
-    let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
-    let name = known.unwrap_or_default();
-    Ok(note(
-        &mut conn,
-        ActKind::SignInFailed,
-        &name,
-        &from.address,
-        None,
-        app.clock.now(),
-    )
-    .await?)
+    let mut tx = app.db.begin().await.map_err(StoreError::from)?;
+    let (name, now) = (known.unwrap_or_default(), app.clock.now());
+    note(&mut tx, ActKind::SignInFailed, &name, &from.address, None, now).await?;
+    tx.commit().await.map_err(StoreError::from)?;
+    Ok(())
 }
 
 /// Begins a session, ends the one that this browser had, makes both true, and answers with the page that was asked for.

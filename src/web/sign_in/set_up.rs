@@ -11,8 +11,8 @@ use serde::Deserialize;
 
 use super::{hash_of, let_in};
 use crate::{
-    domain::{operator::Role, sign_in::Way},
-    identity::password,
+    domain::{audit::ActKind, operator::Role, sign_in::Way},
+    identity::{note, password},
     store::{StoreError, operators},
     web::{
         act::see,
@@ -123,6 +123,15 @@ pub async fn set_up(
         return Ok(see("/login").into_response());
     };
     app.throttle.right(&mut tx, guess).await?;
+    note(
+        &mut tx,
+        ActKind::PersonMade,
+        &name,
+        "by the set-up code",
+        Some(id),
+        now,
+    )
+    .await?;
     tracing::info!(operator.id = id.0, "the first admin is made");
     let_in(&app, tx, id, &Way::SetUp, &visitor, "/incidents").await
 }
