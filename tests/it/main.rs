@@ -33,6 +33,7 @@ mod outages;
 mod overdue;
 mod pages;
 mod plans;
+mod publishing;
 mod reasons;
 mod recordings;
 mod reference;

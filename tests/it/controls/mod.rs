@@ -8,6 +8,7 @@ mod runs;
 mod screen;
 mod shown;
 mod target;
+mod trust;
 mod unknown;
 
 use std::{sync::Arc, time::Duration};
