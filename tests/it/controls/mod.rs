@@ -3,6 +3,7 @@
 
 mod gates;
 mod glass;
+mod named;
 mod resume;
 mod runs;
 mod screen;
