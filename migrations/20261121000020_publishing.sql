@@ -103,10 +103,6 @@ insert into publications (runbook_id, version_id, origin, note, published_at)
     select v.runbook_id, v.id, v.origin, '', v.created_at from runbook_versions v join runbooks b on b.id = v.runbook_id
     order by (v.id = b.current_version_id) nulls first, v.number;
 
-alter table standing_acts
-    drop constraint standing_acts_act_check,
-    add constraint standing_acts_act_check check (act ~ '^[a-z_]{1,60}$');
-
 -- Whoever loses the right to decide takes their approvals with them. A worker that has planned to act on one of these has
 -- its turn refused like one that a person has overtaken, and asks anew. Rows in the order in which workers lock them.
 create function shake_approvals(person bigint) returns void language plpgsql as $$

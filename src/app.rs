@@ -23,6 +23,7 @@ use crate::{
         standing::Standing,
         worker,
     },
+    identity::oidc::{Provider, Settings},
     outward::{Outward, SETTLED_AFTER, heartbeat::OwnHeartbeat},
     pipeline::Patience,
     receive::{ReceiverParts, spool::folder::SpoolLimits},
@@ -39,7 +40,7 @@ use crate::{
         self, health,
         hooks::{HookLimits, Hooks},
         server,
-        session::{new_token, token_digest},
+        session::{SessionLimits, new_token, token_digest},
         state::AppState,
         tls::{Tls, TlsFiles},
     },
@@ -128,9 +129,18 @@ impl App {
         let mut state = AppState::new(pools.web.clone(), clock.clone(), wake.clone());
         state.faults = shelf.faults.clone();
         state.public_url = config.public_url.clone();
+        state.session_limits = SessionLimits {
+            idle: config.session_idle.as_delta(),
+            longest: config.session_max.as_delta(),
+        };
+        state.proxies = config.trusted_proxies.clone().into();
         state.speaks_tls = tls.is_some();
         state.asks_clients = tls.is_some() && config.tls_client_ca.is_some();
         state.rehearser.targets = shelf.targets.subscribe();
+        let outside = Outside::new(Bounds::default());
+        outside.keep_off(database.options.get_host(), database.options.get_port());
+        state.rehearser.world = Arc::new(outside.clone());
+        state.provider = open_provider(&config, &outside);
         state.stopping = stop.clone();
         let patience = Patience {
             hold_down: config.hold_down,
@@ -153,17 +163,18 @@ impl App {
                 bytes_max: config.spool_max,
                 ..SpoolLimits::default()
             },
-            web: Arc::new(Outside::new(Bounds::default())),
+            web: Arc::new(outside.clone()),
         };
         let hooks = Hooks::new(parts, hook_limits);
         state.receiver = Some(hooks.receiver());
         let health = health::router(pools.web.clone(), metrics, hooks.receiver());
-        let router = web::router(state.clone()).merge(hooks.router()).merge(health);
+        let router = web::whole(state.clone(), hooks.router().merge(health));
 
         let listener = TcpListener::bind(config.listen)
             .await
             .with_context(|| format!("cannot listen on {}; choose another with --listen", config.listen))?;
         let address = listener.local_addr()?;
+        outside.keep_off(&address.ip().to_string(), address.port());
         let limits = server::Limits {
             drain: Duration::from_secs(3),
             ..server::Limits::default()
@@ -181,6 +192,7 @@ impl App {
             wake,
             standing: state.standing.clone(),
             rehearser: state.rehearser.clone(),
+            outside,
             shelf: shelf.clone(),
             patience,
             config,
@@ -241,6 +253,26 @@ impl App {
     }
 }
 
+/// The identity provider, when one is configured.
+fn open_provider(config: &Serve, outside: &Outside) -> Option<Provider> {
+    let asked = &config.oidc;
+    let issuer = asked.oidc_issuer.clone()?;
+    let host = issuer.host_str().unwrap_or_default().to_owned();
+    let settings = Settings {
+        client_id: asked.oidc_client_id.clone()?,
+        client_secret: asked.oidc_client_secret.clone(),
+        scopes: asked.oidc_scopes.clone(),
+        groups_claim: asked.oidc_groups_claim.clone(),
+        roles: asked.oidc_roles.iter().cloned().collect(),
+        default_role: asked.oidc_default_role,
+        networks: asked.oidc_networks.clone(),
+        label: asked.oidc_name.clone().unwrap_or(host),
+        callback: config.public_url.as_ref()?.join("/login/provider/back").ok()?,
+        issuer,
+    };
+    Some(Provider::new(settings, Arc::new(outside.clone())))
+}
+
 /// The server's side of TLS, when it has a certificate.
 fn open_tls(config: &Serve) -> anyhow::Result<Option<Tls>> {
     let (Some(certificate), Some(key)) = (&config.tls_cert, &config.tls_key) else {
@@ -263,6 +295,8 @@ struct Background {
     wake: Wake,
     standing: Standing,
     rehearser: Rehearser,
+    /// The way out, which everything shares.
+    outside: Outside,
     shelf: Shelf,
     patience: Patience,
     config: Serve,
@@ -361,8 +395,9 @@ impl Background {
         Some(OwnHeartbeat {
             pool: self.pools.intake.clone(),
             clock: self.clock.clone(),
-            outside: Outside::new(Bounds::default()),
+            outside: self.outside.clone(),
             address: self.config.heartbeat_url.clone()?,
+            networks: self.config.heartbeat_networks.clone(),
             every: self.config.heartbeat_every,
             replica: Box::new(move || replica.replica()),
             worker: engine.looked.subscribe(),

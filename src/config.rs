@@ -3,11 +3,15 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
+use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
 use url::Url;
 
 use crate::domain::{
+    audit::{self, ExportFormat},
+    digest::Digest,
     id::is_slug,
+    network::Network,
     operator::Role,
     source::SourceKind,
     span::{Span, SpanError},
@@ -16,6 +20,9 @@ use crate::domain::{
 
 /// The shortest pause between two signs of life of Muster itself.
 const HEARTBEAT_EVERY_MIN: Span = Span::from_secs(1);
+
+/// The shortest time a session may be left alone or last; less would sign people out between two clicks.
+const SESSION_MIN: Span = Span::from_secs(300);
 
 /// Runs a team's incident runbooks: alerts in, gated steps carried out, a postmortem out.
 #[derive(Debug, Parser)]
@@ -56,6 +63,43 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: SourceCommand,
+    },
+    /// Check that nobody has changed the record of who decided what, and export it.
+    Audit {
+        /// What to do.
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
+}
+
+/// The record of who decided what.
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Go through the audit and every timeline, and say where the first link is that does not hold. The exit code is 1
+    /// when there is one. Nothing is changed.
+    Verify {
+        /// A row of the audit that was written down elsewhere, as verify prints its last one: NUMBER:SHA256. It must still
+        /// be there.
+        #[arg(long, value_parser = known_link)]
+        expect: Option<(i64, Digest)>,
+        /// Where the record is kept.
+        #[command(flatten)]
+        database: Database,
+    },
+    /// Write decisions to standard output, the newest first.
+    Export {
+        /// Not older than this: 2026-11-21, 2026-11-21T03:00 or RFC 3339; in UTC.
+        #[arg(long, value_parser = moment)]
+        from: Option<DateTime<Utc>>,
+        /// Older than this.
+        #[arg(long, value_parser = moment)]
+        to: Option<DateTime<Utc>>,
+        /// csv or jsonl
+        #[arg(long, value_parser = export_format, default_value = "csv")]
+        format: ExportFormat,
+        /// Where the record is kept.
+        #[command(flatten)]
+        database: Database,
     },
 }
 
@@ -223,6 +267,10 @@ pub struct Serve {
     /// The address people use, when it is not the one Muster listens on.
     #[arg(long, env = "MUSTER_PUBLIC_URL")]
     pub public_url: Option<Url>,
+    /// Addresses or networks of the proxies in front, like 10.0.0.0/8: only theirs is believed that says whose request it
+    /// is (X-Forwarded-For).
+    #[arg(long, env = "MUSTER_TRUSTED_PROXIES", value_delimiter = ',')]
+    pub trusted_proxies: Vec<Network>,
     /// The server's certificate with those between it and its authority, PEM; with it, Muster speaks TLS only.
     #[arg(long, env = "MUSTER_TLS_CERT", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
@@ -232,6 +280,15 @@ pub struct Serve {
     /// Authorities of client certificates, PEM: senders may then be asked to show one.
     #[arg(long, env = "MUSTER_TLS_CLIENT_CA", requires = "tls_cert")]
     pub tls_client_ca: Option<PathBuf>,
+    /// The identity provider, when people sign in by one.
+    #[command(flatten)]
+    pub oidc: Oidc,
+    /// How long a session may be left alone before it ends: longer than a shift, so that a page at 3 am needs no sign-in.
+    #[arg(long, env = "MUSTER_SESSION_IDLE", default_value = "12h", value_parser = session_span)]
+    pub session_idle: Span,
+    /// How long a session lasts at most, used or not.
+    #[arg(long, env = "MUSTER_SESSION_MAX", default_value = "7d", value_parser = session_span)]
+    pub session_max: Span,
     /// Folder with runbooks.
     #[arg(long, env = "MUSTER_RUNBOOKS", default_value = "runbooks")]
     pub runbooks: PathBuf,
@@ -270,6 +327,9 @@ pub struct Serve {
     /// that address raises the alarm when Muster is silent.
     #[arg(long, env = "MUSTER_HEARTBEAT_URL", value_parser = secret_ref)]
     pub heartbeat_url: Option<SecretRef>,
+    /// Networks that are not public and that the name in that address may lead to, like 10.0.0.0/8.
+    #[arg(long, env = "MUSTER_HEARTBEAT_NETWORKS", value_delimiter = ',')]
+    pub heartbeat_networks: Vec<Network>,
     /// The pause between two signs of life.
     #[arg(long, env = "MUSTER_HEARTBEAT_EVERY", default_value = "60s", value_parser = heartbeat_every)]
     pub heartbeat_every: Span,
@@ -290,6 +350,52 @@ impl Serve {
         let by_default = || self.database.data.join("spool");
         self.spool.clone().unwrap_or_else(by_default)
     }
+}
+
+/// An identity provider that speaks OpenID Connect.
+#[derive(Clone, Debug, Args)]
+pub struct Oidc {
+    /// Its issuer, as its tokens name it: https, or http on this machine's own loopback. People come back to
+    /// /login/provider/back at the public address, which has to be set.
+    #[arg(long = "oidc-issuer", env = "MUSTER_OIDC_ISSUER", value_parser = issuer, requires_all = ["oidc_client_id", "public_url"])]
+    pub oidc_issuer: Option<Url>,
+    /// What Muster is called there.
+    #[arg(
+        long = "oidc-client-id",
+        env = "MUSTER_OIDC_CLIENT_ID",
+        requires = "oidc_issuer"
+    )]
+    pub oidc_client_id: Option<String>,
+    /// Where Muster's secret there is kept: env:NAME or file:/path. Without one it is a public client.
+    #[arg(long = "oidc-client-secret", env = "MUSTER_OIDC_CLIENT_SECRET", value_parser = secret_ref, requires = "oidc_issuer")]
+    pub oidc_client_secret: Option<SecretRef>,
+    /// What is asked for besides openid.
+    #[arg(
+        long = "oidc-scopes",
+        env = "MUSTER_OIDC_SCOPES",
+        value_delimiter = ',',
+        default_value = "profile"
+    )]
+    pub oidc_scopes: Vec<String>,
+    /// The claim that lists a person's groups.
+    #[arg(
+        long = "oidc-groups-claim",
+        env = "MUSTER_OIDC_GROUPS_CLAIM",
+        default_value = "groups"
+    )]
+    pub oidc_groups_claim: String,
+    /// The role that a group there gives here: GROUP=ROLE. May be repeated; of several the highest counts.
+    #[arg(long = "oidc-role", env = "MUSTER_OIDC_ROLES", value_delimiter = ',', value_parser = group_role)]
+    pub oidc_roles: Vec<(String, Role)>,
+    /// The role of whoever is in none of these groups; without it they are refused.
+    #[arg(long = "oidc-default-role", env = "MUSTER_OIDC_DEFAULT_ROLE", value_parser = role)]
+    pub oidc_default_role: Option<Role>,
+    /// Networks that are not public and in which the provider is, like 10.0.0.0/8.
+    #[arg(long = "oidc-networks", env = "MUSTER_OIDC_NETWORKS", value_delimiter = ',')]
+    pub oidc_networks: Vec<Network>,
+    /// What its button says; its host when not given.
+    #[arg(long = "oidc-name", env = "MUSTER_OIDC_NAME")]
+    pub oidc_name: Option<String>,
 }
 
 /// Settings of the demo.
@@ -326,6 +432,31 @@ fn heartbeat_every(text: &str) -> Result<Span, String> {
     }
 }
 
+fn issuer(text: &str) -> Result<Url, String> {
+    let url: Url = text.parse().map_err(|_| "not an address".to_owned())?;
+    let is_here = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if is_here => Ok(url),
+        _ => Err("needs https, unless it is on this machine's own loopback".to_owned()),
+    }
+}
+
+fn group_role(text: &str) -> Result<(String, Role), String> {
+    match text.rsplit_once('=') {
+        Some((group, name)) if !group.is_empty() => Ok((group.to_owned(), role(name)?)),
+        _ => Err("expected GROUP=ROLE".to_owned()),
+    }
+}
+
+fn session_span(text: &str) -> Result<Span, String> {
+    let span: Span = text.parse().map_err(|error: SpanError| error.to_string())?;
+    match span >= SESSION_MIN {
+        true => Ok(span),
+        false => Err(format!("at least {SESSION_MIN}")),
+    }
+}
+
 fn role(text: &str) -> Result<Role, String> {
     Role::named(text).ok_or_else(|| "expected viewer, responder, approver or admin".to_owned())
 }
@@ -335,6 +466,23 @@ fn source_kind(text: &str) -> Result<SourceKind, String> {
         let names: Vec<&str> = SourceKind::ALL.into_iter().map(SourceKind::name).collect();
         format!("expected one of {}", names.join(", "))
     })
+}
+
+fn moment(text: &str) -> Result<DateTime<Utc>, String> {
+    audit::moment(text)
+        .ok_or_else(|| "expected a time like 2026-11-21 or 2026-11-21T03:00, in UTC".to_owned())
+}
+
+fn export_format(text: &str) -> Result<ExportFormat, String> {
+    ExportFormat::named(text).ok_or_else(|| "expected csv or jsonl".to_owned())
+}
+
+fn known_link(text: &str) -> Result<(i64, Digest), String> {
+    let (seq, hash) = text.split_once(':').ok_or("expected NUMBER:SHA256")?;
+    let seq = seq
+        .parse()
+        .map_err(|_| "expected a number before the colon".to_owned())?;
+    Ok((seq, Digest::try_from(hash.to_owned())?))
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
@@ -412,6 +560,18 @@ mod tests {
         };
         assert_eq!(plan.inputs()["a"], "b=c");
         assert_eq!(plan.labels()["x"], "");
+        for wrong in [
+            &["--oidc-issuer", "http://id.example", "--oidc-client-id", "m"][..],
+            &["--oidc-issuer", "https://id.example"],
+            &["--session-idle", "1m"],
+            &["--oidc-role", "oncall=chief"],
+        ] {
+            let line = ["muster", "serve", "--public-url", "https://muster.example"];
+            assert!(
+                Cli::try_parse_from(line.iter().chain(wrong)).is_err(),
+                "{wrong:?}"
+            );
+        }
         for wrong in ["a", "=b"] {
             assert!(Cli::try_parse_from(["muster", "runbook", "plan", "r", "--input", wrong]).is_err());
         }

@@ -25,7 +25,7 @@
 //! roof      main → app, demo, cli                                            config, telemetry
 //! web       hooks · incidents · runs · approvals · runbooks · live · api     pages and JSON from the same reads
 //! corridor  receive (disk, then database) · pipeline (alerts in → runs queued) · upkeep (timers) · outward (silences)
-//! stages    intake → correlate → incident → matching → execute → timeline    beside them: catalog, fixtures, sources
+//! stages    intake → correlate → incident → matching → execute → timeline    beside them: catalog, fixtures, sources, rights, identity
 //! doors     store (Postgres, all SQL)             actions (the outside world, the only way out)
 //! ground    domain (nouns, states, pure rules)    clock (the only reader of time)    faults (crash points)
 //! ```
@@ -52,6 +52,8 @@
 //! - **P11** Outside text is data: templates render once, from values; pages escape; SQL binds; commands take lists.
 //! - **P12** Secrets are references, read at the socket and redacted by value: [`actions`].
 //! - **P13** Bounds are named constants beside what they bound, or settings in [`config`].
+//! - **P14** Only addresses that a target names, or public ones, are connected to: `actions::address` judges each address on
+//!   the way out. Programs get only arguments that their target foresees: [`domain::program`].
 
 pub mod clock;
 pub mod domain;
@@ -62,8 +64,11 @@ pub mod store;
 
 pub mod catalog;
 pub mod fixtures;
+pub mod identity;
+pub mod rights;
 pub mod sources;
 
+pub mod audit;
 pub mod correlate;
 pub mod execute;
 pub mod incident;

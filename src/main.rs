@@ -9,15 +9,15 @@ use muster::{
     app::{App, OpenDatabase},
     cli::{self, complain, say},
     clock::Clock,
-    config::{Cli, Command, Database, RunbookCommand, Serve, UserCommand},
+    config::{AuditCommand, Cli, Command, Database, RunbookCommand, Serve, UserCommand},
     demo,
     domain::operator::Role,
+    identity::password::{self, Passwords},
     store::{
         migrate, operators,
         pool::{self, PoolSizes},
     },
     telemetry::{self, LogOptions},
-    web::password::Passwords,
 };
 use sqlx::PgPool;
 use tokio::signal::unix::{SignalKind, signal};
@@ -70,8 +70,31 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             })
             .await?;
         }
+        Command::Audit { command } => return audit(&command).await,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn audit(command: &AuditCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        AuditCommand::Verify { expect, database } => {
+            let database = OpenDatabase::open(database).await?;
+            with_open(database, async |pool| cli::audit::verify(pool, *expect).await).await
+        }
+        AuditCommand::Export {
+            from,
+            to,
+            format,
+            database,
+        } => {
+            let database = OpenDatabase::open(database).await?;
+            with_open(database, async |pool| {
+                cli::audit::export(pool, *from, *to, *format).await
+            })
+            .await?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
 }
 
 async fn serve(config: Serve) -> anyhow::Result<()> {
@@ -103,6 +126,14 @@ async fn with_database(
 ) -> anyhow::Result<()> {
     let database = OpenDatabase::open(config).await?;
     migrate::run(&database.options).await?;
+    with_open(database, act).await
+}
+
+/// With the database as it is, so that it may be a copy that nobody may write to.
+async fn with_open<T>(
+    database: OpenDatabase,
+    act: impl AsyncFnOnce(&PgPool) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     let pool = pool::connect(
         database.options.clone(),
         "muster command",
@@ -115,15 +146,14 @@ async fn with_database(
 }
 
 async fn add_user(pool: &PgPool, name: &str, role: Role) -> anyhow::Result<()> {
-    let mut password = String::new();
+    let mut typed = String::new();
     std::io::stdin()
-        .read_to_string(&mut password)
+        .read_to_string(&mut typed)
         .context("reading the password from standard input")?;
-    let password = password.trim_end_matches(['\r', '\n']).to_owned();
-    anyhow::ensure!(
-        password.chars().count() >= 8,
-        "the password on standard input needs at least 8 characters"
-    );
+    let password = typed.trim_end_matches(['\r', '\n']).to_owned();
+    if let Some(fault) = password::fault(&password, name) {
+        anyhow::bail!("the password on standard input: {fault}");
+    }
     let hash = Passwords::default().hash(password).await?;
     let id = operators::insert(
         &mut *pool.acquire().await?,

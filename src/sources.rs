@@ -9,14 +9,15 @@ use sqlx::PgConnection;
 
 use crate::{
     domain::{
+        audit::{Act, ActKind, Fields, Object},
         digest::Digest,
-        id::{OperatorId, SourceId},
+        id::SourceId,
+        operator::Actor,
         source::{AskedSettings, Fault, SourceSettings, check_name},
     },
     intake::mapping::Mapping,
     store::{
-        StoreError,
-        acts::{self, ActKind},
+        StoreError, audit,
         sources::{self, SOURCES_MAX, Source},
         tokens::{self, NewToken},
     },
@@ -122,7 +123,7 @@ pub async fn make(
     conn: &mut PgConnection,
     name: &str,
     asked: &AskedSettings,
-    by: Option<OperatorId>,
+    by: &Actor,
     now: DateTime<Utc>,
 ) -> Result<SourceId, SourceError> {
     let name = name.trim();
@@ -146,7 +147,9 @@ pub async fn make(
             ),
         });
     };
-    acts::insert(conn, ActKind::SourceMade, name, settings.format.title(), by, now).await?;
+    let settings = (settings.format.title(), settings.fields());
+    let act = Act::new(by.clone(), ActKind::SourceMade, Object::source(name), settings.0);
+    audit::insert(conn, &act.changing(Fields::default(), settings.1), now).await?;
     Ok(id)
 }
 
@@ -158,7 +161,7 @@ pub async fn change(
     revision: i64,
     asked: &AskedSettings,
     reason: &str,
-    by: Option<OperatorId>,
+    by: &Actor,
     now: DateTime<Utc>,
 ) -> Result<(), SourceError> {
     let source = find(conn, name).await?;
@@ -176,15 +179,15 @@ pub async fn change(
     if source.revision != revision {
         return Err(stale());
     }
-    let changes = source.settings.changes(&settings);
-    if changes.is_empty() {
+    let (before, after) = Fields::difference(&source.settings.fields(), &settings.fields());
+    if after.is_empty() {
         return Ok(());
     }
     if !sources::update(conn, source.id, revision, &settings).await? {
         return Err(stale());
     }
-    let subject = format!("{name}: {}", changes.join("; "));
-    acts::insert(conn, ActKind::SourceChanged, &subject, &reason, by, now).await?;
+    let act = Act::new(by.clone(), ActKind::SourceChanged, Object::source(name), &reason);
+    audit::insert(conn, &act.changing(before, after), now).await?;
     Ok(())
 }
 
@@ -193,7 +196,7 @@ pub async fn disable(
     conn: &mut PgConnection,
     name: &str,
     reason: &str,
-    by: Option<OperatorId>,
+    by: &Actor,
     now: DateTime<Utc>,
 ) -> Result<(), SourceError> {
     let source = find(conn, name).await?;
@@ -201,7 +204,8 @@ pub async fn disable(
     if !sources::disable(conn, source.id, now).await? {
         return Err(moved("this source is disabled already; nothing was done"));
     }
-    acts::insert(conn, ActKind::SourceDisabled, name, &reason, by, now).await?;
+    let act = Act::new(by.clone(), ActKind::SourceDisabled, Object::source(name), &reason);
+    audit::insert(conn, &act.changing(state("open"), state("disabled")), now).await?;
     Ok(())
 }
 
@@ -210,7 +214,7 @@ pub async fn enable(
     conn: &mut PgConnection,
     name: &str,
     reason: &str,
-    by: Option<OperatorId>,
+    by: &Actor,
     now: DateTime<Utc>,
 ) -> Result<(), SourceError> {
     let source = find(conn, name).await?;
@@ -218,7 +222,8 @@ pub async fn enable(
     if !sources::enable(conn, source.id).await? {
         return Err(moved("this source is not disabled; nothing was done"));
     }
-    acts::insert(conn, ActKind::SourceEnabled, name, &reason, by, now).await?;
+    let act = Act::new(by.clone(), ActKind::SourceEnabled, Object::source(name), &reason);
+    audit::insert(conn, &act.changing(state("disabled"), state("open")), now).await?;
     Ok(())
 }
 
@@ -227,7 +232,7 @@ pub async fn issue(
     conn: &mut PgConnection,
     name: &str,
     token_name: &str,
-    by: Option<OperatorId>,
+    by: &Actor,
     now: DateTime<Utc>,
 ) -> Result<Issued, SourceError> {
     let source = find(conn, name).await?;
@@ -245,8 +250,10 @@ pub async fn issue(
             tokens::LIVE_MAX
         )));
     };
-    let subject = format!("{name}, {prefix}…");
-    acts::insert(conn, ActKind::TokenIssued, &subject, &token_name, by, now).await?;
+    let object = Object::source_token(name, &format!("{prefix}…"));
+    let after = Fields::of([("name", token_name.clone()), ("prefix", prefix.to_owned())]);
+    let act = Act::new(by.clone(), ActKind::TokenIssued, object, &token_name);
+    audit::insert(conn, &act.changing(Fields::default(), after), now).await?;
     Ok(Issued { id, token })
 }
 
@@ -256,7 +263,7 @@ pub async fn revoke(
     name: &str,
     id: i64,
     reason: &str,
-    by: Option<OperatorId>,
+    by: &Actor,
     now: DateTime<Utc>,
 ) -> Result<(), SourceError> {
     let source = find(conn, name).await?;
@@ -268,19 +275,22 @@ pub async fn revoke(
         });
     };
     let which = match token.prefix.is_empty() {
-        true => token.name,
+        true => token.name.clone(),
         false => format!("{}… ({})", token.prefix, token.name),
     };
-    acts::insert(
-        conn,
+    let before = Fields::of([("name", token.name), ("prefix", token.prefix)]);
+    let act = Act::new(
+        by.clone(),
         ActKind::TokenRevoked,
-        &format!("{name}, {which}"),
+        Object::source_token(name, &which),
         &reason,
-        by,
-        now,
-    )
-    .await?;
+    );
+    audit::insert(conn, &act.changing(before, Fields::default()), now).await?;
     Ok(())
+}
+
+fn state(name: &str) -> Fields {
+    Fields::of([("state", name.to_owned())])
 }
 
 /// The source of that name.

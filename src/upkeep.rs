@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    audit::{check, mark},
     clock::Clock,
     correlate,
     domain::{
@@ -27,8 +28,9 @@ use crate::{
     },
     pipeline::{self, Patience},
     store::{
-        StoreError, boots, delivery_sizes, events, heartbeats, heartbeats::Silent, incidents, operators,
-        preflights, replicas, runbooks::Version, wake::Wake,
+        StoreError, audit_checks::Chain, boots, delivery_sizes, events, heartbeats, heartbeats::Silent,
+        identities, incidents, operators, passkeys, preflights, replicas, runbooks::Version, sessions, tries,
+        wake::Wake,
     },
 };
 
@@ -38,6 +40,8 @@ const POLL: Duration = Duration::from_secs(1);
 const PRUNE_EVERY: Span = Span::from_secs(600);
 /// How often too many bytes of deliveries are looked for: a storm fills a disk faster than days do.
 const SIZE_EVERY: Span = Span::from_secs(60);
+/// How often the audit notes where the timelines stand, and goes on through the chains.
+const AUDIT_EVERY: Span = Span::from_secs(60);
 /// How long after its lease an alert that must be renewed is waited for: a sender whose clock is a little behind, or
 /// that missed one turn, is no reason to say that it is over.
 const LEASE_GRACE: Span = Span::from_secs(60);
@@ -83,6 +87,7 @@ impl Upkeep {
         let mut prune_due = self.clock.now();
         let mut stale_due = self.clock.now();
         let mut size_due = self.clock.now();
+        let mut audit_due = self.clock.now();
         while !stop.is_cancelled() {
             changes.mark_unchanged();
             self.after(self.pass().await);
@@ -102,6 +107,15 @@ impl Upkeep {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         "too many deliveries stay for now"
+                    );
+                }
+            }
+            if self.clock.now() >= audit_due {
+                audit_due = self.clock.now() + AUDIT_EVERY.as_delta();
+                if let Err(error) = self.keep_audit().await {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the audit is marked and gone through later"
                     );
                 }
             }
@@ -241,11 +255,39 @@ impl Upkeep {
         Ok(())
     }
 
+    /// Notes where the timelines stand, and goes on through the chains that show whether anybody has changed them.
+    pub async fn keep_audit(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let mut tx = self.pool.begin().await?;
+        mark::mark(&mut tx, now).await?;
+        tx.commit().await?;
+        for chain in [Chain::Acts, Chain::Timelines] {
+            // Both ends of a chain have to be seen at the same moment.
+            let mut tx = self
+                .pool
+                .begin_with("begin isolation level repeatable read")
+                .await?;
+            match check::pass(&mut tx, chain, now).await {
+                // Another replica has just gone on.
+                Err(error) if error.is_conflict() => {}
+                passed => {
+                    passed?;
+                    tx.commit().await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Forgets old rows: those whose time is over.
     pub async fn prune(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut conn = self.pool.acquire().await?;
         operators::prune(&mut conn, now).await?;
+        sessions::prune(&mut conn, now).await?;
+        passkeys::prune(&mut conn, now).await?;
+        identities::prune(&mut conn, now).await?;
+        tries::prune(&mut conn, now).await?;
         replicas::prune(&mut conn).await?;
         let before = now - self.keep_deliveries.as_delta();
         while delivery_sizes::prune(&mut conn, before, PRUNE_BATCH).await? == PRUNE_BATCH {}

@@ -18,10 +18,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("faults", &[]),
     ("store", &["domain"]),
     ("actions", &["domain"]),
+    ("audit", &["domain", "store"]),
     ("intake", &["domain"]),
     ("catalog", &["domain", "store", "clock"]),
     ("fixtures", &["domain"]),
+    ("identity", &["domain", "store", "actions"]),
     ("sources", &["domain", "store", "intake"]),
+    ("rights", &["domain", "store"]),
     ("correlate", &["domain", "store"]),
     ("incident", &["domain", "store"]),
     ("matching", &["domain", "store"]),
@@ -47,14 +50,22 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     (
         "upkeep",
-        &["domain", "store", "clock", "correlate", "incident", "pipeline"],
+        &[
+            "domain",
+            "store",
+            "clock",
+            "audit",
+            "correlate",
+            "incident",
+            "pipeline",
+        ],
     ),
     ("outward", &["domain", "store", "clock", "actions", "incident"]),
     (
         "web",
         &[
-            "domain", "store", "clock", "catalog", "fixtures", "sources", "intake", "incident", "matching",
-            "execute", "timeline", "pipeline", "receive",
+            "domain", "store", "clock", "audit", "catalog", "fixtures", "identity", "sources", "rights",
+            "intake", "incident", "matching", "execute", "timeline", "pipeline", "receive",
         ],
     ),
     ("config", &["domain"]),
@@ -225,6 +236,33 @@ fn each_thing_has_its_one_room() {
             .filter(|text| file.room == "domain" && file.code.contains(text))
         {
             faults.push(format!("{}: {text}: the domain does no I/O", file.path.display()));
+        }
+    }
+    complain(faults);
+}
+
+/// Where routes are registered: the table, which asks what a caller needs, and the doors of senders and machines, which
+/// have no people.
+const DOORS: &[&str] = &["web/routes.rs", "web/hooks/mod.rs", "web/health.rs"];
+
+#[test]
+fn no_route_is_registered_past_the_table() {
+    let mut faults = Vec::new();
+    for file in files().into_iter().filter(|file| file.room == "web") {
+        let is_door = DOORS.iter().any(|door| file.path.ends_with(door));
+        for text in [
+            ".route(",
+            ".route_service(",
+            ".nest_service(",
+            "axum::routing",
+            "routes!(",
+        ] {
+            if !is_door && file.code.contains(text) {
+                faults.push(format!(
+                    "{}: {text}: routes go through the table",
+                    file.path.display()
+                ));
+            }
         }
     }
     complain(faults);

@@ -1,29 +1,28 @@
-//! The HTTP client: one request, one fresh connection, no redirects, no proxy, a capped answer.
+//! The HTTP client: one request, one fresh connection to an address that was checked, no proxy, a capped answer.
 //!
 //! Connections are not reused, so "nothing was sent" is never a guess about an idle connection the server had
-//! already closed; the connector notes the moment it is connected.
+//! already closed; the connector notes the moment it is connected. A redirect is followed only when the target says so,
+//! only for what reads, and leaves every credential behind as soon as it leads away from the target's own origin.
 
 use std::{
+    net::SocketAddr,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use reqwest::{
-    Client, Method,
+    Client, Method, Response,
     dns::{Addrs, Name, Resolve, Resolving},
-    header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue},
-    redirect, retry,
+    header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION},
 };
 use serde_json::Value;
 use tower::{BoxError, Layer, Service};
-use url::{Host, Url};
+use url::Url;
 
 use super::{
     Bounds, Call, Sent,
-    address::{self, AddressError, Lookup},
-    answer, cause, invalid, refused,
+    address::{Reach, Said},
+    answer, cause, invalid, refused, trust,
 };
 use crate::domain::{
     action::{Failure, FailureClass},
@@ -34,9 +33,22 @@ use crate::domain::{
 pub(super) const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// The same for log queries, whose lines are cut one by one afterwards.
 pub(super) const LOGS_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// The most headers of an answer.
+pub(super) const HEADERS_MAX: usize = 100;
+/// The most bytes all headers of an answer may have.
+const HEADER_BYTES_MAX: usize = 64 * 1024;
+/// The longest address a redirect may lead to.
+const LOCATION_BYTES_MAX: usize = 4096;
 
 tokio::task_local! {
-    static SENT: Sent;
+    static ROUTE: Route;
+}
+
+/// Where the request of this task goes: to one of these addresses, all of them checked.
+struct Route {
+    addresses: Vec<SocketAddr>,
+    /// Told when the connection is there.
+    sent: Option<Sent>,
 }
 
 /// Installs the cryptography every TLS connection uses. Call it first in `main`; more often does no harm.
@@ -45,39 +57,29 @@ pub fn install_crypto() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-pub(super) fn build(bounds: Bounds, lookup: Lookup) -> Result<Client, String> {
-    Client::builder()
-        .user_agent(concat!("muster/", env!("CARGO_PKG_VERSION")))
-        .redirect(redirect::Policy::none())
-        .retry(retry::never())
-        .referer(false)
-        .no_proxy()
-        .pool_max_idle_per_host(0)
-        .connect_timeout(bounds.connect.as_duration())
-        .tcp_keepalive(Duration::from_secs(15))
-        .dns_resolver(Arc::new(Checked(lookup)))
-        .connector_layer(NoteConnected)
+pub(super) fn build(bounds: Bounds) -> Result<Client, String> {
+    trust::builder(bounds)
         .build()
         .map_err(|error| format!("no HTTP client: {}", cause(&error)))
 }
 
-/// Resolves only to addresses that may be reached.
-struct Checked(Lookup);
+/// Knows no names: it answers with what was found and checked before, and nothing else.
+pub(super) struct Settled;
 
-impl Resolve for Checked {
-    fn resolve(&self, name: Name) -> Resolving {
-        let lookup = self.0.clone();
+impl Resolve for Settled {
+    fn resolve(&self, _: Name) -> Resolving {
+        let settled = ROUTE.try_with(|route| route.addresses.clone());
         Box::pin(async move {
-            let found = lookup.find(name.as_str()).await?;
-            let addrs: Addrs = Box::new(found.into_iter().map(|ip| (ip, 0).into()));
-            Ok(addrs)
+            let addresses = settled.map_err(|_| "no address was checked for this request")?;
+            let addresses: Addrs = Box::new(addresses.into_iter());
+            Ok(addresses)
         })
     }
 }
 
 /// Notes on the request's [`Sent`] that its connection, TLS included, is there.
 #[derive(Clone, Copy)]
-struct NoteConnected;
+pub(super) struct NoteConnected;
 
 impl<S> Layer<S> for NoteConnected {
     type Service = Noting<S>;
@@ -88,7 +90,7 @@ impl<S> Layer<S> for NoteConnected {
 }
 
 #[derive(Clone)]
-struct Noting<S>(S);
+pub(super) struct Noting<S>(S);
 
 impl<S, R> Service<R> for Noting<S>
 where
@@ -107,12 +109,33 @@ where
         let connecting = self.0.call(request);
         Box::pin(async move {
             let connection = connecting.await?;
-            if let Ok(Err(too_late)) = SENT.try_with(Sent::mark) {
+            let marked = ROUTE.try_with(|route| route.sent.as_ref().map_or(Ok(()), Sent::mark));
+            if let Ok(Err(too_late)) = marked {
                 return Err(too_late.into());
             }
             Ok(connection)
         })
     }
+}
+
+/// Sends one request to an address that may be reached, and gives the head of the answer.
+pub(super) async fn send_to(
+    client: &Client,
+    request: reqwest::Request,
+    addresses: Vec<SocketAddr>,
+    sent: Option<Sent>,
+) -> Result<Response, reqwest::Error> {
+    let route = Route { addresses, sent };
+    ROUTE.scope(route, client.execute(request)).await
+}
+
+/// The addresses of a URL's host, if they may be reached. The client takes an address in a URL as it is and asks nobody, so
+/// it must have been here before.
+pub(super) async fn addresses(reach: &Reach, url: &Url, said: Said) -> Result<Vec<SocketAddr>, Failure> {
+    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
+        return Err(invalid("the address has no host"));
+    };
+    Ok(reach.find(host, port, said).await?)
 }
 
 /// One HTTP request, ready to send.
@@ -136,24 +159,136 @@ pub(super) struct Reply {
     pub(super) broken: Option<String>,
 }
 
-/// Sends one message with the target's credentials and the envelope's key and fence.
+/// Sends one message with the target's credentials and the envelope's key and fence, and follows as many redirects as
+/// the target allows.
 pub(super) async fn send(call: &Call<'_>, web: &HttpConnection, message: Message) -> Result<Reply, Failure> {
-    let client = call
-        .outside
-        .web
-        .as_ref()
-        .map_err(|reason| invalid(reason.as_str()))?;
-    check_literal(&message.url)?;
-    let mut headers = message.headers;
-    headers.insert("idempotency-key", header("the key", &call.envelope.key)?);
-    headers.insert("muster-fence", HeaderValue::from(call.envelope.fence));
-    credentials(call, web, &mut headers)?;
-    let mut request = client.request(message.method, message.url).headers(headers);
-    if let Some(body) = message.body {
-        request = request.body(body);
+    let is_safe = matches!(message.method, Method::GET | Method::HEAD);
+    let redirects = if is_safe { web.redirects } else { 0 };
+    let bytes_max = web
+        .answer_bytes_max
+        .map_or(message.answer_bytes_max, |max| max as usize);
+    let mut trip = Trip {
+        url: message.url.clone(),
+        is_home: true,
+    };
+    let mut followed = 0;
+    let response = loop {
+        let response = trip.once(call, web, &message).await?;
+        let bytes: usize = response
+            .headers()
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len())
+            .sum();
+        if bytes > HEADER_BYTES_MAX {
+            let told = format!("it answered with more than {HEADER_BYTES_MAX} bytes of headers");
+            return Err(if is_safe {
+                refused(told)
+            } else {
+                call.failure(told)
+            });
+        }
+        let elsewhere = match redirects {
+            0 => None,
+            _ => elsewhere(&response),
+        };
+        let Some(location) = elsewhere else { break response };
+        if followed == redirects {
+            return Err(refused(format!(
+                "more than {redirects} redirects, one after the other"
+            )));
+        }
+        followed += 1;
+        trip = trip.next(web, &location)?;
+    };
+    Ok(read(response, bytes_max).await)
+}
+
+/// Where an answer says to ask the same instead.
+fn elsewhere(response: &Response) -> Option<HeaderValue> {
+    let is_redirect = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+    response.headers().get(LOCATION).filter(|_| is_redirect).cloned()
+}
+
+/// One request on its way through redirects.
+struct Trip {
+    url: Url,
+    /// Whether it never left the target's own scheme, host and port: only then it carries anything of the target's.
+    is_home: bool,
+}
+
+impl Trip {
+    async fn once(
+        &self,
+        call: &Call<'_>,
+        web: &HttpConnection,
+        message: &Message,
+    ) -> Result<Response, Failure> {
+        let said = match self.is_home {
+            true => Said::Configured,
+            false => Said::Elsewhere,
+        };
+        let addresses = addresses(&call.reach(), &self.url, said).await?;
+        let mut headers = HeaderMap::new();
+        let mut url = self.url.clone();
+        let client = match self.is_home {
+            true => {
+                headers.clone_from(&message.headers);
+                headers.insert("idempotency-key", header("the key", &call.envelope.key)?);
+                headers.insert("muster-fence", HeaderValue::from(call.envelope.fence));
+                credentials(call, web, &mut headers)?;
+                if let Some(name) = web.tls.server_name.as_deref().filter(|_| url.scheme() == "https") {
+                    // The name to be proven is the one of the URL; the service still hears what it is called.
+                    let host = header("the target's host", &authority(&url))?;
+                    headers.insert(HOST, host);
+                    url.set_host(Some(name))
+                        .map_err(|_| invalid("the target's tls.server_name is not a name"))?;
+                }
+                trust::client(call, &web.tls).await?
+            }
+            false => call.outside.client()?.clone(),
+        };
+        let mut request = client.request(message.method.clone(), url).headers(headers);
+        if let Some(body) = &message.body {
+            request = request.body(body.clone());
+        }
+        let request = request.build().map_err(|error| failure(call, &error))?;
+        let answered = send_to(&client, request, addresses, Some(call.sent.clone())).await;
+        answered.map_err(|error| failure(call, &error))
     }
-    let answered = SENT.scope(call.sent.clone(), request.send()).await;
-    let mut response = answered.map_err(|error| failure(call, &error))?;
+
+    /// The trip to where a redirect leads.
+    fn next(&self, web: &HttpConnection, location: &HeaderValue) -> Result<Self, Failure> {
+        let bad = |why: &str| refused(format!("the redirect is not followed: {why}"));
+        let text = location.to_str().map_err(|_| bad("it is no address"))?;
+        if text.len() > LOCATION_BYTES_MAX {
+            return Err(bad("its address is too long"));
+        }
+        let mut url = self.url.join(text).map_err(|_| bad("it is no address"))?;
+        url.set_fragment(None);
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+            return Err(bad("it leads to something else than http:// or https://"));
+        }
+        if self.url.scheme() == "https" && url.scheme() == "http" {
+            return Err(bad("it leads from https:// to http://"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(bad("its address holds a login"));
+        }
+        let is_home = self.is_home && url.origin() == web.url.origin();
+        Ok(Self { url, is_home })
+    }
+}
+
+/// Host and port as a `Host` header has them.
+fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
+async fn read(mut response: Response, bytes_max: usize) -> Reply {
     let mut reply = Reply {
         status: response.status().as_u16(),
         headers: std::mem::take(response.headers_mut()),
@@ -164,7 +299,7 @@ pub(super) async fn send(call: &Call<'_>, web: &HttpConnection, message: Message
     while !reply.cut {
         match response.chunk().await {
             Ok(Some(chunk)) => {
-                let room = message.answer_bytes_max - reply.body.len();
+                let room = bytes_max - reply.body.len();
                 reply.cut = chunk.len() > room;
                 reply.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
             }
@@ -175,7 +310,7 @@ pub(super) async fn send(call: &Call<'_>, web: &HttpConnection, message: Message
             }
         }
     }
-    Ok(reply)
+    reply
 }
 
 /// Reads JSON with `GET` or a search by `POST`; any answer but a success is a refusal.
@@ -270,17 +405,6 @@ pub(super) fn header(what: &str, value: &str) -> Result<HeaderValue, Failure> {
     HeaderValue::from_str(value).map_err(|_| invalid(format!("{what} is not a valid header value")))
 }
 
-/// The client does not ask its resolver about addresses, so those are checked here.
-pub(super) fn check_literal(url: &Url) -> Result<(), Failure> {
-    let ip = match url.host() {
-        Some(Host::Ipv4(ip)) => ip.into(),
-        Some(Host::Ipv6(ip)) => ip.into(),
-        _ => return Ok(()),
-    };
-    address::allowed(url.host_str().unwrap_or_default(), ip)?;
-    Ok(())
-}
-
 fn credentials(call: &Call<'_>, web: &HttpConnection, headers: &mut HeaderMap) -> Result<(), Failure> {
     let mut add = |name: HeaderName, reference: &SecretRef, value: String| {
         let named = format!("secret {}", String::from(reference.clone()));
@@ -309,9 +433,6 @@ fn credentials(call: &Call<'_>, web: &HttpConnection, headers: &mut HeaderMap) -
 fn failure(call: &Call<'_>, error: &reqwest::Error) -> Failure {
     let mut source = std::error::Error::source(error);
     while let Some(inner) = source {
-        if let Some(refusal @ AddressError::Forbidden { .. }) = inner.downcast_ref() {
-            return invalid(refusal.to_string());
-        }
         if let Some(too_late) = inner.downcast_ref::<Failure>() {
             return too_late.clone();
         }
@@ -334,12 +455,7 @@ mod tests {
     use super::*;
 
     fn web(url: &str) -> HttpConnection {
-        HttpConnection {
-            url: url.parse().unwrap(),
-            bearer: None,
-            basic: None,
-            headers: Default::default(),
-        }
+        HttpConnection::new(url.parse().unwrap())
     }
 
     #[test]

@@ -1,17 +1,12 @@
 //! One allowed program on this machine, with a list of arguments.
 //!
-//! There is never a shell, so nothing in an argument is special to one. What is special to the program itself is the
-//! author's to guard: an argument that came from a label and starts with `-` may be read as an option, so put `--` or
-//! a fixed argument before it where the program has such a thing.
+//! The targets file says which arguments a program takes, position by position; a step fills in what is left open. No
+//! shell ever reads an argument.
 
-use std::{
-    io,
-    process::{ExitStatus, Stdio},
-    time::Duration,
-};
+use std::{io, os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration};
 
 use nix::{
-    sys::signal::{Signal, killpg},
+    sys::signal::{Signal, kill, killpg},
     unistd::Pid,
 };
 use serde_json::{Value, json};
@@ -21,9 +16,10 @@ use tokio::{
     time::{timeout, timeout_at},
 };
 
-use super::{Call, answer, inputs::Inputs, invalid, refused};
+use super::{Call, answer, inputs::Inputs, invalid, refused, sandbox};
 use crate::domain::{
     action::{Failure, FailureClass, Outcome},
+    program::{Program, Values},
     step::ActionKind,
     target::CommandConnection,
 };
@@ -36,53 +32,72 @@ const TERM_GRACE: Duration = Duration::from_secs(2);
 const DRAIN_GRACE: Duration = Duration::from_secs(1);
 /// The longest the ending can take after the deadline.
 pub(super) const ENDING_MAX: Duration = Duration::from_secs(6);
-/// Where programs find others.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 struct Ask<'a> {
-    program: &'a str,
+    program: &'a Program,
     args: Vec<String>,
     stdin: &'a str,
 }
 
 impl<'a> Ask<'a> {
-    fn read(host: &CommandConnection, with: &'a Value) -> Result<Self, Failure> {
+    fn read(host: &'a CommandConnection, with: &'a Value) -> Result<Self, Failure> {
         let inputs = Inputs::read(with, ActionKind::Command)?;
-        let program = inputs.text("program")?;
-        if !program.starts_with('/') {
-            return Err(invalid("with.program must be an absolute path"));
-        }
-        if !host.programs.iter().any(|allowed| allowed == program) {
-            return Err(invalid(format!(
-                "with.program {program} is not among the target's programs"
-            )));
-        }
-        let args = inputs
-            .list("args")?
-            .into_iter()
-            .enumerate()
-            .map(|(i, arg)| {
-                arg.filter(|arg| !arg.contains('\0'))
-                    .ok_or_else(|| invalid(format!("with.args[{i}] must be a text without NUL")))
-            })
-            .collect::<Result<_, _>>()?;
+        let told = |problem: String| invalid(format!("with.{problem}"));
+        let named = inputs.text("program")?;
+        let program = host
+            .program(named)
+            .map_err(|problem| told(format!("program: {problem}")))?;
+        let args = match (inputs.value("params"), inputs.value("args")) {
+            (Some(_), Some(_)) => {
+                let why = "with.args is the whole list and with.params fills in what is open; a step has one of them";
+                return Err(invalid(why));
+            }
+            (None, Some(_)) => {
+                let args: Vec<String> = inputs
+                    .list("args")?
+                    .into_iter()
+                    .enumerate()
+                    .map(|(i, arg)| {
+                        arg.filter(|arg| !arg.contains('\0'))
+                            .ok_or_else(|| invalid(format!("with.args[{i}] must be a text without NUL")))
+                    })
+                    .collect::<Result<_, _>>()?;
+                let known: Vec<Option<&str>> = args.iter().map(|arg| Some(arg.as_str())).collect();
+                program.check_args(&known).map_err(told)?;
+                args
+            }
+            _ => {
+                let mut values = Values::new();
+                for (name, value) in inputs.pairs("params")? {
+                    values.entry(name).or_default().push(Some(value));
+                }
+                program.fill(&values).map_err(told)?
+            }
+        };
         Ok(Self {
             program,
             args,
             stdin: inputs.text_if_any("stdin")?.unwrap_or_default(),
         })
     }
+
+    fn path(&self) -> &str {
+        &self.program.path
+    }
 }
 
 pub(super) fn describe(host: &CommandConnection, with: &Value) -> Result<String, Failure> {
     let ask = Ask::read(host, with)?;
-    let mut text = ask.program.to_owned();
+    let mut text = ask.path().to_owned();
     for arg in &ask.args {
         let plain = |c: char| c.is_alphanumeric() || "-_./:=,@+%".contains(c);
         match !arg.is_empty() && arg.chars().all(plain) {
             true => text.push_str(&format!(" {arg}")),
             false => text.push_str(&format!(" {arg:?}")),
         }
+    }
+    if let Some(user) = &host.user {
+        text.push_str(&format!(" as {user}"));
     }
     if !ask.stdin.is_empty() {
         text.push_str(&format!(" with input {:?}", ask.stdin));
@@ -100,7 +115,7 @@ pub(super) async fn perform(call: &Call<'_>, host: &CommandConnection) -> Result
             io::ErrorKind::OutOfMemory | io::ErrorKind::WouldBlock => FailureClass::NotSent,
             _ => FailureClass::Invalid,
         };
-        Failure::new(class, format!("{} cannot be started: {error}", ask.program))
+        Failure::new(class, format!("{} cannot be started: {error}", ask.path()))
     })?;
     let group = Group::of(&child);
     let mut stdout = Capture::default();
@@ -136,7 +151,7 @@ pub(super) async fn perform(call: &Call<'_>, host: &CommandConnection) -> Result
             group.gone();
             verdict(call, &ask, status, &stdout, &stderr)
         }
-        Ok(Err(error)) => Err(call.failure(format!("{} cannot be waited for: {error}", ask.program))),
+        Ok(Err(error)) => Err(call.failure(format!("{} cannot be waited for: {error}", ask.path()))),
         Err(_) => {
             if let Ok(Some(status)) = child.try_wait() {
                 // It ended in time; only something it left behind held its outputs open.
@@ -146,25 +161,14 @@ pub(super) async fn perform(call: &Call<'_>, host: &CommandConnection) -> Result
             let limit = call.limit.as_secs_f64();
             Err(Failure::new(
                 FailureClass::Lost,
-                format!("{} was stopped after {limit} s{}", ask.program, said(&stderr)),
+                format!("{} was stopped after {limit} s{}", ask.path(), said(&stderr)),
             ))
         }
     }
 }
 
 fn command(call: &Call<'_>, host: &CommandConnection, ask: &Ask<'_>) -> Result<Command, Failure> {
-    let mut command = Command::new(ask.program);
-    command
-        .args(&ask.args)
-        .env_clear()
-        .env("PATH", PATH)
-        .env("LANG", "C.UTF-8")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true)
-        .current_dir(host.dir.as_deref().unwrap_or("/"));
+    let mut command = sandbox::command(host, ask.path(), &ask.args)?;
     for (name, reference) in &host.env {
         let value = call.vault.get(reference)?.reveal();
         if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
@@ -191,20 +195,31 @@ fn verdict(
     let Some(code) = status.code() else {
         return Err(Failure::new(
             FailureClass::Lost,
-            format!("{} was ended from outside: {status}{}", ask.program, said(stderr)),
+            format!("{} {}{}", ask.path(), ended(status), said(stderr)),
         ));
     };
     if code != 0 && !call.envelope.read_only {
         return Err(refused(format!(
             "{} ended with {code}{}",
-            ask.program,
+            ask.path(),
             said(stderr)
         )));
     }
     Ok(Outcome {
         result: json!({"ok": code == 0, "exit_code": code, "stdout": stdout, "stderr": stderr}),
-        summary: format!("{} ended with {code}", ask.program),
+        summary: format!("{} ended with {code}", ask.path()),
     })
+}
+
+/// Which signal ended a program, in words when it is one of its limits.
+fn ended(status: ExitStatus) -> String {
+    const CPU: i32 = Signal::SIGXCPU as i32;
+    const FILE: i32 = Signal::SIGXFSZ as i32;
+    match status.signal() {
+        Some(CPU) => "has used up its time on the processor".to_owned(),
+        Some(FILE) => "wrote a longer file than its target allows".to_owned(),
+        _ => format!("was ended from outside: {status}"),
+    }
 }
 
 /// The end of what a program said on its error output, for a message.
@@ -245,8 +260,10 @@ impl Group {
 
     fn signal(&self, signal: Signal) {
         if let Some(leader) = self.leader {
-            // The error says that nobody is left.
-            let _ = killpg(leader, signal);
+            // Until it has made its session it is not the first of a group. Otherwise the error says that nobody is left.
+            if killpg(leader, signal).is_err() {
+                let _ = kill(leader, signal);
+            }
         }
     }
 

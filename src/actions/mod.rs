@@ -15,6 +15,7 @@ mod client;
 mod fetch;
 mod redact;
 pub mod secret;
+mod trust;
 
 mod alertmanager;
 mod command;
@@ -27,6 +28,8 @@ mod loki;
 mod ping;
 mod postgres;
 mod prometheus;
+pub mod provider;
+mod sandbox;
 mod tcp;
 
 #[cfg(test)]
@@ -43,20 +46,22 @@ use std::{
 use futures_util::future::BoxFuture;
 use tokio::time::{Instant, timeout_at};
 
+pub use address::Lookup;
 pub use answer::RESULT_BYTES_MAX;
 pub use client::install_crypto;
 pub use fetch::Fetch;
 pub use redact::Redactor;
-pub use secret::Secret;
+pub use secret::{Secret, SecretStore};
 
 use crate::domain::{
     action::{Envelope, Failure, FailureClass, Outcome, Rendered},
+    network::Network,
     span::Span,
     step::ActionKind,
     target::{Connection, Target},
 };
-use address::Lookup;
-use secret::Vault;
+use address::{Own, Reach};
+use secret::{Machine, Vault};
 
 /// What limits every action, whatever its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +105,8 @@ impl World for Outside {
 pub struct Outside {
     web: Result<reqwest::Client, String>,
     lookup: Lookup,
+    own: Own,
+    secrets: Arc<dyn SecretStore>,
     bounds: Bounds,
 }
 
@@ -156,13 +163,41 @@ impl Outside {
         Self::with_lookup(bounds, Lookup::system())
     }
 
-    fn with_lookup(bounds: Bounds, lookup: Lookup) -> Self {
+    /// The same with another resolver than the machine's.
+    pub fn with_lookup(bounds: Bounds, lookup: Lookup) -> Self {
         install_crypto();
         Self {
-            web: client::build(bounds, lookup.clone()),
+            web: client::build(bounds),
             lookup,
+            own: Own::default(),
+            secrets: Arc::new(Machine),
             bounds,
         }
+    }
+
+    /// The same, with secrets from another store than the environment and the files of this machine.
+    pub fn with_secrets(self, secrets: Arc<dyn SecretStore>) -> Self {
+        Self { secrets, ..self }
+    }
+
+    /// Keeps everything sent from here, and from every copy, away from a door of Muster's own: its listener, its database.
+    /// A host as it is configured, with its port; a listener on every address may say `0.0.0.0`. A target that names the
+    /// address itself may still be aimed at it.
+    pub fn keep_off(&self, host: &str, port: u16) {
+        self.own.add(host, port);
+    }
+
+    /// What may be reached besides public addresses.
+    fn reach(&self, networks: &[Network]) -> Reach {
+        Reach {
+            lookup: self.lookup.clone(),
+            own: self.own.clone(),
+            networks: networks.into(),
+        }
+    }
+
+    fn client(&self) -> Result<&reqwest::Client, Failure> {
+        self.web.as_ref().map_err(|reason| invalid(reason.as_str()))
     }
 
     /// Carries out one request, within the shorter of the step's and the target's time.
@@ -175,7 +210,7 @@ impl Outside {
         let limit = envelope.timeout.min(target.timeout_max).as_duration();
         let deadline = Instant::now() + limit;
         let sent = Sent::nothing_yet(envelope);
-        let vault = timeout_at(deadline, Vault::open(target))
+        let vault = timeout_at(deadline, Vault::open(target, &*self.secrets))
             .await
             .unwrap_or_else(|_| Err(too_late(&sent, limit)))?;
         let redactor = vault.redactor();
@@ -222,6 +257,11 @@ impl Call<'_> {
             (ActionKind::Command, Connection::Command(host)) => command::perform(self, host).await,
             (action, _) => Err(mismatch(self.target, action)),
         }
+    }
+
+    /// What this target may reach.
+    fn reach(&self) -> Reach {
+        self.outside.reach(&self.target.networks)
     }
 
     /// How an error on an open or opening connection counts.

@@ -21,29 +21,61 @@ pub struct Redactor {
     forms: Vec<String>,
 }
 
+/// What credentials look like, and what is left of each.
+const PATTERNS: [(&str, &str); 12] = [
+    // A login in an address.
+    (
+        r"(?i)\b([a-z][a-z0-9+.\-]*://[^\s:/@]*):[^\s/@]+@",
+        "$1:[redacted]@",
+    ),
+    // A key in an address.
+    (
+        r#"(?i)([?&](?:access_token|auth_token|token|api_?key|client_secret|secret|sig|signature|password|passwd|pwd)=)[^&\s"'<>#\[]+"#,
+        "$1[redacted]",
+    ),
+    (r"(?i)\b(bearer\s+)[a-z0-9._~+/\-]{16,}=*", "$1[redacted]"),
+    (
+        r#"(?i)\b((?:proxy-)?authorization["']?\s*[:=]\s*["']?(?:basic|bearer|token|digest|apikey)\s+)[^\s"',]+"#,
+        "$1[redacted]",
+    ),
+    (
+        r#"(?i)\b((?:x-(?:api-key|auth-token|vault-token|muster-token)|(?:set-)?cookie)["']?\s*[:=]\s*["']?)[^\n"'\[]+"#,
+        "$1[redacted]",
+    ),
+    (
+        r#"(?i)((?:password|passwd|pgpassword|secret[_-]?(?:access[_-]?)?key|api[_-]?key|client[_-]?secret|(?:access|refresh|auth)[_-]?token)["']?\s*[:=]\s*["']?)[^\s"',;&\[]+"#,
+        "$1[redacted]",
+    ),
+    (
+        r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\z)",
+        "[redacted]",
+    ),
+    // A signed token (JWT): header, claims, signature.
+    (
+        r"\beyJ[A-Za-z0-9_\-]{6,}\.eyJ[A-Za-z0-9_\-]{4,}\.[A-Za-z0-9_\-]*",
+        "[redacted]",
+    ),
+    // Amazon, by the kind of key.
+    (r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}\b", "[redacted]"),
+    // GitHub, GitLab, Slack, Stripe, Google.
+    (
+        r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_\-]{16,}|xox[abeprs]-[A-Za-z0-9\-]{10,}|[sr]k_live_[A-Za-z0-9]{16,}|AIza[A-Za-z0-9_\-]{30,})",
+        "[redacted]",
+    ),
+    // Addresses that are a secret as a whole.
+    (
+        r"(https://hooks\.slack\.com/(?:services|workflows|triggers)/)[A-Za-z0-9/_\-]+",
+        "$1[redacted]",
+    ),
+    // Muster's own; the first letters are what people tell them by.
+    (r"\b(mst_[A-Za-z0-9_\-]{6})[A-Za-z0-9_\-]{10,}", "$1[redacted]"),
+];
+
 static SHAPES: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
-    [
-        (
-            r"(?i)\b([a-z][a-z0-9+.\-]*://[^\s:/@]*):[^\s/@]+@",
-            "$1:[redacted]@",
-        ),
-        (r"(?i)\b(bearer\s+)[a-z0-9._~+/\-]{16,}=*", "$1[redacted]"),
-        (
-            r#"(?i)\b((?:proxy-)?authorization["']?\s*[:=]\s*["']?(?:basic|bearer|token)\s+)[^\s"',]+"#,
-            "$1[redacted]",
-        ),
-        (
-            r#"(?i)\b((?:password|passwd|pgpassword)["']?\s*[:=]\s*["']?)[^\s"',;&\[]+"#,
-            "$1[redacted]",
-        ),
-        (
-            r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\z)",
-            "[redacted]",
-        ),
-    ]
-    .into_iter()
-    .filter_map(|(pattern, with)| Some((Regex::new(pattern).ok()?, with)))
-    .collect()
+    PATTERNS
+        .into_iter()
+        .filter_map(|(pattern, with)| Some((Regex::new(pattern).ok()?, with)))
+        .collect()
 });
 
 impl Redactor {
@@ -57,7 +89,11 @@ impl Redactor {
                 .split_once(':')
                 .map(|(_, password)| password)
                 .into_iter()
-                .chain(value.lines().filter(|line| line.len() >= 8));
+                .chain(
+                    value
+                        .lines()
+                        .filter(|line| line.len() >= 8 && !line.starts_with("-----")),
+                );
             for part in parts.chain([value]) {
                 forms.extend(forms_of(part));
             }
@@ -245,9 +281,46 @@ mod tests {
                 "https://api/failover at 12:30 by a@b",
             ),
             ("the bearer of bad news", "the bearer of bad news"),
+            (
+                "GET /x?a=b&access_token=s3cr3t&c=d",
+                "GET /x?a=b&access_token=[redacted]&c=d",
+            ),
+            ("https://h/x?token=s3cr3t#top", "https://h/x?token=[redacted]#top"),
+            ("Authorization: Digest user=x", "Authorization: Digest [redacted]"),
+            ("X-Api-Key: s3cr3t", "X-Api-Key: [redacted]"),
+            ("Set-Cookie: sid=s3cr3t; Path=/", "Set-Cookie: [redacted]"),
+            (r#"{"cookie": "sid=s3cr3t"}"#, r#"{"cookie": "[redacted]"}"#),
+            (
+                r#"{"api_key":"s3cr3t","a":1}"#,
+                r#"{"api_key":"[redacted]","a":1}"#,
+            ),
+            (
+                "aws_secret_access_key = abc/def",
+                "aws_secret_access_key = [redacted]",
+            ),
+            ("client_secret=abc&x=y", "client_secret=[redacted]&x=y"),
+            ("key AKIAIOSFODNN7EXAMPLE is", "key [redacted] is"),
+            (
+                "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl!",
+                "[redacted]!",
+            ),
+            ("ghp_abcdefghijklmnopqrstuvwxyz0123456789", "[redacted]"),
+            ("xoxb-1234567890-abcdefghij", "[redacted]"),
+            ("glpat-abcdefghijklmnopqrst", "[redacted]"),
+            (
+                "https://hooks.slack.com/services/T0/B0/xyz",
+                "https://hooks.slack.com/services/[redacted]",
+            ),
+            ("mst_abcdefghijklmnopqrstuvwxyz", "mst_abcdef[redacted]"),
+            // What people write about such things stays readable.
+            ("the token of the source is old", "the token of the source is old"),
+            ("password: wrong; cookie jar", "password: [redacted]; cookie jar"),
+            ("a basic authorization problem", "a basic authorization problem"),
+            ("the api key was renewed", "the api key was renewed"),
+            ("eyJ is how it begins", "eyJ is how it begins"),
         ] {
             assert_eq!(redactor.text(text), hidden);
         }
-        assert_eq!(SHAPES.len(), 5, "every pattern compiles");
+        assert_eq!(SHAPES.len(), PATTERNS.len(), "every pattern compiles");
     }
 }

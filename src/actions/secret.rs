@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use futures_util::future::BoxFuture;
+
 use super::{invalid, redact::Redactor};
 use crate::domain::{
     action::Failure,
@@ -32,23 +34,47 @@ impl Secret {
         &self.0
     }
 
-    /// Reads the value a reference points to; why it cannot be read otherwise, without the value.
+    /// Reads the value a reference points to on this machine; why it cannot be read otherwise, without the value.
     pub async fn resolve(reference: &SecretRef) -> Result<Self, Failure> {
-        let value = match reference {
-            SecretRef::Env(name) => std::env::var(name).map_err(|error| match error {
-                std::env::VarError::NotPresent => "is not set".to_owned(),
-                std::env::VarError::NotUnicode(_) => "cannot be read: it is not UTF-8 text".to_owned(),
-            }),
-            SecretRef::File(path) => read(path)
-                .await
-                .map_err(|reason| format!("cannot be read: {reason}")),
-        };
+        Self::resolve_in(&Machine, reference).await
+    }
+
+    /// The same from another store.
+    pub async fn resolve_in(store: &dyn SecretStore, reference: &SecretRef) -> Result<Self, Failure> {
         let name = String::from(reference.clone());
-        match value {
-            Ok(value) if value.is_empty() => Err(invalid(format!("secret {name} is empty"))),
-            Ok(value) => Ok(Self(value)),
+        match store.read(reference).await {
+            Ok(value) if value.0.is_empty() => Err(invalid(format!("secret {name} is empty"))),
+            Ok(value) => Ok(value),
             Err(reason) => Err(invalid(format!("secret {name} {reason}"))),
         }
+    }
+}
+
+/// Somewhere secrets are kept. A vault is one more of these: see [`super::Outside::with_secrets`].
+pub trait SecretStore: Send + Sync {
+    /// The value behind a reference; else why there is none, as the end of a sentence that begins with the reference and
+    /// holds nothing of a value.
+    fn read<'a>(&'a self, reference: &'a SecretRef) -> BoxFuture<'a, Result<Secret, String>>;
+}
+
+/// The environment of this process and the files of this machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Machine;
+
+impl SecretStore for Machine {
+    fn read<'a>(&'a self, reference: &'a SecretRef) -> BoxFuture<'a, Result<Secret, String>> {
+        Box::pin(async move {
+            let value = match reference {
+                SecretRef::Env(name) => std::env::var(name).map_err(|error| match error {
+                    std::env::VarError::NotPresent => "is not set".to_owned(),
+                    std::env::VarError::NotUnicode(_) => "cannot be read: it is not UTF-8 text".to_owned(),
+                }),
+                SecretRef::File(path) => read(path)
+                    .await
+                    .map_err(|reason| format!("cannot be read: {reason}")),
+            };
+            value.map(Secret)
+        })
     }
 }
 
@@ -73,30 +99,45 @@ async fn read(path: &str) -> Result<String, String> {
     Ok(value)
 }
 
-/// The secrets of one target, open for one call.
-pub(super) struct Vault(BTreeMap<SecretRef, Secret>);
+/// The secrets of one target, open for one call, with the certificates it refers to.
+pub(super) struct Vault {
+    secrets: BTreeMap<SecretRef, Secret>,
+    /// Public, so nothing hides them in an answer.
+    certificates: BTreeMap<SecretRef, Secret>,
+}
 
 impl Vault {
-    /// Reads every secret the target refers to. One that is missing fails here, before anything is sent.
-    pub(super) async fn open(target: &Target) -> Result<Self, Failure> {
-        let mut secrets = BTreeMap::new();
-        for reference in target.secrets() {
-            secrets.insert(reference.clone(), Secret::resolve(reference).await?);
-        }
-        Ok(Self(secrets))
+    /// Reads everything the target refers to. What is missing fails here, before anything is sent.
+    pub(super) async fn open(target: &Target, store: &dyn SecretStore) -> Result<Self, Failure> {
+        Ok(Self {
+            secrets: read_all(target.secrets(), store).await?,
+            certificates: read_all(target.certificates(), store).await?,
+        })
     }
 
-    /// The secret of a reference of the target.
+    /// What a reference of the target leads to.
     pub(super) fn get(&self, reference: &SecretRef) -> Result<&Secret, Failure> {
-        self.0
+        self.secrets
             .get(reference)
+            .or_else(|| self.certificates.get(reference))
             .ok_or_else(|| invalid("a secret of this target was not read"))
     }
 
-    /// What hides all of them in what comes back.
+    /// What hides all secrets of the target in what comes back.
     pub(super) fn redactor(&self) -> Redactor {
-        Redactor::new(self.0.values())
+        Redactor::new(self.secrets.values())
     }
+}
+
+async fn read_all(
+    references: Vec<&SecretRef>,
+    store: &dyn SecretStore,
+) -> Result<BTreeMap<SecretRef, Secret>, Failure> {
+    let mut found = BTreeMap::new();
+    for reference in references {
+        found.insert(reference.clone(), Secret::resolve_in(store, reference).await?);
+    }
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -20,7 +20,10 @@ const LATER: [(&str, &str); 4] = [
         "put each test into a file of its own in the folder tests",
     ),
     ("twin", "leave it out"),
-    ("limits", "timeout_max is the only limit of a target"),
+    (
+        "limits",
+        "a target has timeout_max; limits are those of a command",
+    ),
 ];
 
 /// A value and the way to it.

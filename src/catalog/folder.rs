@@ -12,7 +12,7 @@ use std::{
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    FILE_BYTES_MAX, Fault, Parsed, document::Place, findings, parse_runbook, parse_targets, request,
+    FILE_BYTES_MAX, Fault, Parsed, document::Place, findings, parse_runbook, parse_targets, programs, request,
 };
 use crate::domain::{
     digest::Digest,
@@ -118,7 +118,8 @@ impl Reading {
         self.runbooks.push(RunbookFile { path, source, parsed });
     }
 
-    /// A target named outright must be there and take the action; one named by a template is only known in a run.
+    /// A target named outright must be there, take the action and, for a program, its arguments; what a template stands in
+    /// is only known in a run.
     fn name_missing_targets(&mut self) {
         let Some(targets) = &self.targets else { return };
         for file in &mut self.runbooks {
@@ -128,18 +129,23 @@ impl Reading {
                 for (i, step) in steps.iter().enumerate() {
                     let StepKind::Act(act) = &step.kind else { continue };
                     for (request, below) in requests(act) {
-                        let problem = request::literal_target(request)
-                            .and_then(|name| targets.find(name, request.action).err());
-                        problems.extend(problem.map(|problem| (list, i, below, problem)));
+                        let Some(name) = request::literal_target(request) else {
+                            continue;
+                        };
+                        let problem = match targets.find(name, request.action) {
+                            Ok(target) => programs::misfit(request, target),
+                            Err(problem) => Some(("target", problem)),
+                        };
+                        problems.extend(problem.map(|(key, problem)| (list, i, below, key, problem)));
                     }
                 }
             }
             let name = file.path.display().to_string();
-            for (list, step, below, problem) in problems {
+            for (list, step, below, key, problem) in problems {
                 let way = |top: findings::Path| {
                     let step = top.key(list).index(step);
                     let act = below.iter().fold(step, |path, key| path.key(key));
-                    act.key("with").key("target")
+                    act.key("with").key(key)
                 };
                 let warning = place_in(&file.source, way, problem);
                 file.parsed.warnings.push(warning.in_file(&name));

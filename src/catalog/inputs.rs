@@ -98,6 +98,7 @@ const FILE: &[InputKey] = &[may("contains", Shape::Text), may("limit", Shape::Co
 const COMMAND: &[InputKey] = &[
     needs("program", Shape::Text),
     may("args", Shape::List),
+    may("params", Shape::Pairs),
     may("stdin", Shape::Text),
 ];
 

@@ -15,6 +15,8 @@ mod inputs;
 mod nearest;
 mod order;
 mod passing;
+mod programs;
+mod reach;
 mod request;
 mod runbook;
 mod scope;

@@ -12,16 +12,15 @@ use super::{Fault, parse_runbook};
 use crate::{
     domain::{
         access::{Denial, may_publish},
+        audit::{Act, ActKind, Fields, Object},
         digest::Digest,
         id::ProposalId,
-        operator::{Operator, Via},
+        operator::{Actor, Operator, Via},
         proposal::{ProposalState, reviewers},
         runbook::Runbook,
     },
     store::{
-        StoreError,
-        acts::{self, ActKind},
-        operators,
+        StoreError, audit, operators,
         proposals::{self, NewProposal},
         publications::{self, NewPublication, Standing},
         runbooks::{self, Version},
@@ -203,9 +202,18 @@ impl New<'_> {
             note: self.note,
         };
         let id = proposals::insert(conn, &new, now).await?;
-        let reason = said(&format!("proposal {id} from {}", self.origin), self.note);
-        let kind = ActKind::RunbookProposed;
-        acts::insert(conn, kind, &self.runbook.slug, &reason, by, now).await?;
+        let what = [("proposal", id.to_string()), ("from", self.origin.to_owned())];
+        let by = self.by.map_or(Actor::Terminal, Operator::actor);
+        record(
+            conn,
+            ActKind::RunbookProposed,
+            &self.runbook.slug,
+            what,
+            self.note,
+            by,
+            now,
+        )
+        .await?;
         Ok(Outcome::Proposed(id))
     }
 
@@ -226,11 +234,21 @@ impl New<'_> {
             now,
         )
         .await?;
-        let reason = said(
-            &format!("version {} from {}", version.number, self.origin),
+        let what = [
+            ("version", version.number.to_string()),
+            ("from", self.origin.to_owned()),
+        ];
+        let by = self.by.map_or(Actor::Terminal, Operator::actor);
+        record(
+            conn,
+            ActKind::RunbookPublished,
+            &runbook.slug,
+            what,
             self.note,
-        );
-        acts::insert(conn, ActKind::RunbookPublished, &runbook.slug, &reason, by, now).await?;
+            by,
+            now,
+        )
+        .await?;
         Ok(version)
     }
 }
@@ -269,10 +287,17 @@ pub(super) fn note(text: &str) -> Result<&str, PublishError> {
     }
 }
 
-/// What the audit says: what was done, and the note with it.
-pub(super) fn said(what: &str, note: &str) -> String {
-    match note {
-        "" => what.to_owned(),
-        note => format!("{what}: {note}"),
-    }
+/// Leaves an act about a runbook in the audit.
+pub(super) async fn record<const N: usize>(
+    conn: &mut PgConnection,
+    kind: ActKind,
+    slug: &str,
+    what: [(&str, String); N],
+    word: &str,
+    by: Actor,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let act = Act::new(by, kind, Object::runbook(slug), word);
+    audit::insert(conn, &act.changing(Fields::default(), Fields::of(what)), now).await?;
+    Ok(())
 }

@@ -9,6 +9,7 @@ use super::{
     inputs::{InputKey, Shape, input_keys},
 };
 use crate::domain::{
+    id::is_slug,
     matcher::Matcher,
     silence,
     span::Span,
@@ -66,12 +67,18 @@ pub(super) fn read(
         ActionKind::Http => method(word, &fields, findings),
         ActionKind::Command => {
             if let Some(program) = fields.get("program") {
+                let fits = |text: &str| text.starts_with('/') || is_slug(text);
                 literal(
                     &program,
-                    |text| text.starts_with('/'),
-                    "an absolute path",
+                    fits,
+                    "an absolute path or the name of a program",
                     findings,
                 );
+            }
+            if fields.get("args").is_some() && fields.get("params").is_some() {
+                let message =
+                    "args is the whole list and params fills in what is open; a step has one of them";
+                fields.fault_at_key("params", message.to_owned(), None, findings);
             }
         }
         _ => {}

@@ -7,18 +7,18 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::publish::{PublishError, as_they_are, note, number, overtaken, said};
+use super::publish::{PublishError, as_they_are, note, number, overtaken, record};
 use crate::{
     domain::{
         access::{Denial, may_publish},
+        audit::ActKind,
         digest::Digest,
-        id::{OperatorId, ProposalId, VersionId},
+        id::{ProposalId, VersionId},
         operator::{Operator, Via},
         proposal::{ProposalState, Weighed, reviewers},
     },
     store::{
         StoreError,
-        acts::{self, ActKind},
         proposals::{self, Proposal},
         publications::{self, NewPublication, Standing},
         runbooks::{self, Version},
@@ -135,8 +135,8 @@ pub async fn approve(
     if !proposals::insert_approval(conn, id, by.id, review.base_id(), text, now).await? {
         return Err(PublishError::Moved("you have approved it already".to_owned()));
     }
-    let reason = said(&format!("proposal {id}"), text);
-    acts::insert(conn, ActKind::ProposalApproved, slug, &reason, by.id, now).await?;
+    let what = [("proposal", id.to_string())];
+    record(conn, ActKind::ProposalApproved, slug, what, text, by.actor(), now).await?;
     let review = Review::find(conn, slug, id)
         .await?
         .ok_or(PublishError::NotFound)?;
@@ -164,11 +164,12 @@ pub async fn approve(
     publications::insert(conn, &new, now).await?;
     let published = ProposalState::Published;
     proposals::settle(conn, id, published, Some(by.id), text, Some(version.id), now).await?;
-    let reason = said(
-        &format!("version {} from proposal {id}", version.number),
-        &proposal.note,
-    );
-    acts::insert(conn, ActKind::RunbookPublished, slug, &reason, proposal.by, now).await?;
+    let what = [
+        ("version", version.number.to_string()),
+        ("proposal", id.to_string()),
+    ];
+    let word = &proposal.note;
+    record(conn, ActKind::RunbookPublished, slug, what, word, by.actor(), now).await?;
     Ok(Some(version))
 }
 
@@ -187,7 +188,7 @@ pub async fn send_back(
     }
     let by = &as_they_are(conn, by).await?;
     locked(conn, slug, id).await?.may_judge(by)?;
-    settle(conn, slug, id, ProposalState::Returned, by.id, word, now).await
+    settle(conn, slug, id, ProposalState::Returned, by, word, now).await
 }
 
 /// Its author takes a proposal back.
@@ -204,7 +205,7 @@ pub async fn withdraw(
             "only who proposed it takes it back; send it back instead".to_owned(),
         ));
     }
-    settle(conn, slug, id, ProposalState::Withdrawn, by.id, "", now).await
+    settle(conn, slug, id, ProposalState::Withdrawn, by, "", now).await
 }
 
 async fn settle(
@@ -212,17 +213,17 @@ async fn settle(
     slug: &str,
     id: ProposalId,
     state: ProposalState,
-    by: OperatorId,
+    by: &Operator,
     word: &str,
     now: DateTime<Utc>,
 ) -> Result<(), PublishError> {
-    proposals::settle(conn, id, state, Some(by), word, None, now).await?;
+    proposals::settle(conn, id, state, Some(by.id), word, None, now).await?;
     let kind = match state {
         ProposalState::Withdrawn => ActKind::ProposalWithdrawn,
         _ => ActKind::ProposalSentBack,
     };
-    let reason = said(&format!("proposal {id}"), word);
-    acts::insert(conn, kind, slug, &reason, by, now).await?;
+    let what = [("proposal", id.to_string())];
+    record(conn, kind, slug, what, word, by.actor(), now).await?;
     Ok(())
 }
 

@@ -5,31 +5,42 @@
 
 use std::{collections::BTreeMap, ops::RangeInclusive, path::Path as FilePath};
 
-use url::Url;
+use url::{Host, Url};
 
 use super::{
     Fault, document,
     document::Content,
     fields::{Field, Fields},
     findings::Findings,
+    programs, reach,
     runbook::{self, slug},
 };
 use crate::domain::{
+    network::is_odd_number,
     span::Span,
     step::ActionKind,
     target::{
-        AlertmanagerConnection, CommandConnection, Connection, HttpConnection, PostgresConnection, SecretRef,
-        Target, Targets, Tls,
+        AlertmanagerConnection, Connection, HttpConnection, PostgresConnection, REDIRECTS_MAX, SecretRef,
+        TIMEOUT_MAX, Target, Targets,
     },
 };
 
 const TARGETS_MAX: usize = 500;
-const PROGRAMS_MAX: usize = 100;
 /// Nodes of one Alertmanager cluster; each question asks all of them.
 const NODES_MAX: usize = 16;
-const TIMEOUT_MAX: Span = Span::from_secs(60);
 const TIMEOUTS: RangeInclusive<Span> = Span::from_millis(1)..=Span::from_secs(3600);
 const POSTGRES_PORT: u16 = 5432;
+/// How much of an answer may be read: a status up to a large list.
+const ANSWER_BYTES: RangeInclusive<u32> = 1024..=64 << 20;
+/// What any web service may say.
+const WEB_KEYS: [&str; 6] = [
+    "bearer",
+    "basic",
+    "headers",
+    "tls",
+    "redirects",
+    "answer_bytes_max",
+];
 
 /// Reads a targets file, with every fault in it.
 pub(super) fn parse(source: &str) -> Result<Targets, Vec<Fault>> {
@@ -53,7 +64,7 @@ fn read(root: &document::Node, findings: &mut Findings<'_>) -> Targets {
     };
     let mut lines: BTreeMap<String, u32> = BTreeMap::new();
     for item in list.list(TARGETS_MAX, findings) {
-        let known: Vec<&str> = ["name", "environment", "labels", "timeout_max"]
+        let known: Vec<&str> = ["name", "environment", "labels", "timeout_max", "networks"]
             .into_iter()
             .chain(ActionKind::ALL.map(ActionKind::name))
             .collect();
@@ -95,6 +106,7 @@ fn target(
         .all()
         .filter_map(|(key, _)| ActionKind::named(key))
         .collect();
+    let networks = reach::networks(fields, kinds.first().copied(), findings);
     let connection = match kinds.as_slice() {
         [kind] => connection(*kind, &fields.get(kind.name())?, findings),
         [] => {
@@ -120,6 +132,7 @@ fn target(
         environment,
         labels,
         timeout_max: timeout_max?,
+        networks,
         connection: connection?,
     })
 }
@@ -132,7 +145,7 @@ fn connection(kind: ActionKind, field: &Field<'_>, findings: &mut Findings<'_>) 
         ActionKind::Loki => Connection::Loki(web(field, findings)?),
         ActionKind::Elasticsearch => Connection::Elasticsearch(web(field, findings)?),
         ActionKind::Postgres => Connection::Postgres(postgres(field, findings)?),
-        ActionKind::Command => Connection::Command(command(field, findings)?),
+        ActionKind::Command => Connection::Command(programs::read(field, findings)?),
         ActionKind::Tcp => Connection::Tcp {
             address: only(field, "address", host_and_port, findings)?,
         },
@@ -164,7 +177,8 @@ fn only(
 }
 
 fn web(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<HttpConnection> {
-    let fields = field.fields(&["url", "bearer", "basic", "headers"], findings)?;
+    let known: Vec<&str> = ["url"].into_iter().chain(WEB_KEYS).collect();
+    let fields = field.fields(&known, findings)?;
     let url = fields
         .need("url", findings)
         .and_then(|url| url.parsed(web_url, findings));
@@ -173,7 +187,8 @@ fn web(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<HttpConnection>
 
 /// One node by `url`, or every node of a cluster by `urls`.
 fn alertmanager(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<AlertmanagerConnection> {
-    let fields = field.fields(&["url", "urls", "bearer", "basic", "headers"], findings)?;
+    let known: Vec<&str> = ["url", "urls"].into_iter().chain(WEB_KEYS).collect();
+    let fields = field.fields(&known, findings)?;
     let urls: Vec<Url> = match fields.get("urls") {
         Some(list) => {
             if fields.get("url").is_some() {
@@ -211,11 +226,19 @@ fn signed(url: Option<Url>, fields: &Fields<'_>, findings: &mut Findings<'_>) ->
         fields.fault_at_key("basic", message, None, findings);
     }
     let headers = secrets(fields.get("headers"), findings);
+    let is_https = url.as_ref().is_none_or(|url| url.scheme() == "https");
+    let tls = reach::trust(fields, is_https, findings);
+    let mut count = |key: &str, bounds| fields.get(key).and_then(|field| field.count(bounds, findings));
+    let redirects = count("redirects", 0..=REDIRECTS_MAX).unwrap_or(0);
+    let answer_bytes_max = count("answer_bytes_max", ANSWER_BYTES);
     Some(HttpConnection {
         url: url?,
         bearer,
         basic,
         headers,
+        tls,
+        redirects,
+        answer_bytes_max,
     })
 }
 
@@ -229,6 +252,12 @@ fn web_url(text: &str) -> Result<Url, &'static str> {
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err("the URL of a target has no query and no fragment");
+    }
+    // The parser reads 0x7f.1 as an address; whoever reads the file may not.
+    if let Some(Host::Ipv4(ip)) = url.host()
+        && !text.contains(&ip.to_string())
+    {
+        return Err("write the address as four numbers with dots");
     }
     Ok(url)
 }
@@ -248,25 +277,16 @@ fn postgres(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<PostgresCo
         .and_then(|user| user.text(findings).map(str::to_owned));
     let database = runbook::text(fields.get("database"), findings);
     let password = secret(fields.get("password"), findings);
-    let tls = match fields.get("tls") {
-        Some(tls) => {
-            let choices = [
-                ("disable", Tls::Disable),
-                ("prefer", Tls::Prefer),
-                ("require", Tls::Require),
-                ("verify-full", Tls::VerifyFull),
-            ];
-            tls.choice(&choices, findings)
-        }
-        None => Some(Tls::default()),
-    };
+    let tls = reach::database(&fields, findings);
+    let (mode, trust) = tls?;
     Some(PostgresConnection {
         host: host?,
         port: port.and_then(|port| u16::try_from(port).ok())?,
         user: user?,
         database,
         password,
-        tls: tls?,
+        tls: mode,
+        trust,
     })
 }
 
@@ -275,26 +295,9 @@ fn postgres_host(text: &str) -> Result<String, String> {
     match text.contains('/') && !is_url {
         true => absolute(text),
         false if is_url => Err("expected a host name, an address or an absolute folder".to_owned()),
+        false if is_odd_number(text) => Err("write the address as four numbers with dots".to_owned()),
         false => Ok(text.to_owned()),
     }
-}
-
-fn command(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<CommandConnection> {
-    let fields = field.fields(&["programs", "dir", "env"], findings)?;
-    let mut programs = Vec::new();
-    if let Some(list) = fields.need("programs", findings) {
-        let items = list.list(PROGRAMS_MAX, findings);
-        if matches!(&list.node.content, Content::List(items) if items.is_empty()) {
-            findings.fault(&list.path, "at least one program is needed");
-        }
-        programs = items
-            .iter()
-            .filter_map(|item| item.parsed(absolute, findings))
-            .collect();
-    }
-    let dir = fields.get("dir").and_then(|dir| dir.parsed(absolute, findings));
-    let env = secrets(fields.get("env"), findings);
-    Some(CommandConnection { programs, dir, env })
 }
 
 fn host_and_port(text: &str) -> Result<String, String> {
@@ -305,12 +308,15 @@ fn host_and_port(text: &str) -> Result<String, String> {
         None => !host.is_empty() && !host.contains([':', '/', '@']) && !host.contains(char::is_whitespace),
     };
     match port.parse::<u16>() {
+        Ok(1..) if is_host && is_odd_number(host) => {
+            Err("write the address as four numbers with dots".to_owned())
+        }
         Ok(1..) if is_host => Ok(text.to_owned()),
         _ => Err(fault()),
     }
 }
 
-fn absolute(text: &str) -> Result<String, String> {
+pub(super) fn absolute(text: &str) -> Result<String, String> {
     let climbs = || {
         FilePath::new(text)
             .components()
@@ -322,11 +328,11 @@ fn absolute(text: &str) -> Result<String, String> {
     }
 }
 
-fn secret(field: Option<Field<'_>>, findings: &mut Findings<'_>) -> Option<SecretRef> {
+pub(super) fn secret(field: Option<Field<'_>>, findings: &mut Findings<'_>) -> Option<SecretRef> {
     field?.parsed(|text| SecretRef::try_from(text.to_owned()), findings)
 }
 
-fn secrets(field: Option<Field<'_>>, findings: &mut Findings<'_>) -> BTreeMap<String, SecretRef> {
+pub(super) fn secrets(field: Option<Field<'_>>, findings: &mut Findings<'_>) -> BTreeMap<String, SecretRef> {
     let Some(fields) = field.and_then(|field| field.entries(findings)) else {
         return BTreeMap::new();
     };

@@ -1,6 +1,7 @@
 //! Commands for the terminal that need no running Muster, one file each. Those on runbooks return the exit code: 0 when
 //! all is well, 1 when something has to be put right.
 
+pub mod audit;
 pub mod lint;
 pub mod plan;
 pub mod source;

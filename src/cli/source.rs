@@ -8,7 +8,10 @@ use sqlx::{Connection, PgConnection};
 use super::say;
 use crate::{
     config::SourceCommand,
-    domain::source::{AskedSettings, SourceSettings},
+    domain::{
+        operator::Actor,
+        source::{AskedSettings, SourceSettings},
+    },
     sources as acts,
     store::{sources, tokens},
     web::{
@@ -42,13 +45,13 @@ pub async fn run(conn: &mut PgConnection, command: &SourceCommand, now: DateTime
             ..
         } => {
             let mut tx = conn.begin().await?;
-            acts::revoke(&mut tx, name, *id, words, None, now).await?;
+            acts::revoke(&mut tx, name, *id, words, &Actor::Terminal, now).await?;
             tx.commit().await?;
             format!("Token {id} of {name} opens nothing any more.")
         }
         SourceCommand::Token { name, words, .. } => {
             let mut tx = conn.begin().await?;
-            let issued = acts::issue(&mut tx, name, words, None, now).await?;
+            let issued = acts::issue(&mut tx, name, words, &Actor::Terminal, now).await?;
             tx.commit().await?;
             format!("Token {}: {}\nIt is not shown again.", issued.id, issued.token)
         }
@@ -65,8 +68,17 @@ async fn add(
     now: DateTime<Utc>,
 ) -> anyhow::Result<String> {
     let mut tx = conn.begin().await?;
-    acts::make(&mut tx, name, &AskedSettings::from(settings), None, now).await?;
-    let token = acts::issue(&mut tx, name, FIRST_TOKEN, None, now).await?.token;
+    acts::make(
+        &mut tx,
+        name,
+        &AskedSettings::from(settings),
+        &Actor::Terminal,
+        now,
+    )
+    .await?;
+    let token = acts::issue(&mut tx, name, FIRST_TOKEN, &Actor::Terminal, now)
+        .await?
+        .token;
     tx.commit().await?;
     let base = url.trim_end_matches('/');
     let mut answer = format!(

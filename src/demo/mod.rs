@@ -14,11 +14,9 @@ use crate::{
     clock::Clock,
     config::{self, Database, Serve},
     domain::{id::SourceId, operator::Role, span::Span},
+    identity::password::Passwords,
     store::{operators, sources, tokens},
-    web::{
-        password::Passwords,
-        session::{new_token, token_digest},
-    },
+    web::session::{new_token, token_digest},
 };
 use fleet::Fleet;
 

@@ -212,6 +212,18 @@ pub fn named(rule: &GateRule) -> Circle {
     }
 }
 
+/// Whether as many of these people as the gate asks for may decide there, one of them having started the run unless the
+/// rule lets the requester decide.
+pub fn within_reach(rule: &GateRule, people: &[Operator]) -> bool {
+    let able = people
+        .iter()
+        .filter(|person| may_decide(rule, person, None).is_ok())
+        .count() as u32;
+    let starter = u32::from(!rule.requester_may_approve);
+    let others_start = people.len() as u32 > able;
+    able >= rule.approvals + if others_start { 0 } else { starter }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

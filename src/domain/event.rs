@@ -357,18 +357,47 @@ pub fn chain(
         Event::Run(run, _) => Some(*run),
         Event::Incident(_) => None,
     };
-    Digest::chained(
-        previous,
-        &json!({
-            "incident": incident,
-            "seq": seq,
-            "run": run,
-            "body": event.event.body(),
-            "actor": event.actor,
-            "occurred_us": event.occurred_at.timestamp_micros(),
-            "recorded_us": recorded_at.timestamp_micros(),
-        }),
-    )
+    let row = EventRow {
+        incident,
+        seq,
+        run,
+        body: event.event.body(),
+        actor: serde_json::to_value(&event.actor).unwrap_or_default(),
+        occurred_at: event.occurred_at,
+        recorded_at,
+    };
+    row.link(previous)
+}
+
+/// An event as its row holds it, whether or not this release knows its kind.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the fields repeat the columns")]
+pub struct EventRow {
+    pub incident: IncidentId,
+    pub seq: i64,
+    pub run: Option<RunId>,
+    pub body: Value,
+    pub actor: Value,
+    pub occurred_at: DateTime<Utc>,
+    pub recorded_at: DateTime<Utc>,
+}
+
+impl EventRow {
+    /// Its link of the chain, from the one before it.
+    pub fn link(&self, previous: Digest) -> Digest {
+        Digest::chained(
+            previous,
+            &json!({
+                "incident": self.incident,
+                "seq": self.seq,
+                "run": self.run,
+                "body": self.body,
+                "actor": self.actor,
+                "occurred_us": self.occurred_at.timestamp_micros(),
+                "recorded_us": self.recorded_at.timestamp_micros(),
+            }),
+        )
+    }
 }
 
 /// The first recorded event whose hash does not follow from those before it; `None` when the chain holds.

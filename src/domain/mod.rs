@@ -16,6 +16,8 @@ pub mod names;
 pub mod template;
 
 pub mod difference;
+pub mod network;
+pub mod program;
 pub mod runbook;
 pub mod step;
 pub mod target;
@@ -34,8 +36,11 @@ pub mod routing;
 pub mod window;
 
 pub mod access;
+pub mod audit;
 pub mod operator;
 pub mod permission;
+pub mod sign_in;
+pub mod token;
 
 pub mod source;
 

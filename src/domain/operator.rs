@@ -128,7 +128,14 @@ pub enum Actor {
     },
     /// Muster itself: the engine, a timer, a rule.
     Automation,
+    /// Whoever stands at the server's own terminal, where nobody signs in.
+    Terminal,
+    /// Somebody who has not shown who they are.
+    Stranger,
 }
+
+/// What people read for [`Actor::Terminal`].
+pub const TERMINAL: &str = "the command line";
 
 impl Operator {
     /// This person as the cause of an event.
@@ -146,6 +153,8 @@ impl fmt::Display for Actor {
         match self {
             Self::Person { name, .. } | Self::Source { name, .. } => f.write_str(name),
             Self::Automation => f.write_str("Muster"),
+            Self::Terminal => f.write_str(TERMINAL),
+            Self::Stranger => f.write_str("a stranger"),
         }
     }
 }

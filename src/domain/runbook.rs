@@ -10,7 +10,7 @@ use super::{
     labels::Labels,
     matcher::Matcher,
     span::Span,
-    step::{Act, Effect, Step, StepKind},
+    step::{Act, Effect, GateRule, Step, StepKind},
     template::{Expression, Template},
 };
 
@@ -128,6 +128,14 @@ impl Runbook {
     /// Every step in the order of the file, those of `finally` last.
     pub fn all_steps(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().chain(&self.finally)
+    }
+
+    /// Its gates with their rules, in order.
+    pub fn gates(&self) -> impl Iterator<Item = (&StepId, &GateRule)> {
+        self.all_steps().filter_map(|step| match &step.kind {
+            StepKind::Gate(rule) => Some((&step.id, rule)),
+            _ => None,
+        })
     }
 
     /// The gate a step runs under: the nearest gate above it, if any. Steps of `finally` run under none.

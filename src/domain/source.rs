@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::asked::AskedSettings;
-use super::{id::is_slug, span::Span, target::SecretRef};
+use super::{audit::Fields, id::is_slug, span::Span, target::SecretRef};
 
 /// The most labels a source may group by.
 pub const CORRELATE_LABELS_MAX: usize = 10;
@@ -190,41 +190,22 @@ impl Default for SourceSettings {
 }
 
 impl SourceSettings {
-    /// What changes from these settings to `next`, one line each, for the record of who changed them.
-    pub fn changes(&self, next: &Self) -> Vec<String> {
-        let (old, new) = (AskedSettings::from(self), AskedSettings::from(next));
-        let mut lines = Vec::new();
-        let mut compare = |what: &str, old: &str, new: &str| {
-            if old != new {
-                let shown = |text: &str| {
-                    if text.is_empty() {
-                        "none".to_owned()
-                    } else {
-                        text.to_owned()
-                    }
-                };
-                lines.push(format!("{what} {} → {}", shown(old), shown(new)));
-            }
-        };
-        compare("format", &old.format, &new.format);
-        compare(
-            "correlate_by",
-            &old.correlate_by.join(", "),
-            &new.correlate_by.join(", "),
-        );
-        compare("stale_after", &old.stale_after, &new.stale_after);
-        compare("heartbeat_within", &old.heartbeat_within, &new.heartbeat_within);
-        let storm = |storm: Storm| format!("{} in {}", storm.starts, storm.within);
-        compare("storm", &storm(self.storm), &storm(next.storm));
-        compare("storm_fold", &old.storm_fold, &new.storm_fold);
-        compare("sign_with", &old.sign_with, &new.sign_with);
-        compare("topic_arn", &old.topic_arn, &new.topic_arn);
-        compare("alertmanager", &old.alertmanager, &new.alertmanager);
-        compare("client_name", &old.client_name, &new.client_name);
-        if old.mapping != new.mapping {
-            lines.push("mapping changed".to_owned());
-        }
-        lines
+    /// Each setting as text, for the record of who changed it; one that is off is empty.
+    pub fn fields(&self) -> Fields {
+        let asked = AskedSettings::from(self);
+        Fields::of([
+            ("format", asked.format),
+            ("correlate_by", asked.correlate_by.join(", ")),
+            ("stale_after", asked.stale_after),
+            ("heartbeat_within", asked.heartbeat_within),
+            ("storm", format!("{} in {}", self.storm.starts, self.storm.within)),
+            ("storm_fold", asked.storm_fold),
+            ("sign_with", asked.sign_with),
+            ("mapping", asked.mapping),
+            ("topic_arn", asked.topic_arn),
+            ("alertmanager", asked.alertmanager),
+            ("client_name", asked.client_name),
+        ])
     }
 }
 

@@ -214,7 +214,12 @@ impl ActionKind {
                 ("limit", false),
             ],
             Self::File => &[("contains", false), ("limit", false)],
-            Self::Command => &[("program", true), ("args", false), ("stdin", false)],
+            Self::Command => &[
+                ("program", true),
+                ("args", false),
+                ("params", false),
+                ("stdin", false),
+            ],
         }
     }
 

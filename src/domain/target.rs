@@ -5,7 +5,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{digest::Digest, span::Span, step::ActionKind};
+use super::{
+    digest::Digest,
+    network::Network,
+    program::{Program, ProgramLimits},
+    span::Span,
+    step::ActionKind,
+};
 
 /// A place to read a secret from when it is needed: `env:NAME` or `file:/path`. Never the secret itself.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -42,6 +48,9 @@ impl From<SecretRef> for String {
     }
 }
 
+/// The longest any one action on a target may take when the target does not say.
+pub const TIMEOUT_MAX: Span = Span::from_secs(60);
+
 /// A named thing steps act on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
@@ -53,6 +62,9 @@ pub struct Target {
     pub labels: BTreeMap<String, String>,
     /// The longest any one action on it may take, whatever the step says.
     pub timeout_max: Span,
+    /// Addresses that are not public and that its names may stand for. An address written as such names itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<Network>,
     /// How it is reached.
     pub connection: Connection,
 }
@@ -107,11 +119,70 @@ pub struct HttpConnection {
     /// Further headers whose values are secrets.
     #[serde(default)]
     pub headers: BTreeMap<String, SecretRef>,
+    /// Whose certificates are believed, and which one is shown.
+    #[serde(default, skip_serializing_if = "Trust::is_usual")]
+    pub tls: Trust,
+    /// How many redirects of one `GET` or `HEAD` are followed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub redirects: u32,
+    /// How much of an answer is read, in bytes; what the action says by itself when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_bytes_max: Option<u32>,
+}
+
+/// The most redirects a target may have followed.
+pub const REDIRECTS_MAX: u32 = 5;
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+/// What a TLS connection rests on besides the authorities of the machine. That a server proves its name is never given up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trust {
+    /// Certificates in PEM of the only authorities that are believed; those of the machine when absent.
+    #[serde(default)]
+    pub ca: Option<SecretRef>,
+    /// Muster's own certificate in PEM, with those that lead to its authority.
+    #[serde(default)]
+    pub client_certificate: Option<SecretRef>,
+    /// The key of that certificate, in PEM.
+    #[serde(default)]
+    pub client_key: Option<SecretRef>,
+    /// The name the server must prove, when it is not the one that is connected to.
+    #[serde(default)]
+    pub server_name: Option<String>,
+}
+
+impl Trust {
+    /// Whether it says nothing.
+    pub fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn certificates(&self) -> impl Iterator<Item = &SecretRef> {
+        self.ca.iter().chain(&self.client_certificate)
+    }
 }
 
 impl HttpConnection {
+    /// A service without credentials.
+    pub fn new(url: url::Url) -> Self {
+        Self {
+            url,
+            bearer: None,
+            basic: None,
+            headers: BTreeMap::new(),
+            tls: Trust::default(),
+            redirects: 0,
+            answer_bytes_max: None,
+        }
+    }
+
     fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
-        self.bearer.iter().chain(&self.basic).chain(self.headers.values())
+        let headers = self.bearer.iter().chain(&self.basic).chain(self.headers.values());
+        headers.chain(&self.tls.client_key)
     }
 }
 
@@ -143,6 +214,9 @@ pub struct PostgresConnection {
     /// `disable`, `prefer` (when absent), `require` or `verify-full`.
     #[serde(default)]
     pub tls: Tls,
+    /// Whose certificates are believed, and which one is shown.
+    #[serde(default, skip_serializing_if = "Trust::is_usual")]
+    pub trust: Trust,
 }
 
 fn postgres_port() -> u16 {
@@ -168,17 +242,75 @@ pub enum Tls {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CommandConnection {
-    /// Absolute paths; a step names one of them.
-    pub programs: Vec<String>,
+    /// What steps may run, and how; a step names one of them.
+    pub programs: Vec<Program>,
     /// Working folder.
     #[serde(default)]
     pub dir: Option<String>,
     /// Variables given to the program besides PATH; values are secrets.
     #[serde(default)]
     pub env: BTreeMap<String, SecretRef>,
+    /// Who they run as, when that is not Muster's own user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// What each of them may use up.
+    #[serde(default)]
+    pub limits: ProgramLimits,
+}
+
+impl CommandConnection {
+    /// These programs, with nothing said about the rest.
+    pub fn new(programs: Vec<Program>) -> Self {
+        Self {
+            programs,
+            dir: None,
+            env: BTreeMap::new(),
+            user: None,
+            limits: ProgramLimits::default(),
+        }
+    }
+
+    /// The program of that name or path, or why there is none.
+    pub fn program(&self, named: &str) -> Result<&Program, String> {
+        let by_name = |program: &&Program| program.name.as_deref() == Some(named);
+        if let Some(program) = self.programs.iter().find(by_name) {
+            return Ok(program);
+        }
+        let by_path: Vec<&Program> = self
+            .programs
+            .iter()
+            .filter(|program| program.path == named)
+            .collect();
+        match by_path.as_slice() {
+            [program] => Ok(program),
+            [] => Err(format!("{named} is not among the target's programs")),
+            many => {
+                let names: Vec<&str> = many
+                    .iter()
+                    .filter_map(|program| program.name.as_deref())
+                    .collect();
+                Err(format!(
+                    "{named} is there more than once; name one of {}",
+                    names.join(", ")
+                ))
+            }
+        }
+    }
 }
 
 impl Target {
+    /// One that is reached in this way, with nothing said about the rest.
+    pub fn new(name: impl Into<String>, connection: Connection) -> Self {
+        Self {
+            name: name.into(),
+            environment: None,
+            labels: BTreeMap::new(),
+            timeout_max: TIMEOUT_MAX,
+            networks: Vec::new(),
+            connection,
+        }
+    }
+
     /// Which actions it takes.
     pub fn kind(&self) -> ActionKind {
         match self.connection {
@@ -211,9 +343,29 @@ impl Target {
             Connection::Alertmanager(cluster) => {
                 cluster.nodes.iter().flat_map(HttpConnection::secrets).collect()
             }
-            Connection::Postgres(database) => database.password.iter().collect(),
+            Connection::Postgres(database) => database
+                .password
+                .iter()
+                .chain(&database.trust.client_key)
+                .collect(),
             Connection::Command(command) => command.env.values().collect(),
             Connection::Tcp { .. } | Connection::Haproxy { .. } | Connection::File { .. } => Vec::new(),
+        }
+    }
+
+    /// What else it reads from a reference: certificates, which are no secrets.
+    pub fn certificates(&self) -> Vec<&SecretRef> {
+        match &self.connection {
+            Connection::Http(web)
+            | Connection::Prometheus(web)
+            | Connection::Loki(web)
+            | Connection::Elasticsearch(web) => web.tls.certificates().collect(),
+            Connection::Alertmanager(cluster) => {
+                let nodes = cluster.nodes.iter();
+                nodes.flat_map(|node| node.tls.certificates()).collect()
+            }
+            Connection::Postgres(database) => database.trust.certificates().collect(),
+            _ => Vec::new(),
         }
     }
 

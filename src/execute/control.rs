@@ -1,22 +1,19 @@
 //! What people do to everything at once: pause all automation and resume it, freeze by label, close a circuit by hand.
 //! Each act needs a reason and leaves a record of who did it, in the same transaction.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use sqlx::PgConnection;
 
 use super::people::PeopleError;
 use crate::{
     domain::{
+        audit::{Act, ActKind, Fields, Object},
         breaker::{BreakerInput, BreakerState},
         freeze::{AskedFreeze, line},
         id::FreezeId,
         operator::Operator,
     },
-    store::{
-        StoreError,
-        acts::{self, ActKind},
-        breakers, freezes, pauses,
-    },
+    store::{StoreError, audit, breakers, freezes, pauses},
 };
 
 /// The longest reason, in characters.
@@ -50,6 +47,29 @@ pub(super) fn because(reason: &str) -> Result<String, PeopleError> {
     Ok(reason)
 }
 
+fn one(field: &str, value: impl Into<String>) -> Fields {
+    Fields::of([(field, value.into())])
+}
+
+/// A time as the audit keeps it.
+pub(super) fn instant(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
+/// A circuit as the audit keeps it.
+fn circuit(state: &BreakerState) -> Fields {
+    let (name, since, reason) = match state {
+        BreakerState::Closed { .. } => return one("state", "closed"),
+        BreakerState::Open { since, reason, .. } => ("open", since, reason),
+        BreakerState::HalfOpen { since, reason, .. } => ("half-open", since, reason),
+    };
+    Fields::of([
+        ("state", name.to_owned()),
+        ("since", instant(*since)),
+        ("failure", reason.clone()),
+    ])
+}
+
 /// A person pauses all automation.
 pub async fn pause(
     conn: &mut PgConnection,
@@ -64,7 +84,13 @@ pub async fn pause(
             None => "somebody resumed at the same moment; nothing was done".to_owned(),
         }));
     }
-    acts::insert(conn, ActKind::Paused, "", &reason, by.id, now).await?;
+    let act = Act::new(by.actor(), ActKind::Paused, Object::automation(), &reason);
+    audit::insert(
+        conn,
+        &act.changing(one("state", "on"), one("state", "paused")),
+        now,
+    )
+    .await?;
     Ok(())
 }
 
@@ -76,10 +102,20 @@ pub async fn resume(
     now: DateTime<Utc>,
 ) -> Result<(), PeopleError> {
     let reason = because(reason)?;
+    let stood = pauses::find(conn).await?;
     if !pauses::remove(conn).await? {
         return Err(moved("automation is not paused; nothing was done"));
     }
-    acts::insert(conn, ActKind::Resumed, "", &reason, by.id, now).await?;
+    let before = stood.map_or_else(Fields::default, |pause| {
+        Fields::of([
+            ("state", "paused".to_owned()),
+            ("since", instant(pause.at)),
+            ("by", pause.by),
+            ("reason", pause.reason),
+        ])
+    });
+    let act = Act::new(by.actor(), ActKind::Resumed, Object::automation(), &reason);
+    audit::insert(conn, &act.changing(before, one("state", "on")), now).await?;
     Ok(())
 }
 
@@ -101,7 +137,19 @@ pub async fn freeze(
     };
     let until = new.ends_at.format("%-d %b %Y %H:%M:%S UTC");
     let subject = format!("{} ({}, until {until})", new.title, line(&new.matchers));
-    acts::insert(conn, ActKind::FreezeMade, &subject, &reason, by.id, now).await?;
+    let after = Fields::of([
+        ("title", new.title),
+        ("matchers", line(&new.matchers)),
+        ("starts_at", instant(new.starts_at)),
+        ("ends_at", instant(new.ends_at)),
+    ]);
+    let act = Act::new(
+        by.actor(),
+        ActKind::FreezeMade,
+        Object::freeze(id, &subject),
+        &reason,
+    );
+    audit::insert(conn, &act.changing(Fields::default(), after), now).await?;
     Ok(id)
 }
 
@@ -114,13 +162,22 @@ pub async fn end_freeze(
     now: DateTime<Utc>,
 ) -> Result<(), PeopleError> {
     let reason = because(reason)?;
+    let stood = freezes::list(conn, now).await?;
     let Some(title) = freezes::end(conn, id, by.id, now).await? else {
         return Err(match freezes::exists(conn, id).await? {
             true => moved("this freeze is over; nothing was done"),
             false => PeopleError::NotFound("freeze"),
         });
     };
-    acts::insert(conn, ActKind::FreezeEnded, &title, &reason, by.id, now).await?;
+    let stood = stood.iter().find(|freeze| freeze.id == id);
+    let before = stood.map_or_else(Fields::default, |freeze| one("ends_at", instant(freeze.ends_at)));
+    let act = Act::new(
+        by.actor(),
+        ActKind::FreezeEnded,
+        Object::freeze(id, &title),
+        &reason,
+    );
+    audit::insert(conn, &act.changing(before, one("ends_at", instant(now))), now).await?;
     Ok(())
 }
 
@@ -141,9 +198,16 @@ pub async fn close_breaker(
                 "the circuit of {target} is closed already; nothing was done"
             )));
         };
+        let circuit = circuit(&breaker.state);
         let next = breaker.state.after(BreakerInput::ClosedByHand, now);
         if breakers::swap(conn, target, Some(breaker.revision), &next, now).await? {
-            acts::insert(conn, ActKind::CircuitClosed, target, &reason, by.id, now).await?;
+            let act = Act::new(
+                by.actor(),
+                ActKind::CircuitClosed,
+                Object::target(target),
+                &reason,
+            );
+            audit::insert(conn, &act.changing(circuit, one("state", "closed")), now).await?;
             return Ok(());
         }
     }

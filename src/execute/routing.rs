@@ -5,21 +5,18 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::{
-    control::{because, moved, refused},
+    control::{because, instant, moved, refused},
     people::PeopleError,
 };
 use crate::{
     domain::{
+        audit::{Act, ActKind, Fields, Object},
         freeze::line,
         id::RoutingRuleId,
         operator::Operator,
         routing::{AskedRule, RuleFault},
     },
-    store::{
-        StoreError,
-        acts::{self, ActKind},
-        routing, sources,
-    },
+    store::{StoreError, audit, routing, sources},
 };
 
 /// Why a rule was not made.
@@ -79,13 +76,27 @@ pub async fn make(
         let full = format!("{} rules stand; end one first", routing::RULES_MAX);
         return Err(refused(full).into());
     };
+    let after = Fields::of([
+        ("title", new.title.clone()),
+        ("terms", new.terms.words()),
+        (
+            "source",
+            source
+                .as_ref()
+                .map_or_else(String::new, |source| source.name.clone()),
+        ),
+        ("matchers", line(&new.matchers)),
+        ("place", new.place.to_string()),
+    ]);
     let mut about = vec![new.terms.words()];
     about.extend(source.map(|source| format!("source {}", source.name)));
     if !new.matchers.is_empty() {
         about.push(line(&new.matchers));
     }
     let subject = format!("{} ({})", new.title, about.join("; "));
-    acts::insert(conn, ActKind::RoutingRuleMade, &subject, &reason, by.id, now).await?;
+    let object = Object::routing_rule(id, &subject);
+    let act = Act::new(by.actor(), ActKind::RoutingRuleMade, object, &reason);
+    audit::insert(conn, &act.changing(Fields::default(), after), now).await?;
     Ok(id)
 }
 
@@ -98,12 +109,24 @@ pub async fn end(
     now: DateTime<Utc>,
 ) -> Result<(), PeopleError> {
     let reason = because(reason)?;
+    let rules = routing::list(conn, now).await?;
     let Some(title) = routing::end(conn, id, by.id, now).await? else {
         return Err(match routing::exists(conn, id).await? {
             true => moved("this rule is over; nothing was done"),
             false => PeopleError::NotFound("routing rule"),
         });
     };
-    acts::insert(conn, ActKind::RoutingRuleEnded, &title, &reason, by.id, now).await?;
+    let stood = rules.iter().find(|rule| rule.id == id);
+    let before = stood.map_or_else(Fields::default, |rule| {
+        Fields::of([
+            ("terms", rule.terms.words()),
+            ("source", rule.source_name.clone().unwrap_or_default()),
+            ("matchers", line(&rule.matchers)),
+        ])
+    });
+    let after = Fields::of([("ended_at", instant(now))]);
+    let object = Object::routing_rule(id, &title);
+    let act = Act::new(by.actor(), ActKind::RoutingRuleEnded, object, &reason);
+    audit::insert(conn, &act.changing(before, after), now).await?;
     Ok(())
 }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     actions::Outside,
     clock::Clock,
-    domain::{causes, id::ReplicaId, span::Span, target::SecretRef},
+    domain::{causes, id::ReplicaId, network::Network, span::Span, target::SecretRef},
     store::{StoreError, own_heartbeats},
 };
 
@@ -36,6 +36,8 @@ pub struct OwnHeartbeat {
     pub outside: Outside,
     /// Where the address is kept, which is a secret.
     pub address: SecretRef,
+    /// Addresses that are not public and that its name may stand for.
+    pub networks: Vec<Network>,
     /// The pause between two.
     pub every: Span,
     /// This process, which has another number after it lost its lease.
@@ -65,7 +67,7 @@ impl OwnHeartbeat {
         let found = match self.healthy().await {
             Ok(()) => self
                 .outside
-                .ping(&self.address, ANSWER_MAX)
+                .ping(&self.address, &self.networks, ANSWER_MAX)
                 .await
                 .map_err(|failure| failure.message),
             Err(problem) => Err(problem),

@@ -141,14 +141,14 @@ impl Columns {
     }
 }
 
-struct Row {
-    seq: i64,
-    run_id: Option<i64>,
-    body: Value,
-    actor: Value,
-    occurred_at: DateTime<Utc>,
-    recorded_at: DateTime<Utc>,
-    hash: Vec<u8>,
+pub(super) struct Row {
+    pub(super) seq: i64,
+    pub(super) run_id: Option<i64>,
+    pub(super) body: Value,
+    pub(super) actor: Value,
+    pub(super) occurred_at: DateTime<Utc>,
+    pub(super) recorded_at: DateTime<Utc>,
+    pub(super) hash: Vec<u8>,
 }
 
 impl TryFrom<Row> for Recorded {

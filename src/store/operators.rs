@@ -1,4 +1,4 @@
-//! People, their sessions, and the codes that work once.
+//! People, and the codes that work once.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -58,11 +58,11 @@ pub async fn insert(
     Ok(id.map(OperatorId))
 }
 
-/// The enabled person of that name, with their password hash.
+/// The enabled person of that name, with their password hash if they ever chose a password.
 pub async fn find_by_name(
     conn: &mut PgConnection,
     name: &str,
-) -> Result<Option<(Operator, String)>, StoreError> {
+) -> Result<Option<(Operator, Option<String>)>, StoreError> {
     sqlx::query!(
         r#"select id, name, role, teams_of(id) as "teams!", password_hash
            from operators where name = $1 and disabled_at is null"#,
@@ -92,67 +92,8 @@ pub async fn list(conn: &mut PgConnection) -> Result<Vec<Operator>, StoreError> 
     .collect()
 }
 
-/// Begins a session.
-pub async fn insert_session(
-    conn: &mut PgConnection,
-    token: Digest,
-    operator: OperatorId,
-    now: DateTime<Utc>,
-    expires_at: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "insert into sessions (token_hash, operator_id, created_at, last_seen_at, expires_at)
-         values ($1, $2, $3, $3, $4)",
-        &token.0[..],
-        operator.0,
-        now,
-        expires_at,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// The person behind a session that is neither over nor left alone since `idle_since`. Its last-seen time moves at
-/// most once a minute, so reading pages does not write.
-pub async fn find_by_session(
-    conn: &mut PgConnection,
-    token: Digest,
-    now: DateTime<Utc>,
-    idle_since: DateTime<Utc>,
-) -> Result<Option<Operator>, StoreError> {
-    sqlx::query!(
-        r#"with live as (
-             select s.token_hash, s.last_seen_at, o.id, o.name, o.role
-             from sessions s join operators o on o.id = s.operator_id
-             where s.token_hash = $1 and s.expires_at > $2 and s.last_seen_at > $3 and o.disabled_at is null),
-         seen as (
-             update sessions s set last_seen_at = $2 from live
-             where s.token_hash = live.token_hash and live.last_seen_at < $2::timestamptz - interval '1 minute')
-         select id, name, role, teams_of(id) as "teams!" from live"#,
-        &token.0[..],
-        now,
-        idle_since,
-    )
-    .fetch_optional(conn)
-    .await?
-    .map(|row| operator(row.id, row.name, &row.role, row.teams))
-    .transpose()
-}
-
-/// Ends a session.
-pub async fn delete_session(conn: &mut PgConnection, token: Digest) -> Result<(), StoreError> {
-    sqlx::query!("delete from sessions where token_hash = $1", &token.0[..])
-        .execute(conn)
-        .await?;
-    Ok(())
-}
-
-/// Ends sessions and forgets codes and operation ids whose time is over.
+/// Forgets codes and operation ids whose time is over.
 pub async fn prune(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<(), StoreError> {
-    sqlx::query!("delete from sessions where expires_at < $1", now)
-        .execute(&mut *conn)
-        .await?;
     sqlx::query!("delete from one_time_codes where expires_at < $1", now)
         .execute(&mut *conn)
         .await?;
@@ -177,6 +118,58 @@ pub async fn replace_setup_code(
     sqlx::query!(
         "insert into one_time_codes (code_hash, expires_at) values ($1, $2) on conflict do nothing",
         &code.0[..],
+        expires_at
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The password hash of a person, if they ever chose a password.
+pub async fn find_password(conn: &mut PgConnection, id: OperatorId) -> Result<Option<String>, StoreError> {
+    Ok(
+        sqlx::query_scalar!("select password_hash from operators where id = $1", id.0)
+            .fetch_optional(conn)
+            .await?
+            .flatten(),
+    )
+}
+
+/// Gives a person this password hash; with `before`, only if it is still that one.
+pub async fn set_password(
+    conn: &mut PgConnection,
+    id: OperatorId,
+    hash: &str,
+    before: Option<&str>,
+) -> Result<bool, StoreError> {
+    let set = sqlx::query!(
+        "update operators set password_hash = $2 where id = $1 and ($3::text is null or password_hash = $3)",
+        id.0,
+        hash,
+        before
+    )
+    .execute(conn)
+    .await?;
+    Ok(set.rows_affected() == 1)
+}
+
+/// Makes a link by which one person chooses a password, once; those made before it open nothing any more.
+pub async fn replace_invitation(
+    conn: &mut PgConnection,
+    code: Digest,
+    operator: OperatorId,
+    expires_at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "delete from one_time_codes where operator_id = $1 and used_at is null and chooses_password",
+        operator.0
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "insert into one_time_codes (code_hash, operator_id, expires_at, chooses_password) values ($1, $2, $3, true)",
+        &code.0[..],
+        operator.0,
         expires_at
     )
     .execute(conn)
@@ -276,34 +269,14 @@ pub async fn find_name(conn: &mut PgConnection, id: OperatorId) -> Result<Option
     )
 }
 
-/// Whether a session still stands. Asked for an open page that nobody need be looking at, so it moves nothing.
-pub async fn session_stands(
-    conn: &mut PgConnection,
-    token: Digest,
-    now: DateTime<Utc>,
-    idle_since: DateTime<Utc>,
-) -> Result<bool, StoreError> {
-    Ok(sqlx::query_scalar!(
-        r#"select exists (
-               select from sessions s join operators o on o.id = s.operator_id
-               where s.token_hash = $1 and s.expires_at > $2 and s.last_seen_at > $3
-                     and o.disabled_at is null) as "stands!""#,
-        &token.0[..],
-        now,
-        idle_since
-    )
-    .fetch_one(conn)
-    .await?)
-}
-
-/// The person a good sign-in link is for, without using it up.
+/// The person a good link is for, and whether it lets them choose a password; without using it up.
 pub async fn find_by_code(
     conn: &mut PgConnection,
     code: Digest,
     now: DateTime<Utc>,
-) -> Result<Option<Operator>, StoreError> {
+) -> Result<Option<(Operator, bool)>, StoreError> {
     sqlx::query!(
-        r#"select o.id, o.name, o.role, teams_of(o.id) as "teams!"
+        r#"select o.id, o.name, o.role, teams_of(o.id) as "teams!", c.chooses_password
            from one_time_codes c join operators o on o.id = c.operator_id
            where c.code_hash = $1 and c.used_at is null and c.expires_at > $2 and o.disabled_at is null"#,
         &code.0[..],
@@ -311,6 +284,11 @@ pub async fn find_by_code(
     )
     .fetch_optional(conn)
     .await?
-    .map(|row| operator(row.id, row.name, &row.role, row.teams))
+    .map(|row| {
+        Ok((
+            operator(row.id, row.name, &row.role, row.teams)?,
+            row.chooses_password,
+        ))
+    })
     .transpose()
 }

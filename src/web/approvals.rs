@@ -16,7 +16,7 @@ use super::{
     caller::{BreaksGlass, Decides, Reads},
     error::WebError,
     extract::Path,
-    incidents, page, reviews, runs as run_page,
+    incidents, links, page, reviews, runs as run_page,
     state::AppState,
     view::{
         approval::{ApprovalFacts, ApprovalPage, ApprovalRecord, DecisionForm, Inbox, InboxPage, Others},
@@ -30,9 +30,10 @@ use crate::{
         approval::{ApprovalState, Verdict},
         digest::Digest,
         id::ApprovalId,
+        operator::Operator,
     },
     execute::{
-        people::{self, PeopleError},
+        people::{self, LinkError, PeopleError},
         standing::Standing,
     },
     store::{self, StoreError, approvals, operators},
@@ -75,6 +76,16 @@ pub async fn show(
     Reads(me): Reads,
     Path(id): Path<ApprovalId>,
 ) -> Result<Html<String>, WebError> {
+    page(&app, &me, id, None).await
+}
+
+/// The page of a request, for a person who came by themselves, or by the link with this code.
+pub async fn page(
+    app: &AppState,
+    me: &Operator,
+    id: ApprovalId,
+    code: Option<String>,
+) -> Result<Html<String>, WebError> {
     let now = app.clock.now();
     let mut tx = store::begin_reading(&app.db).await?;
     let record = load(&mut tx, &app.standing, id)
@@ -86,7 +97,7 @@ pub async fn show(
         text::visible(&record.approval.title),
         record.approval.incident
     );
-    let frame = page::frame(&app, &mut tx, &me, title, Place::Approvals, now)
+    let frame = page::frame(app, &mut tx, me, title, Place::Approvals, now)
         .await?
         .live(text::with_query(
             "/live",
@@ -95,8 +106,8 @@ pub async fn show(
     let page = ApprovalPage {
         frame,
         facts: ApprovalFacts::of(&record, now),
-        form: DecisionForm::of(&record, &me, seq, now),
-        others: Others::of(&record, &me, seq, now),
+        form: DecisionForm::of(&record, me, seq, now).map(|form| DecisionForm { code, ..form }),
+        others: Others::of(&record, me, seq, now),
     };
     Ok(Html(page.render()?))
 }
@@ -133,6 +144,9 @@ pub struct Decision {
     seen: Option<i64>,
     digest: Digest,
     verdict: Verdict,
+    /// That of the link by which the person came.
+    #[serde(default)]
+    code: String,
     #[serde(default)]
     phrase: String,
     #[serde(default)]
@@ -153,6 +167,13 @@ pub async fn decide(
     let reason = [form.phrase.trim(), form.reason.trim()];
     let reason: Vec<&str> = reason.into_iter().filter(|part| !part.is_empty()).collect();
     let now = act.now;
+    let me = match form.code.as_str() {
+        "" => me,
+        code => {
+            let hash = links::code_digest(code).ok_or(LinkError::Unknown)?;
+            people::use_link(act.conn(), hash, id, &me, now).await?
+        }
+    };
     let decided = people::decide(
         act.conn(),
         id,

@@ -13,7 +13,12 @@ use super::{
     state::AppState,
 };
 use crate::{
-    domain::{access, operator::Operator, permission::Permission},
+    domain::{
+        access,
+        operator::Operator,
+        permission::Permission,
+        token::{self, PERSONAL_MARK},
+    },
     store::{StoreError, api_tokens},
 };
 
@@ -90,10 +95,12 @@ async fn identify(parts: &mut Parts, app: &AppState) -> Result<Operator, WebErro
             "There is a session cookie and an Authorization header; send one of them.",
         ));
     }
-    let token = bearer(&parts.headers).ok_or_else(WebError::bad_token)?;
+    let token = bearer(&parts.headers)
+        .filter(|token| token::is_whole(PERSONAL_MARK, token))
+        .ok_or_else(WebError::bad_token)?;
     let now = app.clock.now();
     let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
-    api_tokens::find_operator(&mut conn, session::token_digest(token), now)
+    api_tokens::find_operator(&mut conn, token::digest(token), now)
         .await?
         .ok_or_else(WebError::bad_token)
 }

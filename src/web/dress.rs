@@ -213,7 +213,7 @@ async fn as_page(app: &AppState, asked: &Asked, form: &Bytes, fault: &WebError, 
         }
     };
     let fields: Vec<(String, String)> = url::form_urlencoded::parse(form).into_owned().collect();
-    let kept = fields
+    let kept: Vec<KeptField> = fields
         .iter()
         .filter_map(|(name, value)| {
             let (_, label) = KEPT_FIELDS.iter().find(|(kept, _)| kept == name)?;
@@ -237,8 +237,13 @@ async fn as_page(app: &AppState, asked: &Asked, form: &Bytes, fault: &WebError, 
     });
     let next = fault.next.clone().or_else(|| match fault.kind {
         Kind::SignIn => {
-            let back = asked.referer.as_deref().unwrap_or("/");
-            Some((text::login_address(back), "Sign in".to_owned()))
+            let form_page = || page_behind(asked.uri.path());
+            let back = asked.referer.clone().unwrap_or_else(form_page);
+            let words = match kept.is_empty() {
+                true => "Sign in",
+                false => "Copy your text, then sign in",
+            };
+            Some((text::login_address(&back), words.to_owned()))
         }
         _ => asked
             .referer
@@ -246,7 +251,11 @@ async fn as_page(app: &AppState, asked: &Asked, form: &Bytes, fault: &WebError, 
             .filter(|referer| referer != asked.uri.path())
             .map(|referer| (referer, "Back to where you were".to_owned())),
     });
-    let mut frame = Frame::bare(fault.kind.title(), operator.as_ref(), now);
+    let title = match (fault.kind, kept.is_empty()) {
+        (Kind::SignIn, false) => "Sign in again: your text is kept",
+        (kind, _) => kind.title(),
+    };
+    let mut frame = Frame::bare(title, operator.as_ref(), now);
     // As this replica saw it last: the page of a fault asks the database for as little as it can.
     frame.paused = app.standing.pause().map(|pause| PausedPart::of(&pause, now));
     let page = ErrorPage {
@@ -269,9 +278,24 @@ async fn as_page(app: &AppState, asked: &Asked, form: &Bytes, fault: &WebError, 
     }
 }
 
+/// The page a form most likely stands on, when the browser does not say: that of the thing it is about.
+fn page_behind(path: &str) -> String {
+    let mut parts = path.split('/').skip(1);
+    let (room, thing) = (parts.next().unwrap_or_default(), parts.next());
+    match thing.filter(|thing| thing.bytes().all(|b| b.is_ascii_digit())) {
+        Some(id) => format!("/{room}/{id}"),
+        None => format!("/{room}"),
+    }
+}
+
 fn log(fault: &WebError, asked: &Asked, reference: &str) {
     let chain = fault.cause.as_deref().map_or_else(String::new, describe);
-    let (method, path) = (&asked.method, asked.uri.path());
+    let method = &asked.method;
+    // What follows signs somebody in.
+    let path = match asked.uri.path() {
+        path if path.starts_with("/enter/") => "/enter/…",
+        path => path,
+    };
     match fault.kind {
         Kind::Bug => {
             tracing::error!(%reference, %method, path, cause = chain, "a request failed by a mistake of ours");
@@ -299,6 +323,20 @@ fn describe(error: &(dyn Error + Send + Sync)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_form_leads_back_to_the_page_of_its_thing() {
+        for (path, page) in [
+            ("/incidents/4/notes", "/incidents/4"),
+            ("/approvals/7/decision", "/approvals/7"),
+            ("/runs/9/steps/2/done", "/runs/9"),
+            ("/routing/rules", "/routing"),
+            ("/system/pause", "/system"),
+            ("/", "/"),
+        ] {
+            assert_eq!(page_behind(path), page);
+        }
+    }
 
     #[test]
     fn a_strangers_request_id_is_only_kept_when_harmless() {

@@ -14,7 +14,9 @@ use crate::{
     catalog::publish::PublishError,
     domain::{access::Denial, approval::Refusal, permission::Permission},
     execute::{people::PeopleError, routing::MakeError},
+    identity::IdentityError,
     incident::respond::RespondError,
+    rights::RightsError,
     sources::SourceError,
     store::StoreError,
 };
@@ -119,7 +121,9 @@ impl Kind {
     fn usual_message(self) -> &'static str {
         match self {
             Self::Unreadable => "A field is missing or holds what cannot be there. Go back and try again.",
-            Self::SignIn => "Your session has ended. Sign in, then send your text again.",
+            Self::SignIn => {
+                "Your session has ended; nothing was done. Sign in and you come back to where you were."
+            }
             Self::Forbidden => "This request came from another site, or you may not do this.",
             Self::NotFound => "The address is mistyped, or what it named does not exist.",
             Self::Method => "Go back and use the buttons of the page.",
@@ -369,6 +373,29 @@ impl From<SourceError> for WebError {
             SourceError::Faulty(_) => Self::refused(error.to_string()),
             SourceError::Random(cause) => Self::bug("no random bytes", cause),
             SourceError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<IdentityError> for WebError {
+    fn from(error: IdentityError) -> Self {
+        match error {
+            IdentityError::Store(error) => error.into(),
+            IdentityError::Hash(error) => Self::bug("a password could not be hashed", error),
+            IdentityError::Random(error) => Self::bug("no random bytes", error),
+        }
+    }
+}
+
+impl From<RightsError> for WebError {
+    fn from(error: RightsError) -> Self {
+        match error {
+            RightsError::NotFound(what) => Self::not_found(what),
+            RightsError::Moved(message) => Self::moved(message),
+            RightsError::Faulty { .. } => Self::refused(error.to_string()),
+            RightsError::Random(cause) => Self::bug("no random bytes", cause),
+            RightsError::Identity(error) => error.into(),
+            RightsError::Store(error) => error.into(),
         }
     }
 }

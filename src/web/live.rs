@@ -27,7 +27,7 @@ use super::{
     caller::Reads,
     error::WebError,
     incidents::ListQuery,
-    session::{IDLE_MAX, SessionToken},
+    session::SessionToken,
     state::AppState,
     view::timeline::Filter,
     watch::{Found, Mode, Patch},
@@ -38,11 +38,14 @@ use crate::{
         id::{ApprovalId, IncidentId, RunId},
         operator::Operator,
     },
-    store::operators,
+    store::sessions,
 };
 
 /// The time between two ticks; whatever a wake-up did not tell is found by then.
 const TICK: Duration = Duration::from_secs(10);
+/// The time between two looks at the session: with what the answer takes, below
+/// [`crate::domain::sign_in::NOTICED_WITHIN`].
+const SESSION_LOOK: Duration = Duration::from_secs(4);
 /// The shortest time between two looks of one stream: a burst of changes is one patch.
 const LOOK_PAUSE: Duration = Duration::from_millis(120);
 /// Messages a slow browser may be behind; then its stream waits.
@@ -159,6 +162,8 @@ impl Watcher {
         let mut ticks = interval_at(Instant::now() + TICK, TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let stopping = self.app.stopping.clone();
+        let mut looks = interval_at(Instant::now() + SESSION_LOOK, SESSION_LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // The first message tells the browser that the stream stands.
         let mut tick = true;
         loop {
@@ -192,13 +197,19 @@ impl Watcher {
                 return;
             }
             let messages = self.messages.clone();
-            tick = tokio::select! {
-                () = stopping.cancelled() => return,
-                () = messages.closed() => return,
-                _ = ticks.tick() => true,
-                _ = changes.changed() => {
-                    sleep(LOOK_PAUSE).await;
-                    false
+            tick = loop {
+                tokio::select! {
+                    () = stopping.cancelled() => return,
+                    () = messages.closed() => return,
+                    _ = ticks.tick() => break true,
+                    _ = looks.tick() => if !self.session_stands().await {
+                        _ = messages.send(Event::default().event("gone").data("{}")).await;
+                        return;
+                    },
+                    _ = changes.changed() => {
+                        sleep(LOOK_PAUSE).await;
+                        break false;
+                    }
                 }
             };
         }
@@ -229,19 +240,24 @@ impl Watcher {
         true
     }
 
-    /// Says that the stream lives; `false` when the session does not.
-    async fn tick(&self, healthy: bool) -> bool {
+    async fn session_stands(&self) -> bool {
         let now = self.app.clock.now();
-        let stands = match (&self.token.0, self.app.db.acquire().await) {
+        match (&self.token.0, self.app.db.acquire().await) {
             (Some(token), Ok(mut conn)) => {
-                operators::session_stands(&mut conn, *token, now, now - IDLE_MAX)
+                sessions::stands(&mut conn, *token, now, now - self.app.session_limits.idle)
                     .await
                     // A database that is away ends no session.
                     .unwrap_or(true)
             }
             (Some(_), Err(_)) => true,
             (None, _) => false,
-        };
+        }
+    }
+
+    /// Says that the stream lives; `false` when the session does not.
+    async fn tick(&self, healthy: bool) -> bool {
+        let now = self.app.clock.now();
+        let stands = self.session_stands().await;
         let event = match stands {
             true => {
                 let now = now.to_rfc3339_opts(SecondsFormat::Millis, true);

@@ -6,13 +6,14 @@
 
 pub mod access;
 pub mod act;
+pub mod arrival;
 pub mod caller;
 pub mod dress;
 pub mod error;
 pub mod extract;
+pub mod forwarded;
 pub mod nul;
 pub mod page;
-pub mod password;
 pub mod routes;
 pub mod session;
 pub mod state;
@@ -23,6 +24,7 @@ pub mod view;
 pub mod api;
 pub mod approvals;
 pub mod assets;
+pub mod audit;
 pub mod boots;
 pub mod controls;
 pub mod deliveries;
@@ -30,8 +32,11 @@ pub mod fixtures;
 pub mod folds;
 pub mod incident;
 pub mod incidents;
+pub mod links;
 pub mod live;
+pub mod me;
 pub mod merges;
+pub mod people;
 pub mod plans;
 pub mod postmortem;
 pub mod proposals;
@@ -49,6 +54,7 @@ pub mod source_form;
 pub mod sources;
 pub mod standing;
 pub mod system;
+pub mod tokens;
 pub mod trial;
 pub mod watch;
 pub mod way;
@@ -62,7 +68,7 @@ use std::time::Duration;
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, OriginalUri, Request},
+    extract::{DefaultBodyLimit, OriginalUri, Request, State},
     http::{HeaderName, HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Redirect, Response},
@@ -83,6 +89,11 @@ const ANSWER_MAX: Duration = Duration::from_secs(15);
 /// How long the answer of a rehearsal may take; the rehearsal itself ends before.
 const REHEARSAL_ANSWER_MAX: Duration = Duration::from_millis(REHEARSAL_MAX.as_millis() + 10_000);
 
+/// A year, as ASVS 3.4.1 asks, once browsers reach us by https.
+const HSTS: &str = "max-age=31536000; includeSubDomains";
+/// What no page here ever asks a browser for.
+const FEATURES: &str = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()";
+
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       font-src 'none'; manifest-src 'self'; form-action 'self'; base-uri 'none'; \
                       frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types live";
@@ -94,10 +105,24 @@ fn pages() -> Routes {
         .get("/login", sign_in::login_form)
         .post("/login", sign_in::login)
         .post("/logout", sign_in::logout)
-        .get("/setup", sign_in::setup_form)
-        .post("/setup", sign_in::setup)
-        .get("/enter/{code}", sign_in::enter_form)
-        .post("/enter/{code}", sign_in::enter)
+        .get("/login/recovery", sign_in::recovery::form)
+        .post("/login/recovery", sign_in::recovery::enter)
+        .post("/login/passkey", sign_in::passkey::sign_in)
+        .post("/login/passkey/challenge", sign_in::passkey::challenge)
+        .get("/login/provider", sign_in::provider::away)
+        .get("/login/provider/back", sign_in::provider::back)
+        .get("/setup", sign_in::set_up::form)
+        .post("/setup", sign_in::set_up::set_up)
+        .get("/enter/{code}", sign_in::link::form)
+        .post("/enter/{code}", sign_in::link::enter)
+        .get("/me", me::show)
+        .post("/me/password", me::change_password)
+        .post("/me/recovery-codes", me::make_codes)
+        .post("/me/passkeys", me::passkeys::add)
+        .post("/me/passkeys/challenge", me::passkeys::challenge)
+        .post("/me/passkeys/{id}/remove", me::passkeys::remove)
+        .post("/me/sessions/{id}/end", me::end_session)
+        .post("/me/sessions/end-others", me::end_others)
         .get("/incidents", incidents::list)
         .get("/incidents/{id}", incident::show)
         .post("/incidents/{id}/acknowledge", respond::acknowledge)
@@ -143,6 +168,9 @@ fn pages() -> Routes {
         .get("/approvals/{id}/break-glass", approvals::glass_form)
         .post("/approvals/{id}/break-glass", approvals::break_glass)
         .post("/reviews/{id}/close", reviews::close)
+        .get("/a/{code}", links::follow)
+        .get("/audit", audit::show)
+        .get("/audit/export", audit::export)
         .get("/runbooks", runbooks::list)
         .get("/runbooks/new", publishing::new_form)
         .get("/runbooks/{slug}", runbooks::show)
@@ -179,6 +207,20 @@ fn pages() -> Routes {
         .post("/system/freezes/{id}/end", standing::end_freeze)
         .get("/system/boots", boots::list)
         .get("/system/boots/{id}", boots::show)
+        .get("/settings/people", people::list)
+        .post("/settings/people", people::invite)
+        .get("/settings/people/{id}", people::show)
+        .post("/settings/people/{id}/role", people::set_role)
+        .post("/settings/people/{id}/teams", people::set_teams)
+        .post("/settings/people/{id}/disable", people::disable)
+        .post("/settings/people/{id}/enable", people::enable)
+        .post("/settings/people/{id}/end-sessions", people::end_sessions)
+        .post("/settings/people/{id}/invite", people::invite_again)
+        .post("/settings/teams", people::make_team)
+        .post("/settings/teams/{name}/end", people::end_team)
+        .get("/me/tokens", tokens::list)
+        .post("/me/tokens", tokens::make)
+        .post("/me/tokens/{id}/revoke", tokens::revoke)
         .get("/static/{file}", assets::get)
 }
 
@@ -214,8 +256,24 @@ pub fn table() -> Vec<Route> {
     table
 }
 
-/// Every address of the pages and the JSON interface, with the guards around them.
+/// Every address of the pages and the JSON interface.
 pub fn router(state: AppState) -> Router {
+    whole(state, Router::new())
+}
+
+/// Every address there is: the pages and the JSON interface with the doors of senders and machines beside them, and what
+/// guards all of them.
+pub fn whole(state: AppState, doors: Router) -> Router {
+    let guards = Guards::of(&state);
+    let proxies = state.proxies.clone();
+    people(state)
+        .merge(doors)
+        .layer(middleware::from_fn_with_state(guards, guard_headers))
+        .layer(middleware::from_fn_with_state(proxies, forwarded::tell))
+}
+
+/// What people and their programs ask, with the guards against what browsers can be made to do.
+fn people(state: AppState) -> Router {
     let in_time = |limit| TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, limit);
     let (pages, _) = pages().into_parts();
     let (outward, _) = outward().into_parts();
@@ -243,7 +301,6 @@ pub fn router(state: AppState) -> Router {
         .layer(CatchPanicLayer::custom(dress::from_panic))
         .layer(middleware::from_fn_with_state(state.clone(), dress::dress))
         .layer(CompressionLayer::new())
-        .layer(middleware::from_fn(guard_headers))
         .with_state(state)
 }
 
@@ -260,10 +317,27 @@ fn csrf(state: &AppState) -> CsrfLayer {
     }
 }
 
+/// What the headers of every answer depend on.
+#[derive(Clone, Copy)]
+struct Guards {
+    is_https: bool,
+}
+
+impl Guards {
+    fn of(state: &AppState) -> Self {
+        Self {
+            is_https: state.is_https(),
+        }
+    }
+}
+
 /// What every answer says to the browser. A page is never kept by a cache; a handler that knows better says so itself.
-async fn guard_headers(request: Request, next: Next) -> Response {
+async fn guard_headers(State(guards): State<Guards>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
+    if guards.is_https {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(HSTS));
+    }
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -272,6 +346,11 @@ async fn guard_headers(request: Request, next: Next) -> Response {
             HeaderName::from_static("cross-origin-opener-policy"),
             "same-origin",
         ),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
+        (HeaderName::from_static("permissions-policy"), FEATURES),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }

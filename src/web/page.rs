@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::{approval::may_decide, operator::Operator},
-    store::{StoreError, approvals, approvals::ApprovalLine, pauses},
+    store::{StoreError, approvals, approvals::ApprovalLine, audit_checks, pauses},
 };
 
 /// Pending requests that are looked at for the number in the navigation.
@@ -34,6 +34,9 @@ pub async fn frame(
     frame.waiting = waiting(&pending, me);
     frame.paused = pauses::find(conn).await?.map(|pause| PausedPart::of(&pause, now));
     frame.faults = app.faults.list();
+    frame.broken = audit_checks::first_broken(conn)
+        .await?
+        .map(|broken| broken.to_string());
     Ok(frame)
 }
 

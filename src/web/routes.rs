@@ -7,7 +7,10 @@ use axum::{
     http::Method,
     routing::{MethodRouter, get, post},
 };
-use utoipa::openapi;
+use utoipa::openapi::{
+    self, ContentBuilder, Ref, RefOr, ResponseBuilder,
+    path::{Operation, ParameterIn},
+};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::{
@@ -113,6 +116,7 @@ impl Documented {
                     operation.description =
                         Some(text.map_or(words.clone(), |text| format!("{text}\n\n{words}")));
                 }
+                complete(operation, need);
                 self.table.push(Route {
                     method,
                     path: path.clone(),
@@ -131,8 +135,61 @@ impl Documented {
     }
 }
 
+/// Adds the answers that the layers around every handler can give, where the handler's own description is silent.
+fn complete(operation: &mut Operation, need: Need) {
+    let parameters = operation.parameters.iter().flatten();
+    let (mut in_path, mut in_query) = (false, false);
+    for parameter in parameters {
+        if let RefOr::T(parameter) = parameter {
+            in_path |= parameter.parameter_in == ParameterIn::Path;
+            in_query |= parameter.parameter_in == ParameterIn::Query;
+        }
+    }
+    let has_body = operation.request_body.is_some();
+    let is_guarded = matches!(need, Need::Permission(_));
+    for (status, words, is_possible) in [
+        (
+            "400",
+            "The request cannot be read; the message says where",
+            has_body || in_query,
+        ),
+        ("401", "Not signed in, and no good token shown", is_guarded),
+        (
+            "403",
+            "You may not; the message says who can change that",
+            is_guarded,
+        ),
+        ("404", "There is no such thing", in_path),
+        ("413", "The body is too large", has_body),
+        (
+            "422",
+            "A rule does not allow it; the message names it and the way out",
+            has_body,
+        ),
+        (
+            "503",
+            "The database does not answer; nothing was changed as far as Muster knows",
+            is_guarded,
+        ),
+    ] {
+        if is_possible && !operation.responses.responses.contains_key(status) {
+            let answer = ContentBuilder::new()
+                .schema(Some(Ref::from_schema_name("ErrorAnswer")))
+                .build();
+            let response = ResponseBuilder::new()
+                .description(words)
+                .content("application/json", answer)
+                .build();
+            operation
+                .responses
+                .responses
+                .insert(status.to_owned(), response.into());
+        }
+    }
+}
+
 /// The operations of an address, by method.
-fn operations(item: &mut openapi::PathItem) -> Vec<(Method, &mut openapi::path::Operation)> {
+fn operations(item: &mut openapi::PathItem) -> Vec<(Method, &mut Operation)> {
     let all = [
         (Method::GET, &mut item.get),
         (Method::PUT, &mut item.put),

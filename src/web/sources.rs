@@ -119,7 +119,7 @@ pub async fn make(
     };
     let now = act.now;
     let made = match check_client_name(&app, act.conn(), &name, &asked).await {
-        Ok(()) => acts::make(act.conn(), &name, &asked, Some(me.id), now).await,
+        Ok(()) => acts::make(act.conn(), &name, &asked, &me.actor(), now).await,
         Err(error) => Err(error),
     };
     match made {
@@ -130,7 +130,7 @@ pub async fn make(
         }
         Err(error) => return Err(WebError::from(error).with_next("/sources", "Back to Sources")),
     }
-    let issued = acts::issue(act.conn(), &name, FIRST_TOKEN, Some(me.id), now).await?;
+    let issued = acts::issue(act.conn(), &name, FIRST_TOKEN, &me.actor(), now).await?;
     act.commit().await?;
     app.sources_changed().await;
     source_page(
@@ -191,7 +191,7 @@ async fn source_page(
 }
 
 /// How senders reach Muster: the address people use, or else the one this request came to.
-fn base(app: &AppState, headers: &HeaderMap) -> String {
+pub(super) fn base(app: &AppState, headers: &HeaderMap) -> String {
     if let Some(url) = &app.public_url {
         return url.as_str().trim_end_matches('/').to_owned();
     }
@@ -230,7 +230,7 @@ pub async fn change(
     };
     let now = act.now;
     let done = match check_client_name(&app, act.conn(), &name, &asked).await {
-        Ok(()) => acts::change(act.conn(), &name, seen, &asked, &form.reason, Some(me.id), now).await,
+        Ok(()) => acts::change(act.conn(), &name, seen, &asked, &form.reason, &me.actor(), now).await,
         Err(error) => Err(error),
     };
     let done = done.map_err(|error| match error {
@@ -263,7 +263,7 @@ pub async fn disable(
         return Ok(see(page_of(&name)).into_response());
     };
     let now = act.now;
-    let done = acts::disable(act.conn(), &name, &form.reason, Some(me.id), now).await;
+    let done = acts::disable(act.conn(), &name, &form.reason, &me.actor(), now).await;
     let refused = of("disable", form.reason);
     end(&app, act, done, &me, &headers, &name, refused).await
 }
@@ -280,7 +280,7 @@ pub async fn enable(
         return Ok(see(page_of(&name)).into_response());
     };
     let now = act.now;
-    let done = acts::enable(act.conn(), &name, &form.reason, Some(me.id), now).await;
+    let done = acts::enable(act.conn(), &name, &form.reason, &me.actor(), now).await;
     let refused = of("enable", form.reason);
     end(&app, act, done, &me, &headers, &name, refused).await
 }
@@ -298,7 +298,7 @@ pub async fn issue(
         return Ok(see(page_of(&name)).into_response());
     };
     let now = act.now;
-    match acts::issue(act.conn(), &name, &form.token_name, Some(me.id), now).await {
+    match acts::issue(act.conn(), &name, &form.token_name, &me.actor(), now).await {
         Ok(issued) => {
             act.commit().await?;
             app.sources_changed().await;
@@ -331,7 +331,7 @@ pub async fn revoke(
         return Ok(see(page_of(&name)).into_response());
     };
     let now = act.now;
-    let done = acts::revoke(act.conn(), &name, id, &form.reason, Some(me.id), now).await;
+    let done = acts::revoke(act.conn(), &name, id, &form.reason, &me.actor(), now).await;
     let refused = of(&format!("tokens/{id}/revoke"), form.reason);
     end(&app, act, done, &me, &headers, &name, refused).await
 }

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     domain::{freeze::AskedFreeze, id::FreezeId, operator::Operator},
     execute::{control, people::PeopleError},
-    store::{StoreError, acts, breakers, freezes, locks, pauses},
+    store::{StoreError, audit, breakers, freezes, locks, pauses},
 };
 
 /// Rows of circuits and of locks on the page.
@@ -36,7 +36,7 @@ pub async fn part(
         breakers: breakers::list(conn, ROWS_MAX as i64 + 1).await?,
         freezes: freezes::list(conn, now).await?,
         locks: locks::list(conn, ROWS_MAX as i64 + 1).await?,
-        acts: acts::list(conn, i64::MAX, ACTS_MAX).await?,
+        acts: audit::list_standing(conn, i64::MAX, ACTS_MAX).await?,
         rows_max: ROWS_MAX,
     };
     Ok(StandingPart::of(&facts, me, now))

@@ -7,11 +7,12 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{password::Passwords, throttle::Throttle};
+use super::{forwarded::Proxies, session::SessionLimits, throttle::Throttle};
 use crate::{
     catalog::shelf::Faults,
     clock::Clock,
     execute::{rehearse::Rehearser, standing::Standing},
+    identity::{oidc::Provider, password::Passwords},
     receive::Receiver,
     store::wake::Wake,
 };
@@ -40,6 +41,10 @@ pub struct AppState {
     pub passwords: Passwords,
     /// Slows down guessing.
     pub throttle: Throttle,
+    /// The provider that vouches for people, when one is configured.
+    pub provider: Option<Provider>,
+    /// How long sessions last.
+    pub session_limits: SessionLimits,
     /// Places for live streams.
     pub streams: Arc<Semaphore>,
     /// What is wrong with the runbook and target files, for the banner.
@@ -48,6 +53,8 @@ pub struct AppState {
     pub receiver: Option<Receiver>,
     /// The address people use; decides whether cookies are for https only, and is a trusted origin behind a proxy.
     pub public_url: Option<Url>,
+    /// The proxies that are believed about whose request it is.
+    pub proxies: Proxies,
     /// Whether Muster has a certificate of its own.
     pub speaks_tls: bool,
     /// Whether it asks its clients for one, so that a source may need it.
@@ -69,10 +76,13 @@ impl AppState {
             wake,
             passwords: Passwords::default(),
             throttle: Throttle::default(),
+            provider: None,
+            session_limits: SessionLimits::default(),
             streams: Arc::new(Semaphore::new(LIVE_STREAMS_MAX)),
             faults: Faults::default(),
             receiver: None,
             public_url: None,
+            proxies: Proxies::default(),
             speaks_tls: false,
             asks_clients: false,
             stopping: CancellationToken::new(),

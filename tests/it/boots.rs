@@ -4,9 +4,16 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use muster::{
-    domain::{boot::Company, event::first_broken_link, id::IncidentId, operator::Role},
+    domain::{
+        boot::Company,
+        event::first_broken_link,
+        id::IncidentId,
+        operator::Role,
+        sign_in::{Arrival, Way},
+    },
     store::{boots, events, replicas},
     upkeep,
+    web::session::{self, SessionLimits},
 };
 use serde_json::json;
 use sqlx::Connection;
@@ -390,7 +397,8 @@ async fn a_killed_process_says_after_its_start_how_long_it_was_away_and_what_exp
         .await
         .unwrap()
         .unwrap();
-    let cookie = muster::web::session::begin(&mut conn, ana, false, now)
+    let (way, from) = (Way::Password, Arrival::default());
+    let cookie = session::begin(&mut conn, ana, &way, &from, SessionLimits::default(), false, now)
         .await
         .unwrap();
     let cookie = cookie.split(';').next().unwrap().to_owned();

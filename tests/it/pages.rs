@@ -17,12 +17,11 @@ use muster::{
         step::{ActionKind, StepKind},
     },
     execute::people,
-    store::{approvals, events, operators, runbooks},
-    web::session::token_digest,
+    store::{approvals, events, runbooks},
 };
 use serde_json::{Value, json};
 
-use crate::support::site::{PASSWORD, Site};
+use crate::support::site::Site;
 
 const HOSTILE: &str = "</p><script>alert(1)</script><img src=x onerror=alert(2)>\u{202e}gnp";
 
@@ -53,7 +52,7 @@ fn alert(name: &str, number: usize) -> Value {
     })
 }
 
-async fn fire(site: &Site, name: &str, count: usize) {
+pub async fn fire(site: &Site, name: &str, count: usize) {
     let alerts: Vec<Value> = (0..count).map(|number| alert(name, number)).collect();
     let body = json!({
         "version": "4", "receiver": "r", "status": "firing", "truncatedAlerts": 0, "groupKey": "g", "groupLabels": {},
@@ -68,7 +67,7 @@ async fn events(site: &Site) -> i64 {
 }
 
 /// A run that `by` started and that waits at its gate.
-async fn waiting_run(site: &Site, by: &Operator) -> (RunId, ApprovalId) {
+pub async fn waiting_run(site: &Site, by: &Operator) -> (RunId, ApprovalId) {
     let now = site.clock().now();
     let runbook = catalog::parse_runbook(RUNBOOK).unwrap().runbook;
     let incident = IncidentId(1);
@@ -402,90 +401,6 @@ async fn a_gate_is_decided_by_somebody_else_on_what_they_saw() {
     assert!(late.text.contains("approved by ben"), "{}", late.text);
     let page = site.get(&address, &ben).await;
     assert!(page.text.contains("clear enough") && !page.text.contains("name=\"verdict\""));
-}
-
-#[tokio::test]
-async fn the_first_admin_is_made_once_with_the_code_and_links_work_once_by_their_button() {
-    let site = Site::new().await;
-    let now = site.clock().now();
-    let mut conn = site.conn().await;
-    let until = now + chrono::TimeDelta::hours(1);
-    operators::replace_setup_code(&mut conn, token_digest("the-code"), until)
-        .await
-        .unwrap();
-    assert_eq!(site.get("/login", "").await.header("location"), "/setup");
-    let setup = async |code: &str, password: &str| {
-        let fields = [("code", code), ("name", "ana"), ("password", password)];
-        site.post("/setup", "", &fields).await
-    };
-    let wrong = setup("another", PASSWORD).await;
-    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
-    let short = setup("the-code", "short").await;
-    assert_eq!(short.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(!short.text.contains("short\""), "a password is never shown again");
-    let made = setup("the-code", PASSWORD).await;
-    assert_eq!(made.status, StatusCode::SEE_OTHER, "{}", made.text);
-    let cookie = made.header("set-cookie").split(';').next().unwrap().to_owned();
-    assert_eq!(site.get("/incidents", &cookie).await.status, StatusCode::OK);
-    assert_eq!(setup("the-code", PASSWORD).await.header("location"), "/login");
-
-    let (ana, _) = operators::find_by_name(&mut conn, "ana").await.unwrap().unwrap();
-    operators::insert_sign_in_code(&mut conn, token_digest("a-link"), ana.id, until)
-        .await
-        .unwrap();
-    for _ in 0..3 {
-        let page = site.get("/enter/a-link?next=//evil.example", "").await;
-        assert!(page.text.contains("Sign in as ana"));
-        assert_eq!(page.header("set-cookie"), "");
-    }
-    let entered = site.post("/enter/a-link?next=//evil.example", "", &[]).await;
-    assert_eq!(entered.header("location"), "/");
-    assert!(entered.header("set-cookie").starts_with("muster="));
-    let used = site.post("/enter/a-link", "", &[]).await;
-    assert_eq!(used.status, StatusCode::NOT_FOUND);
-}
-
-#[tokio::test]
-async fn sign_in_tells_nothing_slows_guessing_and_sessions_end() {
-    let site = Site::new().await;
-    site.person("ana", Role::Viewer).await;
-    let sign_in = async |name: &str, password: &str, next: &str| {
-        let fields = [("name", name), ("password", password), ("next", next)];
-        site.post("/login", "", &fields).await
-    };
-    let (wrong, nobody) = (sign_in("ana", "x", "").await, sign_in("zoe", "x", "").await);
-    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert_eq!(wrong.text, nobody.text.replace("value=\"zoe\"", "value=\"ana\""));
-    for _ in 0..5 {
-        sign_in("ana", "x", "").await;
-    }
-    let throttled = sign_in("ana", PASSWORD, "").await;
-    assert_eq!(throttled.status, StatusCode::TOO_MANY_REQUESTS);
-    assert_eq!(throttled.header("retry-after"), "3");
-    site.clock().advance(Duration::from_secs(4));
-    let good = sign_in("ana", PASSWORD, "https://evil.example/").await;
-    assert_eq!(
-        (good.status, good.header("location")),
-        (StatusCode::SEE_OTHER, "/")
-    );
-
-    let cookie = good.header("set-cookie").split(';').next().unwrap().to_owned();
-    let status = async || site.get("/incidents", &cookie).await.status;
-    for _ in 0..13 {
-        site.clock().advance(Duration::from_secs(11 * 3600));
-        assert_eq!(status().await, StatusCode::OK, "a session in use goes on");
-    }
-    site.clock().advance(Duration::from_secs(13 * 3600));
-    assert_eq!(status().await, StatusCode::SEE_OTHER, "one left alone ends");
-
-    let good = sign_in("ana", PASSWORD, "/deliveries").await;
-    assert_eq!(good.header("location"), "/deliveries");
-    let cookie = good.header("set-cookie").split(';').next().unwrap().to_owned();
-    site.post("/logout", &cookie, &[]).await;
-    assert_eq!(
-        site.get("/incidents", &cookie).await.status,
-        StatusCode::SEE_OTHER
-    );
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 //! transaction and go on. Parameters are bound as text, so a number is written `$1::int`. A read-only transaction
 //! stops writes to tables, not functions with an effect of their own such as `pg_promote`.
 
+mod relay;
 mod value;
 
 use std::time::Duration;
@@ -15,12 +16,18 @@ use sqlx::{
     postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgRow, PgSeverity, PgSslMode},
 };
 
-use super::{Call, inputs::Inputs, invalid, refused};
+use super::{
+    Call,
+    address::{self, Said},
+    inputs::Inputs,
+    invalid, refused, trust,
+};
 use crate::domain::{
     action::{Failure, FailureClass, Outcome},
     step::ActionKind,
     target::{PostgresConnection, Tls},
 };
+use relay::Relay;
 
 /// The most rows a result keeps; the others are counted.
 const ROWS_MAX: usize = 100;
@@ -64,14 +71,7 @@ pub(super) fn describe(name: &str, database: &PostgresConnection, with: &Value) 
 
 pub(super) async fn perform(call: &Call<'_>, database: &PostgresConnection) -> Result<Outcome, Failure> {
     let ask = Ask::read(&call.request.with)?;
-    if !database.host.starts_with('/') {
-        // The driver resolves again, but what it speaks no metadata service understands.
-        call.outside.lookup.find(&database.host).await?;
-    }
-    let options = options(call, database)?;
-    let mut connection = PgConnection::connect_with(&options)
-        .await
-        .map_err(|error| connect_failure(database, error))?;
+    let (mut connection, _relay) = connect(call, database).await?;
     if call.envelope.read_only {
         connection
             .execute("begin read only")
@@ -89,6 +89,52 @@ pub(super) async fn perform(call: &Call<'_>, database: &PostgresConnection) -> R
     })
     .await;
     answer
+}
+
+/// Connects to an address that was checked, never to a name. A server that must prove its name is told the name and
+/// reached through a [`Relay`], since the driver has one field for both.
+async fn connect(
+    call: &Call<'_>,
+    database: &PostgresConnection,
+) -> Result<(PgConnection, Option<Relay>), Failure> {
+    let options = options(call, database)?;
+    let failed = |error| connect_failure(database, error);
+    let host = database.host.as_str();
+    if host.starts_with('/') {
+        let connection = PgConnection::connect_with(&options.socket(host)).await;
+        return Ok((connection.map_err(failed)?, None));
+    }
+    let found = call.reach().find(host, database.port, Said::Configured).await?;
+    if database.tls == Tls::VerifyFull {
+        let shown = format!("{host}:{}", database.port);
+        let stream = address::connect_to(call, &shown, &found).await?;
+        let relay = Relay::open(stream, database.port).map_err(|error| {
+            Failure::new(
+                FailureClass::NotSent,
+                format!("cannot connect to {shown}: {error}"),
+            )
+        })?;
+        let name = database.trust.server_name.as_deref().unwrap_or(host);
+        let options = options.host(name).socket(relay.folder());
+        let connection = PgConnection::connect_with(&options).await;
+        return Ok((connection.map_err(failed)?, Some(relay)));
+    }
+    let (last, others) = found
+        .split_last()
+        .ok_or_else(|| invalid("the name has no address"))?;
+    for address in others {
+        let options = options.clone().host(&address.ip().to_string());
+        let attempt = PgConnection::connect_with(&options);
+        match tokio::time::timeout(call.outside.bounds.connect.as_duration(), attempt).await {
+            Ok(Ok(connection)) => return Ok((connection, None)),
+            // Another address of the same server may be the one that works.
+            Ok(Err(sqlx::Error::Io(_))) | Err(_) => {}
+            Ok(Err(error)) => return Err(failed(error)),
+        }
+    }
+    let options = options.host(&last.ip().to_string());
+    let connection = PgConnection::connect_with(&options).await;
+    Ok((connection.map_err(failed)?, None))
 }
 
 fn options(call: &Call<'_>, database: &PostgresConnection) -> Result<PgConnectOptions, Failure> {
@@ -113,10 +159,7 @@ fn options(call: &Call<'_>, database: &PostgresConnection) -> Result<PgConnectOp
             Tls::Require => PgSslMode::Require,
             Tls::VerifyFull => PgSslMode::VerifyFull,
         });
-    Ok(match database.host.starts_with('/') {
-        true => options.socket(&database.host),
-        false => options.host(&database.host),
-    })
+    trust::of_database(call, &database.trust, options)
 }
 
 async fn run(connection: &mut PgConnection, ask: &Ask<'_>) -> Result<Outcome, Failure> {

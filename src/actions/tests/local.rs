@@ -10,13 +10,8 @@ use crate::domain::target::CommandConnection;
 
 fn shell(dir: Option<&str>) -> Target {
     target(Connection::Command(CommandConnection {
-        programs: vec![
-            "/bin/sh".to_owned(),
-            "/bin/cat".to_owned(),
-            "/no/such/program".to_owned(),
-        ],
         dir: dir.map(str::to_owned),
-        env: BTreeMap::new(),
+        ..CommandConnection::new(["/bin/sh", "/bin/cat", "/no/such/program"].map(any).into())
     }))
 }
 

@@ -6,7 +6,7 @@ mod outside;
 mod postgres;
 mod web;
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf};
 
 use serde_json::Value;
 use tokio::{
@@ -16,32 +16,43 @@ use tokio::{
 };
 
 use super::*;
-use crate::domain::target::{HttpConnection, SecretRef};
+use crate::domain::{
+    program::{Accepts, Argument, Parameter, Program},
+    target::{HttpConnection, SecretRef},
+};
 
 /// Long enough never to be reached by a test that does not mean to.
 const PLENTY: Span = Span::from_secs(30);
 
 fn target(connection: Connection) -> Target {
     Target {
-        name: "thing".to_owned(),
-        environment: None,
-        labels: BTreeMap::new(),
         timeout_max: PLENTY,
-        connection,
+        ..Target::new("thing", connection)
     }
 }
 
 fn web(url: &str) -> HttpConnection {
-    HttpConnection {
-        url: url.parse().unwrap(),
-        bearer: None,
-        basic: None,
-        headers: BTreeMap::new(),
-    }
+    HttpConnection::new(url.parse().unwrap())
 }
 
 fn http(address: SocketAddr) -> Target {
     target(Connection::Http(web(&format!("http://{address}/api/"))))
+}
+
+/// A program that takes any arguments at all.
+fn any(path: &str) -> Program {
+    let anything = Parameter {
+        name: "any".to_owned(),
+        accepts: Accepts::Pattern("(?s).*".to_owned().try_into().unwrap()),
+        flag: None,
+        optional: true,
+        repeated: 16,
+        leading_dash: true,
+    };
+    Program {
+        args: vec![Argument::Parameter(anything)],
+        ..Program::bare(path)
+    }
 }
 
 fn envelope() -> Envelope {

@@ -3,11 +3,11 @@
 use std::sync::atomic::AtomicUsize;
 
 use data_encoding::BASE64;
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::BoxFuture};
 use serde_json::json;
 
 use super::*;
-use crate::domain::target::{CommandConnection, PostgresConnection, Tls};
+use crate::domain::target::{CommandConnection, PostgresConnection, Tls, Trust};
 
 fn forever() -> Outside {
     Outside::with_lookup(
@@ -25,6 +25,7 @@ fn every_connection(host: &str) -> Vec<(Target, Value)> {
         database: None,
         password: None,
         tls: Tls::Prefer,
+        trust: Trust::default(),
     };
     let address = format!("{host}:1");
     [
@@ -173,6 +174,68 @@ async fn metadata_addresses_are_never_connected_to() {
 }
 
 #[tokio::test]
+async fn an_address_that_is_not_public_is_reached_only_when_the_target_names_it() {
+    let by = |ip: &'static str| {
+        let find =
+            move |_| -> BoxFuture<'static, _> { Box::pin(async move { Ok(vec![ip.parse().unwrap()]) }) };
+        Outside::with_lookup(Bounds::default(), Lookup::by(find))
+    };
+    for (target, with) in every_connection("inside.example") {
+        for ip in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "100.64.0.1",
+            "::1",
+            "fd12::1",
+            "203.0.113.9",
+        ] {
+            let failure = go_by(&by(ip), &target, with.clone(), &envelope())
+                .await
+                .unwrap_err();
+            assert_eq!(failure.class, FailureClass::Invalid, "{target:?}: {failure}");
+            assert!(
+                failure.message.contains(&format!("networks: [{ip}]")),
+                "{failure}"
+            );
+        }
+        // Port 1 answers nobody, but it is asked.
+        let named = Target {
+            networks: vec!["127.0.0.0/8".parse().unwrap()],
+            ..target
+        };
+        let failure = go_by(&by("127.0.0.1"), &named, with, &envelope())
+            .await
+            .unwrap_err();
+        assert_eq!(failure.class, FailureClass::NotSent, "{failure}");
+        assert!(failure.message.contains("refused"), "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn what_no_target_names_reaches_public_addresses_only() {
+    let (address, request) = serve(reply("200 OK", "text/plain", "hi"), End::Close).await;
+    for host in ["127.0.0.1", "localhost", "[::1]", "10.0.0.1", "169.254.169.254"] {
+        let url = format!("http://{host}:{}/", address.port()).parse().unwrap();
+        let failure = Fetch::get(&outside(), &url).await.unwrap_err();
+        assert_eq!(failure.class, FailureClass::Invalid, "{host}: {failure}");
+    }
+    for url in [
+        "ftp://example.com/",
+        "http://me:hush@example.com/",
+        "file:///etc/passwd",
+    ] {
+        let failure = Fetch::get(&outside(), &url.parse().unwrap()).await.unwrap_err();
+        assert_eq!(failure.class, FailureClass::Invalid, "{url}: {failure}");
+        assert!(!failure.message.contains("hush"), "{failure}");
+    }
+    assert!(request.now_or_never().is_none(), "nobody came");
+    let (address, _request) = serve(reply("200 OK", "text/plain", "hi"), End::Close).await;
+    let url = format!("http://{address}/").parse().unwrap();
+    let allowed = outside().fetch(&url, &["127.0.0.1".parse().unwrap()]).await;
+    assert_eq!(allowed.unwrap(), b"hi");
+}
+
+#[tokio::test]
 async fn a_name_is_asked_once_and_the_checked_address_is_the_one_connected() {
     let (address, _request) = serve(reply("200 OK", "text/plain", "hi"), End::Close).await;
     let asked = Arc::new(AtomicUsize::new(0));
@@ -187,10 +250,11 @@ async fn a_name_is_asked_once_and_the_checked_address_is_the_one_connected() {
             Box::pin(async move { Ok(vec![ip.parse().unwrap()]) })
         }),
     );
-    let target = target(Connection::Http(web(&format!(
-        "http://flip.example:{}/",
-        address.port()
-    ))));
+    let url = format!("http://flip.example:{}/", address.port());
+    let target = Target {
+        networks: vec!["127.0.0.1".parse().unwrap()],
+        ..target(Connection::Http(web(&url)))
+    };
     let outcome = go_by(&flipping, &target, json!({}), &envelope()).await.unwrap();
     assert_eq!(
         (&outcome.result["body"], asked.load(Ordering::SeqCst)),
@@ -259,9 +323,8 @@ async fn a_secret_never_comes_back_from_a_program() {
         ),
     ] {
         let target = target(Connection::Command(CommandConnection {
-            programs: vec!["/bin/sh".to_owned()],
-            dir: None,
             env: [("TOKEN".to_owned(), folder.secret("token", CANARY))].into(),
+            ..CommandConnection::new(vec![any("/bin/sh")])
         }));
         let answer = go(
             &target,
@@ -271,6 +334,39 @@ async fn a_secret_never_comes_back_from_a_program() {
         .await;
         assert_hidden(&answer);
     }
+}
+
+/// A vault of one secret.
+struct OneSecret;
+
+impl SecretStore for OneSecret {
+    fn read<'a>(&'a self, reference: &'a SecretRef) -> BoxFuture<'a, Result<Secret, String>> {
+        let found = match reference {
+            SecretRef::Env(name) if name == "IN_THE_VAULT" => Ok(Secret::new(CANARY)),
+            _ => Err("is not in the vault".to_owned()),
+        };
+        Box::pin(async { found })
+    }
+}
+
+#[tokio::test]
+async fn secrets_may_come_from_another_store() {
+    let body = json!({"said": CANARY}).to_string();
+    let (address, request) = serve(reply("200 OK", "application/json", &body), End::Close).await;
+    let vault = outside().with_secrets(Arc::new(OneSecret));
+    let mut target = http(address);
+    let refer = |target: &mut Target, name: &str| {
+        if let Connection::Http(web) = &mut target.connection {
+            let reference = SecretRef::Env(name.to_owned());
+            web.headers.insert("x-api-key".to_owned(), reference);
+        }
+    };
+    refer(&mut target, "CARGO_PKG_NAME");
+    let failure = go_by(&vault, &target, json!({}), &envelope()).await.unwrap_err();
+    assert_eq!(failure.message, "secret env:CARGO_PKG_NAME is not in the vault");
+    refer(&mut target, "IN_THE_VAULT");
+    assert_hidden(&go_by(&vault, &target, json!({}), &envelope()).await);
+    assert!(request.await.unwrap().contains(&format!("x-api-key: {CANARY}")));
 }
 
 #[tokio::test]
@@ -288,11 +384,7 @@ async fn a_missing_secret_stops_the_action_and_is_named() {
 
 #[tokio::test]
 async fn wrong_inputs_name_the_field() {
-    let command = CommandConnection {
-        programs: vec!["/bin/true".to_owned()],
-        dir: None,
-        env: BTreeMap::new(),
-    };
+    let command = CommandConnection::new(vec![any("/bin/true")]);
     let mut kinds = every_connection("127.0.0.1");
     kinds.push((
         target(Connection::File {
@@ -356,11 +448,7 @@ async fn wrong_inputs_name_the_field() {
 
 #[test]
 fn a_request_is_described_as_it_will_be_sent() {
-    let command = CommandConnection {
-        programs: vec!["/usr/bin/systemctl".to_owned()],
-        dir: None,
-        env: BTreeMap::new(),
-    };
+    let command = CommandConnection::new(vec![any("/usr/bin/systemctl")]);
     let mut kinds = every_connection("db");
     kinds.push((
         target(Connection::File {

@@ -10,7 +10,7 @@ use nix::unistd::{Uid, User};
 use serde_json::json;
 
 use super::*;
-use crate::domain::target::{PostgresConnection, Tls};
+use crate::domain::target::{PostgresConnection, Tls, Trust};
 
 const PASSWORD: &str = "p4ssw0rd-canary";
 
@@ -22,6 +22,15 @@ struct Cluster {
 
 impl Cluster {
     async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// One that speaks TLS with a certificate for `db.test`, in the file `server.crt` of its data.
+    async fn start_with_tls() -> Self {
+        Self::start_with(" -c ssl=on").await
+    }
+
+    async fn start_with(more: &str) -> Self {
         let cluster = Self {
             folder: Folder::new(),
             port: nobody().await.port(),
@@ -53,16 +62,56 @@ impl Cluster {
             ],
         );
         let options = format!(
-            "-p {} -k {} -h 127.0.0.1 -F",
+            "-p {} -k {} -h 127.0.0.1 -F{more}",
             cluster.port,
             cluster.folder.0.display()
         );
+        if !more.is_empty() {
+            cluster.sign();
+        }
         let log = cluster.folder.path("log");
         cluster.run(
             "pg_ctl",
             &["-D", &data, "-w", "-l", &log, "-o", &options, "start"],
         );
         cluster
+    }
+
+    fn sign(&self) {
+        let (key, certificate) = (
+            self.folder.path("data/server.key"),
+            self.folder.path("data/server.crt"),
+        );
+        let mut command = Command::new("openssl");
+        command.args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+        ]);
+        command.args([
+            "-days",
+            "2",
+            "-subj",
+            "/CN=db.test",
+            "-addext",
+            "subjectAltName=DNS:db.test",
+        ]);
+        command.args([
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+            "-keyout",
+            &key,
+            "-out",
+            &certificate,
+        ]);
+        if let Some(user) = other_user() {
+            command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+        }
+        assert!(command.output().unwrap().status.success());
     }
 
     fn run(&self, program: &str, args: &[&str]) {
@@ -89,6 +138,7 @@ impl Cluster {
             database: Some("postgres".to_owned()),
             password: None,
             tls: Tls::Prefer,
+            trust: Trust::default(),
         }
     }
 
@@ -312,9 +362,69 @@ async fn a_server_that_never_greets_has_been_sent_nothing() {
         database: None,
         password: None,
         tls: Tls::Disable,
+        trust: Trust::default(),
     }));
     let failure = go(&target, sql("select 1"), &within(Span::from_millis(100)))
         .await
         .unwrap_err();
     assert_eq!(failure.class, FailureClass::NotSent, "{failure}");
+}
+
+#[tokio::test]
+async fn a_server_proves_its_name_at_the_address_that_was_checked() {
+    let cluster = Cluster::start_with_tls().await;
+    let here = Lookup::by(|_| Box::pin(async { Ok(vec!["127.0.0.1".parse().unwrap()]) }));
+    let outside = Outside::with_lookup(Bounds::default(), here);
+    let ca = SecretRef::File(cluster.folder.path("data/server.crt"));
+    let at = |host: &str, trust: Trust| Target {
+        networks: vec!["127.0.0.1".parse().unwrap()],
+        ..target(Connection::Postgres(PostgresConnection {
+            tls: Tls::VerifyFull,
+            password: Some(cluster.folder.secret("login", PASSWORD)),
+            trust,
+            ..cluster.at(host)
+        }))
+    };
+    let believing = || Trust {
+        ca: Some(ca.clone()),
+        ..Trust::default()
+    };
+    let named = |name: &str| Trust {
+        server_name: Some(name.to_owned()),
+        ..believing()
+    };
+    let question = sql("select ssl from pg_stat_ssl where pid = pg_backend_pid()");
+    for (target, is_right) in [
+        (at("db.test", believing()), true),
+        (at("127.0.0.1", named("db.test")), true),
+        (at("other.test", named("db.test")), true),
+        (at("other.test", believing()), false),
+        (at("127.0.0.1", believing()), false),
+        (at("db.test", named("other.test")), false),
+        (at("db.test", Trust::default()), false),
+    ] {
+        let answer = go_by(&outside, &target, question.clone(), &reading()).await;
+        match answer {
+            Ok(outcome) => assert_eq!(
+                (is_right, &outcome.result["rows"][0]["ssl"]),
+                (true, &json!(true))
+            ),
+            Err(failure) => {
+                assert!(!is_right, "{target:?}: {failure}");
+                assert_eq!(failure.class, FailureClass::NotSent, "{failure}");
+            }
+        }
+    }
+    let bad = Trust {
+        ca: Some(cluster.folder.secret("bad", "no pem")),
+        ..Trust::default()
+    };
+    let failure = go_by(&outside, &at("db.test", bad), question, &reading())
+        .await
+        .unwrap_err();
+    assert_eq!(failure.class, FailureClass::Invalid);
+    assert!(
+        failure.message.contains("target thing: tls.ca (file:"),
+        "{failure}"
+    );
 }

@@ -283,3 +283,149 @@ async fn elasticsearch_is_asked_and_answers() {
         "now-900s"
     );
 }
+
+/// Answers every connection with the next of these heads and nothing else, and keeps what was asked.
+async fn serve_each(replies: Vec<String>) -> (SocketAddr, Arc<tokio::sync::Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let asked = Arc::new(tokio::sync::Mutex::new(Vec::new()));
+    let ledger = Arc::clone(&asked);
+    tokio::spawn(async move {
+        for reply in replies {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let text = request(&mut stream).await;
+            ledger.lock().await.push(text);
+            stream.write_all(reply.as_bytes()).await.unwrap();
+        }
+    });
+    (address, asked)
+}
+
+fn found(location: &str) -> String {
+    format!("HTTP/1.1 302 x\r\nlocation: {location}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+}
+
+#[tokio::test]
+async fn redirects_are_followed_as_far_as_the_target_says_and_credentials_stay_at_home() {
+    let folder = Folder::new();
+    for (method, status) in [
+        ("GET", "301"),
+        ("GET", "302"),
+        ("GET", "303"),
+        ("GET", "307"),
+        ("HEAD", "308"),
+    ] {
+        let (other, other_asked) = serve_each(vec![reply("200 OK", "text/plain", "")]).await;
+        let there = |location: &str| found(location).replace("302", status);
+        let (home, asked) = serve_each(vec![there("/b?x=1#y"), there(&format!("http://{other}/c"))]).await;
+        let mut target = http(home);
+        target.networks = vec!["127.0.0.1".parse().unwrap()];
+        if let Connection::Http(web) = &mut target.connection {
+            web.redirects = 2;
+            web.bearer = Some(folder.secret("token", "c4n4ry-token"));
+            web.headers
+                .insert("x-api-key".to_owned(), folder.secret("key", "c4n4ry-key"));
+        }
+        let with = json!({"path": "a", "method": method, "headers": {"x-reason": "c4n4ry-reason"}});
+        let outcome = go(&target, with, &reading()).await.unwrap();
+        assert_eq!(outcome.result["status"], 200, "{status}");
+        let asked = asked.lock().await;
+        assert!(
+            asked[0].starts_with(&format!("{method} /api/a "))
+                && asked[1].starts_with(&format!("{method} /b?x=1 ")),
+            "{asked:?}"
+        );
+        for request in asked.iter() {
+            assert!(
+                request.contains("c4n4ry-token") && request.contains("c4n4ry-key"),
+                "{request}"
+            );
+        }
+        let elsewhere = other_asked.lock().await;
+        assert!(
+            elsewhere[0].starts_with(&format!("{method} /c ")),
+            "{elsewhere:?}"
+        );
+        assert!(
+            !elsewhere[0].contains("c4n4ry") && !elsewhere[0].contains("muster-fence"),
+            "{elsewhere:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_to_where_the_target_may_not_go_is_refused() {
+    let inside = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = inside.local_addr().unwrap().port();
+    for location in [
+        format!("http://127.0.0.1:{port}/"),
+        format!("http://localhost:{port}/"),
+        format!("http://127.1:{port}/"),
+        format!("http://[::ffff:127.0.0.1]:{port}/"),
+        format!("//127.0.0.1:{port}/"),
+        "http://169.254.169.254/".to_owned(),
+        "http://10.0.0.1/".to_owned(),
+        "ftp://example.com/".to_owned(),
+        "file:///etc/passwd".to_owned(),
+        "http://me:hush@example.com/".to_owned(),
+        format!("http://x.example/{}", "a".repeat(5000)),
+    ] {
+        let (home, _asked) = serve_each(vec![found(&location)]).await;
+        let mut target = http(home);
+        if let Connection::Http(web) = &mut target.connection {
+            web.redirects = 5;
+        }
+        let failure = go(&target, json!({}), &reading()).await.unwrap_err();
+        assert!(
+            matches!(failure.class, FailureClass::Refused | FailureClass::Invalid),
+            "{location}: {failure}"
+        );
+    }
+    assert!(inside.accept().now_or_never().is_none());
+    // One more than the target allows.
+    let (home, asked) = serve_each(vec![found("/b"), found("/c"), found("/d")]).await;
+    let mut target = http(home);
+    if let Connection::Http(web) = &mut target.connection {
+        web.redirects = 2;
+    }
+    let failure = go(&target, json!({}), &reading()).await.unwrap_err();
+    assert!(failure.message.contains("more than 2 redirects"), "{failure}");
+    assert_eq!(asked.lock().await.len(), 3);
+    // What changes something is never sent twice.
+    for status in [307, 308] {
+        let again = found("/b").replace("302", &status.to_string());
+        let (home, asked) = serve_each(vec![again]).await;
+        let mut target = http(home);
+        if let Connection::Http(web) = &mut target.connection {
+            web.redirects = 5;
+        }
+        let answer = go(&target, json!({"method": "POST", "body": "x"}), &envelope()).await;
+        assert!(answer.is_err() || answer.unwrap().result["status"] == status);
+        assert_eq!(asked.lock().await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_read_as_far_as_the_target_says() {
+    for (max, cut) in [(None, false), (Some(1024), true)] {
+        let (address, _request) = serve(reply("200 OK", "text/plain", &"x".repeat(2000)), End::Close).await;
+        let mut target = http(address);
+        if let Connection::Http(web) = &mut target.connection {
+            web.answer_bytes_max = max;
+        }
+        let outcome = go(&target, json!({}), &reading()).await.unwrap();
+        assert_eq!(outcome.result["truncated"] == true, cut, "{max:?}");
+    }
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nx-long: {}\r\ncontent-length: 0\r\n\r\n",
+        "x".repeat(70_000)
+    );
+    for (method, class) in [("GET", FailureClass::Refused), ("POST", FailureClass::Lost)] {
+        let (address, _request) = serve(head.clone(), End::Close).await;
+        let failure = go(&http(address), json!({"method": method}), &envelope())
+            .await
+            .unwrap_err();
+        assert_eq!(failure.class, class, "{failure}");
+        assert!(failure.message.contains("headers"), "{failure}");
+    }
+}

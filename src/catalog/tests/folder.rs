@@ -137,6 +137,74 @@ fn the_targets_of_probes_undos_and_last_steps_are_looked_for_too() {
 }
 
 #[test]
+fn arguments_that_no_program_takes_are_named_where_they_stand() {
+    let targets = "targets:\n- name: tools\n  command:\n    programs:\n    - /bin/true\n    \
+        - { path: /bin/restart, args: [now, { name: unit, pattern: '[a-z]+' }, { name: why, values: [a, b], optional: true }] }\n    \
+        - { name: up, path: /bin/ctl, args: [up] }\n    - { name: down, path: /bin/ctl, args: [down] }\n";
+    let step = |with: &str| format!("  - id: a\n    check: command\n    with: {{ target: tools, {with} }}\n");
+    for (with, problem) in [
+        ("program: /bin/true", None),
+        ("program: /bin/restart, params: { unit: x }", None),
+        (
+            "program: /bin/restart, params: { unit: '{{ labels.unit }}', why: a }",
+            None,
+        ),
+        ("program: /bin/restart, args: [now, x, b]", None),
+        ("program: /bin/restart, args: [now, '{{ labels.unit }}']", None),
+        ("program: '{{ labels.what }}', args: [x]", None),
+        ("program: up", None),
+        (
+            "program: /bin/true, args: [x]",
+            Some(("args", "args do not fit: /bin/true")),
+        ),
+        (
+            "program: /bin/restart",
+            Some(("program", "params.unit is missing")),
+        ),
+        (
+            "program: /bin/restart, params: { unit: x, what: y }",
+            Some(("params", "params.what is not known; /bin/restart takes unit, why")),
+        ),
+        (
+            "program: /bin/restart, params: { unit: X }",
+            Some(("params", "params.unit must match [a-z]+, found \"X\"")),
+        ),
+        (
+            "program: /bin/restart, args: [x]",
+            Some(("args", "args do not fit: /bin/restart now <unit> [<why>]")),
+        ),
+        (
+            "program: /bin/false",
+            Some(("program", "/bin/false is not among the target's programs")),
+        ),
+        (
+            "program: /bin/ctl",
+            Some((
+                "program",
+                "/bin/ctl is there more than once; name one of up, down",
+            )),
+        ),
+    ] {
+        let source = format!("runbook: a\ntitle: X\nsteps:\n{}", step(with));
+        let folder = Folder::new("programs", &[("a.yaml", &source), ("targets.yaml", targets)]);
+        let reading = folder.read();
+        assert_eq!(reading.faults, [], "{with}");
+        let warnings = &reading.runbooks[0].parsed.warnings;
+        let found: Vec<(&str, &str)> = warnings
+            .iter()
+            .map(|warning| {
+                (
+                    warning.path.trim_start_matches("steps[0].with."),
+                    warning.message.as_str(),
+                )
+            })
+            .collect();
+        assert_eq!(found, Vec::from_iter(problem), "{with}");
+        assert!(warnings.iter().all(|warning| warning.line == 6), "{warnings:?}");
+    }
+}
+
+#[test]
 fn bad_targets_take_nothing_away() {
     let folder = Folder::new(
         "targets",
@@ -248,6 +316,15 @@ fn the_samples_are_without_fault_and_warning() {
     for name in ["primary", "standby", "log", "lb"] {
         assert!(targets.0.contains_key(&format!("checkout-{name}")), "{name}");
     }
+}
+
+#[test]
+fn the_targets_of_the_readme_are_without_fault() {
+    let readme = include_str!("../../../README.md");
+    let (_, rest) = readme.split_once("```yaml\ntargets:").unwrap();
+    let (targets, _) = rest.split_once("```").unwrap();
+    let targets = crate::catalog::parse_targets(&format!("targets:{targets}")).unwrap();
+    assert_eq!(targets.0.len(), 3);
 }
 
 #[test]

@@ -206,8 +206,12 @@ fn every_fault_of_an_action_has_its_place() {
             "4:60: steps[0].with.since: expected a length of time like 30s, found a number",
         ),
         (
-            "id: a, check: command, with: { target: x, program: du }",
-            r#"4:56: steps[0].with.program: expected an absolute path, found "du""#,
+            "id: a, check: command, with: { target: x, program: bin/du }",
+            r#"4:56: steps[0].with.program: expected an absolute path or the name of a program, found "bin/du""#,
+        ),
+        (
+            "id: a, check: command, with: { target: x, program: /a, args: [b], params: { c: d } }",
+            "4:71: steps[0].with.params: args is the whole list and params fills in what is open; a step has one of them",
         ),
         (
             "id: a, check: tcp, with: { target: x }, effect: once",

@@ -128,6 +128,90 @@ fn every_fault_of_a_target_has_its_place() {
             &format!("2:54: targets[0].postgres.password: {SECRET}"),
         ),
         (
+            "name: a, command: { programs: [/bin/a, { path: /bin/a, args: [b] }] }",
+            "2:48: targets[0].command.programs[1]: /bin/a is there more than once; give each a name, for steps to say which",
+        ),
+        (
+            "name: a, command: { programs: [{ name: x, path: /bin/a }, { name: x, path: /bin/b }] }",
+            r#"2:67: targets[0].command.programs[1]: "x" is the name of another program already"#,
+        ),
+        (
+            "name: a, command: { programs: [{ path: /bin/a, args: [{ name: b }] }] }",
+            "2:63: targets[0].command.programs[0].args[0]: says what it takes in one way: by a pattern or by a list of values",
+        ),
+        (
+            "name: a, command: { programs: [{ path: /bin/a, args: [{ name: b, pattern: '[' }] }] }",
+            "2:83: targets[0].command.programs[0].args[0].pattern: not a pattern: unclosed character class",
+        ),
+        (
+            "name: a, command: { programs: [{ path: /bin/a, args: [{ name: b, values: [c] }, { name: b, values: [c] }] }] }",
+            r#"2:89: targets[0].command.programs[0].args[1]: "b" is there twice"#,
+        ),
+        (
+            "name: a, command: { programs: [{ path: /bin/a, args: [{ name: b, values: [c], repeated: 65 }] }] }",
+            "2:97: targets[0].command.programs[0].args[0].repeated: must be a whole number from 1 to 64, found 65",
+        ),
+        (
+            "name: a, command: { programs: [/bin/a], limits: { memory_mib: 1 } }",
+            "2:71: targets[0].command.limits.memory_mib: must be a whole number from 16 to 1048576, found 1",
+        ),
+        (
+            "name: a, command: { programs: [/bin/a], user: -x }",
+            "2:55: targets[0].command.user: expected the name of a user of this machine",
+        ),
+        (
+            "name: a, tcp: { address: 'a:1' }, networks: [10.0.0.0/7]",
+            "2:50: targets[0].networks[0]: the length of a network is from /8 to /32",
+        ),
+        (
+            "name: a, tcp: { address: 'a:1' }, networks: [169.254.169.254]",
+            "2:50: targets[0].networks[0]: 169.254.169.254 is never reached, whoever names it",
+        ),
+        (
+            "name: a, networks: [127.0.0.1], file: { path: /a }",
+            "2:14: targets[0].networks: a target of kind file is on this machine and in no network",
+        ),
+        (
+            "name: a, tcp: { address: '2130706433:1' }",
+            "2:30: targets[0].tcp.address: write the address as four numbers with dots",
+        ),
+        (
+            "name: a, http: { url: 'http://0x7f.1/' }",
+            "2:27: targets[0].http.url: write the address as four numbers with dots",
+        ),
+        (
+            "name: a, postgres: { host: 127.1, user: b }",
+            "2:32: targets[0].postgres.host: write the address as four numbers with dots",
+        ),
+        (
+            "name: a, http: { url: 'http://a', redirects: 6 }",
+            "2:50: targets[0].http.redirects: must be a whole number from 0 to 5, found 6",
+        ),
+        (
+            "name: a, http: { url: 'http://a', answer_bytes_max: 1 }",
+            "2:57: targets[0].http.answer_bytes_max: must be a whole number from 1024 to 67108864, found 1",
+        ),
+        (
+            "name: a, http: { url: 'http://a', tls: { ca: file:/c } }",
+            "2:39: targets[0].http.tls: tls is for addresses that begin with https://",
+        ),
+        (
+            "name: a, http: { url: 'https://a', tls: { insecure: true } }",
+            r#"2:47: targets[0].http.tls.insecure: unknown field "insecure""#,
+        ),
+        (
+            "name: a, http: { url: 'https://a', tls: { client_key: env:A } }",
+            "2:47: targets[0].http.tls.client_key: client_key works together with client_certificate only",
+        ),
+        (
+            "name: a, http: { url: 'https://a', tls: { server_name: 10.0.0.1 } }",
+            "2:60: targets[0].http.tls.server_name: expected a DNS name, like db.example.com",
+        ),
+        (
+            "name: a, postgres: { host: b, user: c, tls: { mode: require, ca: file:/c } }",
+            "2:66: targets[0].postgres.tls.ca: ca is for mode verify-full: the others let a server prove nothing",
+        ),
+        (
             "name: a, tcp: { address: 'a:1' }, timeout_max: 2h",
             "2:52: targets[0].timeout_max: must be from 1ms to 1h, found 2h",
         ),
@@ -165,6 +249,26 @@ fn targets_are_read_with_what_is_not_said() {
         - { name: lb, haproxy: { address: unix:/run/x } }\n\
         - { name: web, http: { url: 'https://a/b', headers: { x-key: env:KEY } } }\n";
     let targets = parse_targets(source).unwrap();
+    let strict = "targets:\n\
+        - { name: db, networks: [10.0.0.0/8], postgres: { host: b, user: c, tls: { ca: file:/ca, server_name: d } } }\n\
+        - { name: web, http: { url: 'https://a', redirects: 2, tls: { ca: file:/ca, client_certificate: file:/c, client_key: file:/k } } }\n";
+    let strict = parse_targets(strict).unwrap().0;
+    let Connection::Postgres(database) = &strict["db"].connection else {
+        panic!("{strict:?}");
+    };
+    assert_eq!(
+        database.tls,
+        Tls::VerifyFull,
+        "an authority is there to be asked for"
+    );
+    assert_eq!(database.trust.server_name.as_deref(), Some("d"));
+    assert_eq!(strict["db"].networks[0].to_string(), "10.0.0.0/8");
+    assert_eq!(
+        strict["web"].secrets(),
+        [&SecretRef::File("/k".to_owned())],
+        "a certificate is no secret"
+    );
+    assert_eq!(strict["web"].certificates().len(), 2);
     let db = &targets.0["db"];
     let Connection::Postgres(connection) = &db.connection else {
         panic!("{db:?}");

@@ -3,6 +3,10 @@
 use serde_json::json;
 
 use super::*;
+use crate::domain::{
+    audit::{Act, ActKind, Object},
+    operator::Actor,
+};
 
 type Change = fn(&mut AskedSettings);
 
@@ -249,18 +253,26 @@ fn a_change_is_told_field_by_field() {
         mapping: Some(json!({})),
         ..old.clone()
     };
+    let (before, after) = Fields::difference(&old.fields(), &new.fields());
+    let act = Act::new(
+        Actor::Terminal,
+        ActKind::SourceChanged,
+        Object::source("team"),
+        "",
+    );
     assert_eq!(
-        old.changes(&new),
+        act.changing(before, after).changes(),
         [
-            "format alertmanager → generic",
+            "client_name none → a.internal",
             "correlate_by none → cluster, env",
+            "format alertmanager → generic",
+            "mapping none → {}",
             "stale_after 8h10m → none",
             "storm 20 in 10m → 1 in 10m",
-            "client_name none → a.internal",
-            "mapping changed",
         ]
     );
-    assert!(old.changes(&old).is_empty());
+    let (before, after) = Fields::difference(&old.fields(), &old.fields());
+    assert!(before.is_empty() && after.is_empty());
 }
 
 #[test]

@@ -387,5 +387,11 @@ pub(super) fn may_judge(known: &Known, expect: Option<&Expression>) -> Result<()
 }
 
 fn secrets(target: &Target) -> Vec<SecretRef> {
-    target.secrets().into_iter().cloned().collect()
+    let certificates = target.certificates();
+    target
+        .secrets()
+        .into_iter()
+        .chain(certificates)
+        .cloned()
+        .collect()
 }

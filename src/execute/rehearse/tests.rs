@@ -34,7 +34,7 @@ targets:
   - name: lb
     haproxy: { address: 'lb:9999' }
   - name: tools
-    command: { programs: [/bin/look], env: { KEY: env:TOOL_KEY } }
+    command: { programs: [{ path: /bin/look, args: [x] }], env: { KEY: env:TOOL_KEY } }
 ";
 
 /// What is said to a question, by the start of its text.

@@ -17,6 +17,8 @@ use super::binaries::{Binaries, Search};
 use super::home::Home;
 use super::{EmbeddedError, SOCKET_PORT, ServerState, orphan};
 
+/// What ties a program to the thread that starts it, on Linux.
+const TIES: [&str; 2] = ["/usr/bin/setpriv", "/bin/setpriv"];
 /// How often to look whether the server is still there.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// A fast stop ends all sessions and writes a checkpoint.
@@ -155,9 +157,19 @@ fn launch(home: &Home, binaries: &Binaries) -> Result<Child, EmbeddedError> {
     command.spawn().map_err(failed())
 }
 
-/// A Postgres program as the right user, in a clean environment, that ends when this thread does.
+/// A Postgres program as the right user, in a clean environment, that ends when this thread does. The last is the work of
+/// `setpriv`, which every Linux with glibc has: it asks the kernel for it and becomes the program, under the same number.
+/// Where it is missing, or if we die in the moment before it asks, a server is left behind that the next start ends.
 fn program(home: &Home, path: &Path) -> Command {
-    let mut command = Command::new(path);
+    let tie = TIES.into_iter().map(Path::new).find(|path| path.exists());
+    let mut command = match tie {
+        Some(setpriv) => {
+            let mut command = Command::new(setpriv);
+            command.args(["--pdeathsig", "INT", "--"]).arg(path);
+            command
+        }
+        None => Command::new(path),
+    };
     command
         .env_clear()
         .env("LC_ALL", if cfg!(target_os = "linux") { "C.UTF-8" } else { "C" });
@@ -171,27 +183,6 @@ fn program(home: &Home, path: &Path) -> Command {
         .process_group(0);
     if let Some(user) = &home.user {
         command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
-    }
-    #[cfg(target_os = "linux")]
-    {
-        let parent = nix::unistd::getpid();
-        let tie = move || {
-            nix::sys::prctl::set_pdeathsig(Signal::SIGINT)?;
-            // The parent may have died before the line above, in which case no signal will come.
-            if nix::unistd::getppid() == parent {
-                Ok(())
-            } else {
-                Err(nix::errno::Errno::ESRCH.into())
-            }
-        };
-        #[expect(
-            unsafe_code,
-            reason = "runs between fork and exec; makes two system calls and allocates nothing"
-        )]
-        // SAFETY: `prctl` and `getppid` may be called there, and the user was changed before, which would undo it.
-        unsafe {
-            command.pre_exec(tie);
-        }
     }
     command
 }

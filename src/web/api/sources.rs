@@ -49,8 +49,8 @@ pub async fn make(
     let name = body.name.trim().to_owned();
     let asked = body.settings.into();
     check_client_name(&app, &mut tx, &name, &asked).await?;
-    acts::make(&mut tx, &name, &asked, Some(me.id), now).await?;
-    let issued = acts::issue(&mut tx, &name, FIRST_TOKEN, Some(me.id), now).await?;
+    acts::make(&mut tx, &name, &asked, &me.actor(), now).await?;
+    let issued = acts::issue(&mut tx, &name, FIRST_TOKEN, &me.actor(), now).await?;
     commit(&app, tx).await?;
     let token = issued.into();
     Ok((StatusCode::CREATED, Json(SourceMade { name, token })))
@@ -96,7 +96,7 @@ pub async fn change(
         body.revision,
         &asked,
         &body.reason,
-        Some(me.id),
+        &me.actor(),
         now,
     )
     .await?;
@@ -118,7 +118,7 @@ pub async fn disable(
 ) -> Result<StatusCode, WebError> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await.map_err(StoreError::from)?;
-    acts::disable(&mut tx, &name, &body.reason, Some(me.id), now).await?;
+    acts::disable(&mut tx, &name, &body.reason, &me.actor(), now).await?;
     commit(&app, tx).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -136,7 +136,7 @@ pub async fn enable(
 ) -> Result<StatusCode, WebError> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await.map_err(StoreError::from)?;
-    acts::enable(&mut tx, &name, &body.reason, Some(me.id), now).await?;
+    acts::enable(&mut tx, &name, &body.reason, &me.actor(), now).await?;
     commit(&app, tx).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -168,7 +168,7 @@ pub async fn issue(
 ) -> Result<(StatusCode, Json<TokenIssued>), WebError> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await.map_err(StoreError::from)?;
-    let issued = acts::issue(&mut tx, &name, &body.name, Some(me.id), now).await?;
+    let issued = acts::issue(&mut tx, &name, &body.name, &me.actor(), now).await?;
     commit(&app, tx).await?;
     Ok((StatusCode::CREATED, Json(issued.into())))
 }
@@ -186,7 +186,7 @@ pub async fn revoke(
 ) -> Result<StatusCode, WebError> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await.map_err(StoreError::from)?;
-    acts::revoke(&mut tx, &name, id, &body.reason, Some(me.id), now).await?;
+    acts::revoke(&mut tx, &name, id, &body.reason, &me.actor(), now).await?;
     commit(&app, tx).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     domain::{freeze::AskedFreeze, id::FreezeId},
     execute::control,
-    store::{StoreError, acts, breakers, freezes, locks, pauses},
+    store::{StoreError, audit, breakers, freezes, locks, pauses},
     web::{
         caller::{Oversees, Pauses, Reads},
         error::WebError,
@@ -165,8 +165,8 @@ pub async fn acts(
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Rows<ActBody>>, WebError> {
     let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
-    let found = acts::list(&mut conn, page.before(), page.limit() + 1).await?;
-    Ok(Json(Rows::of(found, page.limit(), |act| act.id, ActBody::from)))
+    let found = audit::list_standing(&mut conn, page.before(), page.limit() + 1).await?;
+    Ok(Json(Rows::of(found, page.limit(), |act| act.seq, ActBody::from)))
 }
 
 async fn commit(app: &AppState, tx: Transaction<'static, Postgres>) -> Result<(), WebError> {

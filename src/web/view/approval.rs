@@ -341,6 +341,8 @@ pub struct DecisionForm {
     pub id: i64,
     /// The hash of what is shown above.
     pub digest: String,
+    /// The code of the link by which the person came.
+    pub code: Option<String>,
     /// Operation id.
     pub hidden: Hidden,
     /// The number of the newest event the person has seen.
@@ -369,6 +371,7 @@ impl DecisionForm {
         Some(Self {
             id: approval.id.0,
             digest: approval.digest.to_string(),
+            code: None,
             hidden: hidden(Some(seen)),
             seen,
             approve_words: format!("Approve: {}", text::cut(&question, BUTTON_CHARS_MAX)),

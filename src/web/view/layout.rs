@@ -7,7 +7,11 @@ use super::{
     standing::PausedPart,
 };
 use crate::{
-    domain::operator::{Operator, Role},
+    domain::{
+        access,
+        operator::{Operator, Role},
+        permission::Permission,
+    },
     web::assets,
 };
 
@@ -26,6 +30,10 @@ pub enum Place {
     Sources,
     /// What is decided about new alerts.
     Routing,
+    /// Who is here and what they may do.
+    People,
+    /// Who decided what.
+    Audit,
     /// How Muster itself is.
     System,
     /// None of them.
@@ -41,6 +49,8 @@ impl Place {
             Self::Deliveries => "deliveries",
             Self::Sources => "sources",
             Self::Routing => "routing",
+            Self::People => "people",
+            Self::Audit => "audit",
             Self::System => "system",
             Self::Elsewhere => "",
         }
@@ -62,6 +72,8 @@ pub struct Frame {
     pub paused: Option<PausedPart>,
     /// What is wrong with Muster, one line each.
     pub faults: Vec<String>,
+    /// Where the record of who decided what does not hold.
+    pub broken: Option<String>,
     /// When the page was made.
     pub made: At,
     /// Address of the stream that keeps it up to date.
@@ -78,6 +90,7 @@ impl Frame {
             waiting: 0,
             paused: None,
             faults: Vec::new(),
+            broken: None,
             made: at(now, now),
             live: None,
         }
@@ -105,6 +118,20 @@ impl Frame {
             .is_some_and(|operator| operator.role >= Role::Responder)
     }
 
+    /// Whether the person manages others.
+    pub fn keeps_people(&self) -> bool {
+        self.operator
+            .as_ref()
+            .is_some_and(|operator| access::may(operator, Permission::People).is_ok())
+    }
+
+    /// Whether the person may read who decided what.
+    pub fn may_audit(&self) -> bool {
+        self.operator
+            .as_ref()
+            .is_some_and(|operator| access::may(operator, Permission::Audit).is_ok())
+    }
+
     /// Address of the style sheet.
     pub fn css(&self) -> &'static str {
         assets::address("muster.css")
@@ -113,6 +140,11 @@ impl Frame {
     /// Address of the script.
     pub fn js(&self) -> &'static str {
         assets::address("muster.js")
+    }
+
+    /// Address of the script for passkeys.
+    pub fn passkey_js(&self) -> &'static str {
+        assets::address("passkey.js")
     }
 
     /// Address of the icon of the browser's tab.

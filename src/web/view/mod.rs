@@ -7,6 +7,8 @@ pub mod parts;
 pub mod text;
 
 pub mod layout;
+pub mod markdown;
+pub mod me;
 pub mod merge;
 
 pub mod error;
@@ -19,10 +21,12 @@ pub mod alerts;
 pub mod incident;
 pub mod postmortem;
 pub mod timeline;
+pub mod tokens;
 pub mod trial;
 
 pub mod ask;
 pub mod attempt;
+pub mod audit;
 pub mod controls;
 pub mod items;
 pub mod reasons;
@@ -39,6 +43,7 @@ pub mod approval;
 pub mod glass;
 pub mod review;
 
+pub mod people;
 pub mod plan;
 pub mod proposal;
 pub mod publishing;

@@ -12,6 +12,12 @@ pub struct LoginPage {
     pub frame: Frame,
     /// Where to go afterwards.
     pub next: String,
+    /// The page of recovery codes.
+    pub recovery: String,
+    /// The way to the identity provider, when there is one: address and name.
+    pub provider: Option<(String, String)>,
+    /// Whether passkeys can be used at this address.
+    pub has_passkeys: bool,
     /// The name as it was typed.
     pub name: String,
     /// Why it did not work.
@@ -32,7 +38,23 @@ pub struct SetupPage {
     pub faults: Vec<(&'static str, String)>,
 }
 
-/// A one-time link: who it is for, and a button.
+/// The form of a recovery code.
+#[derive(Clone, Debug, Template)]
+#[template(path = "sign_in/recovery.html")]
+pub struct RecoveryPage {
+    /// The frame.
+    pub frame: Frame,
+    /// Where to go afterwards.
+    pub next: String,
+    /// The other ways in.
+    pub back: String,
+    /// The name as it was typed.
+    pub name: String,
+    /// Why it did not work.
+    pub fault: Option<String>,
+}
+
+/// A one-time link: who it is for, and a button; an invitation asks for a password.
 #[derive(Clone, Debug, Template)]
 #[template(path = "sign_in/enter.html")]
 pub struct EnterPage {
@@ -44,4 +66,8 @@ pub struct EnterPage {
     pub name: String,
     /// Their role.
     pub role: &'static str,
+    /// Whether they choose a password.
+    pub chooses: bool,
+    /// Why that one will not do.
+    pub fault: Option<String>,
 }

@@ -9,17 +9,14 @@ use super::{
 };
 use crate::{
     domain::{
+        audit::{ActKind, RecordedAct},
         breaker::{BreakerState, OPEN_AFTER},
         freeze::Freeze,
         id::{FreezeId, IncidentId, RunId},
         operator::{Operator, Role},
         pause::Pause,
     },
-    store::{
-        acts::{Act, ActKind},
-        breakers::Breaker,
-        locks::HeldLock,
-    },
+    store::{breakers::Breaker, locks::HeldLock},
 };
 
 /// Who may pause: it is the safe direction.
@@ -82,7 +79,7 @@ pub struct StandingFacts {
     /// Locks that are held.
     pub locks: Vec<HeldLock>,
     /// What people did last.
-    pub acts: Vec<Act>,
+    pub acts: Vec<RecordedAct>,
     /// Rows that are shown of circuits and locks.
     pub rows_max: usize,
 }
@@ -248,37 +245,19 @@ impl LockRow {
 struct ActRow {
     at: At,
     by: Said,
-    words: &'static str,
+    words: String,
     subject: Said,
     reason: Said,
 }
 
 impl ActRow {
-    fn of(act: &Act, now: DateTime<Utc>) -> Self {
+    fn of(row: &RecordedAct, now: DateTime<Utc>) -> Self {
+        let act = &row.act;
         Self {
-            at: at(act.at, now),
-            by: said(&act.by),
-            words: match act.kind {
-                ActKind::Paused => "paused all automation",
-                ActKind::Resumed => "resumed automation",
-                ActKind::CircuitClosed => "closed the circuit of",
-                ActKind::FreezeMade => "made the freeze",
-                ActKind::FreezeEnded => "ended the freeze",
-                ActKind::SourceMade => "made the source",
-                ActKind::SourceChanged => "changed the source",
-                ActKind::SourceDisabled => "disabled the source",
-                ActKind::SourceEnabled => "enabled the source",
-                ActKind::TokenIssued => "issued a token of the source",
-                ActKind::TokenRevoked => "revoked a token of the source",
-                ActKind::RoutingRuleMade => "made the routing rule",
-                ActKind::RoutingRuleEnded => "ended the routing rule",
-                ActKind::RunbookPublished => "published the runbook",
-                ActKind::RunbookProposed => "proposed a version of the runbook",
-                ActKind::ProposalApproved => "approved a proposal of the runbook",
-                ActKind::ProposalSentBack => "sent back a proposal of the runbook",
-                ActKind::ProposalWithdrawn => "took back a proposal of the runbook",
-            },
-            subject: said(&act.subject),
+            at: at(row.at, now),
+            by: said(&act.actor.to_string()),
+            words: ActKind::named(&act.kind).map_or_else(|| act.kind.clone(), |kind| kind.words().to_owned()),
+            subject: said(&act.subject()),
             reason: said(&act.reason),
         }
     }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{
+    markdown::Markdown,
     parts::{Said, said},
     rules, text,
 };
@@ -28,7 +29,7 @@ pub struct StepPlan {
     /// detect, isolate, restore, verify
     pub phase: Option<&'static str>,
     /// Background.
-    pub doc: Option<Said>,
+    pub doc: Option<Markdown>,
     /// What it sends or asks, as written.
     pub written: Said,
     /// Everything else, name by name.
@@ -49,7 +50,7 @@ impl StepPlan {
                 Phase::Restore => "restore",
                 Phase::Verify => "verify",
             }),
-            doc: step.doc.as_deref().map(said),
+            doc: step.doc.as_deref().map(Markdown::of),
             written: said(&rules::written(&step.kind)),
             rules: rules::of(step),
         }

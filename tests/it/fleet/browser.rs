@@ -154,6 +154,22 @@ impl Browser {
         .await
     }
 
+    /// Whether the person's system is dark.
+    pub async fn dark(&self, dark: bool) -> Result<()> {
+        let value = if dark { "dark" } else { "light" };
+        let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": value }] });
+        self.devtools("Emulation.setEmulatedMedia", media).await.map(drop)
+    }
+
+    /// Gives the person an authenticator that knows them: a phone's lock or a security key with a fingerprint.
+    pub async fn authenticator(&self) -> Result<()> {
+        let kind = json!({
+            "protocol": "ctap2", "transport": "internal", "hasResidentKey": true, "hasUserVerification": true,
+            "isUserVerified": true, "isUserConsenting": true,
+        });
+        self.driver("webauthn/authenticator", kind).await.map(drop)
+    }
+
     /// A command of chromedriver that WebDriver does not have.
     async fn driver(&self, path: &str, body: Value) -> Result<Value> {
         let request = super::http()?

@@ -101,11 +101,11 @@ impl Desk {
         sqlx::query(sql).execute(&mut *conn).await.map(|_| ())
     }
 
-    /// What was done, as the audit has it: act and subject, the newest last.
+    /// What the audit has of the runbook: who, what, and what they said; the newest last.
     async fn acts(&self) -> Vec<(String, String, String)> {
         sqlx::query_as(
-            "select coalesce(o.name, ''), a.act, a.reason from standing_acts a
-             left join operators o on o.id = a.operator_id where a.subject = 'shop' order by a.id",
+            "select coalesce(actor ->> 'name', ''), kind, reason from audit
+             where object_kind = 'runbook' and object_id = 'shop' order by seq",
         )
         .fetch_all(&mut *self.site.conn().await)
         .await

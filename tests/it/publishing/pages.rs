@@ -65,7 +65,7 @@ async fn a_text_with_faults_comes_back_with_their_places_and_one_without_is_in_u
         [(
             "ana".to_owned(),
             "runbook_published".to_owned(),
-            "version 1 from the browser: my note".to_owned()
+            "my note".to_owned()
         )]
     );
 

@@ -128,7 +128,7 @@ async fn a_version_counts_once_another_person_has_approved_it() {
         [
             ("ana".to_owned(), "runbook_proposed".to_owned()),
             ("eve".to_owned(), "proposal_approved".to_owned()),
-            ("ana".to_owned(), "runbook_published".to_owned()),
+            ("eve".to_owned(), "runbook_published".to_owned()),
         ]
     );
     let late = desk.approve(1, &desk.fay).await;

@@ -67,7 +67,7 @@ async fn a_window_that_a_person_ends_lets_go_at_once() {
     world.end(rule).await;
     world.intake.pass(MINUTE / 60).await;
     assert_eq!(world.places().await, ["A 1"]);
-    let acts = world.texts("select act from standing_acts order by id").await;
+    let acts = world.texts("select kind from audit order by seq").await;
     assert_eq!(acts, ["routing_rule_made", "routing_rule_ended"]);
 }
 

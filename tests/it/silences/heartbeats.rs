@@ -66,6 +66,7 @@ impl Bench {
             clock: site.clock().clone(),
             outside: Outside::new(Bounds::default()),
             address: SecretRef::File(file.display().to_string()),
+            networks: Vec::new(),
             every: Span::from_secs(60),
             replica: Box::new(move || replica),
             worker: sees_worker,

@@ -1,7 +1,6 @@
 //! A Muster with a clock of its own, and real Alertmanagers that post to it and that it can ask.
 
 use std::{
-    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -199,21 +198,15 @@ impl Bench {
 
 /// The target file with one cluster.
 pub fn targets(ports: &[u16]) -> Targets {
-    let nodes = ports.iter().map(|port| HttpConnection {
-        url: format!("http://127.0.0.1:{port}/").parse().unwrap(),
-        bearer: None,
-        basic: None,
-        headers: BTreeMap::new(),
-    });
-    let target = Target {
-        name: SOURCE.to_owned(),
-        environment: None,
-        labels: BTreeMap::new(),
-        timeout_max: Span::from_secs(60),
-        connection: Connection::Alertmanager(AlertmanagerConnection {
+    let nodes = ports
+        .iter()
+        .map(|port| HttpConnection::new(format!("http://127.0.0.1:{port}/").parse().unwrap()));
+    let target = Target::new(
+        SOURCE,
+        Connection::Alertmanager(AlertmanagerConnection {
             nodes: nodes.collect(),
         }),
-    };
+    );
     Targets([(SOURCE.to_owned(), target)].into())
 }
 

@@ -60,7 +60,7 @@ async fn senders_are_added_listed_and_given_tokens() {
     assert!(ok && gone.contains("opens nothing any more"), "{gone}");
     assert_eq!(
         database
-            .count("select count(*) from standing_acts where operator_id is null")
+            .count("select count(*) from audit where actor ->> 'by' = 'terminal'")
             .await,
         4
     );

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use muster::{
-    domain::{id::SourceId, source::AskedSettings},
+    domain::{id::SourceId, operator::Actor, source::AskedSettings},
     sources as acts,
     store::pool::Pools,
 };
@@ -34,7 +34,7 @@ async fn post(site: &Site, path: &str, cookie: &str, fields: &[(&str, &str)]) ->
 async fn make(pools: &Pools, name: &str) -> SourceId {
     let mut conn = pools.web.acquire().await.unwrap();
     let now = "2026-11-21T03:00:00Z".parse().unwrap();
-    acts::make(&mut conn, name, &AskedSettings::default(), None, now)
+    acts::make(&mut conn, name, &AskedSettings::default(), &Actor::Terminal, now)
         .await
         .unwrap()
 }

@@ -6,13 +6,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use muster::{
     domain::{
         digest::Digest,
+        operator::Actor,
         source::{AskedSettings, FoldRule, SourceKind, SourceSettings, Storm},
         span::Span,
         target::SecretRef,
     },
     sources::{self as acts, SourceError},
     store::{
-        acts as log,
+        audit,
         sources::{self, KnownSource},
         tokens::{self, NewToken},
     },
@@ -128,7 +129,8 @@ async fn of_tokens_issued_at_once_two_win_and_a_revoked_one_makes_room() {
             let pool = database.pools.web.clone();
             tokio::spawn(async move {
                 let mut tx = pool.begin().await.unwrap();
-                let issued = acts::issue(&mut tx, "team", &format!("sender {n}"), None, at(0)).await;
+                let issued =
+                    acts::issue(&mut tx, "team", &format!("sender {n}"), &Actor::Terminal, at(0)).await;
                 tx.commit().await.unwrap();
                 issued
             })
@@ -171,22 +173,22 @@ async fn of_tokens_issued_at_once_two_win_and_a_revoked_one_makes_room() {
     }
 
     let gone = won[0].id;
-    acts::revoke(&mut conn, "team", gone, "moved house", None, at(1))
+    acts::revoke(&mut conn, "team", gone, "moved house", &Actor::Terminal, at(1))
         .await
         .unwrap();
-    let again = acts::revoke(&mut conn, "team", gone, "moved house", None, at(1)).await;
+    let again = acts::revoke(&mut conn, "team", gone, "moved house", &Actor::Terminal, at(1)).await;
     assert!(matches!(again, Err(SourceError::Moved { .. })), "{again:?}");
     let hash = Digest::of_bytes(won[0].token.as_bytes());
     assert_eq!(
         sources::find_by_token(&mut conn, "team", hash).await.unwrap(),
         None
     );
-    acts::issue(&mut conn, "team", "the next", None, at(1))
+    acts::issue(&mut conn, "team", "the next", &Actor::Terminal, at(1))
         .await
         .unwrap();
     // A token belongs to its source.
     make(&database.pools, "other").await;
-    let foreign = acts::revoke(&mut conn, "other", won[1].id, "x", None, at(1)).await;
+    let foreign = acts::revoke(&mut conn, "other", won[1].id, "x", &Actor::Terminal, at(1)).await;
     assert!(matches!(foreign, Err(SourceError::NotFound(_))), "{foreign:?}");
 }
 
@@ -197,11 +199,13 @@ async fn a_token_issued_while_another_one_is_gets_the_place_beside_it() {
     let database = Database::new().await;
     let id = make(&database.pools, "team").await;
     let mut first = database.pools.web.begin().await.unwrap();
-    acts::issue(&mut first, "team", "one", None, at(0)).await.unwrap();
+    acts::issue(&mut first, "team", "one", &Actor::Terminal, at(0))
+        .await
+        .unwrap();
     let pool = database.pools.background.clone();
     let second = tokio::spawn(async move {
         let mut tx = pool.begin().await.unwrap();
-        let issued = acts::issue(&mut tx, "team", "two", None, at(0)).await;
+        let issued = acts::issue(&mut tx, "team", "two", &Actor::Terminal, at(0)).await;
         tx.commit().await.unwrap();
         issued
     });
@@ -345,14 +349,16 @@ async fn a_snapshot_knows_every_open_source_and_its_live_tokens() {
         unusual()
     );
     tokens::revoke(&mut conn, a, one, at(1)).await.unwrap().unwrap();
-    acts::disable(&mut conn, "c", "noise", None, at(1)).await.unwrap();
+    acts::disable(&mut conn, "c", "noise", &Actor::Terminal, at(1))
+        .await
+        .unwrap();
     assert_eq!(
         known(&mut conn).await,
         [("a".to_owned(), hashes(&["two"])), ("b".to_owned(), vec![])]
     );
     let three = Digest::of_bytes(b"three");
     assert_eq!(sources::find_by_token(&mut conn, "c", three).await.unwrap(), None);
-    acts::enable(&mut conn, "c", "quiet now", None, at(2))
+    acts::enable(&mut conn, "c", "quiet now", &Actor::Terminal, at(2))
         .await
         .unwrap();
     assert!(
@@ -421,23 +427,24 @@ async fn every_act_is_written_down_with_what_it_changed() {
         1,
         &asked,
         "one cluster, one incident",
-        None,
+        &Actor::Terminal,
         at(1),
     )
     .await
     .unwrap();
     // Saved as it was: nothing happened.
-    acts::change(&mut conn, "team", 2, &asked, "again", None, at(1))
+    acts::change(&mut conn, "team", 2, &asked, "again", &Actor::Terminal, at(1))
         .await
         .unwrap();
-    let stale = acts::change(&mut conn, "team", 1, &asked, "late", None, at(1)).await;
+    let stale = acts::change(&mut conn, "team", 1, &asked, "late", &Actor::Terminal, at(1)).await;
     assert!(matches!(stale, Err(SourceError::Moved { .. })), "{stale:?}");
-    let silent = acts::disable(&mut conn, "team", " \n", None, at(1)).await;
+    let silent = acts::disable(&mut conn, "team", " \n", &Actor::Terminal, at(1)).await;
     assert!(matches!(silent, Err(SourceError::Faulty(_))), "{silent:?}");
-    let done = log::list(&mut conn, i64::MAX, 10).await.unwrap();
+    let done = audit::list_standing(&mut conn, i64::MAX, 10).await.unwrap();
     let done: Vec<_> = done
         .iter()
-        .map(|act| format!("{} {} {}: {}", act.by, act.kind.name(), act.subject, act.reason))
+        .map(|row| &row.act)
+        .map(|act| format!("{} {} {}: {}", act.actor, act.kind, act.subject(), act.reason))
         .collect();
     assert_eq!(
         done,

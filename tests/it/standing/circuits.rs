@@ -8,7 +8,7 @@ use muster::{
         people::PeopleError,
         standing::{AdmitError, Standing},
     },
-    store::{acts, breakers, wake::Wake},
+    store::{audit, breakers, wake::Wake},
 };
 use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection};
 
@@ -241,20 +241,26 @@ async fn a_circuit_closed_by_hand_is_closed_for_all_and_says_who_did_it() {
     }
     pair.look().await;
     assert_eq!(pair.let_through(at(5)).await, 16);
-    let done = acts::list(&mut conn, i64::MAX, 10).await.unwrap();
+    let done = audit::list_standing(&mut conn, i64::MAX, 10).await.unwrap();
     let done: Vec<_> = done
         .iter()
-        .map(|act| {
+        .map(|row| {
+            let act = &row.act;
             (
-                act.kind.name(),
-                act.subject.as_str(),
-                act.by.as_str(),
-                act.reason.as_str(),
+                act.kind.clone(),
+                act.subject(),
+                act.actor.to_string(),
+                act.reason.clone(),
             )
         })
         .collect();
-    assert_eq!(done, [("circuit_closed", "lb", "ana", "I restarted it")]);
-    for change in ["delete from standing_acts", "truncate standing_acts"] {
+    let expected = ["circuit_closed", "lb", "ana", "I restarted it"].map(str::to_owned);
+    assert_eq!(done, [expected.into()]);
+    for change in [
+        "delete from audit",
+        "truncate audit cascade",
+        "update audit set reason = ''",
+    ] {
         let refused = sqlx::query(change).execute(&mut *conn).await.unwrap_err();
         assert!(refused.to_string().contains("append-only"), "{refused}");
     }

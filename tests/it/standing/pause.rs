@@ -6,7 +6,7 @@ use muster::{
     clock::Clock,
     domain::{id::FreezeId, operator::Role},
     execute::{control, people::PeopleError, standing::Standing},
-    store::{acts, freezes, wake::Wake},
+    store::{audit, freezes, wake::Wake},
 };
 use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
@@ -64,10 +64,10 @@ async fn a_pause_reaches_the_other_replica_by_itself_and_outlives_both() {
     everywhere(false).await;
     let again = control::resume(&mut conn, "me too", &ana, at(4)).await;
     assert!(matches!(again, Err(PeopleError::Moved { .. })), "{again:?}");
-    let history = acts::list(&mut conn, i64::MAX, 10).await.unwrap();
+    let history = audit::list_standing(&mut conn, i64::MAX, 10).await.unwrap();
     let history: Vec<_> = history
         .iter()
-        .map(|act| (act.kind.name(), act.reason.as_str()))
+        .map(|row| (row.act.kind.as_str(), row.act.reason.as_str()))
         .collect();
     assert_eq!(
         history,

@@ -1,6 +1,6 @@
 //! The real pages over a database, with a clock that only moves when it is told to and nobody at work behind them.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::{
     Router,
@@ -10,9 +10,13 @@ use axum::{
 };
 use muster::{
     clock::Clock,
-    domain::operator::{Operator, Role},
+    domain::{
+        operator::{Operator, Role},
+        sign_in::{Arrival, Way},
+    },
+    identity::password::Passwords,
     store::{operators, wake::Wake},
-    web::{self, password::Passwords, session, state::AppState},
+    web::{self, session, state::AppState, throttle::Throttle},
 };
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -43,6 +47,12 @@ impl Answer {
 
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap()
+    }
+
+    /// The cookie that the answer sets, as the next request sends it; empty when it sets none.
+    pub fn cookie(&self) -> String {
+        let set = self.header("set-cookie");
+        set.split(';').next().unwrap_or_default().to_owned()
     }
 
     /// The value of a hidden field of the first form that has it.
@@ -95,7 +105,17 @@ impl Site {
             .await
             .unwrap()
             .unwrap();
-        let cookie = session::begin(conn, id, false, now).await.unwrap();
+        let cookie = session::begin(
+            conn,
+            id,
+            &Way::Password,
+            &Arrival::default(),
+            self.state.session_limits,
+            false,
+            now,
+        )
+        .await
+        .unwrap();
         let cookie = cookie.split(';').next().unwrap().to_owned();
         let operator = Operator {
             teams: Vec::new(),
@@ -118,9 +138,24 @@ impl Site {
         }
     }
 
+    /// The head of an answer, whose body may never end.
+    pub async fn send_head(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        Answer {
+            status: response.status(),
+            headers: response.headers().clone(),
+            text: String::new(),
+        }
+    }
+
     /// Serves the pages to real browsers until the test ends.
     pub async fn serve(&self) -> SocketAddr {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        self.serve_at(0).await
+    }
+
+    /// The same at that port.
+    pub async fn serve_at(&self, port: u16) -> SocketAddr {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let service = self
             .router
@@ -158,6 +193,24 @@ impl Site {
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header("sec-fetch-site", site);
         self.send(request.body(Body::from(body)).unwrap()).await
+    }
+
+    /// A form as a page of ours sends it, from some other address.
+    pub async fn post_as(&self, ip: IpAddr, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish();
+        let request = Self::request(Method::POST, path, "")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header("sec-fetch-site", "same-origin")
+            .extension(ConnectInfo(SocketAddr::from((ip, 4000))));
+        self.send(request.body(Body::from(body)).unwrap()).await
+    }
+
+    /// Begins anew on the same database: with nothing that this process remembers.
+    pub fn restart(&mut self) {
+        self.state.throttle = Throttle::default();
+        self.router = web::router(self.state.clone());
     }
 
     /// JSON as a program sends it.

@@ -2,9 +2,11 @@
 //! interface.
 
 pub mod approval;
+pub mod audit;
 pub mod boot;
 pub mod delivery;
 pub mod incident;
+pub mod person;
 pub mod plan;
 pub mod publishing;
 pub mod routing;
@@ -13,6 +15,7 @@ pub mod shelf;
 pub mod silence;
 pub mod source;
 pub mod standing;
+pub mod token;
 
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    domain::{breaker::BreakerState, freeze::Freeze, pause::Pause},
-    store::{acts::Act, breakers::Breaker, locks::HeldLock},
+    domain::{audit::RecordedAct, breaker::BreakerState, freeze::Freeze, pause::Pause},
+    store::{breakers::Breaker, locks::HeldLock},
 };
 
 /// Whether all automation is paused.
@@ -197,15 +197,15 @@ pub struct ActBody {
     pub reason: String,
 }
 
-impl From<Act> for ActBody {
-    fn from(act: Act) -> Self {
+impl From<RecordedAct> for ActBody {
+    fn from(row: RecordedAct) -> Self {
         Self {
-            id: act.id,
-            at: act.at,
-            by: act.by,
-            act: act.kind.name().to_owned(),
-            subject: act.subject,
-            reason: act.reason,
+            id: row.seq,
+            at: row.at,
+            by: row.act.actor.to_string(),
+            subject: row.act.subject(),
+            act: row.act.kind,
+            reason: row.act.reason,
         }
     }
 }
