@@ -41,7 +41,8 @@
 //! - **P4** An effect `once` is sent once without a person: a unique index on (run, step, permit) of attempts; a lost
 //!   answer becomes *outcome unknown*, settled by its probe or by a person.
 //! - **P5** A gate is bound to the hash of everything below it: [`domain::approval::Bound`], compared before each
-//!   effect.
+//!   effect; and to those who gave it, who must still be allowed to: [`store::approvals::givers`]. Whoever takes that
+//!   from them raises the count of acts of the runs it is about.
 //! - **P6** One run holds a target lock; every write of a worker carries its claim's fence: [`store::queue`]. It carries
 //!   the count of people's acts as well, so that no plan overtakes a person: an overtaken turn is refused whole, and
 //!   only what had come back from outside is written again.

@@ -1,7 +1,7 @@
 //! The catalog: runbooks and targets as people write them, read from YAML into the types the engine runs.
 //!
-//! Everything here is a pure function of texts, but for `folder`, which reads a folder of files, `publish`, which makes a
-//! text the version in use or has others look at it first, and `shelf`, which publishes what was read and keeps matching
+//! Everything here is a pure function of texts, but for `folder`, which reads a folder of files, `publish` and `review`,
+//! which make a text the version in use once others have looked at it, and `shelf`, which publishes what was read and keeps matching
 //! and the engine up with it.
 
 mod access;
@@ -26,6 +26,7 @@ mod validate;
 pub mod fixture;
 pub mod folder;
 pub mod publish;
+pub mod review;
 pub mod shelf;
 pub mod targets;
 pub mod write;

@@ -1,5 +1,5 @@
-//! Publishing: how a new version of a runbook comes into use, from a person or from the folder, and the review before it
-//! where the runbook asks for one.
+//! Publishing: how a new version of a runbook comes into use, from a person or from the folder, or becomes a proposal where
+//! the runbook asks for a review ([`super::review`]).
 //!
 //! The newest published version is the one in use, wherever it came from. The folder speaks only when a file says
 //! something new, so that what somebody published in the browser stays until the file is changed. Whoever publishes locks
@@ -14,14 +14,14 @@ use crate::{
         access::{Denial, may_publish},
         audit::{Act, ActKind, Fields, Object},
         digest::Digest,
-        id::{ProposalId, VersionId},
+        id::ProposalId,
         operator::{Actor, Operator, Via},
-        proposal::{ProposalState, Weighed, reviewers},
+        proposal::{ProposalState, reviewers},
         runbook::Runbook,
     },
     store::{
         StoreError, audit, operators,
-        proposals::{self, NewProposal, Proposal},
+        proposals::{self, NewProposal},
         publications::{self, NewPublication, Standing},
         runbooks::{self, Version},
     },
@@ -253,210 +253,42 @@ impl New<'_> {
     }
 }
 
-/// What a reviewer had before them.
-#[derive(Clone, Copy, Debug)]
-pub struct Seen {
-    /// SHA-256 of the proposed text.
-    pub digest: Digest,
-    /// Number of the version it was compared with, 0 for none.
-    pub base: i32,
+/// The same person as the database has them now, locked until this is done.
+pub(super) async fn as_they_are(conn: &mut PgConnection, by: &Operator) -> Result<Operator, PublishError> {
+    let found = operators::hold(conn, by.id).await?;
+    let found = found.ok_or_else(|| PublishError::Refused("your account has been disabled".to_owned()))?;
+    Ok(Operator {
+        via: by.via.clone(),
+        ..found
+    })
 }
 
-/// A proposal, what it is compared with, and how far it is.
-#[derive(Clone, Debug)]
-pub struct Review {
-    /// The proposal.
-    pub proposal: Proposal,
-    /// What stands now.
-    pub standing: Option<Standing>,
-    /// How many others must approve.
-    pub needed: u32,
-    /// Its approvals, each with whether it counts.
-    pub approvals: Vec<(proposals::ProposalApproval, bool)>,
+/// Number of the version that stands, 0 for none.
+pub(super) fn number(standing: Option<&Standing>) -> i32 {
+    standing.map_or(0, |standing| standing.version.number)
 }
 
-impl Review {
-    /// A proposal as it is now.
-    pub async fn find(
-        conn: &mut PgConnection,
-        slug: &str,
-        id: ProposalId,
-    ) -> Result<Option<Self>, StoreError> {
-        let Some(proposal) = proposals::find(conn, slug, id).await? else {
-            return Ok(None);
-        };
-        let standing = publications::find_standing(conn, proposal.runbook_id).await?;
-        let stands = standing.as_ref().map(|standing| &standing.version);
-        // One that waits was asked for, even when nobody asks for it any more.
-        let needed = reviewers(stands.map(|version| &version.runbook), &proposal.runbook).max(1);
-        let weighed = Weighed {
-            author: proposal.by,
-            standing: stands.map(|version| &version.runbook.access),
-            new: &proposal.runbook.access,
-            base: stands.map(|version| version.id),
-        };
-        let approvals = proposals::approvals(conn, id)
-            .await?
-            .into_iter()
-            .map(|given| {
-                let counts = weighed.counts(&given.person, given.is_enabled, given.base);
-                (given, counts)
-            })
-            .collect();
-        Ok(Some(Self {
-            needed,
-            approvals,
-            standing,
-            proposal,
-        }))
-    }
-
-    /// How many approvals count.
-    pub fn given(&self) -> u32 {
-        self.approvals.iter().filter(|(_, counts)| *counts).count() as u32
-    }
-
-    /// Number of the version it is compared with, 0 for none.
-    pub fn base(&self) -> i32 {
-        number(self.standing.as_ref())
-    }
-
-    fn base_id(&self) -> Option<VersionId> {
-        self.standing.as_ref().map(|standing| standing.version.id)
-    }
-
-    /// Whether this person may look at it and say something: whoever may publish it, but not its author.
-    pub fn may_judge(&self, by: &Operator) -> Result<(), PublishError> {
-        if self.proposal.by == Some(by.id) {
-            return Err(PublishError::Refused(
-                "somebody else has to look at it: you proposed it".to_owned(),
-            ));
-        }
-        // A program's token is no second pair of eyes.
-        if matches!(by.via, Via::Token { .. }) {
-            return Err(Denial::Token.into());
-        }
-        let standing = self.standing.as_ref();
-        let standing = standing.map(|standing| &standing.version.runbook.access);
-        may_publish(by, standing, &self.proposal.runbook.access)?;
-        Ok(())
+/// What somebody is told who looked at another version than the one that stands.
+pub(super) fn overtaken(stands: i32) -> String {
+    match stands {
+        0 => "the version you began from is gone; nothing was done".to_owned(),
+        number => format!("version {number} came into use since you looked; look at the difference again"),
     }
 }
 
-/// Somebody approves a proposal. With enough of them it is the version in use, which is returned.
-pub async fn approve(
-    conn: &mut PgConnection,
-    slug: &str,
-    id: ProposalId,
-    seen: Seen,
-    text: &str,
-    by: &Operator,
-    now: DateTime<Utc>,
-) -> Result<Option<Version>, PublishError> {
-    let text = note(text)?;
-    let by = &as_they_are(conn, by).await?;
-    let review = locked(conn, slug, id).await?;
-    review.may_judge(by)?;
-    if review.proposal.digest != seen.digest || review.base() != seen.base {
-        return Err(PublishError::Moved(overtaken(review.base())));
+/// What is said with a text, if it is short enough.
+pub(super) fn note(text: &str) -> Result<&str, PublishError> {
+    let text = text.trim();
+    match text.chars().count() <= NOTE_CHARS_MAX {
+        true => Ok(text),
+        false => Err(PublishError::Refused(format!(
+            "the note is longer than {NOTE_CHARS_MAX} characters"
+        ))),
     }
-    if !proposals::insert_approval(conn, id, by.id, review.base_id(), text, now).await? {
-        return Err(PublishError::Moved("you have approved it already".to_owned()));
-    }
-    let what = [("proposal", id.to_string())];
-    record(conn, ActKind::ProposalApproved, slug, what, text, by.actor(), now).await?;
-    let review = Review::find(conn, slug, id)
-        .await?
-        .ok_or(PublishError::NotFound)?;
-    if review.given() < review.needed {
-        return Ok(None);
-    }
-    let proposal = &review.proposal;
-    let version = runbooks::add_version(
-        conn,
-        proposal.runbook_id,
-        &proposal.runbook,
-        &proposal.source,
-        &proposal.origin,
-        now,
-    )
-    .await?;
-    let new = NewPublication {
-        runbook_id: proposal.runbook_id,
-        version: version.id,
-        by: proposal.by,
-        origin: &proposal.origin,
-        note: &proposal.note,
-        proposal: Some(id),
-    };
-    publications::insert(conn, &new, now).await?;
-    let published = ProposalState::Published;
-    proposals::settle(conn, id, published, Some(by.id), text, Some(version.id), now).await?;
-    let what = [
-        ("version", version.number.to_string()),
-        ("proposal", id.to_string()),
-    ];
-    let word = &proposal.note;
-    record(conn, ActKind::RunbookPublished, slug, what, word, by.actor(), now).await?;
-    Ok(Some(version))
-}
-
-/// Somebody who may approve a proposal wants it changed first: it waits no longer, and stays to be read.
-pub async fn send_back(
-    conn: &mut PgConnection,
-    slug: &str,
-    id: ProposalId,
-    word: &str,
-    by: &Operator,
-    now: DateTime<Utc>,
-) -> Result<(), PublishError> {
-    let word = note(word)?;
-    if word.is_empty() {
-        return Err(PublishError::Refused("say what has to change".to_owned()));
-    }
-    let by = &as_they_are(conn, by).await?;
-    locked(conn, slug, id).await?.may_judge(by)?;
-    settle(conn, slug, id, ProposalState::Returned, by, word, now).await
-}
-
-/// Its author takes a proposal back.
-pub async fn withdraw(
-    conn: &mut PgConnection,
-    slug: &str,
-    id: ProposalId,
-    by: &Operator,
-    now: DateTime<Utc>,
-) -> Result<(), PublishError> {
-    let review = locked(conn, slug, id).await?;
-    if review.proposal.by != Some(by.id) {
-        return Err(PublishError::Refused(
-            "only who proposed it takes it back; send it back instead".to_owned(),
-        ));
-    }
-    settle(conn, slug, id, ProposalState::Withdrawn, by, "", now).await
-}
-
-async fn settle(
-    conn: &mut PgConnection,
-    slug: &str,
-    id: ProposalId,
-    state: ProposalState,
-    by: &Operator,
-    word: &str,
-    now: DateTime<Utc>,
-) -> Result<(), PublishError> {
-    proposals::settle(conn, id, state, Some(by.id), word, None, now).await?;
-    let kind = match state {
-        ProposalState::Withdrawn => ActKind::ProposalWithdrawn,
-        _ => ActKind::ProposalSentBack,
-    };
-    let what = [("proposal", id.to_string())];
-    record(conn, kind, slug, what, word, by.actor(), now).await?;
-    Ok(())
 }
 
 /// Leaves an act about a runbook in the audit.
-async fn record<const N: usize>(
+pub(super) async fn record<const N: usize>(
     conn: &mut PgConnection,
     kind: ActKind,
     slug: &str,
@@ -468,58 +300,4 @@ async fn record<const N: usize>(
     let act = Act::new(by, kind, Object::runbook(slug), word);
     audit::insert(conn, &act.changing(Fields::default(), Fields::of(what)), now).await?;
     Ok(())
-}
-
-/// A proposal that waits, under the lock of its runbook.
-async fn locked(conn: &mut PgConnection, slug: &str, id: ProposalId) -> Result<Review, PublishError> {
-    // Looked for first, so that no runbook is made by a wrong address.
-    if proposals::find(conn, slug, id).await?.is_none() {
-        return Err(PublishError::NotFound);
-    }
-    runbooks::lock(conn, slug).await?;
-    let review = Review::find(conn, slug, id)
-        .await?
-        .ok_or(PublishError::NotFound)?;
-    let proposal = &review.proposal;
-    if proposal.state == ProposalState::Waiting {
-        return Ok(review);
-    }
-    let who = proposal.settled_by_name.as_deref().unwrap_or("the folder");
-    Err(PublishError::Moved(match proposal.state {
-        ProposalState::Published => format!("it is published since {who} approved it"),
-        ProposalState::Returned => format!("{who} has sent it back: {}", proposal.word),
-        ProposalState::Withdrawn => format!("{who} has taken it back"),
-        ProposalState::Replaced | ProposalState::Waiting => proposal.word.clone(),
-    }))
-}
-
-/// The same person as the database has them now, locked until this is done.
-async fn as_they_are(conn: &mut PgConnection, by: &Operator) -> Result<Operator, PublishError> {
-    let found = operators::hold(conn, by.id).await?;
-    let found = found.ok_or_else(|| PublishError::Refused("your account has been disabled".to_owned()))?;
-    Ok(Operator {
-        via: by.via.clone(),
-        ..found
-    })
-}
-
-fn number(standing: Option<&Standing>) -> i32 {
-    standing.map_or(0, |standing| standing.version.number)
-}
-
-fn overtaken(stands: i32) -> String {
-    match stands {
-        0 => "the version you began from is gone; nothing was done".to_owned(),
-        number => format!("version {number} came into use since you looked; look at the difference again"),
-    }
-}
-
-fn note(text: &str) -> Result<&str, PublishError> {
-    let text = text.trim();
-    match text.chars().count() <= NOTE_CHARS_MAX {
-        true => Ok(text),
-        false => Err(PublishError::Refused(format!(
-            "the note is longer than {NOTE_CHARS_MAX} characters"
-        ))),
-    }
 }

@@ -25,6 +25,8 @@ const LINES_MAX: usize = 50;
 const INPUTS_MAX: usize = 50;
 const LOCKS_MAX: usize = 20;
 const SERVICES_MAX: usize = 50;
+/// The one name that stands for something else among the addresses of runbooks.
+const NEW: &str = "new";
 const TITLE_CHARS_MAX: usize = 200;
 const BUDGET_PER: std::ops::RangeInclusive<Span> = Span::from_secs(1)..=Span::from_secs(30 * 24 * 3600);
 
@@ -60,6 +62,12 @@ pub(super) fn read(root: &Node, findings: &mut Findings<'_>) -> Runbook {
     };
     if let Some(field) = fields.need("runbook", findings) {
         runbook.slug = slug(&field, findings).unwrap_or_default();
+        if runbook.slug == NEW {
+            findings.fault(
+                &field.path,
+                "the page on which a new runbook is written has this name",
+            );
+        }
     }
     if let Some(field) = fields.need("title", findings) {
         runbook.title = title(&field, findings).unwrap_or_default();

@@ -88,7 +88,7 @@ impl Librarian {
                 Err(error) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
-                        "runbooks are published later"
+                        "the runbooks are kept up with later"
                     );
                 }
             }

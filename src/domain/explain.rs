@@ -61,20 +61,19 @@ pub fn explain(person: &Operator, deed: Deed<'_>) -> Explanation {
 
 fn granted(person: &Operator, grant: &Grant, deed: Deed<'_>) -> String {
     let name = &person.name;
-    let (noun, subject) = match deed {
-        Deed::Decide(..) => ("gate", "the gate"),
-        _ => ("runbook", "the runbook"),
+    let subject = match deed {
+        Deed::Decide(..) => "the gate",
+        _ => "the runbook",
     };
     match grant {
         Grant::Role(role) => format!(
             "{name} has the role {role}, which may {}",
             permission(deed).words()
         ),
-        Grant::NamedRole(Role::Admin) => {
-            format!(
-                "{name} is an admin, who may wherever a {noun} asks for a role or the people of a runbook"
-            )
-        }
+        Grant::NamedRole(Role::Admin) => match deed {
+            Deed::Decide(..) => format!("{name} is an admin, who decides at every gate that asks for roles"),
+            _ => format!("{name} is an admin, who is among those that any runbook names"),
+        },
         Grant::NamedRole(role) => format!("{name} has the role {role}, which {subject} names"),
         Grant::Team(team) => format!("{name} is in the team {team}, which {subject} names"),
         Grant::Person => format!("{subject} names {name}"),

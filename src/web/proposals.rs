@@ -19,7 +19,10 @@ use super::{
     view::{layout::Place, proposal::ProposalPage},
 };
 use crate::{
-    catalog::publish::{self, PublishError, Review, Seen},
+    catalog::{
+        publish::PublishError,
+        review::{self, Review, Seen},
+    },
     domain::{digest::Digest, id::ProposalId},
     store,
 };
@@ -69,7 +72,7 @@ pub async fn approve(
         return Ok(see(page_of(&slug, id)));
     };
     let now = act.now;
-    let done = publish::approve(act.conn(), &slug, id, seen, &form.note, &me, now).await;
+    let done = review::approve(act.conn(), &slug, id, seen, &form.note, &me, now).await;
     end(act, &slug, id, done.map(|_| ())).await
 }
 
@@ -84,7 +87,7 @@ pub async fn send_back(
         return Ok(see(page_of(&slug, id)));
     };
     let now = act.now;
-    let done = publish::send_back(act.conn(), &slug, id, &form.note, &me, now).await;
+    let done = review::send_back(act.conn(), &slug, id, &form.note, &me, now).await;
     end(act, &slug, id, done).await
 }
 
@@ -99,7 +102,7 @@ pub async fn withdraw(
         return Ok(see(page_of(&slug, id)));
     };
     let now = act.now;
-    let done = publish::withdraw(act.conn(), &slug, id, &me, now).await;
+    let done = review::withdraw(act.conn(), &slug, id, &me, now).await;
     end(act, &slug, id, done).await
 }
 

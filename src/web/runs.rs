@@ -31,7 +31,9 @@ use super::{
 };
 use crate::{
     domain::{
+        access::may_within,
         id::{IncidentId, RunId, VersionId},
+        permission::Permission,
         run::RunFact,
         state::{RunState, StepState},
     },
@@ -171,6 +173,11 @@ pub async fn new_form(
         .iter()
         .find(|version| version.runbook.slug == query.runbook);
     let frame = page::frame(&app, &mut tx, &me, "Start a runbook", Place::Incidents, now).await?;
+    if let Some(version) = chosen {
+        // Told before anything is typed.
+        may_within(&me, Permission::Run, &version.runbook.access.start)
+            .map_err(|denial| WebError::denied(Permission::Run, &denial))?;
+    }
     let Some(version) = chosen else {
         let page = ChoosePage {
             frame,

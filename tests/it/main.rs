@@ -40,6 +40,7 @@ mod overdue;
 mod pages;
 mod people;
 mod plans;
+mod publishing;
 mod reasons;
 mod recordings;
 mod reference;

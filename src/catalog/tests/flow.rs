@@ -425,7 +425,7 @@ fn undo_needs_something_to_take_back() {
             &[]
         )),
         [
-            "4:58: steps[0].gate.roles: only the named teams and people decide, whatever their role, so roles is not used"
+            "4:60: steps[0].gate.roles: only the named teams and people decide, whatever their role, so roles is not used"
         ]
     );
 }

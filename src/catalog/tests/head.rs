@@ -45,7 +45,7 @@ fn every_fault_of_the_head_has_its_place() {
         ),
         (
             "access: { begin: { teams: [a] } }",
-            vec![r#"4:11: access.begin: unknown field "begin""#],
+            vec![r#"4:11: access.begin: unknown field "begin"; known here: start, publish"#],
         ),
         (
             "access: { start: { team: [a] } }",
@@ -152,6 +152,10 @@ fn the_first_three_fields_are_needed() {
                 "3:3: title: a title is one line of at most 200 characters",
                 "5:8: steps: at least one step is needed",
             ],
+        ),
+        (
+            "runbook: new\ntitle: X\nsteps: [{ id: a, wait: 1s }]",
+            vec!["1:10: runbook: the page on which a new runbook is written has this name"],
         ),
         (
             "runbook: x\ntitle: X\nsteps: { id: a }",

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::{any, document, parse_runbook, with_steps, write};
+use super::{any, document, parse_runbook, with_head, with_steps, write};
+use crate::domain::runbook::Runbook;
 
 #[test]
 fn the_samples_come_back_as_they_were() {
@@ -170,4 +171,25 @@ proptest! {
         let read = parse_runbook(&written).map(|parsed| parsed.runbook);
         prop_assert_eq!(read, Ok(runbook), "{}", written);
     }
+}
+
+#[test]
+fn what_names_nobody_is_kept_as_it_was_before_anybody_could_be_named() {
+    let source = with_steps("  - id: ask\n    gate: {}\n  - id: a\n    wait: 1s\n");
+    let runbook = parse_runbook(&source).unwrap().runbook;
+    let kept = serde_json::to_value(&runbook).unwrap();
+    for key in ["access", "review"] {
+        assert_eq!(kept.get(key), None);
+    }
+    assert_eq!(kept["steps"][0]["kind"]["gate"].get("teams"), None);
+    let again: Runbook = serde_json::from_value(kept).unwrap();
+    assert_eq!(again, runbook);
+    let named = with_head("access: { start: { teams: [a] } }\nreview: 2\n");
+    let named = parse_runbook(&named).unwrap().runbook;
+    assert_eq!(
+        (named.access.start.words().as_str(), named.review),
+        ("the team a", 2)
+    );
+    let kept = serde_json::to_value(&named).unwrap();
+    assert_eq!(kept["access"], json!({"start": {"teams": ["a"]}}));
 }

@@ -119,7 +119,7 @@ fn every_fault_of_a_step_has_its_place() {
         ),
         (
             "id: a, gate: { quorum: 2 }",
-            r#"4:20: steps[0].gate.quorum: unknown field "quorum"; known here: approvals, roles, people, requester_may_approve, decide_within, use_within, on_expiry, break_glass"#,
+            r#"4:20: steps[0].gate.quorum: unknown field "quorum"; known here: approvals, roles, teams, people, requester_may_approve, decide_within, use_within, on_expiry, break_glass"#,
         ),
     ] {
         assert_eq!(faults_of(&[step]), [expected], "{step}");

@@ -45,6 +45,10 @@ pub async fn resume(
     now: DateTime<Utc>,
 ) -> Result<RunId, PeopleError> {
     let old = rows::find(conn, run).await?.ok_or(PeopleError::NotFound("run"))?;
+    let before = runbooks::find_version(conn, old.version)
+        .await?
+        .ok_or(PeopleError::NotFound("runbook version"))?;
+    may_steer(by, &before.runbook.access)?;
     let incident = incidents::lock(conn, old.incident)
         .await?
         .ok_or(PeopleError::NotFound("incident"))?;
@@ -59,9 +63,6 @@ pub async fn resume(
         Some(RunResult::Succeeded) => return Err(refused("the run succeeded; start a new one instead")),
         Some(_) => {}
     }
-    let before = runbooks::find_version(conn, old.version)
-        .await?
-        .ok_or(PeopleError::NotFound("runbook version"))?;
     let version = match how.version {
         None => before.clone(),
         Some(id) => runbooks::find_version(conn, id)
@@ -71,7 +72,6 @@ pub async fn resume(
     if version.runbook_id != before.runbook_id {
         return Err(refused("a run goes on with a version of its own runbook"));
     }
-    may_steer(by, &before.runbook.access)?;
     may_steer(by, &version.runbook.access)?;
     let log = events::run_log(conn, run).await?;
     let state = RunState::fold(log.iter().map(|(at, fact)| (*at, fact)))

@@ -15,7 +15,10 @@ use super::shapes::{
     },
 };
 use crate::{
-    catalog::publish::{self, Outcome, PublishError, Review, Seen, Text},
+    catalog::{
+        publish::{self, Outcome, PublishError, Text},
+        review::{self, Review, Seen},
+    },
     domain::id::ProposalId,
     store::{self, StoreError, proposals},
     web::{
@@ -114,7 +117,7 @@ pub async fn approve(
         base: body.base,
     };
     let mut tx = app.db.begin().await.map_err(StoreError::from)?;
-    let version = publish::approve(&mut tx, &slug, id, seen, &body.note, &me, now).await?;
+    let version = review::approve(&mut tx, &slug, id, seen, &body.note, &me, now).await?;
     commit(&app, tx).await?;
     Ok(Json(ApprovedBody {
         version: version.map(|version| version.number),
@@ -134,7 +137,7 @@ pub async fn send_back(
 ) -> Result<StatusCode, WebError> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await.map_err(StoreError::from)?;
-    publish::send_back(&mut tx, &slug, id, &body.note, &me, now).await?;
+    review::send_back(&mut tx, &slug, id, &body.note, &me, now).await?;
     commit(&app, tx).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -150,7 +153,7 @@ pub async fn withdraw(
 ) -> Result<StatusCode, WebError> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await.map_err(StoreError::from)?;
-    publish::withdraw(&mut tx, &slug, id, &me, now).await?;
+    review::withdraw(&mut tx, &slug, id, &me, now).await?;
     commit(&app, tx).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -10,7 +10,7 @@ use super::{
     resume::DifferenceView,
 };
 use crate::{
-    catalog::publish::{NOTE_CHARS_MAX, Review},
+    catalog::{publish::NOTE_CHARS_MAX, review::Review},
     domain::{difference::Difference, operator::Operator, proposal::ProposalState, runbook::Runbook},
     store::proposals::ProposalLine,
     web::error::sentence,

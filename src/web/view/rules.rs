@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use super::format;
 use crate::domain::{
-    approval::named,
     id::StepId,
     step::{Act, Effect, ForEach, GateRule, OnFailure, Probe, Request, Step, StepKind},
     template::Expression,
@@ -92,13 +91,14 @@ fn for_each(each: &ForEach) -> String {
 }
 
 fn gate(rule: &GateRule) -> String {
-    let named = named(rule);
-    let who = match named.is_open() {
+    let teams = rule.teams.iter().map(|team| format!("the team {team}"));
+    let named: Vec<String> = teams.chain(rule.people.iter().cloned()).collect();
+    let who = match named.is_empty() {
         true => {
             let roles: Vec<&str> = rule.roles.iter().map(|role| role.name()).collect();
             format::listed(&roles)
         }
-        false => format!("{}, by name", named.words()),
+        false => format!("{}, by name", format::listed(&named)),
     };
     let approvals = format::count(i64::from(rule.approvals), "approval", "approvals");
     let impact = rule

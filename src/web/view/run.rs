@@ -15,9 +15,11 @@ use super::{
 };
 use crate::{
     domain::{
+        access::may_within,
         event::Event,
         id::StepId,
         operator::{Operator, Role},
+        permission::Permission,
         run::{RunFact, RunResult},
         sentence::{Category, category},
         state::StepState,
@@ -435,7 +437,7 @@ impl RunPart {
                 .filter(|act| is_decision(&act.event))
                 .map(|act| DecisionLine::of(act, None, now))
                 .collect(),
-            may_act: me.role >= Role::Responder,
+            may_act: may_within(me, Permission::Run, &record.version.runbook.access.start).is_ok(),
             is_approver: me.role >= Role::Approver,
         }
     }

@@ -3,11 +3,13 @@
 
 mod gates;
 mod glass;
+mod named;
 mod resume;
 mod runs;
 mod screen;
 mod shown;
 mod target;
+mod trust;
 mod unknown;
 
 use std::{sync::Arc, time::Duration};

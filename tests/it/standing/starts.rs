@@ -13,7 +13,7 @@ use muster::{
     },
     execute::control,
     receive::ReceiverParts,
-    store::{events, runbooks},
+    store::{events, runbooks, teams},
     web::hooks::{HookLimits, Hooks},
 };
 use serde_json::json;
@@ -43,12 +43,16 @@ struct Starts {
 
 impl Starts {
     async fn new() -> Self {
+        Self::of(AUTOMATIC).await
+    }
+
+    async fn of(source: &str) -> Self {
         let intake = Intake::new().await;
         intake.source("prom", None).await;
         let (clock, pools) = (intake.clock.clone(), &intake.database.pools);
         let mut conn = pools.web.acquire().await.unwrap();
-        let runbook = parse_runbook(AUTOMATIC).unwrap().runbook;
-        let version = runbooks::publish(&mut conn, &runbook, AUTOMATIC, "a test", clock.now())
+        let runbook = parse_runbook(source).unwrap().runbook;
+        let version = runbooks::publish(&mut conn, &runbook, source, "a test", clock.now())
             .await
             .unwrap();
         let (_, shelf) = watch::channel(Some(Arc::new(vec![version])));
@@ -178,4 +182,67 @@ async fn in_a_storm_a_source_starts_so_many_runs_and_the_rest_are_offered() {
     starts.intake.clock.advance(Duration::from_secs(30));
     assert_eq!(starts.fire(4, "prod").await, None, "the first one is long ago");
     assert!(starts.fire(5, "prod").await.is_some());
+}
+
+#[tokio::test]
+async fn what_starts_by_itself_has_the_rights_of_whoever_published_it_and_no_more() {
+    let starts = Starts::new().await;
+    // It came from the folder, which counts as an admin.
+    assert_eq!(starts.fire(1, "prod").await, None);
+    let publish =
+        "insert into publications (runbook_id, version_id, published_by, origin, note, published_at)
+                   values (1, 1, $1, 'the browser', '', now())";
+    sqlx::query(publish)
+        .bind(starts.ana.id.0)
+        .execute(&mut *starts.conn().await)
+        .await
+        .unwrap();
+    assert_eq!(starts.fire(2, "prod").await, None, "ana may start it herself");
+    let mut incident = 2;
+    for (change, why) in [
+        (
+            "update operators set role = 'viewer' where name = 'ana'",
+            Some("it needs the role responder; the role is viewer"),
+        ),
+        ("update operators set role = 'responder' where name = 'ana'", None),
+        (
+            "update operators set disabled_at = now() where name = 'ana'",
+            Some("their account is disabled"),
+        ),
+        ("update operators set disabled_at = null where name = 'ana'", None),
+    ] {
+        sqlx::query(change)
+            .execute(&mut *starts.conn().await)
+            .await
+            .unwrap();
+        incident += 1;
+        let held = starts.fire(incident, "prod").await;
+        let expected = why.map(|why| format!("ana published it as version 1 and may not start it: {why}"));
+        assert_eq!(held, expected, "{change}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_published_a_version_must_be_among_those_it_names() {
+    let source = AUTOMATIC.replace("start:", "access: { start: { teams: [shop] } }\nstart:");
+    let starts = Starts::of(&source).await;
+    let now = starts.now();
+    let mut conn = starts.conn().await;
+    sqlx::query(
+        "insert into publications (runbook_id, version_id, published_by, origin, note, published_at)
+         values (1, 1, $1, 'the browser', '', now())",
+    )
+    .bind(starts.ana.id.0)
+    .execute(&mut *conn)
+    .await
+    .unwrap();
+    assert_eq!(
+        starts.fire(1, "prod").await.as_deref(),
+        Some("ana published it as version 1 and may not start it: it is for the team shop only")
+    );
+    teams::insert(&mut conn, "shop", now).await.unwrap();
+    teams::set_of(&mut conn, starts.ana.id, &["shop".to_owned()])
+        .await
+        .unwrap();
+    assert_eq!(starts.fire(2, "prod").await, None);
 }

@@ -5,10 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    catalog::{
-        Fault,
-        publish::{Outcome, Review},
-    },
+    catalog::{Fault, publish::Outcome, review::Review},
     domain::{
         difference::{self, Line},
         digest::Digest,

@@ -4,7 +4,10 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::store::{deliveries::DeliveryRow, runbooks::Version, runs::Record};
+use crate::{
+    domain::access::Circle,
+    store::{deliveries::DeliveryRow, runbooks::Version, runs::Record},
+};
 
 /// A runbook.
 #[derive(Serialize, ToSchema)]
@@ -23,6 +26,14 @@ pub struct RunbookBody {
     pub finished_runs: i64,
     /// Those that worked.
     pub succeeded_runs: i64,
+    /// Who may start and steer its runs besides what their role lets them do, in words; absent when the role alone decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_by: Option<String>,
+    /// Who may publish versions of it, in the same way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub published_by: Option<String>,
+    /// How many others must approve a new version.
+    pub review: u32,
     /// The source as written; only when one runbook is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
@@ -31,7 +42,12 @@ pub struct RunbookBody {
 impl RunbookBody {
     /// The version with its record.
     pub fn of(version: Version, record: Option<&Record>, source: Option<String>) -> Self {
+        let named = |circle: &Circle| (!circle.is_open()).then(|| circle.words());
+        let access = &version.runbook.access;
         Self {
+            started_by: named(&access.start),
+            published_by: named(&access.publish),
+            review: version.runbook.review,
             slug: version.runbook.slug,
             title: version.runbook.title,
             summary: version.runbook.summary,
