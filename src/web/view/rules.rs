@@ -310,7 +310,7 @@ steps:
         );
         assert_eq!(
             written(&runbook.steps[1].kind),
-            "2 approvals by ana or ben, by name. Writes stop."
+            "2 approvals by ana and ben, by name. Writes stop."
         );
         assert_eq!(written(&runbook.steps[4].kind), "1 approval by approver");
     }

@@ -7,11 +7,11 @@ use axum::{
 use chrono::TimeDelta;
 use muster::{
     catalog::parse_runbook,
+    domain::token::{PERSONAL_MARK, RANDOM_BYTES, Token},
     store::{
         api_tokens::{self, NewApiToken},
         operators, runbooks,
     },
-    web::session,
 };
 use serde_json::{Value, json};
 
@@ -320,14 +320,18 @@ async fn two_reviewers_at_once_publish_once() {
 #[tokio::test]
 async fn a_token_proposes_and_approves_nothing() {
     let desk = Desk::new().await;
-    let (secret, now) = ("muster_token_of_a_program", desk.site.clock().now());
+    let (shown_once, now) = (
+        Token::of(PERSONAL_MARK, [7; RANDOM_BYTES]),
+        desk.site.clock().now(),
+    );
+    let secret = shown_once.reveal();
     let mut conn = desk.site.conn().await;
     let (eve, _) = operators::find_by_name(&mut conn, "eve").await.unwrap().unwrap();
     let token = NewApiToken {
         operator: eve.id,
         name: "ci",
         prefix: "muster_t",
-        hash: session::token_digest(secret),
+        hash: shown_once.digest(),
         scopes: &["publish".to_owned()],
         expires_at: now + TimeDelta::days(1),
     };
