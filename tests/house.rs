@@ -24,7 +24,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("fixtures", &["domain"]),
     ("identity", &["domain", "store", "actions"]),
     ("sources", &["domain", "store", "intake"]),
-    ("rights", &["domain", "store"]),
+    ("rights", &["domain", "store", "identity"]),
     ("correlate", &["domain", "store"]),
     ("incident", &["domain", "store"]),
     ("matching", &["domain", "store"]),

@@ -11,7 +11,7 @@ use super::{
     ROWS_MAX,
     shapes::{
         ErrorAnswer,
-        audit::{DecidedBody, DecisionRows},
+        audit::{AuditRowBody, DecisionRows},
     },
 };
 use crate::{
@@ -75,6 +75,6 @@ pub async fn list(
     let next = found.last().filter(|_| has_more);
     Ok(Json(DecisionRows {
         next: next.map(|last| Cursor(last.place()).to_string()),
-        rows: found.iter().map(DecidedBody::of).collect(),
+        rows: found.iter().map(AuditRowBody::of).collect(),
     }))
 }

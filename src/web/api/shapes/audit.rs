@@ -11,7 +11,7 @@ use crate::audit::list::Decision;
 #[derive(Serialize, ToSchema)]
 pub struct DecisionRows {
     /// The decisions, the newest first.
-    pub rows: Vec<DecidedBody>,
+    pub rows: Vec<AuditRowBody>,
     /// Give this as `before` to get the rows after these; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
@@ -19,7 +19,7 @@ pub struct DecisionRows {
 
 /// One decision.
 #[derive(Serialize, ToSchema)]
-pub struct DecidedBody {
+pub struct AuditRowBody {
     /// When.
     pub at: DateTime<Utc>,
     /// Who; `Muster` for what it decided by itself, `the command line` for what was done at the server itself.
@@ -59,7 +59,7 @@ pub struct ObjectBody {
     pub name: String,
 }
 
-impl DecidedBody {
+impl AuditRowBody {
     /// The decision as it is told.
     pub fn of(decision: &Decision) -> Self {
         let (place, about) = (decision.place(), decision.about());
