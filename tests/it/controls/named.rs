@@ -50,13 +50,21 @@ struct Word {
     fields: &'static [(&'static str, &'static str)],
 }
 
+/// A word as it is written down: its place in the interface, its body, its form and the fields of that.
+type Row<'a> = (
+    &'a str,
+    &'a serde_json::Value,
+    &'a str,
+    &'static [(&'static str, &'static str)],
+);
+
 /// Everything that somebody can do to a run besides deciding at its gate.
 fn words(run: RunId) -> Vec<Word> {
     let why = json!({"reason": "because", "note": "looked"});
     let unknown = json!({"choice": "mark_done", "evidence": "seen"});
     let resume = json!({"reason": "because"});
     let because = &[("reason", "because")];
-    let all: [(&str, &serde_json::Value, &str, &'static [(&str, &str)]); 8] = [
+    let all: [Row<'_>; 8] = [
         ("pause", &why, "pause", because),
         ("go-on", &why, "go-on", &[]),
         (
@@ -76,7 +84,7 @@ fn words(run: RunId) -> Vec<Word> {
         ("stop", &why, "stop", because),
         ("resume", &resume, "resume", &[("version", "1")]),
     ];
-    let word = |(path, body, form, fields): &(&str, &serde_json::Value, &str, &'static [_])| Word {
+    let word = |(path, body, form, fields): &Row<'_>| Word {
         path: format!("/runs/{run}/{path}"),
         body: (*body).clone(),
         form: format!("/runs/{run}/{form}"),
