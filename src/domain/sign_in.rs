@@ -53,7 +53,7 @@ impl Way {
         })
     }
 
-    /// For people: "password", "passkey", "https://id.example".
+    /// For people: "password", "passkey", `https://id.example`.
     pub fn words(&self) -> &str {
         match self {
             Self::Provider(issuer) => issuer,

@@ -1,4 +1,4 @@
-//! Signing in and out. Every way in ends in [`let_in`], which begins a new session and lands on the exact link.
+//! Signing in and out. Every way in ends in `let_in`, which begins a new session and lands on the exact link.
 
 pub mod link;
 pub mod passkey;
