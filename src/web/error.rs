@@ -175,7 +175,7 @@ impl WebError {
     pub fn denied(permission: Permission, denial: &Denial) -> Self {
         let words = permission.words();
         let way_out = match denial {
-            Denial::Scope(_) => "Make a token that carries it, under Me.",
+            Denial::Scope(_) => "Make a token that carries it, at Your account.",
             Denial::Token => "Sign in in a browser.",
             Denial::Role { .. } => "An admin can change that, under People.",
             Denial::Circle { .. } => {
@@ -205,8 +205,8 @@ impl WebError {
     pub fn bad_token() -> Self {
         Self::new(
             Kind::SignIn,
-            "The Authorization header holds no good token: it is mistyped, has expired or was revoked. Make another one under \
-             Me.",
+            "The Authorization header holds no good token: it is mistyped, has expired or was revoked. Make another one at \
+             Your account.",
         )
     }
 

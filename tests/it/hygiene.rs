@@ -228,14 +228,19 @@ async fn headers_of_a_request_come_back_in_no_answer() {
 const HOSTILE: &str = "</title><script>alert(1)</script><img src=x onerror=alert(1)> \" onmouseover=\"alert(1) \u{202e}{{ 7*7 }} \
                        javascript:alert(1)";
 
+/// A text without whatever stands between these marks.
+fn without(text: &str, from: &str, to: &str) -> String {
+    let mut parts = text.split(from);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |kept, part| {
+        kept + part.split_once(to).map_or("", |(_, rest)| rest)
+    })
+}
+
 /// Everything that a page may not hold, whatever anybody sent or typed.
 fn faults(html: &str) -> Vec<&'static str> {
-    // What a field holds is given back as it was, in quotes that its own quotes cannot end.
-    let mut parts = html.split(" value=\"");
-    let first = parts.next().unwrap_or_default().to_owned();
-    let html: String = parts.fold(first, |html, part| {
-        html + part.split_once('"').map_or("", |(_, rest)| rest)
-    });
+    // What a field holds is given back as it was, between marks of ours that it cannot end.
+    let html = without(&without(html, " value=\"", "\""), "<textarea", "</textarea>");
     let scripts = html.matches("<script").count();
     let ours = html.matches("<script type=\"module\" src=\"/static/").count();
     let mut faults = Vec::new();

@@ -153,6 +153,8 @@ pub struct PersonPage {
     frame: Frame,
     id: OperatorId,
     name: Said,
+    /// As it is, for addresses.
+    plain_name: String,
     role: Role,
     since: At,
     seen: Option<Ago>,
@@ -193,6 +195,7 @@ impl PersonPage {
             frame,
             id: person.id,
             name: said(&person.name),
+            plain_name: person.name.clone(),
             role: person.role,
             since: at(person.created_at, now),
             seen: person.seen_at.map(|seen| ago(seen, now)),
