@@ -11,6 +11,7 @@ use serde_json::json;
 use utoipa::openapi::{
     self, ContentBuilder, Ref, RefOr, ResponseBuilder,
     path::{Operation, ParameterBuilder, ParameterIn},
+    security::SecurityRequirement,
 };
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
@@ -146,6 +147,10 @@ pub(super) fn complete(operation: &mut Operation, need: Need) {
         let words = format!("Needs the permission `{permission}`.");
         let text = operation.description.take();
         operation.description = Some(text.map_or(words.clone(), |text| format!("{text}\n\n{words}")));
+        if !permission.fits_a_token() {
+            let session = SecurityRequirement::new("session", Vec::<String>::new());
+            operation.security = Some(vec![session]);
+        }
     }
     let (mut in_path, mut in_query) = (false, false);
     for parameter in operation.parameters.iter_mut().flatten() {
@@ -166,8 +171,8 @@ pub(super) fn complete(operation: &mut Operation, need: Need) {
     for (status, words, is_possible) in [
         (
             "400",
-            "The request cannot be read; the message says where",
-            has_body || in_query,
+            "The request cannot be read, or shows a session and a token at once; the message says which",
+            has_body || in_query || is_guarded,
         ),
         ("401", "Not signed in, and no good token shown", is_guarded),
         (

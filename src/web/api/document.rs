@@ -38,7 +38,7 @@ const OWN_LIMITS: &[(&str, Permission)] = &[
     paths(alertmanager, super::plans::run, super::publishing::publish),
     components(schemas(ErrorAnswer)),
     modifiers(&Schemes),
-    security(("session" = []))
+    security(("session" = []), ("api_token" = []))
 )]
 struct Base;
 
@@ -56,6 +56,7 @@ impl Modify for Schemes {
             SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-Muster-Token"))),
         );
         for (name, scheme) in [
+            ("api_token", HttpAuthScheme::Bearer),
             ("source_bearer", HttpAuthScheme::Bearer),
             ("source_basic", HttpAuthScheme::Basic),
         ] {
