@@ -3,7 +3,7 @@
 //! handler runs.
 
 use axum::{
-    extract::{FromRequestParts, State},
+    extract::{FromRequestParts, MatchedPath, State},
     http::{HeaderMap, header, request::Parts},
 };
 
@@ -108,9 +108,9 @@ async fn identify(parts: &mut Parts, app: &AppState) -> Result<Operator, WebErro
 async fn allowed(parts: &mut Parts, app: &AppState, permission: Permission) -> Result<Operator, WebError> {
     let operator = identify(parts, app).await?;
     if let Err(denial) = access::may(&operator, permission) {
-        tracing::info!(
-            operator.id = operator.id.0, via = %operator.via, %permission, path = parts.uri.path(), "refused"
-        );
+        // Of the address only its shape: the address itself may hold a one-time code.
+        let route = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
+        tracing::info!(operator.id = operator.id.0, via = %operator.via, %permission, route, "refused");
         return Err(WebError::denied(permission, &denial));
     }
     Ok(operator)

@@ -16,6 +16,7 @@ use super::{
     error::WebError,
     extract::Path,
     page,
+    session::{self, SessionToken},
     sources::base,
     state::AppState,
     view::{
@@ -90,9 +91,11 @@ fn status_of(fault: Option<&Refused>) -> StatusCode {
 pub async fn invite(
     State(app): State<AppState>,
     KeepsPeople(me): KeepsPeople,
+    session: SessionToken,
     headers: HeaderMap,
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Result<Response, WebError> {
+    session::need_fresh(&app, session, PAGE).await?;
     let (op, typed) = PeopleForm::read(fields)?;
     let Some(mut act) = Act::begin(&app, op, &me).await? else {
         return Ok(see(PAGE).into_response());
@@ -253,12 +256,14 @@ changes! {
 pub async fn invite_again(
     State(app): State<AppState>,
     KeepsPeople(me): KeepsPeople,
+    session: SessionToken,
     headers: HeaderMap,
     Path(id): Path<OperatorId>,
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Result<Response, WebError> {
-    let (op, _) = PeopleForm::read(fields)?;
     let page = format!("{PAGE}/{id}");
+    session::need_fresh(&app, session, &page).await?;
+    let (op, _) = PeopleForm::read(fields)?;
     let Some(mut act) = Act::begin(&app, op, &me).await? else {
         return Ok(see(page).into_response());
     };

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 
 pub use crate::identity::code::{new_token, token_digest};
 
-use super::{error::WebError, state::AppState};
+use super::{error::WebError, state::AppState, view::text};
 use crate::{
     domain::{
         digest::Digest,
@@ -125,18 +125,21 @@ pub async fn current(app: &AppState, token: SessionToken) -> Result<Option<Curre
     Ok(sessions::find(&mut conn, token, now, now - app.session_limits.idle).await?)
 }
 
-/// Refuses what changes a person's ways in, unless they showed lately who they are: a browser left open on a desk must not
-/// become somebody else's way in. ASVS 7.5.1.
-pub async fn need_fresh(app: &AppState, token: SessionToken) -> Result<(), WebError> {
+/// Refuses what makes or changes a way in, unless the person showed lately who they are: a browser left open on a desk must
+/// not become somebody else's way in. `back` is the page to come back to. ASVS 7.5.1.
+pub async fn need_fresh(app: &AppState, token: SessionToken, back: &str) -> Result<(), WebError> {
     let current = current(app, token).await?.ok_or_else(WebError::sign_in)?;
     if app.clock.now() - current.since <= FRESH {
         return Ok(());
     }
     Err(WebError::forbidden(format!(
-        "This changes how you sign in, and you last did so more than {} min ago. Sign in once more and repeat it.",
+        "This makes or changes a way in, and you last signed in more than {} min ago. Sign in once more and repeat it.",
         FRESH.num_minutes()
     ))
-    .with_next("/login?again=yes&next=%2Fme", "Sign in once more"))
+    .with_next(
+        text::with_query("/login", &[("again", "yes"), ("next", back)]),
+        "Sign in once more",
+    ))
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use super::{
     error::WebError,
     extract::Path,
     page,
+    session::{self, SessionToken},
     state::AppState,
     view::{
         layout::Place,
@@ -81,8 +82,10 @@ async fn show(
 pub async fn make(
     State(app): State<AppState>,
     OwnsAccount(me): OwnsAccount,
+    session: SessionToken,
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Result<Response, WebError> {
+    session::need_fresh(&app, session, PAGE).await?;
     let (op, asked) = read(fields)?;
     let Some(mut act) = Act::begin(&app, op, &me).await? else {
         return Ok(see(PAGE).into_response());

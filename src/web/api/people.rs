@@ -17,6 +17,7 @@ use crate::{
         caller::KeepsPeople,
         error::WebError,
         extract::{Body, Path},
+        session::{self, SessionToken},
         state::AppState,
     },
 };
@@ -36,8 +37,10 @@ pub async fn list(State(app): State<AppState>, _: KeepsPeople) -> Result<Json<Ve
 pub async fn invite(
     State(app): State<AppState>,
     KeepsPeople(me): KeepsPeople,
+    session: SessionToken,
     Body(body): Body<NewPersonBody>,
 ) -> Result<(StatusCode, Json<InvitedBody>), WebError> {
+    session::need_fresh(&app, session, "/settings/people").await?;
     let new = people::NewPerson {
         name: body.name,
         role: body.role,
@@ -59,8 +62,10 @@ pub async fn invite(
 pub async fn invite_again(
     State(app): State<AppState>,
     KeepsPeople(me): KeepsPeople,
+    session: SessionToken,
     Path(id): Path<OperatorId>,
 ) -> Result<(StatusCode, Json<InvitedBody>), WebError> {
+    session::need_fresh(&app, session, "/settings/people").await?;
     let mut tx = begin(&app).await?;
     let code = people::invite_again(&mut tx, id, &me, app.clock.now()).await?;
     tx.commit().await.map_err(StoreError::from)?;

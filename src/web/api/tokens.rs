@@ -13,6 +13,7 @@ use crate::{
         caller::OwnsAccount,
         error::WebError,
         extract::{Body, Path},
+        session::{self, SessionToken},
         state::AppState,
     },
 };
@@ -35,8 +36,10 @@ pub async fn list(
 pub async fn make(
     State(app): State<AppState>,
     OwnsAccount(me): OwnsAccount,
+    session: SessionToken,
     Body(body): Body<NewApiTokenBody>,
 ) -> Result<(StatusCode, Json<ApiTokenMade>), WebError> {
+    session::need_fresh(&app, session, "/me/tokens").await?;
     let asked = Asked {
         name: body.name,
         scopes: body.scopes,

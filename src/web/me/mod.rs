@@ -198,7 +198,7 @@ pub async fn make_codes(
     token: SessionToken,
     headers: HeaderMap,
 ) -> Result<Response, WebError> {
-    session::need_fresh(&app, token).await?;
+    session::need_fresh(&app, token, "/me").await?;
     let mut tx = app.db.begin().await.map_err(StoreError::from)?;
     let codes = recovery::make(&mut tx, me.id, app.clock.now()).await?;
     tx.commit().await.map_err(StoreError::from)?;

@@ -30,7 +30,7 @@ pub async fn challenge(
     token: SessionToken,
     headers: HeaderMap,
 ) -> Result<Json<Value>, WebError> {
-    session::need_fresh(&app, token).await?;
+    session::need_fresh(&app, token, "/me").await?;
     let place = need_place(&app, &headers)?;
     let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
     let asked = passkey::begin_adding(&mut conn, &place, &me, app.clock.now()).await?;
@@ -52,7 +52,7 @@ pub async fn add(
     headers: HeaderMap,
     Body(body): Body<AddBody>,
 ) -> Result<Response, WebError> {
-    session::need_fresh(&app, token).await?;
+    session::need_fresh(&app, token, "/me").await?;
     let place = need_place(&app, &headers)?;
     let name = body.name.trim();
     if name.is_empty() || name.chars().count() > NAME_CHARS_MAX {
@@ -78,7 +78,7 @@ pub async fn remove(
     token: SessionToken,
     Path(id): Path<i64>,
 ) -> Result<Response, WebError> {
-    session::need_fresh(&app, token).await?;
+    session::need_fresh(&app, token, "/me").await?;
     let mut tx = app.db.begin().await.map_err(StoreError::from)?;
     // One that is gone already is what was asked for.
     passkey::remove(&mut tx, me.id, id, app.clock.now()).await?;

@@ -211,3 +211,36 @@ async fn what_is_wrong_is_said_at_its_field_and_what_was_typed_stays() {
         StatusCode::NOT_FOUND
     );
 }
+
+#[tokio::test]
+async fn a_browser_left_open_makes_no_way_in() {
+    let site = Site::new().await;
+    let (ana, root) = site.person("root", Role::Admin).await;
+    site.clock().advance(std::time::Duration::from_secs(16 * 60));
+    let again = page(&ana, "/invite");
+    for (path, fields) in [
+        (
+            "/me/tokens",
+            vec![("name", "ci"), ("days", "3"), ("scope", "read")],
+        ),
+        ("/settings/people", vec![("name", "eve"), ("role", "admin")]),
+        (again.as_str(), vec![]),
+    ] {
+        let answer = act(&site, &root, path, &fields).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path}: {}", answer.text);
+        assert!(answer.text.contains("/login?again=yes"), "{}", answer.text);
+        assert!(!answer.text.contains("/enter/") && !answer.text.contains("msp_"));
+    }
+    for (path, body) in [
+        ("/api/v1/tokens", r#"{"name": "ci", "scopes": ["read"]}"#),
+        ("/api/v1/people", r#"{"name": "eve", "role": "admin"}"#),
+        ("/api/v1/people/1/invite", "{}"),
+    ] {
+        let answer = site.post_json(path, &root, body).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path}: {}", answer.text);
+    }
+    let made = "select (select count(*) from api_tokens) + (select count(*) from operators) - 1";
+    assert_eq!(site.intake.database.count(made).await, 0);
+    // Everything else goes on.
+    assert_eq!(site.get("/settings/people", &root).await.status, StatusCode::OK);
+}
