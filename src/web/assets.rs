@@ -1,7 +1,10 @@
-//! The style sheet, the script and the icons, inside the program. Their addresses carry a digest of their content, so a
+//! The style sheet, the scripts and the icons, inside the program. Their addresses carry a digest of their content, so a
 //! browser may keep them for ever and never keeps an old one.
+//!
+//! `muster.css` is the files of `static/style` one after the other, in the order of [`STYLES`]. The scripts of
+//! `static/script` are modules that import each other by name, so the digest in their addresses is the folder's.
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{borrow::Cow, collections::BTreeMap, sync::LazyLock};
 
 use axum::{
     extract::State,
@@ -17,22 +20,74 @@ use crate::domain::digest::Digest;
 #[folder = "static/"]
 struct Files;
 
-/// The address with the digest of each file, by its plain name. In a debug build files are read from the disk, so
-/// there the digest is of the content at the first use.
+/// The parts of the style sheet, in their order: what comes later wins inside one layer.
+const STYLES: [&str; 10] = [
+    "tokens",
+    "base",
+    "parts",
+    "frame",
+    "incidents",
+    "incident",
+    "runs",
+    "documents",
+    "approvals",
+    "print",
+];
+
+/// The scripts that every page loads, for the browser to fetch at once instead of one import after the other.
+pub const MODULES: [&str; 7] = ["muster", "page", "held", "times", "patch", "live", "forms"];
+
+/// The address of each file, by its plain name. In a debug build files are read from the disk, so there the digest is
+/// of the content at the first use.
 static ADDRESSES: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
-    Files::iter()
+    let scripts: Vec<u8> = Files::iter()
+        .filter(|name| name.starts_with("script/"))
+        .filter_map(|name| Files::get(&name))
+        .flat_map(|file| file.data.into_owned())
+        .collect();
+    let scripts = Digest::of_bytes(&scripts).short();
+    let icons = Files::iter()
+        .filter(|name| !name.contains('/'))
+        .map(Cow::into_owned);
+    let mut addresses: BTreeMap<String, String> = icons
+        .chain(["muster.css".to_owned()])
         .filter_map(|name| {
-            let file = Files::get(&name)?;
-            let digest = Digest::of_bytes(&file.data).short();
+            let digest = Digest::of_bytes(&content(&name)?).short();
             let (stem, ending) = name.rsplit_once('.')?;
-            Some((name.to_string(), format!("/static/{stem}.{digest}.{ending}")))
+            let address = format!("/static/{stem}.{digest}.{ending}");
+            Some((name, address))
         })
-        .collect()
+        .collect();
+    for name in Files::iter() {
+        if let Some(script) = name.strip_prefix("script/") {
+            addresses.insert(script.to_owned(), format!("/static/{scripts}/{script}"));
+        }
+    }
+    addresses
 });
 
 /// The address of a file of ours.
 pub fn address(name: &str) -> &'static str {
     ADDRESSES.get(name).map_or("/static/missing", String::as_str)
+}
+
+/// What a file holds, by its plain name.
+fn content(name: &str) -> Option<Vec<u8>> {
+    if name == "muster.css" {
+        let parts = STYLES.map(|style| Files::get(&format!("style/{style}.css")));
+        return Some(
+            parts
+                .into_iter()
+                .flatten()
+                .flat_map(|part| part.data.into_owned())
+                .collect(),
+        );
+    }
+    let path = match name.ends_with(".js") {
+        true => format!("script/{name}"),
+        false => name.to_owned(),
+    };
+    Some(Files::get(&path)?.data.into_owned())
 }
 
 /// `GET /static/{file}`
@@ -42,13 +97,25 @@ pub async fn get(
     Path(asked): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, WebError> {
-    let name = plain_name(&asked);
-    let file = Files::get(&name).ok_or_else(|| WebError::not_found("file"))?;
-    let tag = format!("\"{}\"", Digest::of_bytes(&file.data).short());
-    let keep = if address(&name).ends_with(&format!("/{asked}")) && !cfg!(debug_assertions) {
-        "public, max-age=31536000, immutable"
-    } else {
-        "no-cache"
+    answer(&plain_name(&asked), &format!("/static/{asked}"), &headers)
+}
+
+/// `GET /static/{digest}/{file}`
+pub async fn get_script(
+    State(_): State<AppState>,
+    _: Anyone,
+    Path((digest, name)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, WebError> {
+    answer(&name, &format!("/static/{digest}/{name}"), &headers)
+}
+
+fn answer(name: &str, asked: &str, headers: &HeaderMap) -> Result<Response, WebError> {
+    let data = content(name).ok_or_else(|| WebError::not_found("file"))?;
+    let tag = format!("\"{}\"", Digest::of_bytes(&data).short());
+    let keep = match address(name) == asked && !cfg!(debug_assertions) {
+        true => "public, max-age=31536000, immutable",
+        false => "no-cache",
     };
     let known = headers
         .get(header::IF_NONE_MATCH)
@@ -57,16 +124,25 @@ pub async fn get(
             tags.split(',')
                 .any(|given| given.trim().trim_start_matches("W/") == tag)
         });
-    let kind = file.metadata.mimetype().to_owned();
     let head = [
         (header::ETAG, tag),
         (header::CACHE_CONTROL, keep.to_owned()),
-        (header::CONTENT_TYPE, kind),
+        (header::CONTENT_TYPE, kind(name).to_owned()),
     ];
     Ok(match known {
         true => (StatusCode::NOT_MODIFIED, head).into_response(),
-        false => (head, file.data.into_owned()).into_response(),
+        false => (head, data).into_response(),
     })
+}
+
+/// The media type of a file of ours, by its ending.
+fn kind(name: &str) -> &'static str {
+    match name.rsplit_once('.') {
+        Some((_, "css")) => "text/css; charset=utf-8",
+        Some((_, "js")) => "text/javascript; charset=utf-8",
+        Some((_, "svg")) => "image/svg+xml",
+        _ => "application/octet-stream",
+    }
 }
 
 /// `muster.css` of `muster.0123456789.css`; a plain name is itself.
@@ -84,12 +160,24 @@ mod tests {
 
     #[test]
     fn addresses_carry_a_digest_and_lead_back_to_their_file() {
-        for name in ["muster.css", "muster.js", "icons.svg"] {
-            let address = address(name);
-            let asked = address.strip_prefix("/static/").unwrap();
+        for name in ["muster.css", "icons.svg", "favicon.svg"] {
+            let asked = address(name).strip_prefix("/static/").unwrap();
             assert_ne!(asked, name);
             assert_eq!(plain_name(asked), name);
         }
         assert_eq!(address("nothing"), "/static/missing");
+    }
+
+    #[test]
+    fn every_style_and_every_module_is_there_and_none_is_forgotten() {
+        let styles = Files::iter().filter(|name| name.starts_with("style/")).count();
+        assert_eq!(styles, STYLES.len());
+        for style in STYLES {
+            assert!(Files::get(&format!("style/{style}.css")).is_some(), "{style}");
+        }
+        for module in MODULES {
+            let address = address(&format!("{module}.js"));
+            assert!(address.ends_with(&format!("/{module}.js")), "{module}");
+        }
     }
 }

@@ -30,6 +30,8 @@ pub mod controls;
 pub mod deliveries;
 pub mod fixtures;
 pub mod folds;
+#[cfg(debug_assertions)]
+pub mod gallery;
 pub mod incident;
 pub mod incidents;
 pub mod links;
@@ -222,6 +224,17 @@ fn pages() -> Routes {
         .post("/me/tokens", tokens::make)
         .post("/me/tokens/{id}/revoke", tokens::revoke)
         .get("/static/{file}", assets::get)
+        .get("/static/{digest}/{file}", assets::get_script)
+}
+
+/// What only development builds have.
+fn development() -> Routes {
+    #[cfg(debug_assertions)]
+    return Routes::default()
+        .get("/dev/gallery", gallery::list)
+        .get("/dev/gallery/{page}/{state}", gallery::show);
+    #[cfg(not(debug_assertions))]
+    Routes::default()
 }
 
 /// These ask targets, within a limit of time of their own.
@@ -247,6 +260,7 @@ fn streams() -> Routes {
 /// Every route with what its caller needs: the pages, the JSON interface, the doors of senders and of machines.
 pub fn table() -> Vec<Route> {
     let (_, mut table) = pages().into_parts();
+    table.extend(development().into_parts().1);
     table.extend(outward().into_parts().1);
     table.extend(texts().into_parts().1);
     table.extend(streams().into_parts().1);
@@ -289,6 +303,7 @@ fn people(state: AppState) -> Router {
     let csrf = csrf(&state);
     Router::new()
         .merge(pages)
+        .merge(development().into_parts().0)
         .nest("/api/v1", api::router())
         .fallback(nothing_here)
         .layer(DefaultBodyLimit::max(dress::FORM_BYTES_MAX))

@@ -30,6 +30,7 @@ const OPEN: &[&str] = &[
     "GET /enter/{code}",
     "POST /enter/{code}",
     "GET /static/{file}",
+    "GET /static/{digest}/{file}",
     "GET /api/v1/openapi.json",
     "GET /healthz",
     "GET /readyz",

@@ -142,6 +142,11 @@ impl Frame {
         assets::address("muster.js")
     }
 
+    /// Addresses of the modules that the script imports, so that the browser fetches them all at once.
+    pub fn modules(&self) -> [&'static str; assets::MODULES.len()] {
+        assets::MODULES.map(|name| assets::address(&format!("{name}.js")))
+    }
+
     /// Address of the script for passkeys.
     pub fn passkey_js(&self) -> &'static str {
         assets::address("passkey.js")

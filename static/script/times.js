@@ -1,0 +1,25 @@
+// Distances in time, kept up by the server's clock.
+
+let skew = 0; // the server's clock less ours, in milliseconds
+
+export const serverNow = () => Date.now() + skew;
+export const setSkew = (ms) => { skew = ms; };
+
+export function rough(s) {
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min`;
+  if (s < 172800) return `${Math.floor(s / 3600)} h`;
+  return `${Math.floor(s / 86400)} d`;
+}
+
+export function times() {
+  const now = serverNow();
+  for (const time of document.querySelectorAll("time[data-relative]")) {
+    const s = Math.trunc((Date.parse(time.dateTime) - now) / 1000);
+    const text = Math.abs(s) < 2 ? "now" : s < 0 ? `${rough(-s)} ago` : `in ${rough(s)}`;
+    if (time.textContent !== text) time.textContent = text;
+  }
+}
+
+times();
+setInterval(times, 5000);
