@@ -43,7 +43,7 @@ impl Category {
 pub fn category(event: &Event) -> Category {
     match event {
         Event::Incident(fact) => match fact {
-            IncidentFact::Note { .. } => Category::Note,
+            IncidentFact::Note { .. } | IncidentFact::QuestionAsked { .. } => Category::Note,
             IncidentFact::Acknowledged
             | IncidentFact::Mitigated { .. }
             | IncidentFact::Resolved { .. }
@@ -265,6 +265,7 @@ fn of_incident(fact: &IncidentFact) -> String {
         Fact::GlassReviewed { title, finding, .. } => {
             format!("Reviewed what was opened alone, “{title}”: {finding}")
         }
+        Fact::QuestionAsked { title, question, .. } => format!("Asks about “{title}”: {question}"),
         Fact::HeartbeatMissed { name, .. } => format!("No sign of life from {name}"),
         Fact::HeartbeatHeard { name } => format!("{name} is heard again"),
         Fact::SilenceAsked {

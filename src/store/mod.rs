@@ -39,6 +39,7 @@ pub mod own_heartbeats;
 pub mod passkeys;
 pub mod pauses;
 pub mod people;
+pub mod precedents;
 pub mod preflights;
 pub mod proposals;
 pub mod publications;

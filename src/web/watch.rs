@@ -8,9 +8,10 @@ use super::{
     error::WebError,
     incident as incident_page, incidents as list_page,
     live::{Scope, Watcher},
-    page, reviews, runs as run_pages,
+    page, runs as run_pages,
     view::{
-        approval::{ApprovalFacts, DecisionForm, Inbox, Others},
+        decision::{DecisionForm, Others},
+        gate::ApprovalFacts,
         run::RunPart,
         standing::PausedPart,
         timeline::{ChipsPart, EventRow, Filter},
@@ -168,14 +169,14 @@ impl Watcher {
         }
         let now = self.app.clock.now();
         let mut tx = store::begin_reading(&self.app.db).await?;
-        let Some(record) = approval_pages::load(&mut tx, &self.app.standing, id).await? else {
+        let Some(record) = approval_pages::load(&mut tx, &self.app, id).await? else {
             return Ok(Found::NotThere);
         };
         let seq = record.run.incident.last_seq;
         let pending = page::pending(&mut tx).await?;
         drop(tx);
         let mut patches = vec![
-            morph("facts", ApprovalFacts::of(&record, now).render()?),
+            morph("facts", ApprovalFacts::of(&record, &self.me, now).render()?),
             morph("others", Others::of(&record, &self.me, seq, now).render()?),
             self.waiting(&pending),
         ];
@@ -230,9 +231,7 @@ impl Watcher {
                 patches.push(morph("list", list.render()?));
             }
             None => {
-                let lines = approval_pages::lines(&mut tx, now).await?;
-                let open = reviews::open(&mut tx).await?;
-                let inbox = Inbox::of(&lines, &open, &self.me, now);
+                let inbox = approval_pages::read_inbox(&mut tx, &self.me, now).await?;
                 patches.push(morph("inbox", inbox.render()?));
             }
         }

@@ -40,7 +40,12 @@ pub mod start;
 pub mod step;
 
 pub mod approval;
+pub mod decision;
+pub mod gate;
 pub mod glass;
+pub mod inbox;
+pub mod link;
+pub mod precedent;
 pub mod review;
 
 pub mod people;
