@@ -10,7 +10,7 @@ use super::StoreError;
 use crate::domain::{
     digest::Digest,
     event::{Event, NewEvent, Recorded, Tail, chain},
-    id::{ApprovalId, IncidentId, RunId},
+    id::{ApprovalId, IncidentId, RunId, StepId},
     run::RunFact,
 };
 
@@ -227,6 +227,28 @@ pub async fn run_acts(conn: &mut PgConnection, run: RunId, limit: i64) -> Result
         "select seq, run_id, body, actor, occurred_at, recorded_at, hash from events
          where run_id = $1 and actor ->> 'by' = 'person' order by seq desc limit $2",
         run.0,
+        limit
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(Recorded::try_from)
+    .collect()
+}
+
+/// What happened to one step of a run, the newest first, at most `limit`.
+pub async fn step_log(
+    conn: &mut PgConnection,
+    run: RunId,
+    step: &StepId,
+    limit: i64,
+) -> Result<Vec<Recorded>, StoreError> {
+    sqlx::query_as!(
+        Row,
+        "select seq, run_id, body, actor, occurred_at, recorded_at, hash from events
+         where run_id = $1 and body ->> 'step' = $2 order by seq desc limit $3",
+        run.0,
+        step.0,
         limit
     )
     .fetch_all(conn)

@@ -21,7 +21,7 @@ use crate::domain::digest::Digest;
 struct Files;
 
 /// The parts of the style sheet, in their order: what comes later wins inside one layer.
-const STYLES: [&str; 10] = [
+const STYLES: [&str; 11] = [
     "tokens",
     "base",
     "parts",
@@ -29,13 +29,16 @@ const STYLES: [&str; 10] = [
     "incidents",
     "incident",
     "runs",
+    "log",
     "documents",
     "approvals",
     "print",
 ];
 
 /// The scripts that every page loads, for the browser to fetch at once instead of one import after the other.
-pub const MODULES: [&str; 7] = ["muster", "page", "held", "times", "patch", "live", "forms"];
+pub const MODULES: [&str; 9] = [
+    "muster", "page", "held", "times", "patch", "live", "forms", "gate", "log",
+];
 
 /// The address of each file, by its plain name. In a debug build files are read from the disk, so there the digest is
 /// of the content at the first use.

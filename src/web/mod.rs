@@ -55,6 +55,7 @@ pub mod silences;
 pub mod source_form;
 pub mod sources;
 pub mod standing;
+pub mod steps;
 pub mod system;
 pub mod tokens;
 pub mod trial;
@@ -160,6 +161,8 @@ fn pages() -> Routes {
         .post("/runs/{id}/skip", controls::skip)
         .get("/runs/{id}/resume", resume::form)
         .post("/runs/{id}/resume", resume::resume)
+        .get("/runs/{id}/steps/{step}", steps::show)
+        .get("/runs/{id}/steps/{step}/output", steps::output)
         .post("/runs/{id}/steps/{step}/done", controls::manual_done)
         .post("/runs/{id}/steps/{step}/unknown", controls::decide_unknown)
         .get("/approvals", approvals::inbox)

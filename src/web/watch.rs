@@ -9,16 +9,18 @@ use super::{
     incident as incident_page, incidents as list_page,
     live::{Scope, Watcher},
     page, runs as run_pages,
+    steps::{self as step_pages, StepQuery},
     view::{
         decision::{DecisionForm, Others},
         gate::ApprovalFacts,
         run::RunPart,
         standing::PausedPart,
+        step_page::StepPart,
         timeline::{ChipsPart, EventRow, Filter},
     },
 };
 use crate::{
-    domain::id::{ApprovalId, IncidentId, RunId},
+    domain::id::{ApprovalId, IncidentId, RunId, StepId},
     store::{self, StoreError, approvals, events, preflights, runs},
 };
 
@@ -59,6 +61,7 @@ impl Watcher {
             Scope::Incident { id, filter, rows } => self.look_at_incident(*id, filter, *rows).await,
             Scope::Approval(id) => self.look_at_approval(*id).await,
             Scope::Run(id) => self.look_at_run(*id).await,
+            Scope::Step(run, step, query) => self.look_at_step(*run, step, query).await,
             Scope::List(query) => self.look_at_list(Some(query)).await,
             Scope::Inbox => self.look_at_list(None).await,
         }?;
@@ -210,6 +213,32 @@ impl Watcher {
         Ok(Found::Patches {
             patches: vec![morph("run", part.render()?)],
             cursor: record.incident.last_seq.to_string(),
+        })
+    }
+
+    async fn look_at_step(&self, run: RunId, step: &StepId, query: &StepQuery) -> Result<Found, WebError> {
+        let incident = {
+            let mut conn = self.app.db.acquire().await.map_err(StoreError::from)?;
+            runs::find(&mut conn, run).await?.map(|run| run.incident)
+        };
+        let Some(incident) = incident else {
+            return Ok(Found::NotThere);
+        };
+        if !self.has_news(incident).await? {
+            return Ok(Found::Nothing);
+        }
+        let now = self.app.clock.now();
+        let mut tx = store::begin_reading(&self.app.db).await?;
+        let found = step_pages::load(&mut tx, &self.app.standing, run, step, query).await?;
+        let Some((part, seq)) = found.and_then(|record| {
+            let part = StepPart::of(&record, &self.me, now)?;
+            Some((part, record.run.incident.last_seq))
+        }) else {
+            return Ok(Found::NotThere);
+        };
+        Ok(Found::Patches {
+            patches: vec![morph("step", part.render()?)],
+            cursor: seq.to_string(),
         })
     }
 

@@ -4,3 +4,5 @@
 import "./live.js";
 import "./forms.js";
 import "./keys.js";
+import "./gate.js";
+import "./log.js";

@@ -24,11 +24,16 @@ pub mod timeline;
 pub mod tokens;
 pub mod trial;
 
+pub mod ansi;
 pub mod ask;
 pub mod attempt;
 pub mod audit;
 pub mod controls;
+pub mod groups;
 pub mod items;
+pub mod log;
+pub mod output;
+pub mod reach;
 pub mod reasons;
 pub mod record;
 pub mod resume;
@@ -38,6 +43,7 @@ pub mod runs;
 pub mod stand;
 pub mod start;
 pub mod step;
+pub mod step_page;
 
 pub mod approval;
 pub mod decision;

@@ -9,7 +9,7 @@ use super::{
     layout::Frame,
     parts::{Ago, At, Badge, Said, ago, at, said},
     proposal::WaitingRow,
-    run::RunRow,
+    runs::RunRow,
     step::StepPlan,
 };
 use crate::{
