@@ -3,7 +3,10 @@
 //!
 //! Each room of pages keeps its specimens in a file of the same name here. A specimen needs no database.
 
+mod gates;
+mod runs;
 mod sign_in;
+mod story;
 
 use askama::Template;
 use axum::{extract::State, response::Html};
@@ -35,6 +38,8 @@ pub struct Specimen {
 pub fn specimens() -> Vec<Specimen> {
     let mut all = Vec::new();
     all.extend(sign_in::specimens());
+    all.extend(gates::specimens());
+    all.extend(runs::specimens());
     all
 }
 
