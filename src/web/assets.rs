@@ -13,7 +13,7 @@ use axum::{
 };
 use rust_embed::RustEmbed;
 
-use super::{caller::Anyone, error::WebError, extract::Path, state::AppState};
+use super::{caller::Anyone, error::WebError, extract::Path, favicon, state::AppState};
 use crate::domain::digest::Digest;
 
 #[derive(RustEmbed)]
@@ -21,7 +21,7 @@ use crate::domain::digest::Digest;
 struct Files;
 
 /// The parts of the style sheet, in their order: what comes later wins inside one layer.
-const STYLES: [&str; 10] = [
+const STYLES: [&str; 11] = [
     "tokens",
     "base",
     "parts",
@@ -31,11 +31,14 @@ const STYLES: [&str; 10] = [
     "runs",
     "documents",
     "approvals",
+    "rooms",
     "print",
 ];
 
 /// The scripts that every page loads, for the browser to fetch at once instead of one import after the other.
-pub const MODULES: [&str; 7] = ["muster", "page", "held", "times", "patch", "live", "forms"];
+pub const MODULES: [&str; 9] = [
+    "muster", "page", "held", "times", "patch", "live", "forms", "keys", "icon",
+];
 
 /// The address of each file, by its plain name. In a debug build files are read from the disk, so there the digest is
 /// of the content at the first use.
@@ -82,6 +85,9 @@ fn content(name: &str) -> Option<Vec<u8>> {
                 .flat_map(|part| part.data.into_owned())
                 .collect(),
         );
+    }
+    if let Some(icon) = favicon::content(name) {
+        return Some(icon);
     }
     let path = match name.ends_with(".js") {
         true => format!("script/{name}"),
