@@ -55,6 +55,7 @@ pub mod proposal;
 
 pub mod event;
 pub mod sentence;
+pub mod titles;
 
 pub mod boot;
 pub mod overdue;

@@ -59,6 +59,7 @@ pub mod sources;
 pub mod spool_marks;
 pub mod staleness;
 pub mod teams;
+pub mod titles;
 pub mod tokens;
 pub mod tries;
 pub mod troubles;
