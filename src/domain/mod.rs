@@ -38,6 +38,8 @@ pub mod window;
 pub mod access;
 pub mod operator;
 pub mod permission;
+pub mod preferences;
+pub mod setting;
 pub mod sign_in;
 pub mod token;
 

@@ -6,6 +6,7 @@ pub mod format;
 pub mod parts;
 pub mod text;
 
+pub mod banner;
 pub mod layout;
 pub mod markdown;
 pub mod me;
@@ -61,6 +62,10 @@ pub mod publishing;
 pub mod runbook;
 
 pub mod access;
+pub mod help;
+pub mod set_up;
+pub mod setting;
+pub mod target;
 
 pub mod boot;
 pub mod boots;
