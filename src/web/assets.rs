@@ -21,7 +21,7 @@ use crate::domain::digest::Digest;
 struct Files;
 
 /// The parts of the style sheet, in their order: what comes later wins inside one layer.
-const STYLES: [&str; 10] = [
+const STYLES: [&str; 12] = [
     "tokens",
     "base",
     "parts",
@@ -31,6 +31,8 @@ const STYLES: [&str; 10] = [
     "runs",
     "documents",
     "approvals",
+    "runbooks",
+    "editor",
     "print",
 ];
 

@@ -46,6 +46,7 @@ mod recordings;
 mod reference;
 mod rights;
 mod routing;
+mod runbook_browser;
 mod runbook_pages;
 mod runbook_tests;
 mod saved_fixture;
