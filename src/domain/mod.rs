@@ -15,6 +15,7 @@ pub mod incident;
 pub mod names;
 pub mod template;
 
+pub mod change;
 pub mod difference;
 pub mod network;
 pub mod program;
@@ -62,6 +63,8 @@ pub mod overdue;
 
 pub mod run;
 pub mod state;
+pub mod timing;
+pub mod track;
 
 pub mod attempt;
 pub mod context;

@@ -33,6 +33,8 @@ const STYLES: &[&str] = &[
     "documents",
     "approvals",
     "rooms",
+    "runbooks",
+    "editor",
     "print",
 ];
 

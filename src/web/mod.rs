@@ -27,6 +27,7 @@ pub mod approvals;
 pub mod assets;
 pub mod audit;
 pub mod boots;
+pub mod checking;
 pub mod controls;
 pub mod deliveries;
 pub mod favicon;
@@ -65,6 +66,7 @@ pub mod system;
 pub mod targets;
 pub mod tokens;
 pub mod trial;
+pub mod versions;
 pub mod watch;
 pub mod way;
 
@@ -193,6 +195,8 @@ fn pages() -> Routes {
         .get("/runbooks/new", publishing::new_form)
         .get("/runbooks/{slug}", runbooks::show)
         .get("/runbooks/{slug}/edit", publishing::edit_form)
+        .get("/runbooks/{slug}/versions", versions::list)
+        .get("/runbooks/{slug}/diff", versions::diff)
         .get("/runbooks/{slug}/proposals/{id}", proposals::show)
         .post("/runbooks/{slug}/proposals/{id}/approve", proposals::approve)
         .post("/runbooks/{slug}/proposals/{id}/send-back", proposals::send_back)
@@ -272,6 +276,8 @@ fn texts() -> Routes {
     Routes::default()
         .post("/runbooks/new", publishing::make)
         .post("/runbooks/{slug}/edit", publishing::change)
+        .post("/runbooks/new/check", checking::of_new)
+        .post("/runbooks/{slug}/edit/check", checking::of_change)
         .post("/api/v1/runbooks", api::publishing::publish)
 }
 

@@ -47,6 +47,7 @@ mod reference;
 mod rights;
 mod rooms;
 mod routing;
+mod runbook_browser;
 mod runbook_pages;
 mod runbook_tests;
 mod saved_fixture;

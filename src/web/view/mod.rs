@@ -58,8 +58,17 @@ pub mod review;
 pub mod people;
 pub mod plan;
 pub mod proposal;
+
+pub mod checked;
+pub mod diff;
+pub mod dots;
+pub mod library;
+pub mod numbers;
 pub mod publishing;
 pub mod runbook;
+pub mod steps;
+pub mod track;
+pub mod versions;
 
 pub mod access;
 pub mod help;
