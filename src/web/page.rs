@@ -28,10 +28,13 @@ pub async fn frame(
     place: Place,
     now: DateTime<Utc>,
 ) -> Result<Frame, WebError> {
-    let pending = pending(conn).await?;
+    let rules = approvals::list_rules(conn, WAITING_MAX).await?;
     let mut frame = Frame::bare(title, Some(me), now);
     frame.place = place;
-    frame.waiting = waiting(&pending, me);
+    frame.waiting = rules
+        .iter()
+        .filter(|(rule, requester)| may_decide(rule, me, *requester).is_ok())
+        .count();
     frame.paused = pauses::find(conn).await?.map(|pause| PausedPart::of(&pause, now));
     frame.faults = app.faults.list();
     frame.broken = audit_checks::first_broken(conn)

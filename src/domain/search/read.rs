@@ -103,7 +103,9 @@ struct Word {
 
 /// The terms: what white space outside quotes separates.
 fn words(query: &str, faults: &mut Vec<Fault>) -> Vec<Word> {
-    let chars: Vec<char> = query.chars().take(QUERY_CHARS_MAX).collect();
+    // No text in the database holds U+0000.
+    let readable = |c| if c == '\0' { ' ' } else { c };
+    let chars: Vec<char> = query.chars().take(QUERY_CHARS_MAX).map(readable).collect();
     if query.chars().nth(QUERY_CHARS_MAX).is_some() {
         faults.push(Fault {
             column: QUERY_CHARS_MAX + 1,
