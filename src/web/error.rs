@@ -273,6 +273,11 @@ impl WebError {
         self
     }
 
+    /// Whether the database did not answer.
+    pub fn is_unavailable(&self) -> bool {
+        self.kind == Kind::Unavailable
+    }
+
     /// Whether the state had moved on.
     pub fn is_moved(&self) -> bool {
         self.kind == Kind::Moved

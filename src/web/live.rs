@@ -59,6 +59,8 @@ pub struct LiveQuery {
     after: String,
     #[serde(default)]
     show: String,
+    /// What the list is searched for; what is open when nothing is said.
+    q: Option<String>,
     #[serde(default)]
     state: String,
     #[serde(default)]
@@ -94,7 +96,11 @@ impl Scope {
             },
             "approval" => Self::Approval(ApprovalId(number()?)),
             "run" => Self::Run(RunId(number()?)),
-            "incidents" => Self::List(ListQuery::of(&query.state)),
+            "incidents" => Self::List(ListQuery {
+                q: query.q.clone(),
+                state: query.state.clone(),
+                ..ListQuery::default()
+            }),
             "approvals" => Self::Inbox,
             _ => return None,
         })
@@ -315,6 +321,7 @@ mod tests {
                 scope: text.to_owned(),
                 after: String::new(),
                 show: String::new(),
+                q: None,
                 state: String::new(),
                 rows: String::new(),
                 paused: String::new(),
