@@ -11,10 +11,13 @@ pub mod silence;
 
 pub mod alert;
 pub mod incident;
+pub mod search;
 
 pub mod names;
+pub mod nearest;
 pub mod template;
 
+pub mod change;
 pub mod difference;
 pub mod network;
 pub mod program;
@@ -38,6 +41,8 @@ pub mod window;
 pub mod access;
 pub mod operator;
 pub mod permission;
+pub mod preferences;
+pub mod setting;
 pub mod sign_in;
 pub mod token;
 
@@ -60,6 +65,8 @@ pub mod overdue;
 
 pub mod run;
 pub mod state;
+pub mod timing;
+pub mod track;
 
 pub mod attempt;
 pub mod context;

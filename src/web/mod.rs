@@ -12,6 +12,7 @@ pub mod dress;
 pub mod error;
 pub mod extract;
 pub mod forwarded;
+pub mod look;
 pub mod nul;
 pub mod page;
 pub mod routes;
@@ -26,18 +27,24 @@ pub mod approvals;
 pub mod assets;
 pub mod audit;
 pub mod boots;
+pub mod bulk;
+pub mod checking;
 pub mod controls;
 pub mod deliveries;
+pub mod favicon;
+pub mod first_steps;
 pub mod fixtures;
 pub mod folds;
 #[cfg(debug_assertions)]
 pub mod gallery;
+pub mod help;
 pub mod incident;
 pub mod incidents;
 pub mod links;
 pub mod live;
 pub mod me;
 pub mod merges;
+pub mod new_incident;
 pub mod people;
 pub mod plans;
 pub mod postmortem;
@@ -50,6 +57,8 @@ pub mod reviews;
 pub mod routing;
 pub mod runbooks;
 pub mod runs;
+pub mod saved_views;
+pub mod settings;
 pub mod sign_in;
 pub mod silences;
 pub mod source_form;
@@ -57,8 +66,10 @@ pub mod sources;
 pub mod standing;
 pub mod steps;
 pub mod system;
+pub mod targets;
 pub mod tokens;
 pub mod trial;
+pub mod versions;
 pub mod watch;
 pub mod way;
 
@@ -116,9 +127,13 @@ fn pages() -> Routes {
         .get("/login/provider/back", sign_in::provider::back)
         .get("/setup", sign_in::set_up::form)
         .post("/setup", sign_in::set_up::set_up)
+        .get("/setup/checks", first_steps::checks)
+        .get("/setup/alerts", first_steps::alerts)
+        .get("/setup/ready", first_steps::ready)
         .get("/enter/{code}", sign_in::link::form)
         .post("/enter/{code}", sign_in::link::enter)
         .get("/me", me::show)
+        .post("/me/preferences", me::preferences::set)
         .post("/me/password", me::change_password)
         .post("/me/recovery-codes", me::make_codes)
         .post("/me/passkeys", me::passkeys::add)
@@ -127,6 +142,14 @@ fn pages() -> Routes {
         .post("/me/sessions/{id}/end", me::end_session)
         .post("/me/sessions/end-others", me::end_others)
         .get("/incidents", incidents::list)
+        .get("/incidents/new", new_incident::form)
+        .post("/incidents/new", new_incident::open)
+        .post("/incidents/bulk", bulk::carry_out)
+        .get("/incidents/resolve", bulk::resolve_form)
+        .post("/incidents/views", saved_views::keep)
+        .post("/incidents/views/open-with-open", saved_views::open_with_open)
+        .post("/incidents/views/{id}/open-with", saved_views::open_with)
+        .post("/incidents/views/{id}/remove", saved_views::remove)
         .get("/incidents/{id}", incident::show)
         .post("/incidents/{id}/acknowledge", respond::acknowledge)
         .post("/incidents/{id}/mitigate", respond::mitigate)
@@ -183,11 +206,17 @@ fn pages() -> Routes {
         .get("/runbooks/new", publishing::new_form)
         .get("/runbooks/{slug}", runbooks::show)
         .get("/runbooks/{slug}/edit", publishing::edit_form)
+        .get("/runbooks/{slug}/versions", versions::list)
+        .get("/runbooks/{slug}/diff", versions::diff)
         .get("/runbooks/{slug}/proposals/{id}", proposals::show)
         .post("/runbooks/{slug}/proposals/{id}/approve", proposals::approve)
         .post("/runbooks/{slug}/proposals/{id}/send-back", proposals::send_back)
         .post("/runbooks/{slug}/proposals/{id}/withdraw", proposals::withdraw)
+        .get("/settings", settings::show)
         .get("/settings/access", access::show)
+        .get("/settings/targets", targets::list)
+        .get("/settings/targets/{name}", targets::show)
+        .post("/settings/targets/{name}/close", targets::close)
         .get("/runbooks/{slug}/plan", plans::show)
         .get("/deliveries", deliveries::list)
         .get("/deliveries/{id}", deliveries::show)
@@ -229,6 +258,8 @@ fn pages() -> Routes {
         .get("/me/tokens", tokens::list)
         .post("/me/tokens", tokens::make)
         .post("/me/tokens/{id}/revoke", tokens::revoke)
+        .get("/help", help::show)
+        .get("/help/keys", help::keys)
         .get("/static/{file}", assets::get)
         .get("/static/{digest}/{file}", assets::get_script)
 }
@@ -247,6 +278,7 @@ fn development() -> Routes {
 fn outward() -> Routes {
     Routes::default()
         .post("/runbooks/{slug}/plan", plans::run)
+        .post("/settings/targets/{name}/test", targets::test)
         .post("/api/v1/runbooks/{slug}/plan", api::plans::run)
 }
 
@@ -255,6 +287,8 @@ fn texts() -> Routes {
     Routes::default()
         .post("/runbooks/new", publishing::make)
         .post("/runbooks/{slug}/edit", publishing::change)
+        .post("/runbooks/new/check", checking::of_new)
+        .post("/runbooks/{slug}/edit/check", checking::of_change)
         .post("/api/v1/runbooks", api::publishing::publish)
 }
 

@@ -6,3 +6,4 @@ import "./forms.js";
 import "./keys.js";
 import "./gate.js";
 import "./log.js";
+import "./icon.js";

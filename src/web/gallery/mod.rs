@@ -4,6 +4,8 @@
 //! Each room of pages keeps its specimens in a file of the same name here. A specimen needs no database.
 
 mod gates;
+mod rooms;
+mod runbooks;
 mod runs;
 mod sign_in;
 mod story;
@@ -37,6 +39,8 @@ pub struct Specimen {
 /// All of them, in the order of the navigation.
 pub fn specimens() -> Vec<Specimen> {
     let mut all = Vec::new();
+    all.extend(rooms::specimens());
+    all.extend(runbooks::specimens());
     all.extend(sign_in::specimens());
     all.extend(gates::specimens());
     all.extend(runs::specimens());

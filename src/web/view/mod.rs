@@ -6,6 +6,7 @@ pub mod format;
 pub mod parts;
 pub mod text;
 
+pub mod banner;
 pub mod layout;
 pub mod markdown;
 pub mod me;
@@ -15,7 +16,10 @@ pub mod error;
 pub mod sign_in;
 pub mod silences;
 
+pub mod bulk;
 pub mod incidents;
+pub mod new_incident;
+pub mod search;
 
 pub mod alerts;
 pub mod incident;
@@ -57,10 +61,23 @@ pub mod review;
 pub mod people;
 pub mod plan;
 pub mod proposal;
+
+pub mod checked;
+pub mod diff;
+pub mod dots;
+pub mod library;
+pub mod numbers;
 pub mod publishing;
 pub mod runbook;
+pub mod steps;
+pub mod track;
+pub mod versions;
 
 pub mod access;
+pub mod help;
+pub mod set_up;
+pub mod setting;
+pub mod target;
 
 pub mod boot;
 pub mod boots;

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     markdown::Markdown,
-    parts::{Said, said},
+    parts::{Badge, Said, said},
     rules, text,
 };
 use crate::domain::{
@@ -37,6 +37,16 @@ pub struct StepPlan {
 }
 
 impl StepPlan {
+    /// What kind of step it is; those that wait for people stand out.
+    pub fn badge(&self) -> Badge {
+        match self.kind {
+            "gate" => Badge::new("gate", "lock", "gate"),
+            "manual" => Badge::new("gate", "person", "manual"),
+            "wait" => Badge::new("quiet", "clock", "wait"),
+            kind => Badge::new("quiet", "play", kind),
+        }
+    }
+
     /// The step as the runbook has it; titles are rendered with `context`, or shown as written.
     pub fn of(number: usize, step: &Step, context: &Value) -> Self {
         Self {
