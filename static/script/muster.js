@@ -4,6 +4,8 @@
 import "./live.js";
 import "./forms.js";
 import "./keys.js";
-import "./gate.js";
-import "./log.js";
 import "./icon.js";
+
+// What only some pages need.
+if (document.querySelector("form.decision, time[data-left]")) import("./gate.js");
+if (document.getElementById("step")) import("./log.js");
