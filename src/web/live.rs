@@ -343,6 +343,10 @@ mod tests {
                 q: None,
                 state: String::new(),
                 rows: String::new(),
+                attempt: None,
+                to: None,
+                find: String::new(),
+                wide: String::new(),
                 paused: String::new(),
             })
         };
