@@ -3,9 +3,12 @@
 //!
 //! Each room of pages keeps its specimens in a file of the same name here. A specimen needs no database.
 
+mod gates;
 mod rooms;
 mod runbooks;
+mod runs;
 mod sign_in;
+mod story;
 
 use askama::Template;
 use axum::{extract::State, response::Html};
@@ -39,6 +42,8 @@ pub fn specimens() -> Vec<Specimen> {
     all.extend(rooms::specimens());
     all.extend(runbooks::specimens());
     all.extend(sign_in::specimens());
+    all.extend(gates::specimens());
+    all.extend(runs::specimens());
     all
 }
 
