@@ -39,6 +39,8 @@ pub mod window;
 pub mod access;
 pub mod operator;
 pub mod permission;
+pub mod preferences;
+pub mod setting;
 pub mod sign_in;
 pub mod token;
 
@@ -54,6 +56,7 @@ pub mod proposal;
 
 pub mod event;
 pub mod sentence;
+pub mod titles;
 
 pub mod boot;
 pub mod overdue;

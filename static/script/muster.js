@@ -4,3 +4,6 @@
 import "./live.js";
 import "./forms.js";
 import "./keys.js";
+import "./gate.js";
+import "./log.js";
+import "./icon.js";

@@ -45,6 +45,7 @@ mod reasons;
 mod recordings;
 mod reference;
 mod rights;
+mod rooms;
 mod routing;
 mod runbook_browser;
 mod runbook_pages;

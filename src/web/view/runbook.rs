@@ -9,7 +9,7 @@ use super::{
     numbers::Numbers,
     parts::{Ago, Badge, Said, ago, said},
     proposal::WaitingRow,
-    run::RunRow,
+    runs::RunRow,
     steps::StepsPart,
     text,
     track::TrackPart,

@@ -8,7 +8,7 @@ use super::{
     rules, text,
 };
 use crate::domain::{
-    id::StepId,
+    id::{RunId, StepId},
     step::{ActWord, Phase, Step, StepKind},
 };
 
@@ -89,6 +89,12 @@ impl StepPlan {
             rules: Vec::new(),
         }
     }
+}
+
+/// The page of a step of a run.
+pub fn href(run: RunId, step: &StepId) -> String {
+    let step: String = url::form_urlencoded::byte_serialize(step.0.as_bytes()).collect();
+    format!("/runs/{run}/steps/{step}")
 }
 
 /// What people read of a step: rendered with `context`, or as written.
