@@ -80,13 +80,10 @@ pub fn address(name: &str) -> &'static str {
 /// What a file holds, by its plain name.
 fn content(name: &str) -> Option<Vec<u8>> {
     if name == "muster.css" {
-        let parts = STYLES.iter().map(|style| Files::get(&format!("style/{style}.css")));
-        return Some(
-            parts
-                .flatten()
-                .flat_map(|part| part.data.into_owned())
-                .collect(),
-        );
+        let parts = STYLES
+            .iter()
+            .map(|style| Files::get(&format!("style/{style}.css")));
+        return Some(parts.flatten().flat_map(|part| part.data.into_owned()).collect());
     }
     if let Some(icon) = favicon::content(name) {
         return Some(icon);
