@@ -11,8 +11,10 @@ pub mod silence;
 
 pub mod alert;
 pub mod incident;
+pub mod search;
 
 pub mod names;
+pub mod nearest;
 pub mod template;
 
 pub mod change;

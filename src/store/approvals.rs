@@ -363,6 +363,26 @@ pub struct ApprovalLine {
     pub broken: bool,
 }
 
+/// Who may decide on the pending requests and who asked for each, at most `limit`: all that a count of them needs.
+pub async fn list_rules(
+    conn: &mut PgConnection,
+    limit: i64,
+) -> Result<Vec<(GateRule, Option<OperatorId>)>, StoreError> {
+    sqlx::query!(
+        "select rule, requester from approvals where state = 'pending' order by decide_by limit $1",
+        limit
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| {
+        let rule = serde_json::from_value(row.rule)
+            .map_err(|error| StoreError::corrupt("approvals", "rule", error))?;
+        Ok((rule, row.requester.map(OperatorId)))
+    })
+    .collect()
+}
+
 /// Pending requests, the soonest to lapse first, then those settled after `settled_since`, the newest first; at most
 /// `limit`. Pending ones only when it is `None`.
 pub async fn list_lines(

@@ -60,6 +60,8 @@ pub struct LiveQuery {
     after: String,
     #[serde(default)]
     show: String,
+    /// What the list is searched for; what is open when nothing is said.
+    q: Option<String>,
     #[serde(default)]
     state: String,
     #[serde(default)]
@@ -113,7 +115,11 @@ impl Scope {
                 };
                 Self::Step(RunId(run.parse().ok()?), step.into(), asked)
             }
-            "incidents" => Self::List(ListQuery::of(&query.state)),
+            "incidents" => Self::List(ListQuery {
+                q: query.q.clone(),
+                state: query.state.clone(),
+                ..ListQuery::default()
+            }),
             "approvals" => Self::Inbox,
             _ => return None,
         })
@@ -334,6 +340,7 @@ mod tests {
                 scope: text.to_owned(),
                 after: String::new(),
                 show: String::new(),
+                q: None,
                 state: String::new(),
                 rows: String::new(),
                 paused: String::new(),

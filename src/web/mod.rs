@@ -27,6 +27,7 @@ pub mod approvals;
 pub mod assets;
 pub mod audit;
 pub mod boots;
+pub mod bulk;
 pub mod checking;
 pub mod controls;
 pub mod deliveries;
@@ -43,6 +44,7 @@ pub mod links;
 pub mod live;
 pub mod me;
 pub mod merges;
+pub mod new_incident;
 pub mod people;
 pub mod plans;
 pub mod postmortem;
@@ -55,6 +57,7 @@ pub mod reviews;
 pub mod routing;
 pub mod runbooks;
 pub mod runs;
+pub mod saved_views;
 pub mod settings;
 pub mod sign_in;
 pub mod silences;
@@ -139,6 +142,14 @@ fn pages() -> Routes {
         .post("/me/sessions/{id}/end", me::end_session)
         .post("/me/sessions/end-others", me::end_others)
         .get("/incidents", incidents::list)
+        .get("/incidents/new", new_incident::form)
+        .post("/incidents/new", new_incident::open)
+        .post("/incidents/bulk", bulk::carry_out)
+        .get("/incidents/resolve", bulk::resolve_form)
+        .post("/incidents/views", saved_views::keep)
+        .post("/incidents/views/open-with-open", saved_views::open_with_open)
+        .post("/incidents/views/{id}/open-with", saved_views::open_with)
+        .post("/incidents/views/{id}/remove", saved_views::remove)
         .get("/incidents/{id}", incident::show)
         .post("/incidents/{id}/acknowledge", respond::acknowledge)
         .post("/incidents/{id}/mitigate", respond::mitigate)

@@ -255,8 +255,11 @@ impl Watcher {
         let mut patches = vec![self.waiting(&pending)];
         match query {
             Some(query) => {
-                let (needs, list) = list_page::load(&mut tx, &self.me, query, now).await?;
+                let needs = list_page::needs(&mut tx, &self.me, now).await?;
                 patches.push(morph("needs", needs.render()?));
+                let mut asked = query.asked(&[]);
+                let (list, filters) = list_page::listed(&mut tx, &self.me, &mut asked, &[], now).await?;
+                patches.push(morph("filters", filters.render()?));
                 patches.push(morph("list", list.render()?));
             }
             None => {

@@ -16,7 +16,10 @@ pub mod error;
 pub mod sign_in;
 pub mod silences;
 
+pub mod bulk;
 pub mod incidents;
+pub mod new_incident;
+pub mod search;
 
 pub mod alerts;
 pub mod incident;
