@@ -4,3 +4,4 @@
 import "./live.js";
 import "./forms.js";
 import "./keys.js";
+import "./list.js";

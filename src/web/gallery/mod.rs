@@ -3,6 +3,7 @@
 //!
 //! Each room of pages keeps its specimens in a file of the same name here. A specimen needs no database.
 
+mod incidents;
 mod sign_in;
 
 use askama::Template;
@@ -35,6 +36,7 @@ pub struct Specimen {
 pub fn specimens() -> Vec<Specimen> {
     let mut all = Vec::new();
     all.extend(sign_in::specimens());
+    all.extend(incidents::specimens());
     all
 }
 
