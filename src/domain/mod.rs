@@ -17,6 +17,7 @@ pub mod names;
 pub mod nearest;
 pub mod template;
 
+pub mod change;
 pub mod difference;
 pub mod network;
 pub mod program;
@@ -40,6 +41,8 @@ pub mod window;
 pub mod access;
 pub mod operator;
 pub mod permission;
+pub mod preferences;
+pub mod setting;
 pub mod sign_in;
 pub mod token;
 
@@ -55,12 +58,15 @@ pub mod proposal;
 
 pub mod event;
 pub mod sentence;
+pub mod titles;
 
 pub mod boot;
 pub mod overdue;
 
 pub mod run;
 pub mod state;
+pub mod timing;
+pub mod track;
 
 pub mod attempt;
 pub mod context;

@@ -159,6 +159,22 @@ pub async fn find(conn: &mut PgConnection, id: ApprovalId) -> Result<Option<Appr
     .transpose()
 }
 
+/// The newest request at the same gate of the same run after this one: what asks in its place.
+pub async fn find_successor(
+    conn: &mut PgConnection,
+    approval: &Approval,
+) -> Result<Option<ApprovalId>, StoreError> {
+    let id = sqlx::query_scalar!(
+        "select id from approvals where run_id = $1 and step = $2 and id > $3 order by id desc limit 1",
+        approval.run.0,
+        approval.step.0,
+        approval.id.0
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(id.map(ApprovalId))
+}
+
 /// Pending requests, the soonest to lapse first, at most `limit`; of one incident, with those merged into it, when it is
 /// named.
 pub async fn list_pending(

@@ -273,9 +273,9 @@ impl WebError {
         self
     }
 
-    /// Whether the database did not answer.
-    pub fn is_unavailable(&self) -> bool {
-        self.kind == Kind::Unavailable
+    /// Whether nothing was done because the database does not answer, and nothing else is to be said of it.
+    pub(super) fn is_outage(&self) -> bool {
+        self.kind == Kind::Unavailable && self.message == Kind::Unavailable.usual_message()
     }
 
     /// Whether the state had moved on.

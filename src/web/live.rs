@@ -29,13 +29,14 @@ use super::{
     incidents::ListQuery,
     session::SessionToken,
     state::AppState,
+    steps::StepQuery,
     view::timeline::Filter,
     watch::{Found, Mode, Patch},
 };
 use crate::{
     domain::{
         digest::Digest,
-        id::{ApprovalId, IncidentId, RunId},
+        id::{ApprovalId, IncidentId, RunId, StepId},
         operator::Operator,
     },
     store::sessions,
@@ -65,6 +66,13 @@ pub struct LiveQuery {
     state: String,
     #[serde(default)]
     rows: String,
+    /// Of the page of a step: which attempt, and what of its output.
+    attempt: Option<i32>,
+    to: Option<usize>,
+    #[serde(default)]
+    find: String,
+    #[serde(default)]
+    wide: String,
     /// `yes` when the page says that automation is paused.
     #[serde(default)]
     paused: String,
@@ -80,6 +88,7 @@ pub(super) enum Scope {
     },
     Approval(ApprovalId),
     Run(RunId),
+    Step(RunId, StepId, StepQuery),
     List(ListQuery),
     Inbox,
 }
@@ -96,6 +105,16 @@ impl Scope {
             },
             "approval" => Self::Approval(ApprovalId(number()?)),
             "run" => Self::Run(RunId(number()?)),
+            "step" => {
+                let (run, step) = id.split_once(':')?;
+                let asked = StepQuery {
+                    attempt: query.attempt,
+                    to: query.to,
+                    find: query.find.clone(),
+                    wide: query.wide.clone(),
+                };
+                Self::Step(RunId(run.parse().ok()?), step.into(), asked)
+            }
             "incidents" => Self::List(ListQuery {
                 q: query.q.clone(),
                 state: query.state.clone(),

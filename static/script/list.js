@@ -1,5 +1,6 @@
 // The list of incidents: ticking rows and opening one by key, and ticks that are still there after Back.
 
+import { pressed } from "./keys.js";
 import { $, say } from "./page.js";
 
 const list = $("list");
@@ -22,22 +23,20 @@ if (list) {
   }
   list.addEventListener("change", count_ticks);
   addEventListener("keydown", (event) => {
-    const writes = event.target.closest?.("textarea, select, input:not([type=checkbox])");
-    if (event.ctrlKey || event.metaKey || event.altKey || writes) return;
+    const key = pressed(event);
     const row = document.activeElement?.closest(".incidents > li");
     const tick = row?.querySelector("input[name=id]");
-    if (event.key === "x" && tick) {
+    if (key === "x" && tick) {
       tick.checked = !tick.checked;
       tick.dispatchEvent(new Event("change", { bubbles: true }));
-    } else if (event.key === "a" && !event.repeat) {
+    } else if (key === "a" && !event.repeat) {
       // With nothing ticked it is about the row that was moved to.
       if (tick && !ticks().length && !$("tick-all").checked) tick.checked = true;
       const all = $("tick-all")?.checked;
       if (!all && !ticks().length) return;
       const button = document.querySelector("#bulk [value=acknowledge]");
       button.form.requestSubmit(button);
-    } else if (event.key === "c") document.querySelector("[data-key=c]")?.click();
-    else if (event.key === "/") $("q").focus();
+    } else if (key === "c") document.querySelector("[data-key=c]")?.click();
     else return;
     event.preventDefault();
   });

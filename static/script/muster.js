@@ -5,3 +5,6 @@ import "./live.js";
 import "./forms.js";
 import "./keys.js";
 import "./list.js";
+import "./gate.js";
+import "./log.js";
+import "./icon.js";

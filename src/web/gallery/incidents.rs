@@ -12,7 +12,7 @@ use crate::{
     incident::by_hand::ByHand,
     store::{
         bulk_acts::{BulkAct, Failed},
-        incident_list::{Counts, Facets, Glance, Line, Silence},
+        incident_list::{Counts, Facets, Glance, Line},
         runs::Awaiting,
         saved_views::View,
     },
@@ -112,17 +112,12 @@ impl<'a> Show<'a> {
 
     fn render(self) -> askama::Result<String> {
         let asked = Asked::typed(self.query);
-        let silent = Silence {
-            source: "prom-eu".to_owned(),
-            since: now() - TimeDelta::minutes(14),
-        };
-        let silent: &[Silence] = if self.is_degraded { &[silent] } else { &[] };
         let facets = facets();
         let list = List::of(self.lines, &asked, &self.around, now());
         let page = ListPage {
             frame: frame("Incidents", Place::Incidents),
             away: None,
-            needs: Needs::of(&[], &waiting(), silent, &operator(), now()),
+            needs: Needs::of(&[], &waiting(), &operator(), now()),
             result: self.result.map(Result::of),
             search: SearchBox::of(&asked, &views()),
             filters: Filters::of(&asked, (!self.is_degraded).then_some(&facets)),

@@ -4,6 +4,8 @@
 //! Each room of pages keeps its specimens in a file of the same name here. A specimen needs no database.
 
 mod incidents;
+mod rooms;
+mod runbooks;
 mod sign_in;
 
 use askama::Template;
@@ -35,6 +37,8 @@ pub struct Specimen {
 /// All of them, in the order of the navigation.
 pub fn specimens() -> Vec<Specimen> {
     let mut all = Vec::new();
+    all.extend(rooms::specimens());
+    all.extend(runbooks::specimens());
     all.extend(sign_in::specimens());
     all.extend(incidents::specimens());
     all

@@ -1,10 +1,11 @@
 //! What a search finds, how a wrong one is answered, and what the page says when there is nothing.
 
 use axum::http::StatusCode;
-use muster::domain::{operator::Role, span::Span};
+use muster::domain::operator::Role;
 use serde_json::json;
 
 use super::{Desk, address, rows};
+use crate::pages::{fire, waiting_run};
 
 #[tokio::test]
 async fn each_kind_of_term_finds_what_it_says() {
@@ -129,22 +130,18 @@ async fn an_empty_page_says_why_it_is_empty() {
 #[tokio::test]
 async fn when_the_list_fails_what_needs_me_still_stands() {
     let desk = Desk::new().await;
-    desk.site.intake.source("watchdog", Some(Span::from_secs(60))).await;
-    let beat = json!({"receiver": "r", "groupKey": "w", "alerts": [{
-        "status": "firing", "labels": {"alertname": "Watchdog"}, "startsAt": "2026-11-21T02:59:00Z",
-        "endsAt": "0001-01-01T00:00:00Z",
-    }]});
-    desk.site.intake.post("watchdog", beat.to_string()).await;
-    assert!(!desk.get("/incidents").await.text.contains("is silent"));
-    desk.site.clock().advance(std::time::Duration::from_secs(840));
+    let (eve, _) = desk.site.person("eve", Role::Approver).await;
+    let (_, max) = desk.site.person("max", Role::Approver).await;
+    fire(&desk.site, "Down", 1).await;
+    waiting_run(&desk.site, &eve).await;
     sqlx::query("alter table incidents drop column words")
         .execute(&mut *desk.site.conn().await)
         .await
         .unwrap();
-    let html = desk.get("/incidents").await.text;
+    let html = desk.site.get("/incidents", &max).await.text;
     assert!(html.contains("The incidents could not be read"), "{html}");
-    assert!(html.contains("Source <bdi>watchdog</bdi> is silent"), "{html}");
-    assert!(html.contains("href=\"/sources/watchdog\"") && html.contains("Try again"), "{html}");
+    assert!(html.contains("<h2>Needs me</h2>") && html.contains("Drain pool blue?"), "{html}");
+    assert!(html.contains("Try again"), "{html}");
 }
 
 #[tokio::test]
