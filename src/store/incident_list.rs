@@ -23,8 +23,6 @@ pub const COUNTED_MAX: i64 = 1000;
 pub const PEOPLE_MAX: i64 = 1000;
 /// Deliveries whose alerts are counted at most.
 const DELIVERIES_MAX: i64 = 10_000;
-/// Silent sources that are named.
-const SILENT_MAX: i64 = 5;
 
 /// What is looked for, in the words of the database.
 #[derive(Clone, Debug, Default)]
@@ -585,29 +583,6 @@ pub async fn alerts_since(conn: &mut PgConnection, since: DateTime<Utc>) -> Resu
     .fetch_one(conn)
     .await?;
     Ok((row.alerts, row.deliveries == DELIVERIES_MAX))
-}
-
-/// A source whose sign of life is overdue.
-#[derive(Clone, Debug)]
-pub struct Silence {
-    /// Its name.
-    pub source: String,
-    /// When it was last heard.
-    pub since: DateTime<Utc>,
-}
-
-/// Sources that must speak and do not, the longest silent first.
-pub async fn silent(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<Vec<Silence>, StoreError> {
-    Ok(sqlx::query_as!(
-        Silence,
-        r#"select s.name as source, min(h.last_seen_at) as "since!"
-           from heartbeats h join sources s on s.id = h.source_id
-           where h.due < $1 and s.disabled_at is null group by s.name order by 2 limit $2"#,
-        now,
-        SILENT_MAX
-    )
-    .fetch_all(conn)
-    .await?)
 }
 
 #[cfg(test)]

@@ -155,15 +155,13 @@ pub async fn carry_out(
     let mut is_away = false;
     for (id, seen) in ids {
         let done = match is_away {
-            true => Err(WebError::unavailable(
-                "Not tried: the database did not answer before.",
-            )),
+            true => Err(WebError::unavailable("Not tried, since the database did not answer before.")),
             false => one(&app, &me, &ticked, (op, bulk), id, seen).await,
         };
         match done {
             Ok(()) => outcome.done += 1,
             Err(fault) => {
-                is_away |= fault.is_unavailable();
+                is_away |= fault.is_outage();
                 outcome.failed.push(Failed {
                     incident: id,
                     why: fault.to_string(),

@@ -156,12 +156,11 @@ pub async fn cursor(conn: &mut PgConnection) -> Result<String, StoreError> {
     Ok(format!("{}-{}-{}", pulse.open, pulse.events, pulse.newest))
 }
 
-/// What needs this person, and which sources are silent.
+/// What needs this person.
 pub async fn needs(conn: &mut PgConnection, me: &Operator, now: DateTime<Utc>) -> Result<Needs, StoreError> {
     let pending = page::pending(conn).await?;
     let awaiting = runs::list_awaiting(conn, AWAITING_MAX).await?;
-    let silent = incident_list::silent(conn, now).await?;
-    Ok(Needs::of(&pending, &awaiting, &silent, me, now))
+    Ok(Needs::of(&pending, &awaiting, me, now))
 }
 
 /// The rows that were asked for and the filters around them. A failure leaves the transaction as it was, so that the rest

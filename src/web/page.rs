@@ -33,11 +33,11 @@ pub async fn frame(
     let rules = approvals::list_rules(conn, WAITING_MAX).await?;
     let mut frame = Frame::bare(title, Some(me), now);
     frame.place = place;
-    frame.look = preferences::find(conn, me.id).await?;
     frame.waiting = rules
         .iter()
         .filter(|(rule, requester)| may_decide(rule, me, *requester).is_ok())
         .count();
+    frame.look = preferences::find(conn, me.id).await?;
     frame.paused = pauses::find(conn).await?.map(|pause| PausedPart::of(&pause, now));
     let mut lines: Vec<Line> = troubles::list(conn, now)
         .await?

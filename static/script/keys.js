@@ -22,11 +22,17 @@ function step(nodes, by) {
   return next;
 }
 
+// The sign of a key that is meant for the page: pressed outside fields, in the way the person has chosen.
+export function pressed(event) {
+  if (how === "off" || event.ctrlKey || event.metaKey || event.altKey !== (how === "alt")) return "";
+  if (event.target.closest?.("input:not([type=radio], [type=checkbox]), textarea, select, [contenteditable]")) return "";
+  return letter(event);
+}
+
 addEventListener("focusin", () => { focused = Date.now(); });
 addEventListener("keydown", (event) => {
-  if (how === "off" || event.ctrlKey || event.metaKey || event.altKey !== (how === "alt")) return;
-  if (event.target.closest?.("input:not([type=radio], [type=checkbox]), textarea, select, [contenteditable]")) return;
-  const key = letter(event);
+  const key = pressed(event);
+  if (!key) return;
   const all = (selector) => [...document.querySelectorAll(selector)];
   if (Date.now() - going < 1500 && PLACES[key]) { event.preventDefault(); location.href = PLACES[key]; return; }
   going = 0;

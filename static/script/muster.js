@@ -4,6 +4,7 @@
 import "./live.js";
 import "./forms.js";
 import "./keys.js";
+import "./list.js";
 import "./gate.js";
 import "./log.js";
 import "./icon.js";

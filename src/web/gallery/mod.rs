@@ -4,6 +4,7 @@
 //! Each room of pages keeps its specimens in a file of the same name here. A specimen needs no database.
 
 mod gates;
+mod incidents;
 mod rooms;
 mod runbooks;
 mod runs;
@@ -44,6 +45,7 @@ pub fn specimens() -> Vec<Specimen> {
     all.extend(sign_in::specimens());
     all.extend(gates::specimens());
     all.extend(runs::specimens());
+    all.extend(incidents::specimens());
     all
 }
 
