@@ -10,7 +10,10 @@ pub mod matcher;
 pub mod silence;
 
 pub mod alert;
+pub mod duty;
 pub mod incident;
+pub mod note;
+pub mod visit;
 
 pub mod names;
 pub mod template;
@@ -53,6 +56,7 @@ pub mod proposal;
 
 pub mod event;
 pub mod sentence;
+pub mod taking_back;
 
 pub mod boot;
 pub mod overdue;

@@ -35,7 +35,9 @@ const STYLES: [&str; 10] = [
 ];
 
 /// The scripts that every page loads, for the browser to fetch at once instead of one import after the other.
-pub const MODULES: [&str; 7] = ["muster", "page", "held", "times", "patch", "live", "forms"];
+pub const MODULES: [&str; 8] = [
+    "muster", "page", "held", "times", "patch", "live", "forms", "incident",
+];
 
 /// The address of each file, by its plain name. In a debug build files are read from the disk, so there the digest is
 /// of the content at the first use.

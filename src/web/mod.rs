@@ -28,6 +28,7 @@ pub mod audit;
 pub mod boots;
 pub mod controls;
 pub mod deliveries;
+pub mod duties;
 pub mod fixtures;
 pub mod folds;
 #[cfg(debug_assertions)]
@@ -36,6 +37,7 @@ pub mod incident;
 pub mod incidents;
 pub mod links;
 pub mod live;
+pub mod marks;
 pub mod me;
 pub mod merges;
 pub mod people;
@@ -56,10 +58,12 @@ pub mod source_form;
 pub mod sources;
 pub mod standing;
 pub mod system;
+pub mod timeline;
 pub mod tokens;
 pub mod trial;
 pub mod watch;
 pub mod way;
+pub mod words;
 
 pub mod health;
 pub mod hooks;
@@ -132,7 +136,16 @@ fn pages() -> Routes {
         .post("/incidents/{id}/resolve", respond::resolve)
         .post("/incidents/{id}/close", respond::close)
         .post("/incidents/{id}/severity", respond::set_severity)
-        .post("/incidents/{id}/notes", respond::note)
+        .post("/incidents/{id}/notes", words::note)
+        .post("/incidents/{id}/impact", words::impact)
+        .post("/incidents/{id}/updates", words::update)
+        .post("/incidents/{id}/roles/take", duties::take)
+        .post("/incidents/{id}/roles/hand-over", duties::hand_over)
+        .post("/incidents/{id}/roles/lay-down", duties::lay_down)
+        .post("/incidents/{id}/pins", marks::pin)
+        .post("/incidents/{id}/pins/remove", marks::unpin)
+        .post("/incidents/{id}/undo", marks::undo)
+        .post("/incidents/{id}/read", marks::read)
         .get("/incidents/{id}/merge", merges::form)
         .post("/incidents/{id}/merge", merges::merge)
         .post("/incidents/{id}/unmerge", merges::unmerge)

@@ -1,6 +1,9 @@
 // Keys: letters only move, but for `a`, which acknowledges.
 
+import { reach } from "./incident.js";
+
 const PLACES = { i: "/incidents", a: "/approvals", r: "/runbooks", d: "/deliveries", s: "/system" };
+const SECTIONS = { p: "#decisions :is(.button, button)", r: "#runs :is(a, summary, button)", n: "[data-draft] textarea" };
 let going = 0, focused = 0;
 addEventListener("focusin", () => { focused = Date.now(); });
 addEventListener("keydown", (event) => {
@@ -14,8 +17,7 @@ addEventListener("keydown", (event) => {
   else if (key === "j") rows[Math.min(at + 1, rows.length - 1)]?.focus();
   else if (key === "k") rows[Math.max(at - 1, 0)]?.focus();
   else if (key === "a" && Date.now() - focused > 1000) document.querySelector("[data-key=a]")?.click();
-  else if (key === "p") (document.querySelector("[data-key=p]") ?? document.querySelector("#decisions .button, #decisions button"))?.focus();
-  else if (key === "n") document.querySelector("[data-draft] textarea")?.focus();
+  else if ("prntues".includes(key)) reach(document.querySelector(`[data-key=${key}]`) ?? document.querySelector(SECTIONS[key]));
   else return;
   event.preventDefault();
 });

@@ -30,6 +30,7 @@ mod folds;
 mod formats;
 mod gates;
 mod hygiene;
+mod incident_page;
 mod leases;
 mod mailroom;
 mod merges;

@@ -3,6 +3,7 @@
 //!
 //! Each room of pages keeps its specimens in a file of the same name here. A specimen needs no database.
 
+mod incident;
 mod sign_in;
 
 use askama::Template;
@@ -34,6 +35,7 @@ pub struct Specimen {
 /// All of them, in the order of the navigation.
 pub fn specimens() -> Vec<Specimen> {
     let mut all = Vec::new();
+    all.extend(incident::specimens());
     all.extend(sign_in::specimens());
     all
 }
