@@ -8,6 +8,7 @@ mod incidents;
 mod rooms;
 mod runbooks;
 mod runs;
+mod incident;
 mod sign_in;
 mod story;
 
@@ -42,6 +43,7 @@ pub fn specimens() -> Vec<Specimen> {
     let mut all = Vec::new();
     all.extend(rooms::specimens());
     all.extend(runbooks::specimens());
+    all.extend(incident::specimens());
     all.extend(sign_in::specimens());
     all.extend(gates::specimens());
     all.extend(runs::specimens());
