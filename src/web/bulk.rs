@@ -190,7 +190,13 @@ async fn one(
     let now = act.now;
     match bulk {
         Bulk::Acknowledge => acts::acknowledge(act.conn(), id, me, now).await?,
-        Bulk::Note => acts::note(act.conn(), id, me, &ticked.text, now).await?,
+        Bulk::Note => {
+            let note = NewNote {
+                text: ticked.text.clone(),
+                ..NewNote::default()
+            };
+            words::note(act.conn(), id, me, &note, now).await?;
+        }
         Bulk::Resolve => {
             respond::unchanged(&mut act, id, seen, me, "Resolve all the same").await?;
             acts::resolve(act.conn(), id, me, &ticked.reason, now).await?;
