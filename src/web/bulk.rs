@@ -25,7 +25,7 @@ use crate::{
     store::{
         self, StoreError,
         bulk_acts::{self, BulkAct, Failed},
-        incident_list::{self, Wanted},
+        incident_list::{self, Names, Wanted},
     },
 };
 
@@ -221,7 +221,7 @@ pub async fn resolve_form(
         incidents: ids.iter().map(|(id, _)| *id).collect(),
         ..Filter::default()
     };
-    let wanted = Wanted::of(&filter, me.id, &[]);
+    let wanted = Wanted::of(&filter, me.id, &Names::default());
     let lines = incident_list::page(&mut tx, &wanted, i64::MAX, BULK_MAX).await?;
     let frame = page::frame(&app, &mut tx, &me, "Resolve many", Place::Incidents, now).await?;
     let under = ticked.under.map(|id| id.0);

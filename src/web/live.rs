@@ -31,7 +31,7 @@ use super::{
     state::AppState,
     steps::StepQuery,
     view::timeline::Filter,
-    watch::{Found, Mode, Patch},
+    watch::{Counted, Found, Mode, Patch},
 };
 use crate::{
     domain::{
@@ -145,6 +145,7 @@ pub async fn get(
         scope,
         cursor: query.after,
         shows_pause: query.paused == "yes",
+        counted: None,
         sent: HashMap::new(),
         messages,
         _place: place,
@@ -174,6 +175,8 @@ pub(super) struct Watcher {
     pub(super) cursor: String,
     /// Whether the banner of a pause stands on the page, or did.
     pub(super) shows_pause: bool,
+    /// The counts around the list, when it is one.
+    pub(super) counted: Option<Counted>,
     /// Digest of each part as this browser has it, as far as it was sent here.
     sent: HashMap<&'static str, Digest>,
     messages: mpsc::Sender<Event>,
