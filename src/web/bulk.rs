@@ -21,11 +21,14 @@ use super::{
 };
 use crate::{
     domain::{digest::Digest, id::IncidentId, operator::Operator, search::Filter},
-    incident::respond as acts,
+    incident::{
+        respond as acts,
+        words::{self, NewNote},
+    },
     store::{
         self, StoreError,
         bulk_acts::{self, BulkAct, Failed},
-        incident_list::{self, Wanted},
+        incident_list::{self, Names, Wanted},
     },
 };
 
@@ -231,7 +234,7 @@ pub async fn resolve_form(
         incidents: ids.iter().map(|(id, _)| *id).collect(),
         ..Filter::default()
     };
-    let wanted = Wanted::of(&filter, me.id, &[]);
+    let wanted = Wanted::of(&filter, me.id, &Names::default());
     let lines = incident_list::page(&mut tx, &wanted, i64::MAX, BULK_MAX).await?;
     let frame = page::frame(&app, &mut tx, &me, "Resolve many", Place::Incidents, now).await?;
     let under = ticked.under.map(|id| id.0);

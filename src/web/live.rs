@@ -31,7 +31,7 @@ use super::{
     state::AppState,
     steps::StepQuery,
     view::lens::{Asked, Lens},
-    watch::{Found, Mode, Patch},
+    watch::{Counted, Found, Mode, Patch},
 };
 use crate::{
     domain::{
@@ -154,6 +154,7 @@ pub async fn get(
         cursor: query.after,
         shows_pause: query.paused == "yes",
         ticks: 0,
+        counted: None,
         sent: HashMap::new(),
         messages,
         _place: place,
@@ -185,6 +186,8 @@ pub(super) struct Watcher {
     pub(super) shows_pause: bool,
     /// Ticks so far.
     ticks: u32,
+    /// The counts around the list, when it is one.
+    pub(super) counted: Option<Counted>,
     /// Digest of each part as this browser has it, as far as it was sent here.
     sent: HashMap<&'static str, Digest>,
     messages: mpsc::Sender<Event>,

@@ -218,7 +218,7 @@ fn waiting() -> Vec<Awaiting> {
 }
 
 fn views() -> Vec<View> {
-    let view = |id, name: &str, query: &str, mine| View {
+    let view = |id, name: &str, query: &str, mine: bool| View {
         id,
         name: name.to_owned(),
         query: query.to_owned(),

@@ -224,6 +224,14 @@ impl KeysPage {
                 ],
             ),
             (
+                "On the list of incidents",
+                vec![
+                    key(&["x"], "Tick the row, or untick it"),
+                    key(&["a"], "Acknowledge what is ticked, or the row"),
+                    key(&["c"], "Open an incident by hand"),
+                ],
+            ),
+            (
                 "On an incident",
                 vec![
                     key(&["a"], "Acknowledge"),
