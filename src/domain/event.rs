@@ -173,6 +173,12 @@ pub enum IncidentFact {
         title: String,
         finding: String,
     },
+    /// A person wants to know something before a gate is decided; it holds nothing.
+    QuestionAsked {
+        approval: ApprovalId,
+        title: String,
+        question: String,
+    },
     /// A heartbeat was not heard.
     HeartbeatMissed {
         name: String,

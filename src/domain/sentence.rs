@@ -6,6 +6,7 @@ use super::{
     id::IncidentId,
     run::{RunFact, RunResult, Settled, UnknownChoice},
     runbook::StartMode,
+    titles::Titles,
 };
 
 /// The groups the timeline is filtered by.
@@ -53,7 +54,7 @@ impl Category {
 pub fn category(event: &Event) -> Category {
     match event {
         Event::Incident(fact) => match fact {
-            IncidentFact::Note { .. } => Category::Note,
+            IncidentFact::Note { .. } | IncidentFact::QuestionAsked { .. } => Category::Note,
             IncidentFact::ImpactStated { .. } | IncidentFact::UpdatePosted { .. } => Category::Update,
             IncidentFact::Acknowledged
             | IncidentFact::Unacknowledged
@@ -170,6 +171,29 @@ pub fn sentence(event: &Event) -> String {
                 None => words,
             }
         }
+    }
+}
+
+/// The same for people: steps by what they are called instead of by the names that runbooks use inside.
+pub fn told(event: &Event, titles: &Titles) -> String {
+    let Event::Run(run, fact) = event else {
+        return sentence(event);
+    };
+    let named = fact
+        .step()
+        .and_then(|step| Some((&step.0, titles.name(*run, step)?)));
+    let words = of_run(fact);
+    match named.and_then(|(step, title)| Some((title, words.strip_prefix(step)?))) {
+        Some((title, rest)) => after_title(&title, rest),
+        None => sentence(event),
+    }
+}
+
+/// A title that is a question or a sentence has an end of its own.
+fn after_title(title: &str, rest: &str) -> String {
+    match (rest.strip_prefix(": "), title.ends_with(['?', '!', '.'])) {
+        (Some(rest), true) => format!("{title} {rest}"),
+        _ => format!("{title}{rest}"),
     }
 }
 
@@ -312,6 +336,7 @@ fn of_incident(fact: &IncidentFact) -> String {
         Fact::GlassReviewed { title, finding, .. } => {
             format!("Reviewed what was opened alone, “{title}”: {finding}")
         }
+        Fact::QuestionAsked { title, question, .. } => format!("Asks about “{title}”: {question}"),
         Fact::HeartbeatMissed { name, .. } => format!("No sign of life from {name}"),
         Fact::HeartbeatHeard { name } => format!("{name} is heard again"),
         Fact::SilenceAsked {
@@ -496,7 +521,7 @@ fn of_run(fact: &RunFact) -> String {
         } => {
             format!("{step}: approved, {given} of {needed}{}", because(reason))
         }
-        Fact::GateApproved { step, .. } => format!("{step}: open"),
+        Fact::GateApproved { step, .. } => format!("{step}: goes on"),
         Fact::GateBroken { step, reason, .. } => {
             format!(
                 "{step}: opened alone by breaking the glass{}; to be reviewed",
@@ -587,6 +612,25 @@ mod tests {
             };
             assert!(of_incident(&fact).contains(words), "{}", of_incident(&fact));
         }
+    }
+
+    #[test]
+    fn people_read_the_titles_of_steps() {
+        let mut titles = Titles::default();
+        titles.call(RunId(1), "gone", "Is main gone?".to_owned());
+        titles.call(RunId(1), "look", "Look around".to_owned());
+        let of = |run: i64, step: &str| {
+            let fact = RunFact::StepSkipped {
+                step: step.into(),
+                reason: "no time".to_owned(),
+            };
+            told(&Event::Run(RunId(run), fact), &titles)
+        };
+        assert_eq!(of(1, "gone"), "Is main gone? skipped: no time");
+        assert_eq!(of(1, "look[3]"), "Look around, item 4: skipped: no time");
+        assert_eq!(of(1, "undo:look"), "Taking back: Look around: skipped: no time");
+        assert_eq!(of(1, "other"), "other: skipped: no time");
+        assert_eq!(of(2, "undo:look"), "taking back look: skipped: no time");
     }
 
     #[test]

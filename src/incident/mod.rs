@@ -1,5 +1,6 @@
 //! Incidents: opening, joining and recovering them as alerts come and go, and what people do to them.
 
+pub mod by_hand;
 pub mod duties;
 pub mod fold;
 pub mod membership;

@@ -10,7 +10,7 @@ use super::StoreError;
 use crate::domain::{
     digest::Digest,
     event::{Event, NewEvent, Recorded, Tail, chain},
-    id::{IncidentId, RunId},
+    id::{ApprovalId, IncidentId, RunId, StepId},
     run::RunFact,
 };
 
@@ -234,4 +234,51 @@ pub async fn run_acts(conn: &mut PgConnection, run: RunId, limit: i64) -> Result
     .into_iter()
     .map(Recorded::try_from)
     .collect()
+}
+
+/// What happened to one step of a run, the newest first, at most `limit`.
+pub async fn step_log(
+    conn: &mut PgConnection,
+    run: RunId,
+    step: &StepId,
+    limit: i64,
+) -> Result<Vec<Recorded>, StoreError> {
+    sqlx::query_as!(
+        Row,
+        "select seq, run_id, body, actor, occurred_at, recorded_at, hash from events
+         where run_id = $1 and body ->> 'step' = $2 order by seq desc limit $3",
+        run.0,
+        step.0,
+        limit
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(Recorded::try_from)
+    .collect()
+}
+
+/// What people asked about a request, the oldest first, at most the newest `limit`.
+pub async fn list_questions(
+    conn: &mut PgConnection,
+    incident: IncidentId,
+    approval: ApprovalId,
+    limit: i64,
+) -> Result<Vec<Recorded>, StoreError> {
+    let mut found: Vec<Recorded> = sqlx::query_as!(
+        Row,
+        "select seq, run_id, body, actor, occurred_at, recorded_at, hash from events
+         where incident_id = $1 and kind = 'question_asked' and (body ->> 'approval')::bigint = $2
+         order by seq desc limit $3",
+        incident.0,
+        approval.0,
+        limit
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(Recorded::try_from)
+    .collect::<Result<_, _>>()?;
+    found.reverse();
+    Ok(found)
 }

@@ -29,13 +29,14 @@ use super::{
     incidents::ListQuery,
     session::SessionToken,
     state::AppState,
+    steps::StepQuery,
     view::lens::{Asked, Lens},
     watch::{Found, Mode, Patch},
 };
 use crate::{
     domain::{
         digest::Digest,
-        id::{ApprovalId, IncidentId, RunId},
+        id::{ApprovalId, IncidentId, RunId, StepId},
         operator::Operator,
     },
     incident::visits,
@@ -62,6 +63,8 @@ pub struct LiveQuery {
     after: String,
     #[serde(default)]
     show: String,
+    /// What the list is searched for; what is open when nothing is said.
+    q: Option<String>,
     #[serde(default)]
     find: String,
     #[serde(default)]
@@ -71,6 +74,11 @@ pub struct LiveQuery {
     state: String,
     #[serde(default)]
     rows: String,
+    /// Of the page of a step: which attempt, and what of its output.
+    attempt: Option<i32>,
+    to: Option<usize>,
+    #[serde(default)]
+    wide: String,
     /// `yes` when the page says that automation is paused.
     #[serde(default)]
     paused: String,
@@ -82,6 +90,7 @@ pub(super) enum Scope {
     Incident { id: IncidentId, lens: Lens, rows: bool },
     Approval(ApprovalId),
     Run(RunId),
+    Step(RunId, StepId, StepQuery),
     List(ListQuery),
     Inbox,
 }
@@ -104,7 +113,21 @@ impl Scope {
             },
             "approval" => Self::Approval(ApprovalId(number()?)),
             "run" => Self::Run(RunId(number()?)),
-            "incidents" => Self::List(ListQuery::of(&query.state)),
+            "step" => {
+                let (run, step) = id.split_once(':')?;
+                let asked = StepQuery {
+                    attempt: query.attempt,
+                    to: query.to,
+                    find: query.find.clone(),
+                    wide: query.wide.clone(),
+                };
+                Self::Step(RunId(run.parse().ok()?), step.into(), asked)
+            }
+            "incidents" => Self::List(ListQuery {
+                q: query.q.clone(),
+                state: query.state.clone(),
+                ..ListQuery::default()
+            }),
             "approvals" => Self::Inbox,
             _ => return None,
         })
@@ -351,11 +374,15 @@ mod tests {
                 scope: text.to_owned(),
                 after: String::new(),
                 show: String::new(),
-                find: String::new(),
+                q: None,
                 order: String::new(),
                 since: None,
                 state: String::new(),
                 rows: String::new(),
+                attempt: None,
+                to: None,
+                find: String::new(),
+                wide: String::new(),
                 paused: String::new(),
             })
         };

@@ -147,7 +147,7 @@ pub(super) async fn end<T>(
 
 /// Refuses when something that bears on the decision happened after the person's page was made: an alert, or another
 /// person's decision. The answer tells what, keeps the text and offers the same form again.
-async fn unchanged(
+pub(super) async fn unchanged(
     act: &mut Act,
     id: IncidentId,
     seen: Option<i64>,

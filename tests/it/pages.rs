@@ -399,7 +399,7 @@ async fn a_gate_is_decided_by_somebody_else_on_what_they_saw() {
     assert_eq!(repeated.status, StatusCode::SEE_OTHER);
     let late = send(&new_op(), &digest, "reject", "no").await;
     assert_eq!(late.status, StatusCode::CONFLICT);
-    assert!(late.text.contains("approved by ben"), "{}", late.text);
+    assert!(late.text.contains("Ben approved"), "{}", late.text);
     let page = site.get(&address, &ben).await;
     assert!(page.text.contains("clear enough") && !page.text.contains("name=\"verdict\""));
 }

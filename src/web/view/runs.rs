@@ -4,18 +4,68 @@ use askama::{Template, filters::HtmlSafe};
 use chrono::{DateTime, Utc};
 
 use super::{
+    format,
     incident::IncidentRecord,
-    parts::{Said, said},
+    parts::{Ago, Badge, Said, ago, said},
     plan::PreflightLine,
     record::RunLog,
-    run::{RunRow, RunView},
+    run::RunView,
     start::StartForm,
 };
-use crate::domain::{
-    access::{Access, may, may_within},
-    operator::Operator,
-    permission::Permission,
+use crate::{
+    domain::{
+        access::{Access, may, may_within},
+        operator::Operator,
+        permission::Permission,
+        run::RunResult,
+    },
+    store::runs::RunLine,
 };
+
+/// One line of a list of runs.
+#[derive(Clone, Debug)]
+pub struct RunRow {
+    /// Its page.
+    pub href: String,
+    /// `Run 12`
+    pub name: String,
+    /// What the runbook is called.
+    pub title: Said,
+    /// Number of the version.
+    pub number: i32,
+    /// How it stands.
+    pub badge: Badge,
+    /// Who started it.
+    pub by: Said,
+    /// When.
+    pub started: Ago,
+    /// How long it took.
+    pub took: Option<String>,
+    /// `INC-204`, its address and its title.
+    pub incident: (String, String, Said),
+}
+
+impl RunRow {
+    /// The line of a run.
+    pub fn of(line: &RunLine, now: DateTime<Utc>) -> Self {
+        let result: Option<RunResult> = line.result;
+        Self {
+            href: format!("/runs/{}", line.id),
+            name: format!("Run {}", line.id),
+            title: said(&line.title),
+            number: line.number,
+            badge: result.map_or_else(|| Badge::new("running", "play", "Running"), Badge::from),
+            by: said(line.requested_by.as_deref().unwrap_or("Muster")),
+            started: ago(line.started_at, now),
+            took: line.finished_at.map(|end| format::length(end - line.started_at)),
+            incident: (
+                format!("INC-{}", line.incident),
+                format!("/incidents/{}", line.incident),
+                said(&line.incident_title),
+            ),
+        }
+    }
+}
 
 /// Which runbooks apply, and what runs.
 #[derive(Clone, Debug, Template)]
