@@ -3,6 +3,7 @@
 //!
 //! Each room of pages keeps its specimens in a file of the same name here. A specimen needs no database.
 
+mod people;
 mod rooms;
 mod sign_in;
 
@@ -36,6 +37,7 @@ pub struct Specimen {
 pub fn specimens() -> Vec<Specimen> {
     let mut all = Vec::new();
     all.extend(rooms::specimens());
+    all.extend(people::specimens());
     all.extend(sign_in::specimens());
     all
 }
