@@ -21,7 +21,7 @@ use crate::domain::digest::Digest;
 struct Files;
 
 /// The parts of the style sheet, in their order: what comes later wins inside one layer.
-const STYLES: [&str; 11] = [
+const STYLES: &[&str] = &[
     "tokens",
     "base",
     "parts",
@@ -29,15 +29,18 @@ const STYLES: [&str; 11] = [
     "incidents",
     "incident",
     "runs",
+    "log",
     "documents",
     "approvals",
     "rooms",
+    "runbooks",
+    "editor",
     "print",
 ];
 
 /// The scripts that every page loads, for the browser to fetch at once instead of one import after the other.
-pub const MODULES: [&str; 9] = [
-    "muster", "page", "held", "times", "patch", "live", "forms", "keys", "icon",
+pub const MODULES: &[&str] = &[
+    "muster", "page", "held", "times", "patch", "live", "forms", "keys", "icon", "gate", "log", "list", "incident",
 ];
 
 /// The address of each file, by its plain name. In a debug build files are read from the disk, so there the digest is
@@ -77,14 +80,10 @@ pub fn address(name: &str) -> &'static str {
 /// What a file holds, by its plain name.
 fn content(name: &str) -> Option<Vec<u8>> {
     if name == "muster.css" {
-        let parts = STYLES.map(|style| Files::get(&format!("style/{style}.css")));
-        return Some(
-            parts
-                .into_iter()
-                .flatten()
-                .flat_map(|part| part.data.into_owned())
-                .collect(),
-        );
+        let parts = STYLES
+            .iter()
+            .map(|style| Files::get(&format!("style/{style}.css")));
+        return Some(parts.flatten().flat_map(|part| part.data.into_owned()).collect());
     }
     if let Some(icon) = favicon::content(name) {
         return Some(icon);

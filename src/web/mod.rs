@@ -27,10 +27,13 @@ pub mod approvals;
 pub mod assets;
 pub mod audit;
 pub mod boots;
+pub mod bulk;
+pub mod checking;
 pub mod controls;
 pub mod deliveries;
 pub mod favicon;
 pub mod first_steps;
+pub mod duties;
 pub mod fixtures;
 pub mod folds;
 #[cfg(debug_assertions)]
@@ -40,8 +43,10 @@ pub mod incident;
 pub mod incidents;
 pub mod links;
 pub mod live;
+pub mod marks;
 pub mod me;
 pub mod merges;
+pub mod new_incident;
 pub mod people;
 pub mod plans;
 pub mod postmortem;
@@ -54,18 +59,23 @@ pub mod reviews;
 pub mod routing;
 pub mod runbooks;
 pub mod runs;
+pub mod saved_views;
 pub mod settings;
 pub mod sign_in;
 pub mod silences;
 pub mod source_form;
 pub mod sources;
 pub mod standing;
+pub mod steps;
 pub mod system;
 pub mod targets;
+pub mod timeline;
 pub mod tokens;
 pub mod trial;
+pub mod versions;
 pub mod watch;
 pub mod way;
+pub mod words;
 
 pub mod health;
 pub mod hooks;
@@ -136,13 +146,30 @@ fn pages() -> Routes {
         .post("/me/sessions/{id}/end", me::end_session)
         .post("/me/sessions/end-others", me::end_others)
         .get("/incidents", incidents::list)
+        .get("/incidents/new", new_incident::form)
+        .post("/incidents/new", new_incident::open)
+        .post("/incidents/bulk", bulk::carry_out)
+        .get("/incidents/resolve", bulk::resolve_form)
+        .post("/incidents/views", saved_views::keep)
+        .post("/incidents/views/open-with-open", saved_views::open_with_open)
+        .post("/incidents/views/{id}/open-with", saved_views::open_with)
+        .post("/incidents/views/{id}/remove", saved_views::remove)
         .get("/incidents/{id}", incident::show)
         .post("/incidents/{id}/acknowledge", respond::acknowledge)
         .post("/incidents/{id}/mitigate", respond::mitigate)
         .post("/incidents/{id}/resolve", respond::resolve)
         .post("/incidents/{id}/close", respond::close)
         .post("/incidents/{id}/severity", respond::set_severity)
-        .post("/incidents/{id}/notes", respond::note)
+        .post("/incidents/{id}/notes", words::note)
+        .post("/incidents/{id}/impact", words::impact)
+        .post("/incidents/{id}/updates", words::update)
+        .post("/incidents/{id}/roles/take", duties::take)
+        .post("/incidents/{id}/roles/hand-over", duties::hand_over)
+        .post("/incidents/{id}/roles/lay-down", duties::lay_down)
+        .post("/incidents/{id}/pins", marks::pin)
+        .post("/incidents/{id}/pins/remove", marks::unpin)
+        .post("/incidents/{id}/undo", marks::undo)
+        .post("/incidents/{id}/read", marks::read)
         .get("/incidents/{id}/merge", merges::form)
         .post("/incidents/{id}/merge", merges::merge)
         .post("/incidents/{id}/unmerge", merges::unmerge)
@@ -170,12 +197,17 @@ fn pages() -> Routes {
         .post("/runs/{id}/skip", controls::skip)
         .get("/runs/{id}/resume", resume::form)
         .post("/runs/{id}/resume", resume::resume)
+        .get("/runs/{id}/steps/{step}", steps::show)
+        .get("/runs/{id}/steps/{step}/output", steps::output)
         .post("/runs/{id}/steps/{step}/done", controls::manual_done)
         .post("/runs/{id}/steps/{step}/unknown", controls::decide_unknown)
         .get("/approvals", approvals::inbox)
         .get("/approvals/{id}", approvals::show)
         .post("/approvals/{id}/decision", approvals::decide)
         .post("/approvals/{id}/send-back", approvals::send_back)
+        .post("/approvals/{id}/read-again", approvals::read_again)
+        .post("/approvals/{id}/question", approvals::ask)
+        .post("/approvals/{id}/links", links::make_by_form)
         .post("/approvals/{id}/withdraw", approvals::withdraw)
         .get("/approvals/{id}/break-glass", approvals::glass_form)
         .post("/approvals/{id}/break-glass", approvals::break_glass)
@@ -187,6 +219,8 @@ fn pages() -> Routes {
         .get("/runbooks/new", publishing::new_form)
         .get("/runbooks/{slug}", runbooks::show)
         .get("/runbooks/{slug}/edit", publishing::edit_form)
+        .get("/runbooks/{slug}/versions", versions::list)
+        .get("/runbooks/{slug}/diff", versions::diff)
         .get("/runbooks/{slug}/proposals/{id}", proposals::show)
         .post("/runbooks/{slug}/proposals/{id}/approve", proposals::approve)
         .post("/runbooks/{slug}/proposals/{id}/send-back", proposals::send_back)
@@ -266,6 +300,8 @@ fn texts() -> Routes {
     Routes::default()
         .post("/runbooks/new", publishing::make)
         .post("/runbooks/{slug}/edit", publishing::change)
+        .post("/runbooks/new/check", checking::of_new)
+        .post("/runbooks/{slug}/edit/check", checking::of_change)
         .post("/api/v1/runbooks", api::publishing::publish)
 }
 

@@ -30,11 +30,14 @@ pub async fn frame(
     place: Place,
     now: DateTime<Utc>,
 ) -> Result<Frame, WebError> {
-    let pending = pending(conn).await?;
+    let rules = approvals::list_rules(conn, WAITING_MAX).await?;
     let mut frame = Frame::bare(title, Some(me), now);
     frame.place = place;
+    frame.waiting = rules
+        .iter()
+        .filter(|(rule, requester)| may_decide(rule, me, *requester).is_ok())
+        .count();
     frame.look = preferences::find(conn, me.id).await?;
-    frame.waiting = waiting(&pending, me);
     frame.paused = pauses::find(conn).await?.map(|pause| PausedPart::of(&pause, now));
     let mut lines: Vec<Line> = troubles::list(conn, now)
         .await?

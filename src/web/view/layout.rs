@@ -191,8 +191,10 @@ impl Frame {
     }
 
     /// Addresses of the modules that the script imports, so that the browser fetches them all at once.
-    pub fn modules(&self) -> [&'static str; assets::MODULES.len()] {
-        assets::MODULES.map(|name| assets::address(&format!("{name}.js")))
+    pub fn modules(&self) -> impl Iterator<Item = &'static str> {
+        assets::MODULES
+            .iter()
+            .map(|name| assets::address(&format!("{name}.js")))
     }
 
     /// Address of the script for passkeys.
