@@ -10,8 +10,11 @@ pub mod matcher;
 pub mod silence;
 
 pub mod alert;
+pub mod duty;
 pub mod incident;
+pub mod note;
 pub mod search;
+pub mod visit;
 
 pub mod names;
 pub mod nearest;
@@ -58,6 +61,7 @@ pub mod proposal;
 
 pub mod event;
 pub mod sentence;
+pub mod taking_back;
 pub mod titles;
 
 pub mod boot;

@@ -278,11 +278,6 @@ impl WebError {
         self.kind == Kind::Unavailable && self.message == Kind::Unavailable.usual_message()
     }
 
-    /// Whether the database did not answer.
-    pub fn is_unavailable(&self) -> bool {
-        self.kind == Kind::Unavailable
-    }
-
     /// Whether the state had moved on.
     pub fn is_moved(&self) -> bool {
         self.kind == Kind::Moved

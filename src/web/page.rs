@@ -6,11 +6,11 @@ use sqlx::PgConnection;
 use super::{
     error::WebError,
     state::AppState,
-    system,
     view::{
         banner::{BannerPart, Line},
         layout::{Frame, Place},
         standing::PausedPart,
+        system::late,
     },
 };
 use crate::{
@@ -33,11 +33,11 @@ pub async fn frame(
     let rules = approvals::list_rules(conn, WAITING_MAX).await?;
     let mut frame = Frame::bare(title, Some(me), now);
     frame.place = place;
-    frame.look = preferences::find(conn, me.id).await?;
     frame.waiting = rules
         .iter()
         .filter(|(rule, requester)| may_decide(rule, me, *requester).is_ok())
         .count();
+    frame.look = preferences::find(conn, me.id).await?;
     frame.paused = pauses::find(conn).await?.map(|pause| PausedPart::of(&pause, now));
     let mut lines: Vec<Line> = troubles::list(conn, now)
         .await?
@@ -46,7 +46,7 @@ pub async fn frame(
         .collect();
     // Asked only when something waits: the answer may have to wait for the disk.
     if let Some(receiver) = app.receiver.as_ref().filter(|receiver| receiver.waiting() > 0) {
-        let late = system::late(&receiver.backlog().await, now);
+        let late = late(&receiver.backlog().await, now);
         lines.extend(late.map(|by| Line::of_spool(by, now)));
     }
     let faults = app.faults.list().len();

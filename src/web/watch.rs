@@ -1,7 +1,10 @@
 //! What an open page has not seen yet: one look at the database after each wake-up, and the parts that changed.
 
+use std::time::Duration;
+
 use askama::Template;
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::{
     approvals as approval_pages,
@@ -12,20 +15,40 @@ use super::{
     steps::{self as step_pages, StepQuery},
     view::{
         decision::{DecisionForm, Others},
+        event_row::Reader,
         gate::ApprovalFacts,
+        incident::Part,
+        lens::Lens,
         run::RunPart,
+        search::Filters,
         standing::PausedPart,
         step_page::StepPart,
-        timeline::{ChipsPart, EventRow, Filter},
+        timeline::{ChipsPart, PinsPart},
     },
 };
 use crate::{
-    domain::id::{ApprovalId, IncidentId, RunId, StepId},
-    store::{self, StoreError, approvals, events, preflights, runs},
+    domain::{
+        access::may,
+        event::Recorded,
+        id::{ApprovalId, IncidentId, RunId, StepId},
+        permission::Permission,
+    },
+    store::{self, StoreError, approvals, events, incident_list::Facets, preflights, runs},
 };
 
 /// Events that are sent as rows; after more the page is read anew.
 const ROWS_MAX: i64 = 200;
+
+/// How long the counts around the list stand while its rows go on changing.
+const COUNTED_FOR: Duration = Duration::from_secs(2);
+
+/// The counts around an open list.
+pub(super) struct Counted {
+    at: Instant,
+    facets: Facets,
+    /// Whether rows have changed since.
+    is_old: bool,
+}
 
 /// One part of a page.
 #[derive(Clone, Debug, Serialize)]
@@ -57,8 +80,8 @@ pub(super) enum Found {
 impl Watcher {
     /// Whether there is news, and which.
     pub(super) async fn look(&mut self) -> Result<Found, WebError> {
-        let found = match &self.scope {
-            Scope::Incident { id, filter, rows } => self.look_at_incident(*id, filter, *rows).await,
+        let found = match &self.scope.clone() {
+            Scope::Incident { id, lens, rows } => self.look_at_incident(*id, lens, *rows).await,
             Scope::Approval(id) => self.look_at_approval(*id).await,
             Scope::Run(id) => self.look_at_run(*id).await,
             Scope::Step(run, step, query) => self.look_at_step(*run, step, query).await,
@@ -95,7 +118,7 @@ impl Watcher {
     }
 
     /// The newest event this browser has; on an incident's page also what else it shows has come to.
-    fn place(&self) -> (i64, i64) {
+    pub(super) fn place(&self) -> (i64, i64) {
         let (seq, beside) = self.cursor.split_once('.').unwrap_or((&self.cursor, ""));
         (seq.parse().unwrap_or(0), beside.parse().unwrap_or(0))
     }
@@ -107,7 +130,7 @@ impl Watcher {
         Ok(!news.is_empty())
     }
 
-    async fn look_at_incident(&self, id: IncidentId, filter: &Filter, rows: bool) -> Result<Found, WebError> {
+    async fn look_at_incident(&self, id: IncidentId, lens: &Lens, rows: bool) -> Result<Found, WebError> {
         let (seen, seen_beside) = self.place();
         if !self.has_news(id).await? {
             let mut conn = self.app.db.acquire().await.map_err(StoreError::from)?;
@@ -123,7 +146,7 @@ impl Watcher {
             return Ok(Found::TooMuch);
         }
         let standing = &self.app.standing;
-        let found = incident_page::sections(&mut tx, standing, id, &self.me, filter, now).await?;
+        let found = incident_page::sections(&mut tx, standing, id, &self.me, lens, now).await?;
         let Some((sections, seq)) = found else {
             return Ok(Found::NotThere);
         };
@@ -136,9 +159,16 @@ impl Watcher {
             .map(|(target, html)| morph(target, html))
             .collect();
         if rows {
+            let reader = Reader {
+                incident: id,
+                pinned: &[],
+                may_act: may(&self.me, Permission::Respond).is_ok(),
+                now,
+            };
             let mut html = String::new();
-            for recorded in news.iter().rev().filter(|recorded| filter.shows(&recorded.event)) {
-                html.push_str(&EventRow::of(recorded, now).render()?);
+            let shown = |recorded: &&Recorded| lens.filter.shows(&recorded.event);
+            for recorded in news.iter().rev().filter(shown) {
+                html.push_str(&reader.row(recorded).render()?);
             }
             if !html.is_empty() {
                 patches.push(Patch {
@@ -148,8 +178,14 @@ impl Watcher {
                 });
             }
         }
-        let timeline = sections.timeline.timeline;
-        patches.push(morph("chips", ChipsPart { timeline }.render()?));
+        if let Part::Here(section) = sections.timeline {
+            let timeline = section.timeline;
+            let pins = PinsPart {
+                timeline: timeline.clone(),
+            };
+            patches.push(morph("pins", pins.render()?));
+            patches.push(morph("chips", ChipsPart { timeline }.render()?));
+        }
         patches.push(self.waiting(&pending));
         Ok(Found::Patches {
             patches,
@@ -242,10 +278,11 @@ impl Watcher {
         })
     }
 
-    async fn look_at_list(&self, query: Option<&list_page::ListQuery>) -> Result<Found, WebError> {
+    async fn look_at_list(&mut self, query: Option<&list_page::ListQuery>) -> Result<Found, WebError> {
         let now = self.app.clock.now();
         let mut conn = self.app.db.acquire().await.map_err(StoreError::from)?;
-        if list_page::cursor(&mut conn).await? == self.cursor {
+        let is_owed = |counted: &Counted| counted.is_old && counted.at.elapsed() >= COUNTED_FOR;
+        if list_page::cursor(&mut conn).await? == self.cursor && !self.counted.as_ref().is_some_and(is_owed) {
             return Ok(Found::Nothing);
         }
         drop(conn);
@@ -258,9 +295,21 @@ impl Watcher {
                 let needs = list_page::needs(&mut tx, &self.me, now).await?;
                 patches.push(morph("needs", needs.render()?));
                 let mut asked = query.asked(&[]);
-                let (list, filters) = list_page::listed(&mut tx, &self.me, &mut asked, &[], now).await?;
-                patches.push(morph("filters", filters.render()?));
-                patches.push(morph("list", list.render()?));
+                let counted = self
+                    .counted
+                    .take()
+                    .filter(|counted| counted.at.elapsed() < COUNTED_FOR);
+                let (at, known) = counted.map_or((Instant::now(), None), |counted| {
+                    (counted.at, Some(counted.facets))
+                });
+                let is_old = known.is_some();
+                let listed = list_page::listed(&mut tx, &self.me, &mut asked, (&[], known), now).await?;
+                patches.push(morph(
+                    "filters",
+                    Filters::of(&asked, listed.facets.as_ref()).render()?,
+                ));
+                patches.push(morph("list", listed.list.render()?));
+                self.counted = listed.facets.map(|facets| Counted { at, facets, is_old });
             }
             None => {
                 let inbox = approval_pages::read_inbox(&mut tx, &self.me, now).await?;

@@ -19,6 +19,9 @@ export function holds(node) {
   return [...node.querySelectorAll(TEXT)].some(held);
 }
 
+// Rows that somebody ticked: their list stays as it is until nothing is ticked.
+export const ticking = () => $("list")?.querySelector("input:checked");
+
 export const selecting = () => {
   const selection = document.getSelection();
   return selection && !selection.isCollapsed && $("main")?.contains(selection.anchorNode);

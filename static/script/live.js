@@ -1,7 +1,7 @@
 // The stream that keeps a page up to date, from the cursor that was read together with the page.
 
 import { $, parse, say, unescape } from "./page.js";
-import { selecting } from "./held.js";
+import { selecting, ticking } from "./held.js";
 import { children, patch } from "./patch.js";
 import { rough, serverNow, setSkew, times } from "./times.js";
 
@@ -28,7 +28,7 @@ function word() {
     return;
   }
   if (state === "live" && well) {
-    text = selecting() ? "Paused (you are selecting)" : `Live · ${rough(Math.floor((Date.now() - heard) / 1000))}`;
+    text = selecting() ? "Paused (you are selecting)" : ticking() ? "List paused (rows are ticked)" : `Live · ${rough(Math.floor((Date.now() - heard) / 1000))}`;
   } else if (state === "live") {
     text = `The database does not answer · data from ${asOf} UTC`;
     stale = true;

@@ -4,7 +4,14 @@
 import "./live.js";
 import "./forms.js";
 import "./keys.js";
+import "./list.js";
 import "./icon.js";
+
+// Printing needs a script, so its buttons appear with one.
+for (const button of document.querySelectorAll("[data-print]")) {
+  button.hidden = false;
+  button.onclick = () => print();
+}
 
 // What only some pages need.
 if (document.querySelector("form.decision, time[data-left]")) import("./gate.js");

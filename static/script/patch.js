@@ -1,7 +1,7 @@
 // Changing a part of the page in place, without taking anything from the person's hands.
 
 import { $, parse, say } from "./page.js";
-import { TEXT, held, holds, selecting } from "./held.js";
+import { TEXT, held, holds, selecting, ticking } from "./held.js";
 import { times } from "./times.js";
 
 let kept = 0; // parts that could not be changed because somebody holds them
@@ -46,6 +46,7 @@ export function children(from, to) {
 }
 
 let waiting = []; // patches that came while the person was selecting text
+let frozen = null; // the newest list, while rows of the one that is shown are ticked
 let fresh = null; // the newest list, while its new rows wait behind a button
 
 function apply({ target, mode, html }) {
@@ -62,6 +63,10 @@ function apply({ target, mode, html }) {
     for (const row of rows) row.classList.add("fresh");
     part.prepend(...rows);
     while (part.children.length > 300) part.lastElementChild.remove();
+    return;
+  }
+  if (target === "list" && ticking()) {
+    frozen = { target, mode, html };
     return;
   }
   if (target === "list" && part.querySelector("ul")) {
@@ -95,6 +100,14 @@ function button(id, words, before, act) {
   if (!node.isConnected) before.before(node);
   say(words);
 }
+
+document.addEventListener("change", () => {
+  if (!frozen || ticking()) return;
+  const list = frozen;
+  frozen = null;
+  apply(list);
+  times();
+});
 
 export function patch(data) {
   if (selecting()) waiting.push(data);

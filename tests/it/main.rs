@@ -30,6 +30,8 @@ mod folds;
 mod formats;
 mod gates;
 mod hygiene;
+mod incident_list;
+mod incident_page;
 mod leases;
 mod mailroom;
 mod merges;

@@ -288,7 +288,11 @@ fn waiting(is_mine: bool) -> WaitingRow {
             "disk-filling"
         }
         .to_owned(),
-        by: if is_mine { "Ben" } else { operator().name.as_str() }.to_owned(),
+        by: if is_mine {
+            "Ben".to_owned()
+        } else {
+            operator().name
+        },
         since: ago(hours_ago(3), now()),
         note: said("Ask the health route for longer; it was slow last time"),
         is_mine,

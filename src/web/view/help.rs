@@ -115,8 +115,8 @@ impl HelpPage {
                 "sev1",
                 "barred",
                 "Circuit",
-                "After five failures in a row nothing more is sent to a target: its circuit is open. One try goes out every \
-                 ten seconds until one is answered.",
+                "After five failures in a row nothing that changes a target is sent to it: its circuit is open. One try goes \
+                 out every ten seconds until one is answered; checks are still asked.",
             ),
             word(
                 "pause",
@@ -224,12 +224,37 @@ impl KeysPage {
                 ],
             ),
             (
+                "On the list of incidents",
+                vec![
+                    key(&["x"], "Tick the row, or untick it"),
+                    key(&["a"], "Acknowledge what is ticked, or the row"),
+                    key(&["c"], "Open an incident by hand"),
+                ],
+            ),
+            (
                 "On an incident",
                 vec![
                     key(&["a"], "Acknowledge"),
                     key(&["p"], "To the first decision"),
                     key(&["n"], "To the note"),
                     key(&["Ctrl", "Enter"], "Send the note"),
+                ],
+            ),
+            (
+                "On a runbook",
+                vec![
+                    key(&["P"], "To its plan"),
+                    key(&["E"], "To its text"),
+                    key(&["d"], "To its versions"),
+                ],
+            ),
+            (
+                "While you write a runbook",
+                vec![
+                    key(&["Ctrl", "S"], "Keep a draft"),
+                    key(&["F8"], "Next message; with Shift the one before"),
+                    key(&["Ctrl", "]"], "Indent; with [ the other way"),
+                    key(&["Tab"], "Leave the text"),
                 ],
             ),
         ];

@@ -22,7 +22,7 @@ use crate::{
     },
     store::{
         approvals::ApprovalLine,
-        incident_list::{Glance, Line, Silence},
+        incident_list::{Glance, Line},
         runs::Awaiting,
     },
 };
@@ -63,8 +63,6 @@ pub struct ListPage {
 #[template(path = "incidents/_needs.html")]
 pub struct Needs {
     items: Vec<Need>,
-    /// Sources that should speak and do not: name, address, since when.
-    silent: Vec<(Said, String, Ago)>,
 }
 
 impl HtmlSafe for Needs {}
@@ -88,13 +86,7 @@ pub struct Need {
 
 impl Needs {
     /// Gates this person may decide, soonest to lapse first; then steps that wait for any responder.
-    pub fn of(
-        approvals: &[ApprovalLine],
-        waiting: &[Awaiting],
-        silent: &[Silence],
-        me: &Operator,
-        now: DateTime<Utc>,
-    ) -> Self {
+    pub fn of(approvals: &[ApprovalLine], waiting: &[Awaiting], me: &Operator, now: DateTime<Utc>) -> Self {
         let gates = approvals
             .iter()
             .filter(|line| may_decide(&line.rule, me, line.requester).is_ok())
@@ -122,13 +114,6 @@ impl Needs {
             });
         Self {
             items: gates.chain(steps).collect(),
-            silent: silent
-                .iter()
-                .map(|silence| {
-                    let page = format!("/sources/{}", silence.source);
-                    (said(&silence.source), page, ago(silence.since, now))
-                })
-                .collect(),
         }
     }
 }
