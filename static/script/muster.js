@@ -14,5 +14,5 @@ for (const button of document.querySelectorAll("[data-print]")) {
 }
 
 // What only some pages need.
-if (document.querySelector("form.decision, time[data-left]")) import("./gate.js");
+if (document.querySelector("form.decision")) import("./gate.js");
 if (document.getElementById("step")) import("./log.js");
