@@ -34,39 +34,39 @@ pub fn specimens() -> Vec<Specimen> {
     };
     let page = |page, state, html| Specimen { page, state, html };
     vec![
-        list("full", || Show::new("state:open", &some()).render()),
-        list("long", || Show::new("state:all", &long()).render()),
+        list("full", || Show::new("state:open", some()).render()),
+        list("long", || Show::new("state:all", long()).render()),
         list("ticked", || {
             let outcome = outcome();
             let ticked = [IncidentId(204), IncidentId(199)];
-            let mut show = Show::new("state:open", &some());
+            let mut show = Show::new("state:open", some());
             show.around.ticked = &ticked;
             show.result = Some(&outcome);
             show.render()
         }),
         list("fault", || {
-            Show::new("sevv:1 state:opne database", &some()).render()
+            Show::new("sevv:1 state:opne database", some()).render()
         }),
         list("never", || {
-            Show::new("state:open", &[]).empty(Empty::Never).render()
+            Show::new("state:open", Vec::new()).empty(Empty::Never).render()
         }),
         list("empty", || {
             let lines = ["Last: INC-203, 6 h ago.", "Alerts received in 24 h: 41."];
             let empty = Empty::NoneOpen(lines.map(str::to_owned).to_vec());
-            Show::new("state:open", &[]).empty(empty).render()
+            Show::new("state:open", Vec::new()).empty(empty).render()
         }),
         list("filtered", || {
-            Show::new("sev:1 state:open service:basket", &[])
+            Show::new("sev:1 state:open service:basket", Vec::new())
                 .empty(Empty::Filtered)
                 .render()
         }),
         list("degraded", || {
-            let mut show = Show::new("state:open", &some());
+            let mut show = Show::new("state:open", some());
             show.is_degraded = true;
             show.render()
         }),
         list("error", || {
-            let mut show = Show::new("state:open", &some());
+            let mut show = Show::new("state:open", some());
             show.is_unread = true;
             show.render()
         }),
@@ -92,7 +92,7 @@ pub fn specimens() -> Vec<Specimen> {
 /// What one list is made of.
 struct Show<'a> {
     query: &'static str,
-    lines: &'a [Line],
+    lines: Vec<Line>,
     around: Around<'a>,
     result: Option<&'a BulkAct>,
     is_degraded: bool,
@@ -100,15 +100,15 @@ struct Show<'a> {
 }
 
 impl<'a> Show<'a> {
-    fn new(query: &'static str, lines: &'a [Line]) -> Self {
+    fn new(query: &'static str, lines: Vec<Line>) -> Self {
         Self {
             query,
-            lines,
             around: Around {
                 total: Some((lines.len().min(ROWS_MAX) as i64, lines.len() > ROWS_MAX)),
                 may_act: true,
                 ..Around::default()
             },
+            lines,
             result: None,
             is_degraded: false,
             is_unread: false,
@@ -123,7 +123,7 @@ impl<'a> Show<'a> {
     fn render(self) -> askama::Result<String> {
         let asked = Asked::typed(self.query);
         let facets = facets();
-        let list = List::of(self.lines, &asked, &self.around, now());
+        let list = List::of(&self.lines, &asked, &self.around, now());
         let page = ListPage {
             frame: frame("Incidents", Place::Incidents),
             away: None,
