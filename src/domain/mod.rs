@@ -10,8 +10,11 @@ pub mod matcher;
 pub mod silence;
 
 pub mod alert;
+pub mod duty;
 pub mod incident;
 pub mod search;
+pub mod note;
+pub mod visit;
 
 pub mod names;
 pub mod nearest;
@@ -59,6 +62,7 @@ pub mod proposal;
 pub mod event;
 pub mod sentence;
 pub mod titles;
+pub mod taking_back;
 
 pub mod boot;
 pub mod overdue;

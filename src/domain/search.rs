@@ -133,9 +133,7 @@ impl Search {
 
     /// Whether nothing but the state is asked, so that an incident may stand for those folded under it.
     pub fn is_plain(&self) -> bool {
-        self.terms
-            .iter()
-            .all(|term| matches!(term.what, What::State(_)))
+        self.terms.iter().all(|term| matches!(term.what, What::State(_)))
     }
 
     /// Whether exactly this is asked for its kind.
@@ -266,7 +264,12 @@ fn choose<T: Copy + PartialEq>(chosen: &mut Option<Vec<T>>, all: &[T], some: &[T
         (None, false) => some.to_vec(),
         (None, true) => all.iter().filter(|one| !some.contains(one)).copied().collect(),
         (Some(mut before), false) => {
-            before.extend(some.iter().filter(|one| !before.contains(one)).copied().collect::<Vec<T>>());
+            before.extend(
+                some.iter()
+                    .filter(|one| !before.contains(one))
+                    .copied()
+                    .collect::<Vec<T>>(),
+            );
             before
         }
         (Some(mut before), true) => {

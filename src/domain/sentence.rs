@@ -20,13 +20,22 @@ pub enum Category {
     Alert,
     /// A person wrote something down.
     Note,
+    /// The team was told how it stands.
+    Update,
     /// Muster's own bookkeeping.
     System,
 }
 
 impl Category {
     /// All of them, in the order they are shown.
-    pub const ALL: [Self; 5] = [Self::Decision, Self::Step, Self::Alert, Self::Note, Self::System];
+    pub const ALL: [Self; 6] = [
+        Self::Decision,
+        Self::Step,
+        Self::Alert,
+        Self::Note,
+        Self::Update,
+        Self::System,
+    ];
 
     /// Its name in addresses and on the page.
     pub fn name(self) -> &'static str {
@@ -35,6 +44,7 @@ impl Category {
             Self::Step => "steps",
             Self::Alert => "alerts",
             Self::Note => "notes",
+            Self::Update => "updates",
             Self::System => "system",
         }
     }
@@ -45,7 +55,11 @@ pub fn category(event: &Event) -> Category {
     match event {
         Event::Incident(fact) => match fact {
             IncidentFact::Note { .. } | IncidentFact::QuestionAsked { .. } => Category::Note,
+            IncidentFact::ImpactStated { .. } | IncidentFact::UpdatePosted { .. } => Category::Update,
             IncidentFact::Acknowledged
+            | IncidentFact::Unacknowledged
+            | IncidentFact::DutyTaken { .. }
+            | IncidentFact::DutyLaidDown { .. }
             | IncidentFact::Mitigated { .. }
             | IncidentFact::Resolved { .. }
             | IncidentFact::Closed
@@ -66,6 +80,8 @@ pub fn category(event: &Event) -> Category {
             | IncidentFact::Folded { .. }
             | IncidentFact::Unfolded { .. }
             | IncidentFact::FoldOpened { .. }
+            | IncidentFact::Pinned { .. }
+            | IncidentFact::Unpinned { .. }
             | IncidentFact::StartHeldBack { .. } => Category::System,
             IncidentFact::Opened { .. }
             | IncidentFact::AlertsFired { .. }
@@ -285,7 +301,38 @@ fn of_incident(fact: &IncidentFact) -> String {
         Fact::Resolved { reason } => format!("Resolved{}", because(reason)),
         Fact::Closed => "Closed".to_owned(),
         Fact::SeverityChanged { from, to, reason } => format!("Severity {from} → {to}{}", because(reason)),
-        Fact::Note { text } => text.clone(),
+        Fact::Unacknowledged => "Took back the acknowledgement; nobody has it".to_owned(),
+        Fact::Note { text, tag: None } => text.clone(),
+        Fact::Note { text, tag: Some(tag) } => format!("{}: {text}", tag.word()),
+        Fact::DutyTaken {
+            duty,
+            name,
+            from,
+            summary,
+            ..
+        } => match from {
+            Some(from) => format!("{} passes from {from} to {name}{}", duty.word(), because(summary)),
+            None => format!("{name} is {} now{}", duty.word().to_lowercase(), because(summary)),
+        },
+        Fact::DutyLaidDown { duty, name } => {
+            format!("{name} is no longer {}; nobody is", duty.word().to_lowercase())
+        }
+        Fact::ImpactStated { text } if text.is_empty() => "Took back what was said of the impact".to_owned(),
+        Fact::ImpactStated { text } => format!("Impact: {text}"),
+        Fact::UpdatePosted {
+            condition,
+            action,
+            need,
+            next_due,
+        } => {
+            let mut parts = vec![format!("Condition: {condition}")];
+            parts.extend((!action.is_empty()).then(|| format!("Action: {action}")));
+            parts.extend((!need.is_empty()).then(|| format!("Need: {need}")));
+            parts.extend(next_due.map(|due| format!("Next update due {}", clock(due))));
+            parts.join("; ")
+        }
+        Fact::Pinned { seq } => format!("Pinned event {seq}"),
+        Fact::Unpinned { seq } => format!("No longer pinned: event {seq}"),
         Fact::GlassReviewed { title, finding, .. } => {
             format!("Reviewed what was opened alone, “{title}”: {finding}")
         }

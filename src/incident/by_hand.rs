@@ -43,7 +43,10 @@ impl ByHand {
             faults.push(("title", "Say in a few words what is wrong.".to_owned()));
         }
         if self.title.trim().chars().count() > TITLE_CHARS_MAX {
-            faults.push(("title", format!("The title is longer than {TITLE_CHARS_MAX} characters.")));
+            faults.push((
+                "title",
+                format!("The title is longer than {TITLE_CHARS_MAX} characters."),
+            ));
         }
         if self.service.trim().chars().count() > SERVICE_CHARS_MAX {
             let words = format!("The service is longer than {SERVICE_CHARS_MAX} characters.");

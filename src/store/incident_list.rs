@@ -119,7 +119,9 @@ impl Wanted {
     /// The same in the other states, when it is about some.
     pub fn other_states(&self) -> Option<Self> {
         let some = self.filter.states.as_ref()?;
-        let others = IncidentState::ALL.into_iter().filter(|state| !some.contains(state));
+        let others = IncidentState::ALL
+            .into_iter()
+            .filter(|state| !some.contains(state));
         Some(Self {
             states: Some(state_names(&others.collect::<Vec<_>>())),
             ..self.clone()
@@ -129,7 +131,9 @@ impl Wanted {
     /// The same with the other severities, when it is about some.
     pub fn other_severities(&self) -> Option<Self> {
         let some = self.filter.severities.as_ref()?;
-        let others = Severity::ALL.into_iter().filter(|severity| !some.contains(severity));
+        let others = Severity::ALL
+            .into_iter()
+            .filter(|severity| !some.contains(severity));
         Some(Self {
             severities: Some(numbers(&others.collect::<Vec<_>>())),
             ..self.clone()
@@ -326,7 +330,8 @@ pub struct Glance {
 
 /// Has the statements of this transaction planned by the values they are given, not once for all values.
 pub async fn plan_by_values(conn: &mut PgConnection) -> Result<(), StoreError> {
-    conn.execute("set local plan_cache_mode = force_custom_plan").await?;
+    conn.execute("set local plan_cache_mode = force_custom_plan")
+        .await?;
     Ok(())
 }
 
@@ -593,17 +598,14 @@ pub async fn list_ids(
     wanted: &Wanted,
     limit: i64,
 ) -> Result<Vec<IncidentId>, StoreError> {
-    Ok(found!(
-        "select i.id ",
-        " order by i.id desc limit $24",
-        wanted,
-        limit
+    Ok(
+        found!("select i.id ", " order by i.id desc limit $24", wanted, limit)
+            .fetch_all(conn)
+            .await?
+            .into_iter()
+            .map(|row| IncidentId(row.id))
+            .collect(),
     )
-    .fetch_all(conn)
-    .await?
-    .into_iter()
-    .map(|row| IncidentId(row.id))
-    .collect())
 }
 
 /// Begins a part of a transaction: when it fails and is dropped, the transaction goes on.
@@ -630,9 +632,11 @@ pub async fn names(conn: &mut PgConnection) -> Result<Names, StoreError> {
 
 /// Whether there has been any incident at all.
 pub async fn any(conn: &mut PgConnection) -> Result<bool, StoreError> {
-    Ok(sqlx::query_scalar!(r#"select exists (select from incidents) as "any!""#)
-        .fetch_one(conn)
-        .await?)
+    Ok(
+        sqlx::query_scalar!(r#"select exists (select from incidents) as "any!""#)
+            .fetch_one(conn)
+            .await?,
+    )
 }
 
 /// The incident that was over last, and when.

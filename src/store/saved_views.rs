@@ -76,9 +76,13 @@ pub async fn put(
 
 /// Removes a view of a person's own; nobody's list opens with it any more.
 pub async fn remove(conn: &mut PgConnection, me: OperatorId, id: i64) -> Result<bool, StoreError> {
-    let removed = sqlx::query!("delete from saved_views where id = $1 and operator_id = $2", id, me.0)
-        .execute(conn)
-        .await?;
+    let removed = sqlx::query!(
+        "delete from saved_views where id = $1 and operator_id = $2",
+        id,
+        me.0
+    )
+    .execute(conn)
+    .await?;
     Ok(removed.rows_affected() == 1)
 }
 

@@ -40,7 +40,7 @@ const STYLES: &[&str] = &[
 
 /// The scripts that every page loads, for the browser to fetch at once instead of one import after the other.
 pub const MODULES: &[&str] = &[
-    "muster", "page", "held", "times", "patch", "live", "forms", "keys", "icon", "gate", "log", "list",
+    "muster", "page", "held", "times", "patch", "live", "forms", "keys", "icon", "gate", "log", "list", "incident",
 ];
 
 /// The address of each file, by its plain name. In a debug build files are read from the disk, so there the digest is
@@ -80,13 +80,10 @@ pub fn address(name: &str) -> &'static str {
 /// What a file holds, by its plain name.
 fn content(name: &str) -> Option<Vec<u8>> {
     if name == "muster.css" {
-        let parts = STYLES.iter().map(|style| Files::get(&format!("style/{style}.css")));
-        return Some(
-            parts
-                .flatten()
-                .flat_map(|part| part.data.into_owned())
-                .collect(),
-        );
+        let parts = STYLES
+            .iter()
+            .map(|style| Files::get(&format!("style/{style}.css")));
+        return Some(parts.flatten().flat_map(|part| part.data.into_owned()).collect());
     }
     if let Some(icon) = favicon::content(name) {
         return Some(icon);

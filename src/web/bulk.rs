@@ -57,7 +57,9 @@ impl Ticked {
                 "q" => ticked.query = value,
                 "under" => ticked.under = value.parse().ok().map(IncidentId),
                 "all" => ticked.all = value == "yes",
-                "id" => ticked.ids.extend(value.parse().ok().map(|id| (IncidentId(id), None))),
+                "id" => ticked
+                    .ids
+                    .extend(value.parse().ok().map(|id| (IncidentId(id), None))),
                 other => {
                     let of = other.strip_prefix("seen-").and_then(|id| id.parse().ok());
                     seen.extend(of.map(IncidentId).zip(value.parse::<i64>().ok()));
@@ -123,7 +125,9 @@ pub async fn carry_out(
 ) -> Result<Redirect, WebError> {
     let ticked = Ticked::of(fields);
     let (Some(op), Some(bulk)) = (ticked.op, Bulk::named(&ticked.act)) else {
-        return Err(WebError::unreadable("The form says neither what to do nor to which incidents."));
+        return Err(WebError::unreadable(
+            "The form says neither what to do nor to which incidents.",
+        ));
     };
     let here = ticked.asked().address();
     let told = format!("{here}{}result={op}", if here.contains('?') { '&' } else { '?' });

@@ -33,7 +33,7 @@ use super::{
 pub const FORM_BYTES_MAX: usize = 64 * 1024;
 
 /// Fields whose text is shown again when a form was not accepted, because a person typed it.
-const KEPT_FIELDS: [(&str, &str); 10] = [
+const KEPT_FIELDS: [(&str, &str); 15] = [
     ("yaml", "Your runbook"),
     ("text", "Your note"),
     ("reason", "Your reason"),
@@ -44,6 +44,11 @@ const KEPT_FIELDS: [(&str, &str); 10] = [
     ("title", "Your title"),
     ("matchers", "Your matchers"),
     ("comment", "Your comment"),
+    ("impact", "The impact"),
+    ("condition", "Condition"),
+    ("action", "Action"),
+    ("need", "Need"),
+    ("summary", "What they should know"),
 ];
 
 /// Turns a panic into the answer of a bug.

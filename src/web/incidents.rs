@@ -31,9 +31,9 @@ use super::{
 use crate::{
     domain::{
         id::IncidentId,
+        incident::IncidentState,
         nearest::nearest,
         operator::Operator,
-        incident::IncidentState,
         search::{OPEN, What},
     },
     store::{
@@ -116,7 +116,14 @@ pub async fn list(
     if asked.before.is_none() && asked.under.is_none() {
         let parameters = [
             ("scope", "incidents"),
-            ("q", if asked.text.is_empty() { "state:all" } else { &asked.text }),
+            (
+                "q",
+                if asked.text.is_empty() {
+                    "state:all"
+                } else {
+                    &asked.text
+                },
+            ),
             ("after", cursor.as_str()),
         ];
         frame = frame.live(text::with_query("/live", &parameters));
@@ -192,7 +199,9 @@ pub async fn listed(
     };
     let around = Around {
         empty,
-        total: facets.as_ref().map(|facets| (facets.base.all, facets.base.is_cut)),
+        total: facets
+            .as_ref()
+            .map(|facets| (facets.base.all, facets.base.is_cut)),
         ticked,
         may_act: may_act(me),
     };
@@ -201,7 +210,11 @@ pub async fn listed(
 }
 
 /// The counts, or none when they take too long.
-async fn facets(conn: &mut PgConnection, wanted: &Wanted, me: &Operator) -> Result<Option<Facets>, StoreError> {
+async fn facets(
+    conn: &mut PgConnection,
+    wanted: &Wanted,
+    me: &Operator,
+) -> Result<Option<Facets>, StoreError> {
     let mut part = incident_list::begin_part(conn).await?;
     incident_list::hurry(&mut part, COUNTING_MAX).await?;
     match incident_list::facets(&mut part, wanted, me.id).await {
@@ -282,9 +295,14 @@ async fn empty(conn: &mut PgConnection, asked: &Asked, now: DateTime<Utc>) -> Re
     }
     let (alerts, is_cut) = incident_list::alerts_since(conn, now - TimeDelta::hours(24)).await?;
     let plus = if is_cut { "+" } else { "" };
-    lines.push(format!("Alerts received in 24 h: {}{plus}.", format::grouped(alerts)));
+    lines.push(format!(
+        "Alerts received in 24 h: {}{plus}.",
+        format::grouped(alerts)
+    ));
     if alerts == 0 {
-        lines.push("If alerts should have come, look at the deliveries: a wrong token shows there.".to_owned());
+        lines.push(
+            "If alerts should have come, look at the deliveries: a wrong token shows there.".to_owned(),
+        );
     }
     Ok(Empty::NoneOpen(lines))
 }

@@ -33,6 +33,7 @@ pub mod controls;
 pub mod deliveries;
 pub mod favicon;
 pub mod first_steps;
+pub mod duties;
 pub mod fixtures;
 pub mod folds;
 #[cfg(debug_assertions)]
@@ -42,6 +43,7 @@ pub mod incident;
 pub mod incidents;
 pub mod links;
 pub mod live;
+pub mod marks;
 pub mod me;
 pub mod merges;
 pub mod new_incident;
@@ -67,11 +69,13 @@ pub mod standing;
 pub mod steps;
 pub mod system;
 pub mod targets;
+pub mod timeline;
 pub mod tokens;
 pub mod trial;
 pub mod versions;
 pub mod watch;
 pub mod way;
+pub mod words;
 
 pub mod health;
 pub mod hooks;
@@ -156,7 +160,16 @@ fn pages() -> Routes {
         .post("/incidents/{id}/resolve", respond::resolve)
         .post("/incidents/{id}/close", respond::close)
         .post("/incidents/{id}/severity", respond::set_severity)
-        .post("/incidents/{id}/notes", respond::note)
+        .post("/incidents/{id}/notes", words::note)
+        .post("/incidents/{id}/impact", words::impact)
+        .post("/incidents/{id}/updates", words::update)
+        .post("/incidents/{id}/roles/take", duties::take)
+        .post("/incidents/{id}/roles/hand-over", duties::hand_over)
+        .post("/incidents/{id}/roles/lay-down", duties::lay_down)
+        .post("/incidents/{id}/pins", marks::pin)
+        .post("/incidents/{id}/pins/remove", marks::unpin)
+        .post("/incidents/{id}/undo", marks::undo)
+        .post("/incidents/{id}/read", marks::read)
         .get("/incidents/{id}/merge", merges::form)
         .post("/incidents/{id}/merge", merges::merge)
         .post("/incidents/{id}/unmerge", merges::unmerge)

@@ -50,7 +50,15 @@ async fn page_of(
     faults: Vec<(&'static str, String)>,
 ) -> Result<Response, WebError> {
     let mut tx = store::begin_reading(&app.db).await?;
-    let frame = page::frame(app, &mut tx, me, "Open an incident", Place::Incidents, app.clock.now()).await?;
+    let frame = page::frame(
+        app,
+        &mut tx,
+        me,
+        "Open an incident",
+        Place::Incidents,
+        app.clock.now(),
+    )
+    .await?;
     let status = match faults.is_empty() {
         true => StatusCode::OK,
         false => StatusCode::UNPROCESSABLE_ENTITY,

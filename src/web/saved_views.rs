@@ -53,7 +53,11 @@ pub async fn keep(
         return Ok(see(back));
     };
     let now = act.now;
-    let query = if asked.text.is_empty() { "state:all" } else { &asked.text };
+    let query = if asked.text.is_empty() {
+        "state:all"
+    } else {
+        &asked.text
+    };
     let kept = saved_views::put(act.conn(), me.id, name, query, form.shared == "yes", now).await?;
     let Some(id) = kept else {
         return refuse("You keep as many views as one person can; remove one first.");

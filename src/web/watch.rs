@@ -15,16 +15,24 @@ use super::{
     steps::{self as step_pages, StepQuery},
     view::{
         decision::{DecisionForm, Others},
+        event_row::Reader,
         gate::ApprovalFacts,
+        incident::Part,
+        lens::Lens,
         run::RunPart,
         search::Filters,
         standing::PausedPart,
         step_page::StepPart,
-        timeline::{ChipsPart, EventRow, Filter},
+        timeline::{ChipsPart, PinsPart},
     },
 };
 use crate::{
-    domain::id::{ApprovalId, IncidentId, RunId, StepId},
+    domain::{
+        access::may,
+        event::Recorded,
+        id::{ApprovalId, IncidentId, RunId, StepId},
+        permission::Permission,
+    },
     store::{self, StoreError, approvals, events, incident_list::Facets, preflights, runs},
 };
 
@@ -73,7 +81,7 @@ impl Watcher {
     /// Whether there is news, and which.
     pub(super) async fn look(&mut self) -> Result<Found, WebError> {
         let found = match &self.scope.clone() {
-            Scope::Incident { id, filter, rows } => self.look_at_incident(*id, filter, *rows).await,
+            Scope::Incident { id, lens, rows } => self.look_at_incident(*id, lens, *rows).await,
             Scope::Approval(id) => self.look_at_approval(*id).await,
             Scope::Run(id) => self.look_at_run(*id).await,
             Scope::Step(run, step, query) => self.look_at_step(*run, step, query).await,
@@ -110,7 +118,7 @@ impl Watcher {
     }
 
     /// The newest event this browser has; on an incident's page also what else it shows has come to.
-    fn place(&self) -> (i64, i64) {
+    pub(super) fn place(&self) -> (i64, i64) {
         let (seq, beside) = self.cursor.split_once('.').unwrap_or((&self.cursor, ""));
         (seq.parse().unwrap_or(0), beside.parse().unwrap_or(0))
     }
@@ -122,7 +130,7 @@ impl Watcher {
         Ok(!news.is_empty())
     }
 
-    async fn look_at_incident(&self, id: IncidentId, filter: &Filter, rows: bool) -> Result<Found, WebError> {
+    async fn look_at_incident(&self, id: IncidentId, lens: &Lens, rows: bool) -> Result<Found, WebError> {
         let (seen, seen_beside) = self.place();
         if !self.has_news(id).await? {
             let mut conn = self.app.db.acquire().await.map_err(StoreError::from)?;
@@ -138,7 +146,7 @@ impl Watcher {
             return Ok(Found::TooMuch);
         }
         let standing = &self.app.standing;
-        let found = incident_page::sections(&mut tx, standing, id, &self.me, filter, now).await?;
+        let found = incident_page::sections(&mut tx, standing, id, &self.me, lens, now).await?;
         let Some((sections, seq)) = found else {
             return Ok(Found::NotThere);
         };
@@ -151,9 +159,16 @@ impl Watcher {
             .map(|(target, html)| morph(target, html))
             .collect();
         if rows {
+            let reader = Reader {
+                incident: id,
+                pinned: &[],
+                may_act: may(&self.me, Permission::Respond).is_ok(),
+                now,
+            };
             let mut html = String::new();
-            for recorded in news.iter().rev().filter(|recorded| filter.shows(&recorded.event)) {
-                html.push_str(&EventRow::of(recorded, now).render()?);
+            let shown = |recorded: &&Recorded| lens.filter.shows(&recorded.event);
+            for recorded in news.iter().rev().filter(shown) {
+                html.push_str(&reader.row(recorded).render()?);
             }
             if !html.is_empty() {
                 patches.push(Patch {
@@ -163,8 +178,14 @@ impl Watcher {
                 });
             }
         }
-        let timeline = sections.timeline.timeline;
-        patches.push(morph("chips", ChipsPart { timeline }.render()?));
+        if let Part::Here(section) = sections.timeline {
+            let timeline = section.timeline;
+            let pins = PinsPart {
+                timeline: timeline.clone(),
+            };
+            patches.push(morph("pins", pins.render()?));
+            patches.push(morph("chips", ChipsPart { timeline }.render()?));
+        }
         patches.push(self.waiting(&pending));
         Ok(Found::Patches {
             patches,

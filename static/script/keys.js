@@ -1,10 +1,13 @@
 // Keys: letters only move, but for `a`, which acknowledges. `/help/keys` lists them; a person may have them off, or only
 // with Alt.
 
+import { reach } from "./incident.js";
+
 // `d` is kept for drills.
 const PLACES = { i: "/incidents", a: "/approvals", r: "/runbooks", l: "/deliveries", s: "/system", t: "/settings/targets", h: "/help" };
 const how = document.documentElement.dataset.keys ?? "on";
 const PLAIN = { Slash: "/", BracketLeft: "[", BracketRight: "]" };
+const SECTIONS = { p: "#decisions :is(.button, button)", r: "#runs :is(a, summary, button)", n: "[data-draft] textarea" };
 let going = 0, focused = 0;
 
 // With Alt some keyboards make other signs, so there the key counts and not the sign.
@@ -43,9 +46,7 @@ addEventListener("keydown", (event) => {
   else if (key === "j" || key === "k") step(all("[data-row], .incidents > li > a"), key === "j" ? 1 : -1);
   else if (key === "[" || key === "]") step(all("main h1, main h2"), key === "]" ? 1 : -1)?.scrollIntoView({ block: "start" });
   else if (key === "a" && own) { if (Date.now() - focused > 1000) own.click(); }
-  else if (own) own.focus();
-  else if (key === "p") document.querySelector("#decisions .button, #decisions button")?.focus();
-  else if (key === "n") document.querySelector("[data-draft] textarea")?.focus();
+  else if (own || SECTIONS[key]) reach(own ?? document.querySelector(SECTIONS[key]));
   else return;
   event.preventDefault();
 });

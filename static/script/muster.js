@@ -8,3 +8,9 @@ import "./list.js";
 import "./gate.js";
 import "./log.js";
 import "./icon.js";
+
+// Printing needs a script, so its buttons appear with one.
+for (const button of document.querySelectorAll("[data-print]")) {
+  button.hidden = false;
+  button.onclick = () => print();
+}

@@ -31,6 +31,7 @@ mod formats;
 mod gates;
 mod hygiene;
 mod incident_list;
+mod incident_page;
 mod leases;
 mod mailroom;
 mod merges;

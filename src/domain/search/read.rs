@@ -14,9 +14,7 @@ pub const QUERY_CHARS_MAX: usize = 500;
 pub const TERMS_MAX: usize = 30;
 
 /// What can stand before a colon.
-const KEYS: [&str; 8] = [
-    "sev", "state", "owner", "service", "source", "label", "is", "has",
-];
+const KEYS: [&str; 8] = ["sev", "state", "owner", "service", "source", "label", "is", "has"];
 const SEVERITIES: [&str; 4] = ["1", "2", "3", "4"];
 const STATES: [&str; 9] = [
     "open",
@@ -137,7 +135,10 @@ fn words(query: &str, faults: &mut Vec<Fault>) -> Vec<Word> {
                 column: open + 1,
                 term: chars[open..at].iter().collect(),
                 message: "this quote does not end".to_owned(),
-                instead: Some(format!("{}\"", chars[open..at].iter().collect::<String>().trim_end())),
+                instead: Some(format!(
+                    "{}\"",
+                    chars[open..at].iter().collect::<String>().trim_end()
+                )),
             });
         }
         words.push(word(start + 1, &chars[start..at]));
@@ -219,7 +220,12 @@ fn owned(values: &[&str]) -> Vec<String> {
 }
 
 /// Every value read, or the first that is none.
-fn each<T>(key: &str, values: &[&str], known: &[&str], read: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, Wrong> {
+fn each<T>(
+    key: &str,
+    values: &[&str],
+    known: &[&str],
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Vec<T>, Wrong> {
     values
         .iter()
         .map(|value| {
@@ -267,7 +273,10 @@ fn no_key(key: &str, word: &Word) -> Wrong {
     match nearest(key, KEYS) {
         Some(near) => {
             let (_, values) = word.text.split_once(':').unwrap_or_default();
-            let message = format!("there is no \"{key}:\", only {}", KEYS.map(|key| format!("{key}:")).join(" "));
+            let message = format!(
+                "there is no \"{key}:\", only {}",
+                KEYS.map(|key| format!("{key}:")).join(" ")
+            );
             (message, Some(format!("{near}:{values}")))
         }
         None => {
@@ -305,7 +314,10 @@ fn free(word: &Word) -> Result<What, Wrong> {
         return Ok(What::Incident(id));
     }
     if !text.chars().any(char::is_alphanumeric) {
-        return Err(("there is no letter and no digit in this to look for".to_owned(), None));
+        return Err((
+            "there is no letter and no digit in this to look for".to_owned(),
+            None,
+        ));
     }
     Ok(What::Word(text.to_owned()))
 }

@@ -76,7 +76,10 @@ fn the_right_terms_count_beside_the_wrong_one() {
     assert_eq!(search.to_string(), "sev:1 state:open");
     assert_eq!(faults.len(), 1);
     let message = &faults[0].message;
-    assert!(message.contains("no \"nonsense:\"") && message.contains("quotes"), "{message}");
+    assert!(
+        message.contains("no \"nonsense:\"") && message.contains("quotes"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -20,7 +20,10 @@ use crate::{
         track::{Check, LastRun, Track},
     },
     matching::replay::replay,
-    store::{matches::MatchedIncident, past_alerts::PastAlert, runbooks::Version, runs::RunLine, versions::Numbered},
+    store::{
+        matches::MatchedIncident, past_alerts::PastAlert, runbooks::Version, runs::RunLine,
+        versions::Numbered,
+    },
     web::{
         runbooks::LibraryQuery,
         view::{
@@ -45,8 +48,12 @@ const TARGETS: &str = include_str!("../../../runbooks/targets.yaml");
 pub fn specimens() -> Vec<Specimen> {
     let specimen = |page, state, html| Specimen { page, state, html };
     vec![
-        specimen("runbooks", "full", || library(&LibraryQuery::default(), shelf()?)?.render()),
-        specimen("runbooks", "long", || library(&LibraryQuery::default(), long()?)?.render()),
+        specimen("runbooks", "full", || {
+            library(&LibraryQuery::default(), shelf()?)?.render()
+        }),
+        specimen("runbooks", "long", || {
+            library(&LibraryQuery::default(), long()?)?.render()
+        }),
         specimen("runbooks", "filtered", || {
             let query = LibraryQuery {
                 q: "kubernetes".to_owned(),
@@ -54,10 +61,16 @@ pub fn specimens() -> Vec<Specimen> {
             };
             library(&query, shelf()?)?.render()
         }),
-        specimen("runbooks", "empty", || library(&LibraryQuery::default(), Vec::new())?.render()),
-        specimen("runbook", "full", || runbook(CHECKOUT, Some(&good()), true)?.render()),
+        specimen("runbooks", "empty", || {
+            library(&LibraryQuery::default(), Vec::new())?.render()
+        }),
+        specimen("runbook", "full", || {
+            runbook(CHECKOUT, Some(&good()), true)?.render()
+        }),
         specimen("runbook", "never-run", || runbook(SHOP, None, false)?.render()),
-        specimen("runbook", "degraded", || runbook(SHOP, Some(&broken()), true)?.render()),
+        specimen("runbook", "degraded", || {
+            runbook(SHOP, Some(&broken()), true)?.render()
+        }),
         specimen("runbook", "old-version", || {
             let page = runbook(SHOP, Some(&good()), true)?;
             RunbookPage {
@@ -70,14 +83,31 @@ pub fn specimens() -> Vec<Specimen> {
         }),
         specimen("versions", "full", || {
             let rows: Vec<Numbered> = (10..=14).rev().map(numbered).collect();
-            VersionsPage::of(page("Versions"), "web-service-down", "Web service does not answer", &rows, true, now())
-                .render()
+            VersionsPage::of(
+                page("Versions"),
+                "web-service-down",
+                "Web service does not answer",
+                &rows,
+                true,
+                now(),
+            )
+            .render()
         }),
         specimen("diff", "full", || {
             let (old, new) = (version(SHOP, 13)?, version(&careless(), 14)?);
             let (a, b) = (numbered(13), numbered(14));
-            let side = |version, source, line| Compared { version, source, line };
-            DiffPage::of(page("v13 → v14"), side(&old, SHOP, &a), side(&new, &careless(), &b), now()).render()
+            let side = |version, source, line| Compared {
+                version,
+                source,
+                line,
+            };
+            DiffPage::of(
+                page("v13 → v14"),
+                side(&old, SHOP, &a),
+                side(&new, &careless(), &b),
+                now(),
+            )
+            .render()
         }),
         specimen("diff", "same", || {
             let (old, a) = (version(SHOP, 13)?, numbered(13));
@@ -115,7 +145,9 @@ pub fn specimens() -> Vec<Specimen> {
             .render()
         }),
         specimen("publish", "full", || publish(&careless(), 0)?.render()),
-        specimen("publish", "proposed", || publish(&SHOP.replace("within: 2m", "within: 5m"), 2)?.render()),
+        specimen("publish", "proposed", || {
+            publish(&SHOP.replace("within: 2m", "within: 5m"), 2)?.render()
+        }),
     ]
 }
 
@@ -206,14 +238,18 @@ fn shelf() -> askama::Result<Shelf> {
         (version(CHECKOUT, 14)?, Some(good())),
         (version(SHOP, 14)?, Some(broken())),
         (
-            version("runbook: disk\ntitle: Make room on a disk\nsteps: [{ id: pause, wait: 1s }]\n", 1)?,
+            version(
+                "runbook: disk\ntitle: Make room on a disk\nsteps: [{ id: pause, wait: 1s }]\n",
+                1,
+            )?,
             None,
         ),
     ])
 }
 
 fn long() -> askama::Result<Shelf> {
-    let title = "Postgres primary of the checkout in the second data centre does not answer, and its standby lags";
+    let title =
+        "Postgres primary of the checkout in the second data centre does not answer, and its standby lags";
     let text = CHECKOUT.replacen("title: ", &format!("title: {title} "), 1);
     Ok(vec![(version(&text, 1204)?, Some(broken()))])
 }
@@ -246,8 +282,17 @@ fn library(query: &LibraryQuery, shelf: Shelf) -> askama::Result<LibraryPage> {
 fn waiting(is_mine: bool) -> WaitingRow {
     WaitingRow {
         href: "/runbooks/web-service-down/proposals/9".to_owned(),
-        slug: if is_mine { "web-service-down" } else { "disk-filling" }.to_owned(),
-        by: if is_mine { "Ben" } else { operator().name.as_str() }.to_owned(),
+        slug: if is_mine {
+            "web-service-down"
+        } else {
+            "disk-filling"
+        }
+        .to_owned(),
+        by: if is_mine {
+            "Ben".to_owned()
+        } else {
+            operator().name
+        },
         since: ago(hours_ago(3), now()),
         note: said("Ask the health route for longer; it was slow last time"),
         is_mine,
@@ -347,7 +392,11 @@ fn past(incident: i64, name: &str) -> PastAlert {
 fn checked(source: &str) -> CheckedPart {
     let read = parse_runbook(source);
     let mut part = CheckedPart::of(source, &read, &targets());
-    let past = [past(204, "ServiceDown"), past(198, "ServiceSlow"), past(190, "ServiceDown")];
+    let past = [
+        past(204, "ServiceDown"),
+        past(198, "ServiceSlow"),
+        past(190, "ServiceDown"),
+    ];
     part.replay = read
         .ok()
         .map(|parsed| ReplayPart::of(&replay(None, &parsed.runbook, &past), 90, false, now()));
@@ -375,7 +424,11 @@ fn editor(source: &str) -> askama::Result<EditPage> {
 fn conflict(mine: &str) -> askama::Result<Conflict> {
     let theirs = SHOP.replace("wait: 10s", "wait: 20s");
     let (base, their, my) = (read(SHOP)?, read(&theirs)?, read(mine)?);
-    let (base, their, my) = ((Some(&base), SHOP), (Some(&their), theirs.as_str()), (Some(&my), mine));
+    let (base, their, my) = (
+        (Some(&base), SHOP),
+        (Some(&their), theirs.as_str()),
+        (Some(&my), mine),
+    );
     Ok(Conflict {
         who: said("Ben"),
         number: 15,

@@ -105,10 +105,17 @@ impl ResolveRow {
     fn of(line: &Line, now: DateTime<Utc>) -> Self {
         let mut warnings = Vec::new();
         if line.firing > 0 {
-            warnings.push(said(&format::count(line.firing, "alert still fires", "alerts still fire")));
+            warnings.push(said(&format::count(
+                line.firing,
+                "alert still fires",
+                "alerts still fire",
+            )));
         }
         if let Some(run) = &line.run {
-            warnings.push(said(&format!("{} is still going: it will be left open", run.title)));
+            warnings.push(said(&format!(
+                "{} is still going: it will be left open",
+                run.title
+            )));
         }
         if line.state == IncidentState::Triggered {
             warnings.push(said("nobody has taken it"));

@@ -79,6 +79,7 @@ fn counts(steps: &[StepView]) -> String {
             format::count(steps.len() as i64, "step", "steps"),
             parts.join(", ")
         ),
+        (first, last) if first == last => format!("Step {first}: {}", parts.join(", ")),
         (first, last) => format!("Steps {first} to {last}: {}", parts.join(", ")),
     }
 }

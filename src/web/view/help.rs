@@ -240,6 +240,23 @@ impl KeysPage {
                     key(&["Ctrl", "Enter"], "Send the note"),
                 ],
             ),
+            (
+                "On a runbook",
+                vec![
+                    key(&["P"], "To its plan"),
+                    key(&["E"], "To its text"),
+                    key(&["d"], "To its versions"),
+                ],
+            ),
+            (
+                "While you write a runbook",
+                vec![
+                    key(&["Ctrl", "S"], "Keep a draft"),
+                    key(&["F8"], "Next message; with Shift the one before"),
+                    key(&["Ctrl", "]"], "Indent; with [ the other way"),
+                    key(&["Tab"], "Leave the text"),
+                ],
+            ),
         ];
         Self { frame, state, groups }
     }

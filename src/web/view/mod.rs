@@ -21,9 +21,17 @@ pub mod incidents;
 pub mod new_incident;
 pub mod search;
 
+pub mod actions;
+pub mod alert_rate;
 pub mod alerts;
+pub mod chart;
+pub mod decisions;
+pub mod event_row;
+pub mod head;
 pub mod incident;
+pub mod lens;
 pub mod postmortem;
+pub mod team;
 pub mod timeline;
 pub mod tokens;
 pub mod trial;

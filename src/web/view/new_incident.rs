@@ -28,7 +28,12 @@ pub struct NewPage {
 
 impl NewPage {
     /// The form with what was typed.
-    pub fn of(frame: Frame, typed: &ByHand, severity: Option<Severity>, faults: Vec<(&'static str, String)>) -> Self {
+    pub fn of(
+        frame: Frame,
+        typed: &ByHand,
+        severity: Option<Severity>,
+        faults: Vec<(&'static str, String)>,
+    ) -> Self {
         Self {
             frame,
             title: typed.title.clone(),

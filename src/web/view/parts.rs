@@ -121,6 +121,7 @@ pub fn category(category: Category) -> (&'static str, &'static str) {
         Category::Step => ("play", "Step"),
         Category::Alert => ("bell", "Alert"),
         Category::Note => ("note", "Note"),
+        Category::Update => ("update", "Update"),
         Category::System => ("gear", "System"),
     }
 }

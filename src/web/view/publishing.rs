@@ -14,6 +14,11 @@ use crate::{
     web::{assets, error::sentence},
 };
 
+/// Lines that the field of the text shows at least.
+const ROWS_MIN: usize = 12;
+/// Lines that it shows at most; the others are reached by scrolling in it.
+const ROWS_MAX: usize = 30;
+
 /// The page with the text.
 #[derive(Clone, Debug, Template)]
 #[template(path = "runbook/edit.html")]
@@ -98,6 +103,11 @@ impl EditPage {
 
     fn chars_max(&self) -> usize {
         FILE_BYTES_MAX
+    }
+
+    /// Lines that the field shows at once: the whole of a short text, with room to go on.
+    fn rows(&self) -> usize {
+        (self.source.lines().count() + 3).clamp(ROWS_MIN, ROWS_MAX)
     }
 
     fn script(&self) -> &'static str {

@@ -128,7 +128,7 @@ mod tests {
         let recorded = facts.into_iter().zip(1..).map(|(fact, seq)| Recorded {
             seq,
             event: Event::Run(RunId(1), fact),
-            actor: Actor::Muster,
+            actor: Actor::Automation,
             occurred_at: at,
             recorded_at: at,
             hash: Digest::ZERO,

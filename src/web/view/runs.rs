@@ -14,7 +14,9 @@ use super::{
 };
 use crate::{
     domain::{
-        operator::{Operator, Role},
+        access::{Access, may, may_within},
+        operator::Operator,
+        permission::Permission,
         run::RunResult,
     },
     store::runs::RunLine,
@@ -70,9 +72,11 @@ impl RunRow {
 #[template(path = "incident/_runs.html")]
 pub struct Runs {
     id: i64,
-    shown: Vec<RunView>,
+    /// Each with the reason why this person may not steer it.
+    shown: Vec<(RunView, Option<String>)>,
     matches: Vec<MatchCard>,
     past: Vec<RunRow>,
+    /// Whether they may start any.
     may_act: bool,
     is_open: bool,
 }
@@ -98,6 +102,14 @@ pub struct MatchCard {
     pub running: Option<i64>,
     /// What starts it.
     pub form: Option<StartForm>,
+    /// Why this person may not start it.
+    pub refusal: Option<String>,
+}
+
+/// Why somebody may not start or steer the runs of a runbook.
+fn refusal(me: &Operator, access: &Access) -> Option<String> {
+    let denial = may_within(me, Permission::Run, &access.start).err()?;
+    Some(denial.to_string())
 }
 
 impl Runs {
@@ -138,6 +150,9 @@ impl Runs {
                     form: version
                         .as_ref()
                         .map(|version| StartForm::of(id, version, &found.context)),
+                    refusal: version
+                        .as_ref()
+                        .and_then(|version| refusal(me, &version.runbook.access)),
                 }
             })
             .collect();
@@ -146,7 +161,10 @@ impl Runs {
             shown: record
                 .runs
                 .iter()
-                .map(|run| RunView::of(&RunLog::of(run, now), ""))
+                .map(|run| {
+                    let refusal = refusal(me, &run.version.runbook.access);
+                    (RunView::of(&RunLog::of(run, now), ""), refusal)
+                })
                 .collect(),
             matches,
             past: record
@@ -154,7 +172,7 @@ impl Runs {
                 .iter()
                 .map(|line| RunRow::of(line, now))
                 .collect(),
-            may_act: me.role >= Role::Responder,
+            may_act: may(me, Permission::Run).is_ok(),
             is_open: record.incident.state.is_open(),
         }
     }

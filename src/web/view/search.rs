@@ -99,7 +99,10 @@ impl Asked {
         };
         let under = self.under.map_or_else(String::new, |id| id.to_string());
         let before = before.map_or_else(String::new, |id| id.to_string());
-        text::with_query("/incidents", &[("q", query), ("under", &under), ("before", &before)])
+        text::with_query(
+            "/incidents",
+            &[("q", query), ("under", &under), ("before", &before)],
+        )
     }
 
     /// Whether what is open is listed and nothing else.
@@ -189,7 +192,11 @@ impl SearchBox {
         }));
         Self {
             text: asked.text.clone(),
-            faults: asked.faults.iter().map(|fault| FaultLine::of(fault, &asked.text)).collect(),
+            faults: asked
+                .faults
+                .iter()
+                .map(|fault| FaultLine::of(fault, &asked.text))
+                .collect(),
             views: links,
             mine: views
                 .iter()
@@ -269,7 +276,10 @@ impl Filters {
     pub fn of(asked: &Asked, facets: Option<&Facets>) -> Self {
         let search = &asked.search;
         let filter = search.filter();
-        let count = |of: fn(&Counts) -> &Vec<(String, i64)>, other: Option<&Option<Counts>>, value: &str, is_in: bool| {
+        let count = |of: fn(&Counts) -> &Vec<(String, i64)>,
+                     other: Option<&Option<Counts>>,
+                     value: &str,
+                     is_in: bool| {
             let facets = facets?;
             let counts = match other {
                 Some(Some(other)) if !is_in => other,
@@ -306,15 +316,27 @@ impl Filters {
             .map(|(state, word)| choice(word, What::State(vec![state]), in_state(state))),
         );
         let severities = Severity::ALL.map(|severity| {
-            let is_in = filter.severities.as_ref().is_none_or(|some| some.contains(&severity));
+            let is_in = filter
+                .severities
+                .as_ref()
+                .is_none_or(|some| some.contains(&severity));
             let other = facets.map(|facets| &facets.other_severities);
-            let n = count(|counts| &counts.severities, other, &severity.number().to_string(), is_in);
+            let n = count(
+                |counts| &counts.severities,
+                other,
+                &severity.number().to_string(),
+                is_in,
+            );
             choice(&severity.to_string(), What::Severity(vec![severity]), n)
         });
         let owners = [("Mine", "me", Owner::Me), ("Nobody's", "nobody", Owner::Nobody)];
         let owners = owners.map(|(word, value, owner)| {
             let other = facets.map(|facets| &facets.any_owner);
-            choice(word, What::Owner(vec![owner]), count(|counts| &counts.owners, other, value, false))
+            choice(
+                word,
+                What::Owner(vec![owner]),
+                count(|counts| &counts.owners, other, value, false),
+            )
         });
         let services = facets.map_or_else(Vec::new, |facets| {
             let counts = facets.any_service.as_ref().unwrap_or(&facets.base);
@@ -325,7 +347,11 @@ impl Filters {
         let base = |n: fn(&Counts) -> i64| facets.map(|facets| (n(&facets.base), facets.base.is_cut));
         let runs = vec![
             choice("A runbook ran", What::Is(Trait::Ran), base(|counts| counts.ran)),
-            choice("A decision waits", What::Is(Trait::Waiting), base(|counts| counts.waiting)),
+            choice(
+                "A decision waits",
+                What::Is(Trait::Waiting),
+                base(|counts| counts.waiting),
+            ),
         ];
         let groups = [
             ("state", "State", states),

@@ -61,7 +61,7 @@ impl World {
         let (status, answer) = self.site.intake.post("prom", body.to_string()).await;
         assert_eq!(status, StatusCode::OK, "{answer}");
         let list = self.site.get("/api/v1/incidents", &self.rob).await.json();
-        list["incidents"][0]["id"].as_i64().unwrap_or_else(|| panic!("{list}"))
+        list["rows"][0]["id"].as_i64().unwrap_or_else(|| panic!("{list}"))
     }
 
     /// Rob runs a runbook for so long, and it ends like this.

@@ -10,7 +10,9 @@ use super::{World, text};
 #[tokio::test]
 async fn a_runbook_without_a_past_says_so_and_one_with_a_past_does_not_pretend() {
     let world = World::new().await;
-    world.publish(&text("shop", "Down", "services: [shop]\nowner: web\n")).await;
+    world
+        .publish(&text("shop", "Down", "services: [shop]\nowner: web\n"))
+        .await;
     let fresh = world.page("/runbooks/shop", &world.rob).await;
     for words in [
         "v1 · never run · never drilled · credentials never checked",
@@ -21,18 +23,30 @@ async fn a_runbook_without_a_past_says_so_and_one_with_a_past_does_not_pretend()
     }
 
     let incident = world.fire("Down").await;
-    world.run("shop", incident, Duration::from_secs(41), RunResult::Succeeded).await;
-    world.run("shop", incident, Duration::from_secs(90), RunResult::Failed).await;
+    world
+        .run("shop", incident, Duration::from_secs(41), RunResult::Succeeded)
+        .await;
+    world
+        .run("shop", incident, Duration::from_secs(90), RunResult::Failed)
+        .await;
     let page = world.page("/runbooks/shop", &world.rob).await;
     let track = "last run TIME, failed</strong> · never drilled · 1 of 2 runs worked · median 41 s";
     assert!(page.contains(track), "{page}");
-    assert!(page.contains("href=\"/incidents/1/runs/new?runbook=shop\""), "{page}");
+    assert!(
+        page.contains("href=\"/incidents/1/runs/new?runbook=shop\""),
+        "{page}"
+    );
 
     // A run of the version before says nothing of this one.
-    world.publish(&text("shop", "Down", "summary: New.\nservices: [shop]\n")).await;
+    world
+        .publish(&text("shop", "Down", "summary: New.\nservices: [shop]\n"))
+        .await;
     let page = world.page("/runbooks/shop", &world.rob).await;
     assert!(page.contains("v2 · "), "{page}");
-    assert!(page.contains("this version has not run; v1 ran TIME, failed"), "{page}");
+    assert!(
+        page.contains("this version has not run; v1 ran TIME, failed"),
+        "{page}"
+    );
     let old = world.page("/runbooks/shop?version=1", &world.rob).await;
     assert!(old.contains("Version 2 is in use, not this one."), "{old}");
 
@@ -45,7 +59,10 @@ async fn a_runbook_without_a_past_says_so_and_one_with_a_past_does_not_pretend()
         )
         .await;
     let list = world.page("/runbooks", &world.rob).await;
-    assert!(list.contains("credential missing: secret env:LB_TOKEN is not set, seen TIME"), "{list}");
+    assert!(
+        list.contains("credential missing: secret env:LB_TOKEN is not set, seen TIME"),
+        "{list}"
+    );
 }
 
 #[tokio::test]
@@ -55,7 +72,12 @@ async fn steps_and_gates_of_past_runs_are_timed() {
     let incident = world.fire("Down").await;
     for seconds in [10, 30] {
         world
-            .run("shop", incident, Duration::from_secs(seconds), RunResult::Succeeded)
+            .run(
+                "shop",
+                incident,
+                Duration::from_secs(seconds),
+                RunResult::Succeeded,
+            )
             .await;
     }
     world
@@ -92,11 +114,17 @@ async fn the_library_finds_by_words_service_team_and_past() {
     let world = World::new().await;
     let empty = world.page("/runbooks", &world.ana).await;
     assert!(empty.contains("/runbooks/new?sample=web-service-down"), "{empty}");
-    world.publish(&text("shop", "Down", "services: [shop]\nowner: web\n")).await;
-    world.publish(&text("disk", "Full", "services: [disk]\nowner: ops\n")).await;
+    world
+        .publish(&text("shop", "Down", "services: [shop]\nowner: web\n"))
+        .await;
+    world
+        .publish(&text("disk", "Full", "services: [disk]\nowner: ops\n"))
+        .await;
     world.publish(&text("sleepy", "Never", "")).await;
     let incident = world.fire("Down").await;
-    world.run("shop", incident, Duration::from_secs(1), RunResult::Succeeded).await;
+    world
+        .run("shop", incident, Duration::from_secs(1), RunResult::Succeeded)
+        .await;
     world
         .sql(
             "insert into matches (incident_id, version_id, alert_id, report, at)
@@ -122,20 +150,30 @@ async fn the_library_finds_by_words_service_team_and_past() {
         assert_eq!(says_filter, !query.is_empty(), "{query}");
     }
     let matched = world.page("/runbooks/shop", &world.rob).await;
-    assert!(matched.contains("by v1 · <a href=\"/incidents/1/runbooks\">why</a>"), "{matched}");
+    assert!(
+        matched.contains("by v1 · <a href=\"/incidents/1/runbooks\">why</a>"),
+        "{matched}"
+    );
 }
 
 #[tokio::test]
 async fn any_two_versions_are_compared_and_a_lost_gate_is_said_first() {
     let world = World::new().await;
     let one = text("shop", "Down", "");
-    let two = one.replace("  - id: ask\n    gate: {}\n", "").replace("wait: 1s", "wait: 2s");
+    let two = one
+        .replace("  - id: ask\n    gate: {}\n", "")
+        .replace("wait: 1s", "wait: 2s");
     let three = two.replace("wait: 2s", "wait: 3s");
     for source in [&one, &two, &three] {
         world.publish(source).await;
     }
     let list = world.page("/runbooks/shop/versions", &world.rob).await;
-    for words in ["never run", "/runbooks/shop/diff?a=2&amp;b=3", "name=\"a\" value=\"2\"", "in use"] {
+    for words in [
+        "never run",
+        "/runbooks/shop/diff?a=2&amp;b=3",
+        "name=\"a\" value=\"2\"",
+        "in use",
+    ] {
         assert!(list.contains(words), "{words}: {list}");
     }
     let older = world.page("/runbooks/shop/versions?before=2", &world.rob).await;
@@ -143,11 +181,19 @@ async fn any_two_versions_are_compared_and_a_lost_gate_is_said_first() {
 
     let far = world.page("/runbooks/shop/diff?a=1&b=3", &world.rob).await;
     let gate = far.find("gate ask removed").unwrap_or_else(|| panic!("{far}"));
-    let wait = far.find("step pause: wait 1s → 3s").unwrap_or_else(|| panic!("{far}"));
-    assert!(gate < wait && far.contains("Less careful</span> gate ask removed"), "{far}");
+    let wait = far
+        .find("step pause: wait 1s → 3s")
+        .unwrap_or_else(|| panic!("{far}"));
+    assert!(
+        gate < wait && far.contains("Less careful</span> gate ask removed"),
+        "{far}"
+    );
     assert!(far.contains("removed: </span>  - id: ask"), "{far}");
     let back = world.page("/runbooks/shop/diff?a=3&b=1", &world.rob).await;
-    assert!(back.contains("gate ask added") && !back.contains("Less careful"), "{back}");
+    assert!(
+        back.contains("gate ask added") && !back.contains("Less careful"),
+        "{back}"
+    );
     for gone in ["a=1&b=9", "a=0&b=1"] {
         let path = format!("/runbooks/shop/diff?{gone}");
         let answer = world.site.get(&path, &world.rob).await;
