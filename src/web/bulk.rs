@@ -21,7 +21,10 @@ use super::{
 };
 use crate::{
     domain::{digest::Digest, id::IncidentId, operator::Operator, search::Filter},
-    incident::respond as acts,
+    incident::{
+        respond as acts,
+        words::{self, NewNote},
+    },
     store::{
         self, StoreError,
         bulk_acts::{self, BulkAct, Failed},
@@ -155,7 +158,9 @@ pub async fn carry_out(
     let mut is_away = false;
     for (id, seen) in ids {
         let done = match is_away {
-            true => Err(WebError::unavailable("Not tried, since the database did not answer before.")),
+            true => Err(WebError::unavailable(
+                "Not tried, since the database did not answer before.",
+            )),
             false => one(&app, &me, &ticked, (op, bulk), id, seen).await,
         };
         match done {
@@ -190,7 +195,13 @@ async fn one(
     let now = act.now;
     match bulk {
         Bulk::Acknowledge => acts::acknowledge(act.conn(), id, me, now).await?,
-        Bulk::Note => acts::note(act.conn(), id, me, &ticked.text, now).await?,
+        Bulk::Note => {
+            let note = NewNote {
+                text: ticked.text.clone(),
+                ..NewNote::default()
+            };
+            words::note(act.conn(), id, me, &note, now).await?;
+        }
         Bulk::Resolve => {
             respond::unchanged(&mut act, id, seen, me, "Resolve all the same").await?;
             acts::resolve(act.conn(), id, me, &ticked.reason, now).await?;

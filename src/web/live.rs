@@ -153,8 +153,8 @@ pub async fn get(
         scope,
         cursor: query.after,
         shows_pause: query.paused == "yes",
-        counted: None,
         ticks: 0,
+        counted: None,
         sent: HashMap::new(),
         messages,
         _place: place,
@@ -184,10 +184,10 @@ pub(super) struct Watcher {
     pub(super) cursor: String,
     /// Whether the banner of a pause stands on the page, or did.
     pub(super) shows_pause: bool,
-    /// The counts around the list, when it is one.
-    pub(super) counted: Option<Counted>,
     /// Ticks so far.
     ticks: u32,
+    /// The counts around the list, when it is one.
+    pub(super) counted: Option<Counted>,
     /// Digest of each part as this browser has it, as far as it was sent here.
     sent: HashMap<&'static str, Digest>,
     messages: mpsc::Sender<Event>,
