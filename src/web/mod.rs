@@ -25,6 +25,7 @@ pub mod api;
 pub mod approvals;
 pub mod assets;
 pub mod audit;
+pub mod badge;
 pub mod boots;
 pub mod controls;
 pub mod deliveries;
@@ -223,6 +224,7 @@ fn pages() -> Routes {
         .get("/me/tokens", tokens::list)
         .post("/me/tokens", tokens::make)
         .post("/me/tokens/{id}/revoke", tokens::revoke)
+        .get("/live/badge", badge::get)
         .get("/static/{file}", assets::get)
         .get("/static/{digest}/{file}", assets::get_script)
 }
