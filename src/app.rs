@@ -141,6 +141,7 @@ impl App {
         outside.keep_off(database.options.get_host(), database.options.get_port());
         state.rehearser.world = Arc::new(outside.clone());
         state.provider = open_provider(&config, &outside);
+        state.settings = config.settings.clone().into();
         state.stopping = stop.clone();
         let patience = Patience {
             hold_down: config.hold_down,

@@ -1,10 +1,12 @@
 //! The command line and the environment: every setting of Muster in one place. Each has a default; `--help` lists
 //! them all.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+mod origins;
+
+use std::{collections::BTreeMap, ffi::OsString, net::SocketAddr, path::PathBuf};
 
 use chrono::{DateTime, Utc};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use url::Url;
 
 use crate::domain::{
@@ -13,6 +15,7 @@ use crate::domain::{
     id::is_slug,
     network::Network,
     operator::Role,
+    setting::Setting,
     source::SourceKind,
     span::{Span, SpanError},
     target::SecretRef,
@@ -31,6 +34,21 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Reads a command line, and what the environment adds to it. Ends the process when it cannot be read.
+    pub fn read_from(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Self {
+        let mut description = Self::command();
+        let matches = description.clone().get_matches_from(line);
+        let read = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut description));
+        let mut cli = read.unwrap_or_else(|error| error.exit());
+        if let (Command::Serve(serve), Some((name, matches))) = (&mut cli.command, matches.subcommand()) {
+            let described = description.find_subcommand(name);
+            serve.settings = described.map_or_else(Vec::new, |serve| origins::list(serve, matches));
+        }
+        cli
+    }
 }
 
 /// What `muster` can do.
@@ -266,93 +284,106 @@ pub struct Database {
     pub data: PathBuf,
 }
 
+// What settings belong to, in the help and on the page Settings.
+const DATABASE: &str = "Database";
+const WAYS_IN: &str = "Addresses and TLS";
+const SIGNING_IN: &str = "Signing in";
+const FILES: &str = "Runbooks and targets";
+const ALERTS: &str = "Alerts";
+const DELIVERIES: &str = "Deliveries and their disk";
+const OWN_HEARTBEAT: &str = "Muster's own sign of life";
+const RUNS: &str = "Runs";
+
 /// Settings of the server.
 #[derive(Clone, Debug, Args)]
 pub struct Serve {
     /// Which database.
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = DATABASE)]
     pub database: Database,
     /// Address and port to listen on.
-    #[arg(long, env = "MUSTER_LISTEN", default_value = "127.0.0.1:8080")]
+    #[arg(help_heading = WAYS_IN, long, env = "MUSTER_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
     /// The address people use, when it is not the one Muster listens on.
-    #[arg(long, env = "MUSTER_PUBLIC_URL")]
+    #[arg(help_heading = WAYS_IN, long, env = "MUSTER_PUBLIC_URL")]
     pub public_url: Option<Url>,
     /// Addresses or networks of the proxies in front, like 10.0.0.0/8: only theirs is believed that says whose request it
     /// is (X-Forwarded-For).
-    #[arg(long, env = "MUSTER_TRUSTED_PROXIES", value_delimiter = ',')]
+    #[arg(help_heading = WAYS_IN, long, env = "MUSTER_TRUSTED_PROXIES", value_delimiter = ',')]
     pub trusted_proxies: Vec<Network>,
     /// The server's certificate with those between it and its authority, PEM; with it, Muster speaks TLS only.
-    #[arg(long, env = "MUSTER_TLS_CERT", requires = "tls_key")]
+    #[arg(help_heading = WAYS_IN, long, env = "MUSTER_TLS_CERT", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
     /// Its private key, PEM.
-    #[arg(long, env = "MUSTER_TLS_KEY", requires = "tls_cert")]
+    #[arg(help_heading = WAYS_IN, long, env = "MUSTER_TLS_KEY", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
     /// Authorities of client certificates, PEM: senders may then be asked to show one.
-    #[arg(long, env = "MUSTER_TLS_CLIENT_CA", requires = "tls_cert")]
+    #[arg(help_heading = WAYS_IN, long, env = "MUSTER_TLS_CLIENT_CA", requires = "tls_cert")]
     pub tls_client_ca: Option<PathBuf>,
     /// The identity provider, when people sign in by one.
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = SIGNING_IN)]
     pub oidc: Oidc,
     /// How long a session may be left alone before it ends: longer than a shift, so that a page at 3 am needs no sign-in.
-    #[arg(long, env = "MUSTER_SESSION_IDLE", default_value = "12h", value_parser = session_span)]
+    #[arg(help_heading = SIGNING_IN, long, env = "MUSTER_SESSION_IDLE", default_value = "12h", value_parser = session_span)]
     pub session_idle: Span,
     /// How long a session lasts at most, used or not.
-    #[arg(long, env = "MUSTER_SESSION_MAX", default_value = "7d", value_parser = session_span)]
+    #[arg(help_heading = SIGNING_IN, long, env = "MUSTER_SESSION_MAX", default_value = "7d", value_parser = session_span)]
     pub session_max: Span,
     /// Folder with runbooks.
-    #[arg(long, env = "MUSTER_RUNBOOKS", default_value = "runbooks")]
+    #[arg(help_heading = FILES, long, env = "MUSTER_RUNBOOKS", default_value = "runbooks")]
     pub runbooks: PathBuf,
     /// File with targets, when it is not targets.yaml beside the runbooks.
-    #[arg(long, env = "MUSTER_TARGETS")]
+    #[arg(help_heading = FILES, long, env = "MUSTER_TARGETS")]
     pub targets: Option<PathBuf>,
     /// A sender to make at start, with its token by reference: NAME=env:VAR or NAME=file:/path; NAME:2m=… makes it a
     /// heartbeat that may be silent for 2 minutes. May be repeated.
-    #[arg(long = "source", env = "MUSTER_SOURCES", value_delimiter = ',', value_parser = declared_source)]
+    #[arg(help_heading = ALERTS, long = "source", env = "MUSTER_SOURCES", value_delimiter = ',', value_parser = declared_source)]
     pub sources: Vec<DeclaredSource>,
     /// How long every alert must stay ended before an incident recovers.
-    #[arg(long, env = "MUSTER_HOLD_DOWN", default_value = "60s")]
+    #[arg(help_heading = ALERTS, long, env = "MUSTER_HOLD_DOWN", default_value = "60s")]
     pub hold_down: Span,
     /// How long an ended alert must be said to fire with its old start before that is believed.
-    #[arg(long, env = "MUSTER_REFIRE", default_value = "60s")]
+    #[arg(help_heading = ALERTS, long, env = "MUSTER_REFIRE", default_value = "60s")]
     pub refire: Span,
     /// How long after its end a group comes back into the same incident.
-    #[arg(long, env = "MUSTER_REOPEN_WITHIN", default_value = "10m")]
+    #[arg(help_heading = ALERTS, long, env = "MUSTER_REOPEN_WITHIN", default_value = "10m")]
     pub reopen_within: Span,
     /// Longest webhook body in bytes.
-    #[arg(long, env = "MUSTER_BODY_MAX", default_value_t = 16 << 20)]
+    #[arg(help_heading = DELIVERIES, long, env = "MUSTER_BODY_MAX", default_value_t = 16 << 20)]
     pub body_max: usize,
     /// Folder on this machine's disk where deliveries wait for the database; `spool` in the data folder when not given.
-    #[arg(long, env = "MUSTER_SPOOL")]
+    #[arg(help_heading = DELIVERIES, long, env = "MUSTER_SPOOL")]
     pub spool: Option<PathBuf>,
     /// Bytes that may wait there.
-    #[arg(long, env = "MUSTER_SPOOL_MAX", default_value_t = 1 << 30)]
+    #[arg(help_heading = DELIVERIES, long, env = "MUSTER_SPOOL_MAX", default_value_t = 1 << 30)]
     pub spool_max: u64,
     /// How long raw deliveries are kept.
-    #[arg(long, env = "MUSTER_KEEP_DELIVERIES", default_value = "14d")]
+    #[arg(help_heading = DELIVERIES, long, env = "MUSTER_KEEP_DELIVERIES", default_value = "14d")]
     pub keep_deliveries: Span,
     /// Bytes of raw deliveries that are kept; the oldest go first, whatever their age.
-    #[arg(long, env = "MUSTER_DELIVERIES_MAX", default_value_t = 2 << 30)]
+    #[arg(help_heading = DELIVERIES, long, env = "MUSTER_DELIVERIES_MAX", default_value_t = 2 << 30)]
     pub deliveries_max: u64,
     /// Where the address is kept that Muster fetches as its own sign of life: env:NAME or file:/path. Whoever watches
     /// that address raises the alarm when Muster is silent.
-    #[arg(long, env = "MUSTER_HEARTBEAT_URL", value_parser = secret_ref)]
+    #[arg(help_heading = OWN_HEARTBEAT, long, env = "MUSTER_HEARTBEAT_URL", value_parser = secret_ref)]
     pub heartbeat_url: Option<SecretRef>,
     /// Networks that are not public and that the name in that address may lead to, like 10.0.0.0/8.
-    #[arg(long, env = "MUSTER_HEARTBEAT_NETWORKS", value_delimiter = ',')]
+    #[arg(help_heading = OWN_HEARTBEAT, long, env = "MUSTER_HEARTBEAT_NETWORKS", value_delimiter = ',')]
     pub heartbeat_networks: Vec<Network>,
     /// The pause between two signs of life.
-    #[arg(long, env = "MUSTER_HEARTBEAT_EVERY", default_value = "60s", value_parser = heartbeat_every)]
+    #[arg(help_heading = OWN_HEARTBEAT, long, env = "MUSTER_HEARTBEAT_EVERY", default_value = "60s", value_parser = heartbeat_every)]
     pub heartbeat_every: Span,
     /// Runs worked on at once.
-    #[arg(long, env = "MUSTER_RUNS_AT_ONCE", default_value_t = 256)]
+    #[arg(help_heading = RUNS, long, env = "MUSTER_RUNS_AT_ONCE", default_value_t = 256)]
     pub runs_at_once: usize,
     /// How long a run waits in line for a lock before it fails.
-    #[arg(long, env = "MUSTER_LOCK_WAIT", default_value = "1h")]
+    #[arg(help_heading = RUNS, long, env = "MUSTER_LOCK_WAIT", default_value = "1h")]
     pub lock_wait: Span,
     /// How long a stopping server waits for attempts that are out.
-    #[arg(long, env = "MUSTER_DRAIN", default_value = "20s")]
+    #[arg(help_heading = RUNS, long, env = "MUSTER_DRAIN", default_value = "20s")]
     pub drain: Span,
+    /// All of these, for people to look at.
+    #[arg(skip)]
+    pub settings: Vec<Setting>,
 }
 
 impl Serve {
@@ -538,7 +569,9 @@ impl Serve {
             serve: Serve,
         }
         // Only the program's name is given, so this reads the defaults and the environment alone.
+        let matches = Defaults::command().get_matches_from(["muster"]);
         let mut serve = Defaults::parse_from(["muster"]).serve;
+        serve.settings = origins::list(&Defaults::command(), &matches);
         serve.database = database;
         serve
     }

@@ -3,7 +3,6 @@
 use std::{io::Read, process::ExitCode};
 
 use anyhow::Context;
-use clap::Parser;
 use muster::{
     actions,
     app::{App, OpenDatabase},
@@ -27,7 +26,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Cli::parse()).await {
+    match run(Cli::read_from(std::env::args_os())).await {
         Ok(code) => code,
         Err(error) => {
             complain(&format!("{error:#}"));

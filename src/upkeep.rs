@@ -29,7 +29,7 @@ use crate::{
     pipeline::{self, Patience},
     store::{
         StoreError, anchors, audit_checks::Chain, boots, delivery_sizes, events, heartbeats,
-        heartbeats::Silent, identities, incidents, operators, passkeys, preflights, replicas,
+        heartbeats::Silent, identities, incidents, openings, operators, passkeys, preflights, replicas,
         runbooks::Version, sessions, tries, wake::Wake,
     },
 };
@@ -298,6 +298,7 @@ impl Upkeep {
         identities::prune(&mut conn, now).await?;
         tries::prune(&mut conn, now).await?;
         replicas::prune(&mut conn).await?;
+        while openings::prune(&mut conn, now, PRUNE_BATCH).await? == PRUNE_BATCH as u64 {}
         let before = now - self.keep_deliveries.as_delta();
         while delivery_sizes::prune(&mut conn, before, PRUNE_BATCH).await? == PRUNE_BATCH {}
         while preflights::prune(&mut conn, before, PRUNE_BATCH).await? == PRUNE_BATCH as u64 {}

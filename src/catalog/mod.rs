@@ -12,7 +12,6 @@ mod fields;
 mod findings;
 mod gate;
 mod inputs;
-mod nearest;
 mod order;
 mod passing;
 mod programs;
@@ -31,7 +30,7 @@ pub mod shelf;
 pub mod targets;
 pub mod write;
 
-use crate::domain::{names, runbook::Runbook, target::Targets};
+use crate::domain::{names, nearest, runbook::Runbook, target::Targets};
 
 pub use document::{DEPTH_MAX, FILE_BYTES_MAX, NODES_MAX};
 pub use findings::Fault;

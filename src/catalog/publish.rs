@@ -269,7 +269,7 @@ pub(super) fn number(standing: Option<&Standing>) -> i32 {
 }
 
 /// What somebody is told who looked at another version than the one that stands.
-pub(super) fn overtaken(stands: i32) -> String {
+pub fn overtaken(stands: i32) -> String {
     match stands {
         0 => "the version you began from is gone; nothing was done".to_owned(),
         number => format!("version {number} came into use since you looked; look at the difference again"),

@@ -142,19 +142,17 @@ impl Librarian {
         Ok(())
     }
 
-    /// Shows faults and warnings where people look.
+    /// Shows faults on every page. Warnings only ask whoever writes the runbook for a second look: they stand in the
+    /// log, in `muster runbook lint` and in the editor, not before somebody who is in the middle of an incident.
     fn tell(&self, reading: &Reading) {
-        let warnings = reading.runbooks.iter().flat_map(|file| &file.parsed.warnings);
-        let told: Vec<String> = reading
-            .faults
-            .iter()
-            .map(ToString::to_string)
-            .chain(warnings.map(|warning| format!("warning: {warning}")))
-            .collect();
-        for line in &told {
-            tracing::warn!("{line}");
+        for warning in reading.runbooks.iter().flat_map(|file| &file.parsed.warnings) {
+            tracing::warn!("{warning}");
         }
-        self.shelf.faults.replace(told);
+        let faults: Vec<String> = reading.faults.iter().map(ToString::to_string).collect();
+        for fault in &faults {
+            tracing::error!("{fault}");
+        }
+        self.shelf.faults.replace(faults);
     }
 
     /// A runbook with a fault stays as its last good version says; one whose file is gone is retired.

@@ -184,6 +184,15 @@ fn probe(scope: &Scope<'_>, act: &Act, path: &Path, findings: &mut Findings<'_>)
     }
 }
 
+/// The loosest effect that needs no second look: what HTTP itself defines as idempotent is (RFC 9110, 9.2.2).
+fn loosest(act: &Act, default: Effect) -> Effect {
+    let method = act.request.with.get("method").and_then(serde_json::Value::as_str);
+    match (act.request.action, method) {
+        (ActionKind::Http, Some("PUT" | "DELETE")) => Effect::Idempotent,
+        _ => default,
+    }
+}
+
 /// What deserves a second look in an act, and in the one that takes it back.
 fn effect(act: &Act, path: &Path, findings: &mut Findings<'_>) {
     if let Some(undo) = &act.undo {
@@ -193,7 +202,7 @@ fn effect(act: &Act, path: &Path, findings: &mut Findings<'_>) {
         return;
     }
     let default = act.request.action.default_effect(act.word);
-    if act.effect < default {
+    if act.effect < loosest(act, default) {
         findings.warn(
             &path.key("effect"),
             format!(

@@ -155,8 +155,8 @@ pub async fn run(demo: &config::Demo, stopped: impl Future<Output = ()>) -> anyh
     running.break_primary().await?;
     say(&format!(
         "\nThe primary of the demo's checkout database has just died, and its alert has been posted.\n\n  \
-         Open  {}\n\nYou are signed in as an approver. Open the incident, read the evidence, approve the gate,\n\
-         watch the standby take over, then read the postmortem. Ctrl-C ends the demo.\n",
+         Open  {}\n\nIt signs you in, once. Open the incident, read the evidence, approve the failover, watch the standby\n\
+         take over, then read the postmortem. Ctrl-C ends the demo.\n",
         running.link
     ));
     let recovery = async {

@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 
 use super::{
     digest::Digest,
-    id::{ApprovalId, BootId, IncidentId, RunId},
+    duty::Duty,
+    id::{ApprovalId, BootId, IncidentId, OperatorId, RunId},
     incident::Severity,
+    note::NoteTag,
     operator::Actor,
     run::RunFact,
     span::Span,
@@ -132,13 +134,50 @@ pub enum IncidentFact {
         to: Severity,
         reason: String,
     },
-    /// A person wrote something down.
-    Note { text: String },
+    /// The person who had just taken it took that back.
+    Unacknowledged,
+    /// A person wrote something down. `tag` says what kind of thought it is, when they said so.
+    Note {
+        text: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tag: Option<NoteTag>,
+    },
+    /// Somebody took on a duty, or was given it by somebody else.
+    DutyTaken {
+        duty: Duty,
+        to: OperatorId,
+        name: String,
+        /// Who had it before.
+        from: Option<String>,
+        /// What the next person should know.
+        summary: String,
+    },
+    /// Somebody laid a duty down, and nobody has it.
+    DutyLaidDown { duty: Duty, name: String },
+    /// What it does to people, in one sentence; an empty one takes back what was said.
+    ImpactStated { text: String },
+    /// What the team tells each other: how it is, what is done, what is needed, when more comes.
+    UpdatePosted {
+        condition: String,
+        action: String,
+        need: String,
+        next_due: Option<DateTime<Utc>>,
+    },
+    /// An event is always shown from now on.
+    Pinned { seq: i64 },
+    /// It is shown like any other again.
+    Unpinned { seq: i64 },
     /// A second person looked at a gate that somebody had opened alone.
     GlassReviewed {
         approval: ApprovalId,
         title: String,
         finding: String,
+    },
+    /// A person wants to know something before a gate is decided; it holds nothing.
+    QuestionAsked {
+        approval: ApprovalId,
+        title: String,
+        question: String,
     },
     /// A heartbeat was not heard.
     HeartbeatMissed {

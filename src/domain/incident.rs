@@ -114,6 +114,7 @@ impl IncidentState {
             (Self::Triggered, Move::Acknowledge) => Some(Self::Acknowledged),
             (Self::Triggered | Self::Acknowledged, Move::Mitigate) => Some(Self::Mitigated),
             (Self::Triggered | Self::Acknowledged | Self::Mitigated, Move::Resolve) => Some(Self::Resolved),
+            (Self::Acknowledged, Move::Unacknowledge) => Some(Self::Triggered),
             (Self::Resolved, Move::Reopen) => Some(Self::Triggered),
             (Self::Resolved, Move::Close) => Some(Self::Closed),
             _ => None,
@@ -133,6 +134,8 @@ impl fmt::Display for IncidentState {
 pub enum IncidentMove {
     /// A person takes it.
     Acknowledge,
+    /// They take that back.
+    Unacknowledge,
     /// The harm has stopped.
     Mitigate,
     /// It is over.
@@ -152,7 +155,9 @@ mod tests {
         use IncidentMove::*;
         let drawn: Vec<(IncidentState, IncidentMove)> = IncidentState::ALL
             .into_iter()
-            .flat_map(|state| [Acknowledge, Mitigate, Resolve, Reopen, Close].map(|step| (state, step)))
+            .flat_map(|state| {
+                [Acknowledge, Unacknowledge, Mitigate, Resolve, Reopen, Close].map(|step| (state, step))
+            })
             .filter(|(state, step)| state.after(*step).is_some())
             .collect();
         use IncidentState::*;
@@ -162,6 +167,7 @@ mod tests {
                 (Triggered, Acknowledge),
                 (Triggered, Mitigate),
                 (Triggered, Resolve),
+                (Acknowledged, Unacknowledge),
                 (Acknowledged, Mitigate),
                 (Acknowledged, Resolve),
                 (Mitigated, Resolve),

@@ -10,11 +10,17 @@ pub mod matcher;
 pub mod silence;
 
 pub mod alert;
+pub mod duty;
 pub mod incident;
+pub mod search;
+pub mod note;
+pub mod visit;
 
 pub mod names;
+pub mod nearest;
 pub mod template;
 
+pub mod change;
 pub mod difference;
 pub mod network;
 pub mod program;
@@ -38,6 +44,8 @@ pub mod window;
 pub mod access;
 pub mod operator;
 pub mod permission;
+pub mod preferences;
+pub mod setting;
 pub mod sign_in;
 pub mod token;
 
@@ -53,12 +61,16 @@ pub mod proposal;
 
 pub mod event;
 pub mod sentence;
+pub mod titles;
+pub mod taking_back;
 
 pub mod boot;
 pub mod overdue;
 
 pub mod run;
 pub mod state;
+pub mod timing;
+pub mod track;
 
 pub mod attempt;
 pub mod context;

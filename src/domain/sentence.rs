@@ -6,6 +6,7 @@ use super::{
     id::IncidentId,
     run::{RunFact, RunResult, Settled, UnknownChoice},
     runbook::StartMode,
+    titles::Titles,
 };
 
 /// The groups the timeline is filtered by.
@@ -19,13 +20,22 @@ pub enum Category {
     Alert,
     /// A person wrote something down.
     Note,
+    /// The team was told how it stands.
+    Update,
     /// Muster's own bookkeeping.
     System,
 }
 
 impl Category {
     /// All of them, in the order they are shown.
-    pub const ALL: [Self; 5] = [Self::Decision, Self::Step, Self::Alert, Self::Note, Self::System];
+    pub const ALL: [Self; 6] = [
+        Self::Decision,
+        Self::Step,
+        Self::Alert,
+        Self::Note,
+        Self::Update,
+        Self::System,
+    ];
 
     /// Its name in addresses and on the page.
     pub fn name(self) -> &'static str {
@@ -34,6 +44,7 @@ impl Category {
             Self::Step => "steps",
             Self::Alert => "alerts",
             Self::Note => "notes",
+            Self::Update => "updates",
             Self::System => "system",
         }
     }
@@ -43,8 +54,12 @@ impl Category {
 pub fn category(event: &Event) -> Category {
     match event {
         Event::Incident(fact) => match fact {
-            IncidentFact::Note { .. } => Category::Note,
+            IncidentFact::Note { .. } | IncidentFact::QuestionAsked { .. } => Category::Note,
+            IncidentFact::ImpactStated { .. } | IncidentFact::UpdatePosted { .. } => Category::Update,
             IncidentFact::Acknowledged
+            | IncidentFact::Unacknowledged
+            | IncidentFact::DutyTaken { .. }
+            | IncidentFact::DutyLaidDown { .. }
             | IncidentFact::Mitigated { .. }
             | IncidentFact::Resolved { .. }
             | IncidentFact::Closed
@@ -65,6 +80,8 @@ pub fn category(event: &Event) -> Category {
             | IncidentFact::Folded { .. }
             | IncidentFact::Unfolded { .. }
             | IncidentFact::FoldOpened { .. }
+            | IncidentFact::Pinned { .. }
+            | IncidentFact::Unpinned { .. }
             | IncidentFact::StartHeldBack { .. } => Category::System,
             IncidentFact::Opened { .. }
             | IncidentFact::AlertsFired { .. }
@@ -154,6 +171,29 @@ pub fn sentence(event: &Event) -> String {
                 None => words,
             }
         }
+    }
+}
+
+/// The same for people: steps by what they are called instead of by the names that runbooks use inside.
+pub fn told(event: &Event, titles: &Titles) -> String {
+    let Event::Run(run, fact) = event else {
+        return sentence(event);
+    };
+    let named = fact
+        .step()
+        .and_then(|step| Some((&step.0, titles.name(*run, step)?)));
+    let words = of_run(fact);
+    match named.and_then(|(step, title)| Some((title, words.strip_prefix(step)?))) {
+        Some((title, rest)) => after_title(&title, rest),
+        None => sentence(event),
+    }
+}
+
+/// A title that is a question or a sentence has an end of its own.
+fn after_title(title: &str, rest: &str) -> String {
+    match (rest.strip_prefix(": "), title.ends_with(['?', '!', '.'])) {
+        (Some(rest), true) => format!("{title} {rest}"),
+        _ => format!("{title}{rest}"),
     }
 }
 
@@ -261,10 +301,42 @@ fn of_incident(fact: &IncidentFact) -> String {
         Fact::Resolved { reason } => format!("Resolved{}", because(reason)),
         Fact::Closed => "Closed".to_owned(),
         Fact::SeverityChanged { from, to, reason } => format!("Severity {from} → {to}{}", because(reason)),
-        Fact::Note { text } => text.clone(),
+        Fact::Unacknowledged => "Took back the acknowledgement; nobody has it".to_owned(),
+        Fact::Note { text, tag: None } => text.clone(),
+        Fact::Note { text, tag: Some(tag) } => format!("{}: {text}", tag.word()),
+        Fact::DutyTaken {
+            duty,
+            name,
+            from,
+            summary,
+            ..
+        } => match from {
+            Some(from) => format!("{} passes from {from} to {name}{}", duty.word(), because(summary)),
+            None => format!("{name} is {} now{}", duty.word().to_lowercase(), because(summary)),
+        },
+        Fact::DutyLaidDown { duty, name } => {
+            format!("{name} is no longer {}; nobody is", duty.word().to_lowercase())
+        }
+        Fact::ImpactStated { text } if text.is_empty() => "Took back what was said of the impact".to_owned(),
+        Fact::ImpactStated { text } => format!("Impact: {text}"),
+        Fact::UpdatePosted {
+            condition,
+            action,
+            need,
+            next_due,
+        } => {
+            let mut parts = vec![format!("Condition: {condition}")];
+            parts.extend((!action.is_empty()).then(|| format!("Action: {action}")));
+            parts.extend((!need.is_empty()).then(|| format!("Need: {need}")));
+            parts.extend(next_due.map(|due| format!("Next update due {}", clock(due))));
+            parts.join("; ")
+        }
+        Fact::Pinned { seq } => format!("Pinned event {seq}"),
+        Fact::Unpinned { seq } => format!("No longer pinned: event {seq}"),
         Fact::GlassReviewed { title, finding, .. } => {
             format!("Reviewed what was opened alone, “{title}”: {finding}")
         }
+        Fact::QuestionAsked { title, question, .. } => format!("Asks about “{title}”: {question}"),
         Fact::HeartbeatMissed { name, .. } => format!("No sign of life from {name}"),
         Fact::HeartbeatHeard { name } => format!("{name} is heard again"),
         Fact::SilenceAsked {
@@ -449,7 +521,7 @@ fn of_run(fact: &RunFact) -> String {
         } => {
             format!("{step}: approved, {given} of {needed}{}", because(reason))
         }
-        Fact::GateApproved { step, .. } => format!("{step}: open"),
+        Fact::GateApproved { step, .. } => format!("{step}: goes on"),
         Fact::GateBroken { step, reason, .. } => {
             format!(
                 "{step}: opened alone by breaking the glass{}; to be reviewed",
@@ -540,6 +612,25 @@ mod tests {
             };
             assert!(of_incident(&fact).contains(words), "{}", of_incident(&fact));
         }
+    }
+
+    #[test]
+    fn people_read_the_titles_of_steps() {
+        let mut titles = Titles::default();
+        titles.call(RunId(1), "gone", "Is main gone?".to_owned());
+        titles.call(RunId(1), "look", "Look around".to_owned());
+        let of = |run: i64, step: &str| {
+            let fact = RunFact::StepSkipped {
+                step: step.into(),
+                reason: "no time".to_owned(),
+            };
+            told(&Event::Run(RunId(run), fact), &titles)
+        };
+        assert_eq!(of(1, "gone"), "Is main gone? skipped: no time");
+        assert_eq!(of(1, "look[3]"), "Look around, item 4: skipped: no time");
+        assert_eq!(of(1, "undo:look"), "Taking back: Look around: skipped: no time");
+        assert_eq!(of(1, "other"), "other: skipped: no time");
+        assert_eq!(of(2, "undo:look"), "taking back look: skipped: no time");
     }
 
     #[test]

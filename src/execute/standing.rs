@@ -68,6 +68,8 @@ struct Kept {
     snapshot: Arc<Snapshot>,
     /// Circuits noted by this process: a look that began before one must not undo it.
     noted: u64,
+    /// When the database last told what stands.
+    answered_at: Option<DateTime<Utc>>,
 }
 
 impl Standing {
@@ -87,6 +89,11 @@ impl Standing {
     /// The pause of all automation, while one stands: nothing that changes anything may be begun.
     pub fn pause(&self) -> Option<Pause> {
         self.kept().snapshot.pause.clone()
+    }
+
+    /// When the database last answered a look of [`Standing::run`]: at most a few seconds ago, unless it is away.
+    pub fn answered_at(&self) -> Option<DateTime<Utc>> {
+        self.kept().answered_at
     }
 
     /// Why nothing may be sent to a target now, for pages. Takes no try.
@@ -197,11 +204,12 @@ impl Standing {
         while !stop.is_cancelled() {
             changes.mark_unchanged();
             let looked = async { self.refresh(&mut *pool.acquire().await?).await };
-            if let Err(error) = in_time(looked).await {
-                tracing::warn!(
+            match in_time(looked).await {
+                Ok(()) => self.kept().answered_at = Some(clock.now()),
+                Err(error) => tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "cannot see what stands over the runs; the last that was seen counts"
-                );
+                ),
             }
             tokio::select! {
                 () = stop.cancelled() => {}

@@ -14,9 +14,6 @@ use crate::{
     store::{StoreError, events, incidents, incidents::Locked, queue},
 };
 
-/// The longest note, in bytes.
-pub const NOTE_BYTES_MAX: usize = 20_000;
-
 /// Why an act was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum RespondError {
@@ -102,34 +99,6 @@ pub async fn close(
     step(conn, id, IncidentMove::Close, by, IncidentFact::Closed, now).await
 }
 
-/// A person writes something down.
-pub async fn note(
-    conn: &mut PgConnection,
-    id: IncidentId,
-    by: &Operator,
-    text: &str,
-    now: DateTime<Utc>,
-) -> Result<(), RespondError> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Err(RespondError::Refused {
-            message: "the note is empty".to_owned(),
-        });
-    }
-    if text.len() > NOTE_BYTES_MAX {
-        return Err(RespondError::Refused {
-            message: format!("the note is longer than {NOTE_BYTES_MAX} bytes; split it"),
-        });
-    }
-    lock(conn, id).await?;
-    // jsonb does not hold U+0000; its picture does the same work for a reader.
-    let fact = IncidentFact::Note {
-        text: text.replace('\0', "\u{2400}"),
-    };
-    events::append(conn, id, &[NewEvent::by(by.actor(), fact, now)], now).await?;
-    Ok(())
-}
-
 /// A person changes how bad it is.
 pub async fn set_severity(
     conn: &mut PgConnection,
@@ -155,7 +124,7 @@ pub async fn set_severity(
     Ok(())
 }
 
-async fn lock(conn: &mut PgConnection, id: IncidentId) -> Result<Locked, RespondError> {
+pub(super) async fn lock(conn: &mut PgConnection, id: IncidentId) -> Result<Locked, RespondError> {
     incidents::lock(conn, id).await?.ok_or(RespondError::NotFound)
 }
 

@@ -1,6 +1,7 @@
 //! Matching: which runbooks apply to the alerts that just fired, and why.
 
 pub mod miss;
+pub mod replay;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -244,6 +244,6 @@ pub async fn list_members(
     .collect()
 }
 
-fn labels(value: Value) -> Result<Labels, StoreError> {
+pub(super) fn labels(value: Value) -> Result<Labels, StoreError> {
     serde_json::from_value(value).map_err(|error| StoreError::corrupt("alerts", "labels", error))
 }

@@ -159,6 +159,22 @@ pub async fn find(conn: &mut PgConnection, id: ApprovalId) -> Result<Option<Appr
     .transpose()
 }
 
+/// The newest request at the same gate of the same run after this one: what asks in its place.
+pub async fn find_successor(
+    conn: &mut PgConnection,
+    approval: &Approval,
+) -> Result<Option<ApprovalId>, StoreError> {
+    let id = sqlx::query_scalar!(
+        "select id from approvals where run_id = $1 and step = $2 and id > $3 order by id desc limit 1",
+        approval.run.0,
+        approval.step.0,
+        approval.id.0
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(id.map(ApprovalId))
+}
+
 /// Pending requests, the soonest to lapse first, at most `limit`; of one incident, with those merged into it, when it is
 /// named.
 pub async fn list_pending(
@@ -345,6 +361,26 @@ pub struct ApprovalLine {
     pub decided_at: Option<DateTime<Utc>>,
     /// Whether one person opened it alone.
     pub broken: bool,
+}
+
+/// Who may decide on the pending requests and who asked for each, at most `limit`: all that a count of them needs.
+pub async fn list_rules(
+    conn: &mut PgConnection,
+    limit: i64,
+) -> Result<Vec<(GateRule, Option<OperatorId>)>, StoreError> {
+    sqlx::query!(
+        "select rule, requester from approvals where state = 'pending' order by decide_by limit $1",
+        limit
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| {
+        let rule = serde_json::from_value(row.rule)
+            .map_err(|error| StoreError::corrupt("approvals", "rule", error))?;
+        Ok((rule, row.requester.map(OperatorId)))
+    })
+    .collect()
 }
 
 /// Pending requests, the soonest to lapse first, then those settled after `settled_since`, the newest first; at most

@@ -162,3 +162,76 @@ pub async fn list(conn: &mut PgConnection, run: RunId, limit: i64) -> Result<Vec
     .fetch_all(conn)
     .await?)
 }
+
+/// The same without what came back, which may be large: of the whole run, or of one step of it.
+pub async fn list_heads(
+    conn: &mut PgConnection,
+    run: RunId,
+    step: Option<&StepId>,
+    limit: i64,
+) -> Result<Vec<AttemptRow>, StoreError> {
+    Ok(sqlx::query_as!(
+        AttemptRow,
+        r#"select step as "step!", attempt as "attempt!", state as "state!", command as "command!",
+                  idempotency_key as "idempotency_key!", null::jsonb as result, summary, started_at as "started_at!",
+                  finished_at
+           from (select step, attempt, state, command, idempotency_key, summary, started_at, finished_at
+                 from attempts where run_id = $1 and ($2::text is null or step = $2)
+                 order by started_at desc, step desc, attempt desc limit $3) newest
+           order by started_at, step, attempt"#,
+        run.0,
+        step.map(|step| step.0.as_str()),
+        limit
+    )
+    .fetch_all(conn)
+    .await?)
+}
+
+/// One attempt with everything kept of it.
+#[derive(Clone, Debug)]
+pub struct AttemptDetail {
+    /// What a list of attempts has of it, with what came back.
+    pub row: AttemptRow,
+    /// `safe`, `idempotent`, `once`
+    pub effect: String,
+    /// The rising number of the claim it was sent under.
+    pub fence: i64,
+    /// What was sent: action, target and inputs. Empty where a person only gave their word.
+    pub request: Value,
+}
+
+/// One attempt of a step; the newest when no number is named.
+pub async fn find(
+    conn: &mut PgConnection,
+    run: RunId,
+    step: &StepId,
+    number: Option<i32>,
+) -> Result<Option<AttemptDetail>, StoreError> {
+    let row = sqlx::query!(
+        "select step, attempt, state, command, idempotency_key, result, summary, started_at, finished_at, effect,
+                fence, request
+         from attempts where run_id = $1 and step = $2 and ($3::integer is null or attempt = $3)
+         order by attempt desc limit 1",
+        run.0,
+        step.0,
+        number
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| AttemptDetail {
+        row: AttemptRow {
+            step: row.step,
+            attempt: row.attempt,
+            state: row.state,
+            command: row.command,
+            idempotency_key: row.idempotency_key,
+            result: row.result,
+            summary: row.summary,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+        },
+        effect: row.effect,
+        fence: row.fence,
+        request: row.request,
+    }))
+}

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::StoreError;
+use super::{StoreError, openings};
 use crate::domain::breaker::BreakerState;
 
 /// A circuit as it is kept.
@@ -123,7 +123,7 @@ pub async fn swap(
                 due,
                 now
             )
-            .execute(conn)
+            .execute(&mut *conn)
             .await?
         }
         (Some(revision), BreakerState::Closed { failures: 0 }) => {
@@ -132,7 +132,7 @@ pub async fn swap(
                 target,
                 revision
             )
-            .execute(conn)
+            .execute(&mut *conn)
             .await?
         }
         (Some(revision), _) => {
@@ -149,9 +149,13 @@ pub async fn swap(
                 due,
                 now
             )
-            .execute(conn)
+            .execute(&mut *conn)
             .await?
         }
     };
-    Ok(done.rows_affected() == 1)
+    let is_moved = done.rows_affected() == 1;
+    if is_moved {
+        openings::note(conn, target, next, now).await?;
+    }
+    Ok(is_moved)
 }

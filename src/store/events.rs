@@ -10,7 +10,7 @@ use super::StoreError;
 use crate::domain::{
     digest::Digest,
     event::{Event, NewEvent, Recorded, Tail, chain},
-    id::{IncidentId, RunId},
+    id::{ApprovalId, IncidentId, RunId, StepId},
     run::RunFact,
 };
 
@@ -236,53 +236,19 @@ pub async fn run_acts(conn: &mut PgConnection, run: RunId, limit: i64) -> Result
     .collect()
 }
 
-/// One kind of event in a timeline.
-#[derive(Clone, Debug)]
-pub struct KindCount {
-    /// Its name.
-    pub kind: String,
-    /// How many there are.
-    pub count: i64,
-    /// One of them.
-    pub example: Event,
-}
-
-/// The kinds of events a timeline holds, each with an example to tell its category by.
-pub async fn kinds(conn: &mut PgConnection, incident: IncidentId) -> Result<Vec<KindCount>, StoreError> {
-    sqlx::query!(
-        r#"select distinct on (kind) kind, run_id, body, count(*) over (partition by kind) as "count!"
-           from events where incident_id = $1 order by kind"#,
-        incident.0
-    )
-    .fetch_all(conn)
-    .await?
-    .into_iter()
-    .map(|row| {
-        Ok(KindCount {
-            kind: row.kind,
-            count: row.count,
-            example: Event::from_body(row.run_id.map(RunId), row.body)
-                .map_err(|error| StoreError::corrupt("events", "body", error))?,
-        })
-    })
-    .collect()
-}
-
-/// Events of these kinds before `before`, the newest first, at most `limit`.
-pub async fn list_kinds_before(
+/// What happened to one step of a run, the newest first, at most `limit`.
+pub async fn step_log(
     conn: &mut PgConnection,
-    incident: IncidentId,
-    kinds: &[String],
-    before: i64,
+    run: RunId,
+    step: &StepId,
     limit: i64,
 ) -> Result<Vec<Recorded>, StoreError> {
     sqlx::query_as!(
         Row,
         "select seq, run_id, body, actor, occurred_at, recorded_at, hash from events
-         where incident_id = $1 and seq < $2 and kind = any($3) order by seq desc limit $4",
-        incident.0,
-        before,
-        kinds,
+         where run_id = $1 and body ->> 'step' = $2 order by seq desc limit $3",
+        run.0,
+        step.0,
         limit
     )
     .fetch_all(conn)
@@ -290,4 +256,29 @@ pub async fn list_kinds_before(
     .into_iter()
     .map(Recorded::try_from)
     .collect()
+}
+
+/// What people asked about a request, the oldest first, at most the newest `limit`.
+pub async fn list_questions(
+    conn: &mut PgConnection,
+    incident: IncidentId,
+    approval: ApprovalId,
+    limit: i64,
+) -> Result<Vec<Recorded>, StoreError> {
+    let mut found: Vec<Recorded> = sqlx::query_as!(
+        Row,
+        "select seq, run_id, body, actor, occurred_at, recorded_at, hash from events
+         where incident_id = $1 and kind = 'question_asked' and (body ->> 'approval')::bigint = $2
+         order by seq desc limit $3",
+        incident.0,
+        approval.0,
+        limit
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(Recorded::try_from)
+    .collect::<Result<_, _>>()?;
+    found.reverse();
+    Ok(found)
 }

@@ -302,6 +302,25 @@ pub async fn set_state(
     Ok(())
 }
 
+/// Makes a locked incident one that nobody has taken: the acknowledgement of that moment was none.
+pub async fn unacknowledge(
+    conn: &mut PgConnection,
+    id: IncidentId,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update incidents set state = 'triggered',
+             acknowledged_by = case when acknowledged_at = $2 then null else acknowledged_by end,
+             acknowledged_at = case when acknowledged_at = $2 then null else acknowledged_at end
+         where id = $1",
+        id.0,
+        at
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Writes a locked incident's severity.
 pub async fn set_severity(conn: &mut PgConnection, id: IncidentId, to: Severity) -> Result<(), StoreError> {
     sqlx::query!(

@@ -7,6 +7,7 @@ use sqlx::PgConnection;
 use super::StoreError;
 use crate::domain::{
     id::{AlertId, IncidentId, VersionId},
+    incident::Severity,
     runbook::TriggerReport,
 };
 
@@ -127,4 +128,52 @@ pub async fn run_context(
     )
     .fetch_one(conn)
     .await?)
+}
+
+/// An incident that a runbook matched.
+#[derive(Clone, Debug)]
+pub struct MatchedIncident {
+    /// The incident.
+    pub id: IncidentId,
+    /// What it is called.
+    pub title: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Number of the version that matched, the newest if several did.
+    pub number: i32,
+    /// When it matched.
+    pub at: DateTime<Utc>,
+}
+
+/// The newest incidents that any version of a runbook matched, at most `limit`.
+pub async fn list_of_runbook(
+    conn: &mut PgConnection,
+    runbook_id: i64,
+    limit: i64,
+) -> Result<Vec<MatchedIncident>, StoreError> {
+    sqlx::query!(
+        r#"select distinct on (m.incident_id) m.incident_id as "id!", i.title as "title!", i.severity as "severity!",
+                  v.number as "number!", m.at as "at!"
+           from runbook_versions v
+           cross join lateral (select * from matches m where m.version_id = v.id
+                               order by m.incident_id desc limit $2) m
+           join incidents i on i.id = m.incident_id
+           where v.runbook_id = $1 order by m.incident_id desc, v.number desc limit $2"#,
+        runbook_id,
+        limit
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| {
+        Ok(MatchedIncident {
+            id: IncidentId(row.id),
+            title: row.title,
+            severity: Severity::numbered(row.severity)
+                .ok_or_else(|| StoreError::corrupt("incidents", "severity", row.severity))?,
+            number: row.number,
+            at: row.at,
+        })
+    })
+    .collect()
 }

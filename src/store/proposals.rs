@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 
 use super::{StoreError, operators};
 use crate::domain::{
+    access::{Access, may_publish},
     digest::Digest,
     id::{OperatorId, ProposalId, VersionId},
     operator::Operator,
@@ -192,6 +193,21 @@ pub struct ProposalLine {
     pub note: String,
     /// When they did.
     pub proposed_at: DateTime<Utc>,
+    /// The number of whoever proposes it.
+    pub author: Option<OperatorId>,
+    /// Whom it names.
+    pub access: Access,
+    /// Who has approved it.
+    pub approved_by: Vec<i64>,
+}
+
+impl ProposalLine {
+    /// Whether it waits for this person: they may say something about it and have not approved it yet.
+    pub fn waits_for(&self, person: &Operator) -> bool {
+        self.author != Some(person.id)
+            && !self.approved_by.contains(&person.id.0)
+            && may_publish(person, None, &self.access).is_ok()
+    }
 }
 
 /// The proposals that wait, by runbook; of one runbook when it is named.
@@ -200,7 +216,8 @@ pub async fn list_waiting(
     slug: Option<&str>,
 ) -> Result<Vec<ProposalLine>, StoreError> {
     let rows = sqlx::query!(
-        r#"select p.id, b.slug, o.name as "by?", p.note, p.proposed_at
+        r#"select p.id, b.slug, o.name as "by?", p.note, p.proposed_at, p.proposed_by, p.definition -> 'access' as access,
+                  array(select a.operator_id from proposal_approvals a where a.proposal_id = p.id) as "approved_by!"
            from proposals p join runbooks b on b.id = p.runbook_id left join operators o on o.id = p.proposed_by
            where p.state = 'waiting' and ($1::text is null or b.slug = $1) order by b.slug limit $2"#,
         slug,
@@ -208,16 +225,23 @@ pub async fn list_waiting(
     )
     .fetch_all(conn)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| ProposalLine {
-            id: ProposalId(row.id),
-            slug: row.slug,
-            by: row.by,
-            note: row.note,
-            proposed_at: row.proposed_at,
+    rows.into_iter()
+        .map(|row| {
+            let access = row.access.map(serde_json::from_value).transpose();
+            Ok(ProposalLine {
+                id: ProposalId(row.id),
+                slug: row.slug,
+                by: row.by,
+                note: row.note,
+                proposed_at: row.proposed_at,
+                author: row.proposed_by.map(OperatorId),
+                access: access
+                    .map_err(|error| StoreError::corrupt("proposals", "definition", error))?
+                    .unwrap_or_default(),
+                approved_by: row.approved_by,
+            })
         })
-        .collect())
+        .collect()
 }
 
 /// Settles a proposal that waits; `false` when it did not wait any more.

@@ -242,6 +242,33 @@ pub async fn find_fault(conn: &mut PgConnection, run: RunId) -> Result<Option<Fa
     .await?)
 }
 
+/// Who holds a live run, and until when unless they renew it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The worker.
+    pub worker: ReplicaId,
+    /// The number of its claim.
+    pub fence: i64,
+    /// When it ends unless it is renewed, by the database's clock.
+    pub until: DateTime<Utc>,
+}
+
+/// The lease on a run, while a worker holds it.
+pub async fn find_lease(conn: &mut PgConnection, run: RunId) -> Result<Option<Lease>, StoreError> {
+    Ok(sqlx::query!(
+        "select p.id, q.fence, p.lease_until from run_queue q join replicas p on p.id = q.owner
+         where q.run_id = $1 and q.state = 1",
+        run.0
+    )
+    .fetch_optional(conn)
+    .await?
+    .map(|row| Lease {
+        worker: ReplicaId(row.id),
+        fence: row.fence,
+        until: row.lease_until,
+    }))
+}
+
 /// Counts a person's act, and makes a waiting run due now. One that a worker holds finds the act before its next write.
 pub async fn wake(conn: &mut PgConnection, run: RunId, now: DateTime<Utc>) -> Result<(), StoreError> {
     sqlx::query!(

@@ -12,13 +12,16 @@ use crate::{
         id::IncidentId,
         incident::IncidentState,
         run::{RunFact, RunResult},
-        sentence::{Category, category, sentence},
+        sentence::{Category, category, told},
+        titles::Titles,
     },
-    store::{StoreError, events, incidents, incidents::Incident},
+    store::{StoreError, events, incidents, incidents::Incident, titles},
 };
 
 /// The longest story one document tells; a longer timeline is cut, and says so.
 pub const STORY_MAX: i64 = 5_000;
+/// Runs of one incident whose steps are told by their titles; the steps of older ones by their names.
+const RUNS_MAX: i64 = 100;
 /// A stretch without any event that is worth a question.
 const SILENCE: chrono::TimeDelta = chrono::TimeDelta::minutes(10);
 
@@ -83,17 +86,18 @@ pub async fn load(conn: &mut PgConnection, id: IncidentId) -> Result<Option<Post
         return Ok(None);
     };
     let timeline = events::list_after(conn, id, 0, STORY_MAX).await?;
-    Ok(Some(draft(incident, &timeline)))
+    let titles = titles::list(conn, id, RUNS_MAX).await?;
+    Ok(Some(draft(incident, &timeline, &titles)))
 }
 
-/// Drafts it from the incident's row and its timeline, in order. Pure.
-pub fn draft(incident: Incident, timeline: &[Recorded]) -> Postmortem {
+/// Drafts it from the incident's row, its timeline in order and what its steps are called. Pure.
+pub fn draft(incident: Incident, timeline: &[Recorded], titles: &Titles) -> Postmortem {
     let is_cut = (timeline.len() as i64) < incident.last_seq;
     let runs = runs(timeline);
     Postmortem {
         times: measure(&incident, timeline),
         summary: summary(&incident, timeline, &runs),
-        story: timeline.iter().map(row).collect(),
+        story: timeline.iter().map(|recorded| row(recorded, titles)).collect(),
         questions: questions(&incident, timeline, &runs),
         chain_holds: (!is_cut).then(|| first_broken_link(incident.id, timeline).is_none()),
         is_cut,
@@ -102,13 +106,13 @@ pub fn draft(incident: Incident, timeline: &[Recorded]) -> Postmortem {
     }
 }
 
-fn row(recorded: &Recorded) -> Row {
+fn row(recorded: &Recorded, titles: &Titles) -> Row {
     Row {
         seq: recorded.seq,
         occurred_at: recorded.occurred_at,
         recorded_at: recorded.recorded_at,
         actor: recorded.actor.to_string(),
-        sentence: sentence(&recorded.event),
+        sentence: told(&recorded.event, titles),
         category: category(&recorded.event).name(),
     }
 }

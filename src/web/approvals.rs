@@ -13,14 +13,17 @@ use uuid::Uuid;
 
 use super::{
     act::{self, Act, see},
-    caller::{BreaksGlass, Decides, Reads},
+    caller::{BreaksGlass, Decides, Reads, Responds},
     error::WebError,
     extract::Path,
     incidents, links, page, reviews, runs as run_page,
     state::AppState,
     view::{
-        approval::{ApprovalFacts, ApprovalPage, ApprovalRecord, DecisionForm, Inbox, InboxPage, Others},
+        approval::{ApprovalPage, ApprovalRecord},
+        decision::{DecisionForm, Others},
+        gate::ApprovalFacts,
         glass::GlassPage,
+        inbox::{Inbox, InboxPage, LINES_MAX},
         layout::Place,
         text,
     },
@@ -29,18 +32,15 @@ use crate::{
     domain::{
         approval::{ApprovalState, Verdict},
         digest::Digest,
-        id::ApprovalId,
+        id::{ApprovalId, StepId},
         operator::Operator,
     },
-    execute::{
-        people::{self, LinkError, PeopleError},
-        standing::Standing,
-    },
-    store::{self, StoreError, approvals, operators},
+    execute::people::{self, LinkError, PeopleError},
+    store::{self, StoreError, approvals, events, operators, precedents, runbooks},
 };
 
-/// Requests in the inbox.
-const INBOX_MAX: i64 = 100;
+/// Questions shown of a request.
+const QUESTIONS_MAX: i64 = 50;
 
 /// `GET /approvals`
 pub async fn inbox(State(app): State<AppState>, Reads(me): Reads) -> Result<Html<String>, WebError> {
@@ -53,21 +53,21 @@ pub async fn inbox(State(app): State<AppState>, Reads(me): Reads) -> Result<Html
             "/live",
             &[("scope", "approvals"), ("after", &cursor)],
         ));
-    let lines = lines(&mut tx, now).await?;
-    let reviews = reviews::open(&mut tx).await?;
-    let page = InboxPage {
-        frame,
-        inbox: Inbox::of(&lines, &reviews, &me, now),
-    };
-    Ok(Html(page.render()?))
+    let inbox = read_inbox(&mut tx, &me, now).await?;
+    Ok(Html(InboxPage { frame, inbox }.render()?))
 }
 
-/// The lines of the inbox.
-pub async fn lines(
+/// What the inbox of this person holds.
+pub async fn read_inbox(
     conn: &mut PgConnection,
+    me: &Operator,
     now: DateTime<Utc>,
-) -> Result<Vec<approvals::ApprovalLine>, StoreError> {
-    approvals::list_lines(conn, Some(now - TimeDelta::hours(24)), INBOX_MAX).await
+) -> Result<Inbox, StoreError> {
+    let lately = Some(now - TimeDelta::hours(24));
+    let lines = approvals::list_lines(conn, lately, LINES_MAX as i64 + 1).await?;
+    let reviews = reviews::open(conn).await?;
+    let runbooks = runbooks::list_current(conn).await?;
+    Ok(Inbox::of(&lines, &reviews, &runbooks, me, now))
 }
 
 /// `GET /approvals/{id}`
@@ -88,7 +88,7 @@ pub async fn page(
 ) -> Result<Html<String>, WebError> {
     let now = app.clock.now();
     let mut tx = store::begin_reading(&app.db).await?;
-    let record = load(&mut tx, &app.standing, id)
+    let record = load(&mut tx, app, id)
         .await?
         .ok_or_else(|| WebError::not_found("approval"))?;
     let seq = record.run.incident.last_seq;
@@ -105,7 +105,7 @@ pub async fn page(
         ));
     let page = ApprovalPage {
         frame,
-        facts: ApprovalFacts::of(&record, now),
+        facts: ApprovalFacts::of(&record, me, now),
         form: DecisionForm::of(&record, me, seq, now).map(|form| DecisionForm { code, ..form }),
         others: Others::of(&record, me, seq, now),
     };
@@ -115,22 +115,39 @@ pub async fn page(
 /// Everything known of a request.
 pub async fn load(
     conn: &mut PgConnection,
-    standing: &Standing,
+    app: &AppState,
     id: ApprovalId,
 ) -> Result<Option<ApprovalRecord>, StoreError> {
     let Some(approval) = approvals::find(conn, id).await? else {
         return Ok(None);
     };
-    let run = run_page::load(conn, standing, approval.run)
+    let run = run_page::load(conn, &app.standing, approval.run)
         .await?
         .ok_or_else(|| StoreError::corrupt("approvals", "run_id", approval.run))?;
     let requester_name = match approval.requester {
         Some(person) => operators::find_name(conn, person).await?,
         None => None,
     };
+    let changing = approval.bound.steps.iter().filter(|step| step.changes);
+    let base = |step: &StepId| step.0.split('[').next().unwrap_or_default().to_owned();
+    let sent: Vec<String> = changing.map(|step| base(&step.step)).collect();
+    let undos: Vec<String> = sent.iter().map(|step| StepId(step.clone()).undo().0).collect();
+    let runbook = run.version.runbook_id;
+    let environments = {
+        let targets = app.rehearser.targets.borrow();
+        let named = approval.bound.steps.iter().map(|step| &step.request.target);
+        let environment = |name: &String| Some((name.clone(), targets.0.get(name)?.environment.clone()?));
+        named.filter_map(environment).collect()
+    };
     Ok(Some(ApprovalRecord {
         votes: approvals::votes(conn, id).await?,
         review: store::reviews::find_of(conn, id).await?,
+        people: operators::list(conn).await?,
+        precedent: precedents::find(conn, runbook, approval.run, &sent).await?,
+        undone: precedents::find(conn, runbook, approval.run, &undos).await?,
+        questions: events::list_questions(conn, approval.incident, id, QUESTIONS_MAX).await?,
+        successor: approvals::find_successor(conn, &approval).await?,
+        environments,
         run,
         requester_name,
         approval,
@@ -222,6 +239,37 @@ pub async fn send_back(
     end(&app, act, done, id, form.seen).await
 }
 
+/// `POST /approvals/{id}/read-again`. Who may is the gate's own rule, as for a decision.
+pub async fn read_again(
+    State(app): State<AppState>,
+    Decides(me): Decides,
+    Path(id): Path<ApprovalId>,
+    Form(form): Form<GateForm>,
+) -> Result<Redirect, WebError> {
+    let digest = form.digest()?;
+    let Some(mut act) = Act::begin(&app, form.op, &me).await? else {
+        return Ok(see(format!("/approvals/{id}")));
+    };
+    let now = act.now;
+    let done = people::read_again(act.conn(), id, digest, &me, now).await;
+    end(&app, act, done, id, form.seen).await
+}
+
+/// `POST /approvals/{id}/question`
+pub async fn ask(
+    State(app): State<AppState>,
+    Responds(me): Responds,
+    Path(id): Path<ApprovalId>,
+    Form(form): Form<GateForm>,
+) -> Result<Redirect, WebError> {
+    let Some(mut act) = Act::begin(&app, form.op, &me).await? else {
+        return Ok(see(format!("/approvals/{id}")));
+    };
+    let now = act.now;
+    let done = people::ask(act.conn(), id, &form.note, &me, now).await;
+    end(&app, act, done, id, form.seen).await
+}
+
 /// `POST /approvals/{id}/withdraw`. Whoever gave it may, and whoever may decide at this gate.
 pub async fn withdraw(
     State(app): State<AppState>,
@@ -245,7 +293,7 @@ pub async fn glass_form(
 ) -> Result<Html<String>, WebError> {
     let now = app.clock.now();
     let mut tx = store::begin_reading(&app.db).await?;
-    let record = load(&mut tx, &app.standing, id)
+    let record = load(&mut tx, &app, id)
         .await?
         .ok_or_else(|| WebError::not_found("approval"))?;
     let back = |fault: WebError| fault.with_next(format!("/approvals/{id}"), "Back to the request");
@@ -260,7 +308,7 @@ pub async fn glass_form(
     }
     let title = format!("Open alone · {}", text::visible(&approval.title));
     let frame = page::frame(&app, &mut tx, &me, title, Place::Approvals, now).await?;
-    Ok(Html(GlassPage::of(frame, &record, now).render()?))
+    Ok(Html(GlassPage::of(frame, &record, &me, now).render()?))
 }
 
 /// `POST /approvals/{id}/break-glass`

@@ -13,7 +13,7 @@ use axum::{
 };
 use rust_embed::RustEmbed;
 
-use super::{caller::Anyone, error::WebError, extract::Path, state::AppState};
+use super::{caller::Anyone, error::WebError, extract::Path, favicon, state::AppState};
 use crate::domain::digest::Digest;
 
 #[derive(RustEmbed)]
@@ -21,7 +21,7 @@ use crate::domain::digest::Digest;
 struct Files;
 
 /// The parts of the style sheet, in their order: what comes later wins inside one layer.
-const STYLES: [&str; 10] = [
+const STYLES: &[&str] = &[
     "tokens",
     "base",
     "parts",
@@ -29,14 +29,19 @@ const STYLES: [&str; 10] = [
     "incidents",
     "incident",
     "runs",
+    "log",
     "documents",
     "approvals",
+    "rooms",
+    "runbooks",
+    "editor",
     "print",
 ];
 
 /// The scripts that every page loads, for the browser to fetch at once instead of one import after the other.
-pub const MODULES: [&str; 9] = [
-    "muster", "page", "held", "times", "badge", "patch", "live", "forms", "keys",
+pub const MODULES: &[&str] = &[
+    "muster", "page", "held", "times", "badge", "patch", "live", "forms", "keys", "icon", "gate", "log", "list",
+    "incident",
 ];
 
 /// The address of each file, by its plain name. In a debug build files are read from the disk, so there the digest is
@@ -76,14 +81,13 @@ pub fn address(name: &str) -> &'static str {
 /// What a browser gets of a file, by its plain name.
 fn content(name: &str) -> Option<Vec<u8>> {
     if name == "muster.css" {
-        let parts = STYLES.map(|style| Files::get(&format!("style/{style}.css")));
-        return Some(
-            parts
-                .into_iter()
-                .flatten()
-                .flat_map(|part| bare(&part.data, "/*"))
-                .collect(),
-        );
+        let parts = STYLES
+            .iter()
+            .map(|style| Files::get(&format!("style/{style}.css")));
+        return Some(parts.flatten().flat_map(|part| bare(&part.data, "/*")).collect());
+    }
+    if let Some(icon) = favicon::content(name) {
+        return Some(icon);
     }
     match name.ends_with(".js") {
         true => Some(bare(&Files::get(&format!("script/{name}"))?.data, "//")),

@@ -35,6 +35,8 @@ use crate::{
 
 /// Rows of a file that a browser asks for; the command has no such limit.
 pub const EXPORT_ROWS_MAX: usize = 10_000;
+/// Newer decisions that are counted; more are said to be more.
+pub const NEWER_MAX: usize = 100;
 /// Rows that are read at once for it.
 const EXPORT_BATCH: usize = 500;
 
@@ -118,6 +120,10 @@ pub async fn show(
     let mut found = list::list(&mut tx, &filter, before, ROWS_MAX + 1).await?;
     let has_more = found.len() > ROWS_MAX;
     found.truncate(ROWS_MAX);
+    let newer = match before {
+        None => 0,
+        Some(_) => newer(&mut tx, &filter, found.first()).await?,
+    };
     let asked = query.asked();
     let older = found.last().filter(|_| has_more).map(|last| {
         let before = Cursor(last.place()).to_string();
@@ -129,11 +135,28 @@ pub async fn show(
         asked,
         is_filtered: !filter.is_open(),
         is_older: before.is_some(),
+        newer,
         rows: found.iter().map(|decision| Row::of(decision, &me, now)).collect(),
         older,
         export_rows_max: grouped(EXPORT_ROWS_MAX as i64),
     };
     Ok(Html(page.render()?))
+}
+
+/// How many decisions are newer than the first of these, at most [`NEWER_MAX`] + 1.
+async fn newer(
+    conn: &mut PgConnection,
+    filter: &Filter,
+    first: Option<&Decision>,
+) -> Result<usize, StoreError> {
+    let Some(first) = first.map(Decision::place) else {
+        return Ok(0);
+    };
+    let newest = list::list(conn, filter, None, NEWER_MAX + 1).await?;
+    Ok(newest
+        .iter()
+        .take_while(|decision| decision.place() > first)
+        .count())
 }
 
 async fn chains(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<Vec<ChainLine>, StoreError> {

@@ -11,6 +11,7 @@ use super::{
     error::WebError,
     extract::Path,
     state::AppState,
+    view::step,
 };
 use crate::{
     domain::{
@@ -27,7 +28,7 @@ use crate::{
 pub struct RunForm {
     op: Uuid,
     seen: Option<i64>,
-    /// `run`: the form stood on the run's own page.
+    /// `run`: the form stood on the run's own page; `step:` with a name: on that step's.
     #[serde(default)]
     back: String,
     #[serde(default)]
@@ -193,6 +194,9 @@ pub async fn explain(app: &AppState, fault: WebError, id: RunId, seen: Option<i6
 async fn back(app: &AppState, id: RunId, form: &RunForm) -> Result<Redirect, WebError> {
     if form.back == "run" {
         return Ok(see(format!("/runs/{id}")));
+    }
+    if let Some(step) = form.back.strip_prefix("step:") {
+        return Ok(see(step::href(id, &step.into())));
     }
     let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
     let run = runs::find(&mut conn, id)

@@ -17,12 +17,12 @@ use uuid::Uuid;
 
 use super::{
     error::{Kind, WebError},
-    nul,
+    look, nul,
     publishing::TEXT_BYTES_MAX,
     session::{self, SessionToken},
     state::AppState,
     view::{
-        error::{Again, ErrorPage, KeptField},
+        error::{Again, ErrorPage, KeptField, Outage},
         layout::Frame,
         standing::PausedPart,
         text,
@@ -33,7 +33,7 @@ use super::{
 pub const FORM_BYTES_MAX: usize = 64 * 1024;
 
 /// Fields whose text is shown again when a form was not accepted, because a person typed it.
-const KEPT_FIELDS: [(&str, &str); 10] = [
+const KEPT_FIELDS: [(&str, &str); 15] = [
     ("yaml", "Your runbook"),
     ("text", "Your note"),
     ("reason", "Your reason"),
@@ -44,6 +44,11 @@ const KEPT_FIELDS: [(&str, &str); 10] = [
     ("title", "Your title"),
     ("matchers", "Your matchers"),
     ("comment", "Your comment"),
+    ("impact", "The impact"),
+    ("condition", "Condition"),
+    ("action", "Action"),
+    ("need", "Need"),
+    ("summary", "What they should know"),
 ];
 
 /// Turns a panic into the answer of a bug.
@@ -255,18 +260,30 @@ async fn as_page(app: &AppState, asked: &Asked, form: &Bytes, fault: &WebError, 
         (Kind::SignIn, false) => "Sign in again: your text is kept",
         (kind, _) => kind.title(),
     };
-    let mut frame = Frame::bare(title, operator.as_ref(), now);
+    let mut frame = Frame::bare(title, operator.as_ref(), now).looking(look::of(&asked.token, app));
     // As this replica saw it last: the page of a fault asks the database for as little as it can.
     frame.paused = app.standing.pause().map(|pause| PausedPart::of(&pause, now));
+    let is_read = asked.method == Method::GET || asked.method == Method::HEAD;
+    let outage = (is_read && fault.is_outage()).then(|| {
+        let waiting = app.receiver.as_ref().filter(|receiver| receiver.can_spool());
+        let waiting = waiting.map(|receiver| receiver.waiting());
+        let retry = asked.uri.path_and_query().map_or("/", |target| target.as_str());
+        Outage::of(app.standing.answered_at(), waiting, retry.to_owned(), now)
+    });
+    frame.refresh_s = outage.as_ref().map(|_| Outage::REFRESH_S);
     let page = ErrorPage {
         frame,
-        message: fault.message.clone(),
+        message: match outage {
+            Some(_) => "Until it does, pages cannot be shown and nothing can be decided.".to_owned(),
+            None => fault.message.clone(),
+        },
         since: fault.since.clone(),
         kept,
         again,
         next,
         reference: reference.to_owned(),
         says_reference: matches!(fault.kind, Kind::Bug | Kind::Unavailable),
+        outage,
     };
     let status = fault.kind.status();
     match page.render() {

@@ -273,6 +273,11 @@ impl WebError {
         self
     }
 
+    /// Whether nothing was done because the database does not answer, and nothing else is to be said of it.
+    pub(super) fn is_outage(&self) -> bool {
+        self.kind == Kind::Unavailable && self.message == Kind::Unavailable.usual_message()
+    }
+
     /// Whether the state had moved on.
     pub fn is_moved(&self) -> bool {
         self.kind == Kind::Moved

@@ -154,7 +154,7 @@ pub async fn fold(
         .await
         .map_err(with_way)?;
     let done = fold::fold(act.conn(), id, &chosen, &form.reason, &me, now).await;
-    end(&app, act, done, id, form.seen).await
+    end(&app, act, done, &me, id, form.seen).await
 }
 
 /// The fields of the form that unfolds.
@@ -176,5 +176,5 @@ pub async fn unfold(
     };
     let now = act.now;
     let done = fold::unfold(act.conn(), id, &me, now).await;
-    end(&app, act, done, id, form.seen).await
+    end(&app, act, done, &me, id, form.seen).await
 }

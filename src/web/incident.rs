@@ -1,5 +1,7 @@
 //! The page of one incident.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 use axum::{
     extract::{Query, State},
@@ -15,24 +17,32 @@ use super::{
     extract::Path,
     page, runs as run_page,
     state::AppState,
+    timeline,
     view::{
+        alert_rate::Scale,
         alerts::ALERTS_MAX,
-        incident::{IncidentPage, IncidentRecord, Sections, key},
+        incident::{IncidentPage, IncidentRecord, Sections, UndoLine, key, note_at},
         layout::Place,
-        parts::hidden,
+        lens::{Asked, Lens},
         text,
-        timeline::{Filter, ROWS_MAX, Timeline},
+        timeline::AwayLine,
     },
 };
 use crate::{
     domain::{
+        access::may,
         id::{IncidentId, RunId},
         operator::Operator,
+        permission::Permission,
     },
     execute::standing::Standing,
+    incident::taking_back,
     store::{
-        self, StoreError, alerts, approvals, events, folds, incidents, matches, merges, preflights, reviews,
-        runbooks, runs, silences,
+        self, StoreError, alerts,
+        apart::{self, Failed},
+        approvals, briefs, duties, folds, incidents,
+        incidents::Incident,
+        matches, merges, operators, preflights, reviews, runbooks, runs, silences, timelines, visits,
     },
 };
 
@@ -47,14 +57,12 @@ const SILENCES_MAX: i64 = 30;
 /// Reviews shown on the page, the open ones first.
 const REVIEWS_MAX: i64 = 20;
 
-/// The timeline's filter and place.
+/// What of the page is asked for besides its timeline.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct ShowQuery {
-    /// Which groups of events.
+    /// When what a note tells of happened.
     #[serde(default)]
-    pub show: String,
-    /// Rows before this event.
-    pub before: Option<i64>,
+    pub at: String,
 }
 
 /// `GET /incidents/{id}`
@@ -62,11 +70,13 @@ pub async fn show(
     State(app): State<AppState>,
     Reads(me): Reads,
     Path(id): Path<IncidentId>,
+    Query(asked): Query<Asked>,
     Query(query): Query<ShowQuery>,
 ) -> Result<Html<String>, WebError> {
     let now = app.clock.now();
+    let lens = Lens::read(&asked);
     let mut tx = store::begin_reading(&app.db).await?;
-    let record = load(&mut tx, &app.standing, id)
+    let record = load(&mut tx, &app.standing, id, &lens, now)
         .await?
         .ok_or_else(|| WebError::not_found("incident"))?;
     let incident = &record.incident;
@@ -77,25 +87,57 @@ pub async fn show(
         text::visible(&incident.title),
         key(id.0)
     );
-    let filter = Filter::read(&query.show);
-    let timeline = timeline(&mut tx, id, &filter, query.before, now).await?;
     let beside = preflights::count_beside(&mut tx, id).await?;
-    let mut frame = page::frame(&app, &mut tx, &me, title, Place::Incidents, now).await?;
-    let parameters = [
-        ("scope", format!("incident:{id}")),
-        ("show", filter.parameter.clone()),
-        ("rows", if query.before.is_some() { "no" } else { "" }.to_owned()),
-        ("after", cursor(incident.last_seq, beside)),
-    ];
-    let parameters = parameters.each_ref().map(|(name, value)| (*name, value.as_str()));
-    frame = frame.live(text::with_query("/live", &parameters));
+    let (away, undo) = personal(&mut tx, incident, &me, now).await?;
+    let frame = page::frame(&app, &mut tx, &me, title, Place::Incidents, now).await?;
     let page = IncidentPage {
-        frame,
+        frame: frame.live(live(incident, beside, &lens)),
         id: id.0,
-        sections: Sections::of(&record, timeline, &me, now),
-        note: hidden(None),
+        seen: incident.last_seq,
+        sections: Sections::of(&record, &lens, &me, now),
+        away,
+        undo,
+        note_at: note_at(&query.at),
     };
     Ok(Html(page.render()?))
+}
+
+/// The address that keeps the page up to date, as it is seen.
+fn live(incident: &Incident, beside: i64, lens: &Lens) -> String {
+    let mut parameters = vec![
+        ("scope", format!("incident:{}", incident.id)),
+        ("rows", if lens.grows_on_top() { "" } else { "no" }.to_owned()),
+        ("after", cursor(incident.last_seq, beside)),
+    ];
+    parameters.extend(lens.parameters());
+    let parameters: Vec<(&str, &str)> = parameters
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    text::with_query("/live", &parameters)
+}
+
+/// What only this person is told: what happened while they were away, and what they can take back.
+async fn personal(
+    conn: &mut PgConnection,
+    incident: &Incident,
+    me: &Operator,
+    now: DateTime<Utc>,
+) -> Result<(Option<AwayLine>, Option<UndoLine>), StoreError> {
+    let id = incident.id;
+    let visit = visits::find(conn, me.id, id).await?;
+    let away = match visit.and_then(|visit| visit.away(now)) {
+        Some(away) => {
+            let counts = timelines::counts(conn, id, away.seq).await?;
+            AwayLine::of(id, away.seq, away.since, &counts, now)
+        }
+        None => None,
+    };
+    let undo = match may(me, Permission::Respond) {
+        Ok(_) => taking_back::find(conn, id, incident.state, incident.last_seq, me, now).await?,
+        Err(_) => None,
+    };
+    Ok((away, undo.map(UndoLine::from)))
 }
 
 /// Where an open page stands: its newest event, and what else it shows has come to.
@@ -103,26 +145,108 @@ pub fn cursor(seq: i64, beside: i64) -> String {
     format!("{seq}.{beside}")
 }
 
-/// Everything the page shows besides the timeline.
+/// Everything the page shows, `None` when there is no such incident. Each part is read for itself: one that cannot be
+/// leaves the others as they are.
 pub async fn load(
     conn: &mut PgConnection,
     standing: &Standing,
     id: IncidentId,
+    lens: &Lens,
+    now: DateTime<Utc>,
 ) -> Result<Option<IncidentRecord>, StoreError> {
     let Some(incident) = incidents::find(conn, id).await? else {
         return Ok(None);
     };
-    let mut matches = Vec::new();
-    for found in matches::list(conn, id).await? {
-        let version = runbooks::find_version(conn, found.version_id).await?;
-        matches.push((found, version));
+    let mut record = IncidentRecord::of(incident);
+    let mut failed = BTreeSet::new();
+
+    let mut part = apart::begin(conn).await?;
+    let read = head(&mut part, &mut record, now).await;
+    note(&mut failed, "head", apart::settle(part, "head", read).await?);
+
+    let mut part = apart::begin(conn).await?;
+    let read = decisions(&mut part, &mut record).await;
+    note(
+        &mut failed,
+        "decisions",
+        apart::settle(part, "decisions", read).await?,
+    );
+
+    let mut part = apart::begin(conn).await?;
+    let read = runs_of(&mut part, standing, &mut record).await;
+    note(&mut failed, "runs", apart::settle(part, "runs", read).await?);
+
+    let mut part = apart::begin(conn).await?;
+    let read = team(&mut part, &mut record).await;
+    note(&mut failed, "team", apart::settle(part, "team", read).await?);
+
+    let mut part = apart::begin(conn).await?;
+    let read = alerts::list_members(&mut part, id, ALERTS_MAX).await;
+    let read = apart::settle(part, "alerts", read).await?;
+    note(
+        &mut failed,
+        "alerts",
+        read.map(|members| record.members = members),
+    );
+
+    let mut part = apart::begin(conn).await?;
+    let read = silences_of(&mut part, &mut record).await;
+    note(
+        &mut failed,
+        "silences",
+        apart::settle(part, "silences", read).await?,
+    );
+
+    let mut part = apart::begin(conn).await?;
+    let read = timeline::load(&mut part, id, lens).await;
+    record.timeline = apart::settle(part, "timeline", read).await?.ok();
+
+    record.failed = failed;
+    Ok(Some(record))
+}
+
+fn note(failed: &mut BTreeSet<&'static str>, name: &'static str, read: Result<(), Failed>) {
+    if read.is_err() {
+        failed.insert(name);
     }
-    let mut pending = Vec::new();
+}
+
+async fn head(
+    conn: &mut PgConnection,
+    record: &mut IncidentRecord,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let id = record.incident.id;
+    record.below = folds::count_below(conn, id).await?;
+    record.merged = merges::list_in(conn, id, MERGED_MAX).await?;
+    let scale = Scale::of(&record.incident, now);
+    let counted = timelines::alert_rate(conn, id, scale.from, scale.stretch_s).await?;
+    record.rate = Some((scale, counted));
+    Ok(())
+}
+
+async fn decisions(conn: &mut PgConnection, record: &mut IncidentRecord) -> Result<(), StoreError> {
+    let id = record.incident.id;
     for approval in approvals::list_pending(conn, Some(id), APPROVALS_MAX).await? {
         let votes = approvals::votes(conn, approval.id).await?;
         let given = votes.iter().filter(|vote| vote.verdict == "approve").count();
-        pending.push((approval, given as i64));
+        record.approvals.push((approval, given as i64));
     }
+    record.reviews = reviews::list(conn, Some(id), REVIEWS_MAX).await?;
+    Ok(())
+}
+
+async fn runs_of(
+    conn: &mut PgConnection,
+    standing: &Standing,
+    record: &mut IncidentRecord,
+) -> Result<(), StoreError> {
+    let id = record.incident.id;
+    for found in matches::list(conn, id).await? {
+        let version = runbooks::find_version(conn, found.version_id).await?;
+        record.matches.push((found, version));
+    }
+    record.preflights = preflights::list(conn, id).await?;
     let mut past_runs = runs::list_lines(conn, Some(id), None, RUNS_MAX).await?;
     let mut shown: Vec<RunId> = past_runs
         .iter()
@@ -133,39 +257,31 @@ pub async fn load(
         shown.extend(past_runs.first().map(|line| line.id));
     }
     past_runs.retain(|line| !shown.contains(&line.id));
-    let mut runs = Vec::new();
+    record.past_runs = past_runs;
     for run in shown {
-        runs.extend(run_page::load(conn, standing, run).await?);
+        record.runs.extend(run_page::load(conn, standing, run).await?);
     }
-    Ok(Some(IncidentRecord {
-        below: folds::count_below(conn, id).await?,
-        merged: merges::list_in(conn, id, MERGED_MAX).await?,
-        members: alerts::list_members(conn, id, ALERTS_MAX).await?,
-        alertmanager: silences::target_of(conn, id).await?,
-        silences: silences::list(conn, id, SILENCES_MAX).await?,
-        matches,
-        preflights: preflights::list(conn, id).await?,
-        approvals: pending,
-        reviews: reviews::list(conn, Some(id), REVIEWS_MAX).await?,
-        runs,
-        past_runs,
-        incident,
-    }))
+    Ok(())
 }
 
-/// The timeline as filtered.
-pub async fn timeline(
-    conn: &mut PgConnection,
-    id: IncidentId,
-    filter: &Filter,
-    before: Option<i64>,
-    now: DateTime<Utc>,
-) -> Result<Timeline, StoreError> {
-    let kinds = events::kinds(conn, id).await?;
-    let shown = filter.kinds(&kinds);
-    let rows =
-        events::list_kinds_before(conn, id, &shown, before.unwrap_or(i64::MAX), ROWS_MAX as i64 + 1).await?;
-    Ok(Timeline::of(id, filter, before, &kinds, &rows, now))
+async fn team(conn: &mut PgConnection, record: &mut IncidentRecord) -> Result<(), StoreError> {
+    let id = record.incident.id;
+    record.brief = briefs::find(conn, id).await?;
+    record.duties = duties::list(conn, id).await?;
+    if record.incident.state.is_open() {
+        record.people = operators::list(conn).await?;
+        record
+            .people
+            .retain(|person| may(person, Permission::Respond).is_ok());
+    }
+    Ok(())
+}
+
+async fn silences_of(conn: &mut PgConnection, record: &mut IncidentRecord) -> Result<(), StoreError> {
+    let id = record.incident.id;
+    record.alertmanager = silences::target_of(conn, id).await?;
+    record.silences = silences::list(conn, id, SILENCES_MAX).await?;
+    Ok(())
 }
 
 /// What of the page changes, for somebody who looks at it.
@@ -174,13 +290,12 @@ pub async fn sections(
     standing: &Standing,
     id: IncidentId,
     me: &Operator,
-    filter: &Filter,
+    lens: &Lens,
     now: DateTime<Utc>,
 ) -> Result<Option<(Sections, i64)>, StoreError> {
-    let Some(record) = load(conn, standing, id).await? else {
+    let Some(record) = load(conn, standing, id, lens, now).await? else {
         return Ok(None);
     };
-    let timeline = timeline(conn, id, filter, None, now).await?;
     let seq = record.incident.last_seq;
-    Ok(Some((Sections::of(&record, timeline, me, now), seq)))
+    Ok(Some((Sections::of(&record, lens, me, now), seq)))
 }

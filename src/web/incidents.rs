@@ -1,4 +1,6 @@
-//! The list of incidents: what is open, and what of it needs this person.
+//! The list of incidents: what is open or was searched for, and what of it needs this person.
+
+use std::time::Duration;
 
 use askama::Template;
 use axum::{
@@ -8,6 +10,7 @@ use axum::{
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::{
     boots,
@@ -16,20 +19,37 @@ use super::{
     page,
     state::AppState,
     view::{
+        bulk::Result as Outcome,
         format,
         incident::key,
-        incidents::{List, ListPage, Needs, ROWS_MAX},
+        incidents::{Around, Empty, List, ListPage, Needs, ROWS_MAX, may_act},
         layout::Place,
+        search::{Asked, Filters, SearchBox},
         text,
     },
 };
 use crate::{
-    domain::{id::IncidentId, operator::Operator},
-    store::{self, StoreError, deliveries, incidents, runs},
+    domain::{
+        id::IncidentId,
+        incident::IncidentState,
+        nearest::nearest,
+        operator::Operator,
+        search::{Fault, OPEN, Owner, Term, What},
+    },
+    store::{
+        self, StoreError, bulk_acts,
+        incident_list::{self, Facets, Folds, Wanted},
+        incidents, runs, saved_views,
+        saved_views::View,
+    },
 };
 
 /// Steps waiting for a person that are looked at.
 const AWAITING_MAX: i64 = 50;
+/// How long a statement that reads the rows may take.
+const READING_MAX: Duration = Duration::from_secs(3);
+/// How long a statement that counts may take; then the list is shown without counts.
+const COUNTING_MAX: Duration = Duration::from_secs(1);
 
 /// `GET /`
 pub async fn home(State(_): State<AppState>, _: Anyone) -> Redirect {
@@ -39,26 +59,34 @@ pub async fn home(State(_): State<AppState>, _: Anyone) -> Redirect {
 /// The list's filter and place.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct ListQuery {
+    /// What was typed.
+    pub q: Option<String>,
+    /// `all`, in links that are older than the query.
     #[serde(default)]
-    state: String,
+    pub state: String,
     /// Those folded under this one.
-    under: Option<IncidentId>,
-    before: Option<i64>,
+    pub under: Option<IncidentId>,
+    /// Those older than this one.
+    pub before: Option<i64>,
+    /// An act on many of them, whose outcome is told.
+    pub result: Option<Uuid>,
 }
 
 impl ListQuery {
-    /// The first page of that filter.
-    pub fn of(state: &str) -> Self {
-        Self {
-            state: state.to_owned(),
-            under: None,
-            before: None,
+    /// What is asked for, with what the list opens with where nothing is said.
+    pub fn asked(&self, views: &[View]) -> Asked {
+        let opening = views.iter().find(|view| view.is_default).map(|view| &view.query);
+        let text = match (&self.q, self.state.as_str(), opening) {
+            (Some(text), ..) => text.as_str(),
+            (None, "all", _) => "state:all",
+            (None, "", Some(text)) if self.under.is_none() => text.as_str(),
+            _ => "state:open",
+        };
+        Asked {
+            under: self.under,
+            before: self.before,
+            ..Asked::typed(text)
         }
-    }
-
-    /// Whether incidents that are over are listed too.
-    pub fn all(&self) -> bool {
-        self.state == "all"
     }
 }
 
@@ -72,22 +100,52 @@ pub async fn list(
     let mut tx = store::begin_reading(&app.db).await?;
     let mut frame = page::frame(&app, &mut tx, &me, "Incidents", Place::Incidents, now).await?;
     let cursor = cursor(&mut tx).await?;
-    let (needs, list) = load(&mut tx, &me, &query, now).await?;
-    if query.before.is_none() && query.under.is_none() {
+    let views = saved_views::list(&mut tx, me.id).await?;
+    let mut asked = query.asked(&views);
+    let needs = needs(&mut tx, &me, now).await?;
+    let away = boots::banner(&mut tx, now).await?;
+    let outcome = match query.result {
+        Some(op) => bulk_acts::find(&mut tx, op, me.id).await?,
+        None => None,
+    };
+    let ticked: Vec<IncidentId> = outcome
+        .iter()
+        .flat_map(|outcome| outcome.failed.iter().map(|failed| failed.incident))
+        .collect();
+    let listed = listed(&mut tx, &me, &mut asked, &ticked, now).await;
+    if asked.before.is_none() && asked.under.is_none() {
         let parameters = [
             ("scope", "incidents"),
-            ("state", query.state.as_str()),
+            (
+                "q",
+                if asked.text.is_empty() {
+                    "state:all"
+                } else {
+                    &asked.text
+                },
+            ),
             ("after", cursor.as_str()),
         ];
         frame = frame.live(text::with_query("/live", &parameters));
     }
+    let (list, filters) = match listed {
+        Ok((list, filters)) => (Some(list), filters),
+        Err(error) => {
+            tracing::error!(%error, query = asked.text, "the list of incidents could not be read");
+            (None, Filters::of(&asked, None))
+        }
+    };
     let page = ListPage {
         frame,
-        away: boots::banner(&mut tx, now).await?,
+        away,
         needs,
+        result: outcome.as_ref().map(Outcome::of),
+        search: SearchBox::of(&asked, &views),
+        filters,
         list,
-        all: query.all(),
-        under: query.under.map(|id| id.0),
+        here: asked.address_before(asked.before),
+        under: asked.under.map(|id| id.0),
+        may_act: may_act(&me),
     };
     Ok(Html(page.render()?))
 }
@@ -98,39 +156,159 @@ pub async fn cursor(conn: &mut PgConnection) -> Result<String, StoreError> {
     Ok(format!("{}-{}-{}", pulse.open, pulse.events, pulse.newest))
 }
 
-/// What the list shows to this person.
-pub async fn load(
-    conn: &mut PgConnection,
-    me: &Operator,
-    query: &ListQuery,
-    now: DateTime<Utc>,
-) -> Result<(Needs, List), WebError> {
+/// What needs this person.
+pub async fn needs(conn: &mut PgConnection, me: &Operator, now: DateTime<Utc>) -> Result<Needs, StoreError> {
     let pending = page::pending(conn).await?;
     let awaiting = runs::list_awaiting(conn, AWAITING_MAX).await?;
-    let before = query.before.unwrap_or(i64::MAX);
-    let lines = incidents::list(conn, query.all(), query.under, before, ROWS_MAX as i64 + 1).await?;
+    Ok(Needs::of(&pending, &awaiting, me, now))
+}
+
+/// The rows that were asked for and the filters around them. A failure leaves the transaction as it was, so that the rest
+/// of the page is still shown.
+pub async fn listed(
+    conn: &mut PgConnection,
+    me: &Operator,
+    asked: &mut Asked,
+    ticked: &[IncidentId],
+    now: DateTime<Utc>,
+) -> Result<(List, Filters), StoreError> {
+    let mut part = incident_list::begin_part(conn).await?;
+    let read = read(&mut part, me, asked, now).await;
+    let (wanted, lines, empty) = match read {
+        Ok(read) => {
+            part.commit().await?;
+            read
+        }
+        Err(error) => {
+            part.rollback().await?;
+            return Err(error);
+        }
+    };
+    let facets = facets(conn, &wanted, me).await?;
+    let around = Around {
+        empty,
+        total: facets
+            .as_ref()
+            .map(|facets| (facets.base.all, facets.base.is_cut)),
+        ticked,
+        may_act: may_act(me),
+    };
+    let list = List::of(&lines, asked, &around, now);
+    Ok((list, Filters::of(asked, facets.as_ref())))
+}
+
+/// The counts, or none when they take too long.
+async fn facets(
+    conn: &mut PgConnection,
+    wanted: &Wanted,
+    me: &Operator,
+) -> Result<Option<Facets>, StoreError> {
+    let mut part = incident_list::begin_part(conn).await?;
+    incident_list::hurry(&mut part, COUNTING_MAX).await?;
+    match incident_list::facets(&mut part, wanted, me.id).await {
+        Ok(facets) => {
+            part.commit().await?;
+            Ok(Some(facets))
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the incidents could not be counted in time");
+            part.rollback().await?;
+            Ok(None)
+        }
+    }
+}
+
+async fn read(
+    conn: &mut PgConnection,
+    me: &Operator,
+    asked: &mut Asked,
+    now: DateTime<Utc>,
+) -> Result<(Wanted, Vec<incident_list::Line>, Option<Empty>), StoreError> {
+    incident_list::hurry(conn, READING_MAX).await?;
+    let wanted = wanted(conn, me, asked).await?;
+    let before = asked.before.unwrap_or(i64::MAX);
+    let lines = incident_list::page(conn, &wanted, before, ROWS_MAX as i64 + 1).await?;
     let empty = match lines.is_empty() {
-        true if query.under.is_some() => vec!["None that is open is folded under it.".to_owned()],
-        true => empty(conn, now).await?,
+        true => Some(empty(conn, asked, now).await?),
+        false => None,
+    };
+    Ok((wanted, lines, empty))
+}
+
+/// What is asked, in the words of the database. A person nobody knows becomes a fault of the query.
+pub async fn wanted(conn: &mut PgConnection, me: &Operator, asked: &mut Asked) -> Result<Wanted, StoreError> {
+    incident_list::plan_by_values(conn).await?;
+    let is_named = |owner: &Owner| matches!(owner, Owner::Named(_));
+    let names = asked.search.terms.iter().any(|term| match &term.what {
+        What::Owner(owners) => owners.iter().any(is_named),
+        _ => false,
+    });
+    let people = match names {
+        true => incident_list::people(conn).await?,
         false => Vec::new(),
     };
-    let list = List::of(&lines, query.all(), query.under, query.before, empty, now);
-    Ok((Needs::of(&pending, &awaiting, me, now), list))
+    for term in &asked.search.terms {
+        let What::Owner(owners) = &term.what else { continue };
+        for owner in owners {
+            let Owner::Named(name) = owner else { continue };
+            if incident_list::person(&people, name).is_some() {
+                continue;
+            }
+            let known = people.iter().map(|(_, name)| name.as_str());
+            // Only a term of one name can be written anew from what is known of it.
+            let near = nearest(name, known).filter(|_| owners.len() == 1 && !name.contains(' '));
+            let instead = |near: &str| Term {
+                what: What::Owner(vec![Owner::Named(near.to_owned())]),
+                ..term.clone()
+            };
+            let typed: String = asked.text.chars().skip(term.column.saturating_sub(1)).collect();
+            asked.faults.push(Fault {
+                column: term.column,
+                term: typed.split_whitespace().next().unwrap_or_default().to_owned(),
+                message: format!("nobody is called \"{name}\""),
+                instead: near.map(|near| instead(near).to_string()),
+            });
+        }
+    }
+    let filter = asked.search.filter();
+    // An incident stands for others only where whoever looks sees it.
+    let folds = match filter.states.as_deref() {
+        _ if !asked.search.is_plain() => Folds::Listed,
+        None => Folds::Hidden,
+        Some(some) if some.len() == IncidentState::ALL.len() => Folds::Hidden,
+        Some(some) if some == OPEN => Folds::HiddenUnderOpen,
+        Some(_) => Folds::Listed,
+    };
+    Ok(Wanted::of(&filter, me.id, &people)
+        .folds(folds)
+        .under(asked.under))
 }
 
 /// Why there is nothing: what was last, and whether alerts arrive at all.
-async fn empty(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<Vec<String>, StoreError> {
-    let mut lines = Vec::new();
-    match incidents::find_last_resolved(conn).await? {
-        Some((id, at)) => lines.push(format!("Last: {}, {} ago.", key(id.0), format::rough(now - at))),
-        None => lines.push("There has been none.".to_owned()),
+async fn empty(conn: &mut PgConnection, asked: &Asked, now: DateTime<Utc>) -> Result<Empty, StoreError> {
+    if asked.under.is_some() {
+        return Ok(Empty::NoneBelow);
     }
-    let alerts = deliveries::count_alerts_since(conn, now - TimeDelta::hours(24)).await?;
-    lines.push(format!("Alerts received in 24 h: {alerts}."));
+    if !incident_list::any(conn).await? {
+        return Ok(Empty::Never);
+    }
+    if !asked.is_open_only() || asked.before.is_some() {
+        return Ok(Empty::Filtered);
+    }
+    let mut lines = Vec::new();
+    if let Some((id, at)) = incident_list::last_over(conn).await? {
+        lines.push(format!("Last: {}, {} ago.", key(id.0), format::rough(now - at)));
+    }
+    let (alerts, is_cut) = incident_list::alerts_since(conn, now - TimeDelta::hours(24)).await?;
+    let plus = if is_cut { "+" } else { "" };
+    lines.push(format!(
+        "Alerts received in 24 h: {}{plus}.",
+        format::grouped(alerts)
+    ));
     if alerts == 0 {
         lines.push(
             "If alerts should have come, look at the deliveries: a wrong token shows there.".to_owned(),
         );
     }
-    Ok(lines)
+    Ok(Empty::NoneOpen(lines))
 }

@@ -1,8 +1,17 @@
 //! Links to gates: `/a/{code}`. Following one changes nothing but that a stranger's visit is written down.
 
-use axum::{Json, extract::State, http::StatusCode, response::Html};
+use askama::Template;
+use axum::{
+    Form, Json,
+    extract::State,
+    http::StatusCode,
+    response::{Html, IntoResponse, Response},
+};
+use serde::Deserialize;
+use uuid::Uuid;
 
 use super::{
+    act::{Act, see},
     api::shapes::{
         ErrorAnswer,
         audit::{LinkMade, NewLinkBody},
@@ -11,8 +20,14 @@ use super::{
     caller::{Reads, Responds},
     error::WebError,
     extract::{Body, Path},
+    page,
     session::{new_token, token_digest},
     state::AppState,
+    view::{
+        layout::Place,
+        link::LinkPage,
+        parts::{at, said},
+    },
 };
 use crate::{
     domain::{digest::Digest, id::ApprovalId},
@@ -76,22 +91,70 @@ pub async fn make(
     Path(id): Path<ApprovalId>,
     Body(body): Body<NewLinkBody>,
 ) -> Result<(StatusCode, Json<LinkMade>), WebError> {
-    let token = new_token().map_err(|error| WebError::bug("no random bytes", error))?;
-    let code = format!("{CODE_MARK}{token}");
+    let code = new_code()?;
     let now = app.clock.now();
     let mut tx = app.db.begin().await.map_err(StoreError::from)?;
     let (number, expires_at) =
         people::make_link(&mut tx, id, token_digest(&code), &body.operator, &me, now).await?;
     tx.commit().await.map_err(StoreError::from)?;
-    let base = app
-        .public_url
-        .as_ref()
-        .map_or("", |url| url.as_str())
-        .trim_end_matches('/');
     let made = LinkMade {
         id: number,
-        url: format!("{base}/a/{code}"),
+        url: address(&app, &code),
         expires_at,
     };
     Ok((StatusCode::CREATED, Json(made)))
+}
+
+fn new_code() -> Result<String, WebError> {
+    let token = new_token().map_err(|error| WebError::bug("no random bytes", error))?;
+    Ok(format!("{CODE_MARK}{token}"))
+}
+
+/// The address with this code, whole where Muster knows its own.
+fn address(app: &AppState, code: &str) -> String {
+    let base = app.public_url.as_ref().map_or("", |url| url.as_str());
+    format!("{}/a/{code}", base.trim_end_matches('/'))
+}
+
+/// The form that makes a link.
+#[derive(Debug, Deserialize)]
+pub struct LinkForm {
+    op: Uuid,
+    name: String,
+}
+
+/// `POST /approvals/{id}/links`: makes a link and answers with the page that shows it. Sent again it leads to the gate:
+/// nobody can read a link twice.
+pub async fn make_by_form(
+    State(app): State<AppState>,
+    Responds(me): Responds,
+    Path(id): Path<ApprovalId>,
+    Form(form): Form<LinkForm>,
+) -> Result<Response, WebError> {
+    let gate = format!("/approvals/{id}");
+    let Some(mut act) = Act::begin(&app, form.op, &me).await? else {
+        return Ok(see(gate).into_response());
+    };
+    let (code, now) = (new_code()?, act.now);
+    let (_, until) = people::make_link(act.conn(), id, token_digest(&code), &form.name, &me, now)
+        .await
+        .map_err(|error| WebError::from(error).with_next(gate, "Back to the request"))?;
+    let frame = page::frame(
+        &app,
+        act.conn(),
+        &me,
+        "A link for one decision",
+        Place::Approvals,
+        now,
+    )
+    .await?;
+    act.commit().await?;
+    let page = LinkPage {
+        frame,
+        approval: id.0,
+        name: said(&form.name),
+        url: address(&app, &code),
+        until: at(until, now),
+    };
+    Ok(Html(page.render()?).into_response())
 }

@@ -32,15 +32,17 @@ use super::{
     incidents::ListQuery,
     session::SessionToken,
     state::AppState,
-    view::timeline::Filter,
+    steps::StepQuery,
+    view::lens::{Asked, Lens},
     watch::{Found, Mode, Patch},
 };
 use crate::{
     domain::{
         digest::Digest,
-        id::{ApprovalId, IncidentId, RunId},
+        id::{ApprovalId, IncidentId, RunId, StepId},
         operator::Operator,
     },
+    incident::visits,
     store::sessions,
 };
 
@@ -51,6 +53,8 @@ const TICK: Duration = Duration::from_secs(10);
 const SESSION_LOOK: Duration = Duration::from_secs(4);
 /// The shortest time between two looks of one stream: a burst of changes is one patch.
 const LOOK_PAUSE: Duration = Duration::from_millis(120);
+/// Ticks between two times that it is kept up to where a person has seen an incident.
+const LOOKED_EVERY: u32 = 3;
 /// Messages a slow browser may be behind; then its stream waits.
 const BACKLOG_MAX: usize = 32;
 
@@ -62,10 +66,22 @@ pub struct LiveQuery {
     after: String,
     #[serde(default)]
     show: String,
+    /// What the list is searched for; what is open when nothing is said.
+    q: Option<String>,
+    #[serde(default)]
+    find: String,
+    #[serde(default)]
+    order: String,
+    since: Option<i64>,
     #[serde(default)]
     state: String,
     #[serde(default)]
     rows: String,
+    /// Of the page of a step: which attempt, and what of its output.
+    attempt: Option<i32>,
+    to: Option<usize>,
+    #[serde(default)]
+    wide: String,
     /// `yes` when the page says that automation is paused.
     #[serde(default)]
     paused: String,
@@ -77,13 +93,10 @@ pub struct LiveQuery {
 /// What a stream watches.
 #[derive(Clone, Debug)]
 pub(super) enum Scope {
-    Incident {
-        id: IncidentId,
-        filter: Filter,
-        rows: bool,
-    },
+    Incident { id: IncidentId, lens: Lens, rows: bool },
     Approval(ApprovalId),
     Run(RunId),
+    Step(RunId, StepId, StepQuery),
     List(ListQuery),
     Inbox,
 }
@@ -95,12 +108,32 @@ impl Scope {
         Some(match kind {
             "incident" => Self::Incident {
                 id: IncidentId(number()?),
-                filter: Filter::read(&query.show),
+                lens: Lens::read(&Asked {
+                    show: query.show.clone(),
+                    find: query.find.clone(),
+                    order: query.order.clone(),
+                    since: query.since,
+                    ..Asked::default()
+                }),
                 rows: query.rows != "no",
             },
             "approval" => Self::Approval(ApprovalId(number()?)),
             "run" => Self::Run(RunId(number()?)),
-            "incidents" => Self::List(ListQuery::of(&query.state)),
+            "step" => {
+                let (run, step) = id.split_once(':')?;
+                let asked = StepQuery {
+                    attempt: query.attempt,
+                    to: query.to,
+                    find: query.find.clone(),
+                    wide: query.wide.clone(),
+                };
+                Self::Step(RunId(run.parse().ok()?), step.into(), asked)
+            }
+            "incidents" => Self::List(ListQuery {
+                q: query.q.clone(),
+                state: query.state.clone(),
+                ..ListQuery::default()
+            }),
             "approvals" => Self::Inbox,
             _ => return None,
         })
@@ -127,6 +160,7 @@ pub async fn get(
         cursor: query.after,
         shows_pause: query.paused == "yes",
         once: query.once == "yes",
+        ticks: 0,
         sent: HashMap::new(),
         messages,
         _place: place,
@@ -158,6 +192,8 @@ pub(super) struct Watcher {
     pub(super) shows_pause: bool,
     /// Whether the stream ends after the first look.
     once: bool,
+    /// Ticks so far.
+    ticks: u32,
     /// Digest of each part as this browser has it, as far as it was sent here.
     sent: HashMap<&'static str, Digest>,
     messages: mpsc::Sender<Event>,
@@ -258,9 +294,13 @@ impl Watcher {
     }
 
     /// Says that the stream lives; `false` when the session does not.
-    async fn tick(&self, healthy: bool) -> bool {
+    async fn tick(&mut self, healthy: bool) -> bool {
         let now = self.app.clock.now();
         let stands = self.session_stands().await;
+        if stands && healthy && self.ticks % LOOKED_EVERY == 1 {
+            self.looked().await;
+        }
+        self.ticks = self.ticks.wrapping_add(1);
         let event = match stands {
             true => {
                 let now = now.to_rfc3339_opts(SecondsFormat::Millis, true);
@@ -270,6 +310,25 @@ impl Watcher {
             false => Event::default().event("gone").data("{}"),
         };
         self.messages.send(event).await.is_ok() && stands
+    }
+}
+
+impl Watcher {
+    /// Keeps up to where the person has seen an incident. A browser closes the stream of a page that nobody has in front of
+    /// them, so an open one is the only thing that tells of looking; asking for a page tells nothing, since machines do
+    /// that too. Not on the first tick: whoever reloads at once has read nothing yet.
+    async fn looked(&self) {
+        let Scope::Incident { id, rows: true, .. } = self.scope else {
+            return;
+        };
+        let now = self.app.clock.now();
+        let looked = async {
+            let mut conn = self.app.db.acquire().await?;
+            visits::look(&mut conn, self.me.id, id, self.place().0, now).await
+        };
+        if let Err(error) = looked.await {
+            tracing::debug!(%error, "where a person left off was not kept");
+        }
     }
 }
 
@@ -318,8 +377,15 @@ mod tests {
                 scope: text.to_owned(),
                 after: String::new(),
                 show: String::new(),
+                q: None,
+                order: String::new(),
+                since: None,
                 state: String::new(),
                 rows: String::new(),
+                attempt: None,
+                to: None,
+                find: String::new(),
+                wide: String::new(),
                 paused: String::new(),
                 once: String::new(),
             })

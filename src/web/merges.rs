@@ -94,7 +94,7 @@ pub async fn merge(
         let now = act.now;
         match merge::merge(act.conn(), id, into, &form.reason, &me, now).await {
             Err(RespondError::Store(error)) if error.is_conflict() && attempt < TRIES_MAX => {}
-            done => return end(&app, act, done, id, form.seen).await,
+            done => return end(&app, act, done, &me, id, form.seen).await,
         }
     }
     Err(StoreError::Contended.into())
@@ -114,7 +114,7 @@ pub async fn unmerge(
         let now = act.now;
         match merge::unmerge(act.conn(), id, &form.reason, &me, now).await {
             Err(RespondError::Store(error)) if error.is_conflict() && attempt < TRIES_MAX => {}
-            done => return end(&app, act, done, id, form.seen).await,
+            done => return end(&app, act, done, &me, id, form.seen).await,
         }
     }
     Err(StoreError::Contended.into())

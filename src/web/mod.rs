@@ -12,6 +12,7 @@ pub mod dress;
 pub mod error;
 pub mod extract;
 pub mod forwarded;
+pub mod look;
 pub mod nul;
 pub mod page;
 pub mod routes;
@@ -27,18 +28,26 @@ pub mod assets;
 pub mod audit;
 pub mod badge;
 pub mod boots;
+pub mod bulk;
+pub mod checking;
 pub mod controls;
 pub mod deliveries;
+pub mod favicon;
+pub mod first_steps;
+pub mod duties;
 pub mod fixtures;
 pub mod folds;
 #[cfg(debug_assertions)]
 pub mod gallery;
+pub mod help;
 pub mod incident;
 pub mod incidents;
 pub mod links;
 pub mod live;
+pub mod marks;
 pub mod me;
 pub mod merges;
+pub mod new_incident;
 pub mod people;
 pub mod plans;
 pub mod postmortem;
@@ -51,16 +60,23 @@ pub mod reviews;
 pub mod routing;
 pub mod runbooks;
 pub mod runs;
+pub mod saved_views;
+pub mod settings;
 pub mod sign_in;
 pub mod silences;
 pub mod source_form;
 pub mod sources;
 pub mod standing;
+pub mod steps;
 pub mod system;
+pub mod targets;
+pub mod timeline;
 pub mod tokens;
 pub mod trial;
+pub mod versions;
 pub mod watch;
 pub mod way;
+pub mod words;
 
 pub mod health;
 pub mod hooks;
@@ -116,9 +132,13 @@ fn pages() -> Routes {
         .get("/login/provider/back", sign_in::provider::back)
         .get("/setup", sign_in::set_up::form)
         .post("/setup", sign_in::set_up::set_up)
+        .get("/setup/checks", first_steps::checks)
+        .get("/setup/alerts", first_steps::alerts)
+        .get("/setup/ready", first_steps::ready)
         .get("/enter/{code}", sign_in::link::form)
         .post("/enter/{code}", sign_in::link::enter)
         .get("/me", me::show)
+        .post("/me/preferences", me::preferences::set)
         .post("/me/password", me::change_password)
         .post("/me/recovery-codes", me::make_codes)
         .post("/me/passkeys", me::passkeys::add)
@@ -127,13 +147,30 @@ fn pages() -> Routes {
         .post("/me/sessions/{id}/end", me::end_session)
         .post("/me/sessions/end-others", me::end_others)
         .get("/incidents", incidents::list)
+        .get("/incidents/new", new_incident::form)
+        .post("/incidents/new", new_incident::open)
+        .post("/incidents/bulk", bulk::carry_out)
+        .get("/incidents/resolve", bulk::resolve_form)
+        .post("/incidents/views", saved_views::keep)
+        .post("/incidents/views/open-with-open", saved_views::open_with_open)
+        .post("/incidents/views/{id}/open-with", saved_views::open_with)
+        .post("/incidents/views/{id}/remove", saved_views::remove)
         .get("/incidents/{id}", incident::show)
         .post("/incidents/{id}/acknowledge", respond::acknowledge)
         .post("/incidents/{id}/mitigate", respond::mitigate)
         .post("/incidents/{id}/resolve", respond::resolve)
         .post("/incidents/{id}/close", respond::close)
         .post("/incidents/{id}/severity", respond::set_severity)
-        .post("/incidents/{id}/notes", respond::note)
+        .post("/incidents/{id}/notes", words::note)
+        .post("/incidents/{id}/impact", words::impact)
+        .post("/incidents/{id}/updates", words::update)
+        .post("/incidents/{id}/roles/take", duties::take)
+        .post("/incidents/{id}/roles/hand-over", duties::hand_over)
+        .post("/incidents/{id}/roles/lay-down", duties::lay_down)
+        .post("/incidents/{id}/pins", marks::pin)
+        .post("/incidents/{id}/pins/remove", marks::unpin)
+        .post("/incidents/{id}/undo", marks::undo)
+        .post("/incidents/{id}/read", marks::read)
         .get("/incidents/{id}/merge", merges::form)
         .post("/incidents/{id}/merge", merges::merge)
         .post("/incidents/{id}/unmerge", merges::unmerge)
@@ -161,12 +198,17 @@ fn pages() -> Routes {
         .post("/runs/{id}/skip", controls::skip)
         .get("/runs/{id}/resume", resume::form)
         .post("/runs/{id}/resume", resume::resume)
+        .get("/runs/{id}/steps/{step}", steps::show)
+        .get("/runs/{id}/steps/{step}/output", steps::output)
         .post("/runs/{id}/steps/{step}/done", controls::manual_done)
         .post("/runs/{id}/steps/{step}/unknown", controls::decide_unknown)
         .get("/approvals", approvals::inbox)
         .get("/approvals/{id}", approvals::show)
         .post("/approvals/{id}/decision", approvals::decide)
         .post("/approvals/{id}/send-back", approvals::send_back)
+        .post("/approvals/{id}/read-again", approvals::read_again)
+        .post("/approvals/{id}/question", approvals::ask)
+        .post("/approvals/{id}/links", links::make_by_form)
         .post("/approvals/{id}/withdraw", approvals::withdraw)
         .get("/approvals/{id}/break-glass", approvals::glass_form)
         .post("/approvals/{id}/break-glass", approvals::break_glass)
@@ -178,11 +220,17 @@ fn pages() -> Routes {
         .get("/runbooks/new", publishing::new_form)
         .get("/runbooks/{slug}", runbooks::show)
         .get("/runbooks/{slug}/edit", publishing::edit_form)
+        .get("/runbooks/{slug}/versions", versions::list)
+        .get("/runbooks/{slug}/diff", versions::diff)
         .get("/runbooks/{slug}/proposals/{id}", proposals::show)
         .post("/runbooks/{slug}/proposals/{id}/approve", proposals::approve)
         .post("/runbooks/{slug}/proposals/{id}/send-back", proposals::send_back)
         .post("/runbooks/{slug}/proposals/{id}/withdraw", proposals::withdraw)
+        .get("/settings", settings::show)
         .get("/settings/access", access::show)
+        .get("/settings/targets", targets::list)
+        .get("/settings/targets/{name}", targets::show)
+        .post("/settings/targets/{name}/close", targets::close)
         .get("/runbooks/{slug}/plan", plans::show)
         .get("/deliveries", deliveries::list)
         .get("/deliveries/{id}", deliveries::show)
@@ -225,6 +273,8 @@ fn pages() -> Routes {
         .post("/me/tokens", tokens::make)
         .post("/me/tokens/{id}/revoke", tokens::revoke)
         .get("/live/badge", badge::get)
+        .get("/help", help::show)
+        .get("/help/keys", help::keys)
         .get("/static/{file}", assets::get)
         .get("/static/{digest}/{file}", assets::get_script)
 }
@@ -243,6 +293,7 @@ fn development() -> Routes {
 fn outward() -> Routes {
     Routes::default()
         .post("/runbooks/{slug}/plan", plans::run)
+        .post("/settings/targets/{name}/test", targets::test)
         .post("/api/v1/runbooks/{slug}/plan", api::plans::run)
 }
 
@@ -251,6 +302,8 @@ fn texts() -> Routes {
     Routes::default()
         .post("/runbooks/new", publishing::make)
         .post("/runbooks/{slug}/edit", publishing::change)
+        .post("/runbooks/new/check", checking::of_new)
+        .post("/runbooks/{slug}/edit/check", checking::of_change)
         .post("/api/v1/runbooks", api::publishing::publish)
 }
 

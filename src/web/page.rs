@@ -6,14 +6,16 @@ use sqlx::PgConnection;
 use super::{
     error::WebError,
     state::AppState,
+    system,
     view::{
+        banner::{BannerPart, Line},
         layout::{Frame, Place},
         standing::PausedPart,
     },
 };
 use crate::{
     domain::{approval::may_decide, operator::Operator},
-    store::{StoreError, approvals, approvals::ApprovalLine, audit_checks, pauses},
+    store::{StoreError, approvals, approvals::ApprovalLine, pauses, preferences, troubles},
 };
 
 /// Pending requests that are looked at for the number in the navigation.
@@ -28,15 +30,28 @@ pub async fn frame(
     place: Place,
     now: DateTime<Utc>,
 ) -> Result<Frame, WebError> {
-    let pending = pending(conn).await?;
+    let rules = approvals::list_rules(conn, WAITING_MAX).await?;
     let mut frame = Frame::bare(title, Some(me), now);
     frame.place = place;
-    frame.waiting = waiting(&pending, me);
+    frame.waiting = rules
+        .iter()
+        .filter(|(rule, requester)| may_decide(rule, me, *requester).is_ok())
+        .count();
+    frame.look = preferences::find(conn, me.id).await?;
     frame.paused = pauses::find(conn).await?.map(|pause| PausedPart::of(&pause, now));
-    frame.faults = app.faults.list();
-    frame.broken = audit_checks::first_broken(conn)
+    let mut lines: Vec<Line> = troubles::list(conn, now)
         .await?
-        .map(|broken| broken.to_string());
+        .iter()
+        .map(|trouble| Line::of(trouble, frame.may_audit(), now))
+        .collect();
+    // Asked only when something waits: the answer may have to wait for the disk.
+    if let Some(receiver) = app.receiver.as_ref().filter(|receiver| receiver.waiting() > 0) {
+        let late = system::late(&receiver.backlog().await, now);
+        lines.extend(late.map(|by| Line::of_spool(by, now)));
+    }
+    let faults = app.faults.list().len();
+    lines.extend((faults > 0).then(|| Line::of_files(faults)));
+    frame.faults = BannerPart::of(lines);
     Ok(frame)
 }
 

@@ -7,7 +7,6 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{Html, IntoResponse, Response},
 };
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
@@ -21,13 +20,16 @@ use super::{
     state::AppState,
     view::{
         layout::Place,
-        people::{PeoplePage, PersonPage, Refused, Typed},
+        people::{Gates, PeoplePage, PersonPage, Refused, Typed},
     },
 };
 use crate::{
     domain::{approval, id::OperatorId, operator::Operator},
     rights::{RightsError, people, teams},
-    store::{self, StoreError, operators, people as rows, runbooks},
+    store::{
+        self, operators, people as rows,
+        runbooks::{self, Version},
+    },
 };
 
 const PAGE: &str = "/settings/people";
@@ -74,9 +76,13 @@ async fn list_page(
     let mut tx = store::begin_reading(&app.db).await?;
     let people = rows::list(&mut tx, None, now).await?;
     let teams = store::teams::list(&mut tx).await?;
+    let gates = Gates::of(
+        &runbooks::list_current(&mut tx).await?,
+        &operators::list(&mut tx).await?,
+    );
     let frame = page::frame(app, &mut tx, me, "People", Place::People, now).await?;
     let status = status_of(fault.as_ref());
-    let page = PeoplePage::of(frame, &people, teams, typed, fault, now);
+    let page = PeoplePage::of(frame, &people, &gates, teams, typed, fault, now);
     Ok((status, Html(page.render()?)).into_response())
 }
 
@@ -147,26 +153,30 @@ async fn person_page(
     let mut tx = store::begin_reading(&app.db).await?;
     let person = people::find(&mut tx, id, now).await?;
     let teams = store::teams::list(&mut tx).await?;
-    let shut = shut_without(&mut tx, id).await?;
+    let (versions, everybody) = (
+        runbooks::list_current(&mut tx).await?,
+        operators::list(&mut tx).await?,
+    );
+    let gates = Gates::of(&versions, &everybody);
+    let shut = shut_without(id, &versions, everybody);
     let frame = page::frame(app, &mut tx, me, person.name.clone(), Place::People, now).await?;
     let status = status_of(fault.as_ref());
-    let page = PersonPage::of(frame, &person, teams, shut, link, (typed, fault), now);
+    let page = PersonPage::of(frame, &person, teams, (&gates, shut), link, (typed, fault), now);
     Ok((status, Html(page.render()?)).into_response())
 }
 
-/// The gates of the current runbooks that too few people could open without this one, as `runbook: gate`.
-async fn shut_without(conn: &mut PgConnection, id: OperatorId) -> Result<Vec<String>, StoreError> {
-    let mut others = operators::list(conn).await?;
+/// The gates of the runbooks in use that too few people could open without this one, as `runbook: gate`.
+fn shut_without(id: OperatorId, versions: &[Version], everybody: Vec<Operator>) -> Vec<String> {
+    let mut others = everybody;
     others.retain(|person| person.id != id);
-    let versions = runbooks::list_current(conn).await?;
     let gates = versions.iter().flat_map(|version| {
         let gates = version.runbook.gates();
         gates.map(|(step, rule)| (format!("{}: {step}", version.runbook.slug), rule))
     });
-    Ok(gates
+    gates
         .filter(|(_, rule)| !approval::within_reach(rule, &others))
         .map(|(name, _)| name)
-        .collect())
+        .collect()
 }
 
 /// What one of the forms of a person's page does.

@@ -1,9 +1,10 @@
-//! Writing a runbook in the browser and publishing it. A text that is not accepted is shown again with what is wrong.
+//! Writing a runbook in the browser: the text, checked as often as one likes; a draft of it; the last look; and
+//! publishing it. A text that is not accepted is shown again with what is wrong.
 
 use askama::Template;
 use axum::{
     Form,
-    extract::State,
+    extract::{Query, State},
     http::StatusCode,
     response::{Html, IntoResponse, Response},
 };
@@ -14,20 +15,30 @@ use uuid::Uuid;
 use super::{
     act::{Act, see},
     caller::Publishes,
+    checking::{check, publisher, standing},
     error::WebError,
     extract::Path,
     page,
     state::AppState,
-    view::{layout::Place, publishing::EditPage, resume::DifferenceView},
+    view::{
+        diff::DiffView,
+        layout::Place,
+        parts::said,
+        publishing::{Conflict, DraftNote, EditPage, PublishPage},
+    },
 };
 use crate::{
     catalog::{
         FILE_BYTES_MAX, parse_runbook,
-        publish::{self, Outcome, PublishError, Text},
+        publish::{self, NOTE_CHARS_MAX, Outcome, PublishError, Text},
     },
-    domain::{access::may_publish, difference::Difference, operator::Operator, permission::Permission},
+    domain::{
+        access::may_publish, operator::Operator, permission::Permission, proposal::reviewers,
+        runbook::Runbook,
+    },
     store::{
-        self,
+        self, StoreError,
+        drafts::{self, Draft},
         publications::{self, Standing},
         runbooks,
     },
@@ -45,6 +56,30 @@ steps:
   - id: look
     manual: Look at it, and say here what you found.
 ";
+/// Name and text of the runbook that people may begin with instead.
+const SAMPLE: (&str, &str) = (
+    "web-service-down",
+    include_str!("../../runbooks/web-service-down.yaml"),
+);
+
+/// What the person wants of the text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Wish {
+    /// That it comes into use.
+    #[default]
+    Publish,
+    /// To look at what changes before.
+    Review,
+    /// To go on writing.
+    Edit,
+    /// To know what is wrong with it.
+    Check,
+    /// To find it here again.
+    Save,
+    /// To be rid of what was saved.
+    Discard,
+}
 
 /// The fields of the form.
 #[derive(Debug, Deserialize)]
@@ -55,13 +90,38 @@ pub struct TextForm {
     #[serde(default)]
     note: String,
     base: Option<i32>,
+    #[serde(default, rename = "do")]
+    wish: Wish,
+}
+
+/// What the page begins with.
+#[derive(Debug, Default, Deserialize)]
+pub struct EditQuery {
+    /// The draft that was left, when given.
+    draft: Option<String>,
+    /// The sample of that name, for a new one.
+    #[serde(default)]
+    sample: String,
 }
 
 /// `GET /runbooks/new`
-pub async fn new_form(State(app): State<AppState>, Publishes(me): Publishes) -> Result<Response, WebError> {
+pub async fn new_form(
+    State(app): State<AppState>,
+    Publishes(me): Publishes,
+    Query(query): Query<EditQuery>,
+) -> Result<Response, WebError> {
     let mut tx = store::begin_reading(&app.db).await?;
-    let page = edit_page(&app, &mut tx, &me, None, None).await?;
-    Ok(Html(page.render()?).into_response())
+    let beginning = if query.sample == SAMPLE.0 {
+        SAMPLE.1
+    } else {
+        BEGINNING
+    };
+    let desk = Desk {
+        app: &app,
+        me: &me,
+        slug: None,
+    };
+    desk.open(&mut tx, beginning, None, query.draft.is_some()).await
 }
 
 /// `GET /runbooks/{slug}/edit`
@@ -69,6 +129,7 @@ pub async fn edit_form(
     State(app): State<AppState>,
     Publishes(me): Publishes,
     Path(slug): Path<String>,
+    Query(query): Query<EditQuery>,
 ) -> Result<Response, WebError> {
     let mut tx = store::begin_reading(&app.db).await?;
     let standing = standing(&mut tx, &slug)
@@ -77,47 +138,14 @@ pub async fn edit_form(
     let access = &standing.version.runbook.access;
     may_publish(&me, Some(access), access)
         .map_err(|denial| WebError::denied(Permission::Publish, &denial))?;
-    let page = edit_page(&app, &mut tx, &me, Some(&slug), Some(&standing)).await?;
-    Ok(Html(page.render()?).into_response())
-}
-
-/// What stands of the runbook of that name.
-async fn standing(conn: &mut PgConnection, slug: &str) -> Result<Option<Standing>, WebError> {
-    match runbooks::find_newest(conn, slug).await? {
-        Some((version, _)) => Ok(publications::find_standing(conn, version.runbook_id).await?),
-        None => Ok(None),
-    }
-}
-
-/// The page as it is before anybody typed.
-async fn edit_page(
-    app: &AppState,
-    conn: &mut PgConnection,
-    me: &Operator,
-    slug: Option<&str>,
-    standing: Option<&Standing>,
-) -> Result<EditPage, WebError> {
-    let title = slug.map_or_else(|| "New runbook".to_owned(), |slug| format!("Change {slug}"));
-    let frame = page::frame(app, conn, me, title, Place::Runbooks, app.clock.now()).await?;
-    Ok(EditPage {
-        frame,
-        action: slug.map_or_else(
-            || "/runbooks/new".to_owned(),
-            |slug| format!("/runbooks/{slug}/edit"),
-        ),
-        slug: slug.map(str::to_owned),
-        source: standing.map_or_else(|| BEGINNING.to_owned(), |standing| standing.source.clone()),
-        note: String::new(),
-        base: standing.map_or(0, |standing| standing.version.number),
-        has_file: match slug {
-            Some(slug) => publications::has_file(conn, slug).await?,
-            None => false,
-        },
-        needed: standing.map_or(0, |standing| standing.version.runbook.review),
-        faults: Vec::new(),
-        refusal: None,
-        difference: None,
-    })
+    let desk = Desk {
+        app: &app,
+        me: &me,
+        slug: Some(&slug),
+    };
+    let source = &standing.source;
+    desk.open(&mut tx, source, Some(&standing), query.draft.is_some())
+        .await
 }
 
 /// `POST /runbooks/new`
@@ -126,7 +154,12 @@ pub async fn make(
     Publishes(me): Publishes,
     Form(form): Form<TextForm>,
 ) -> Result<Response, WebError> {
-    publish(&app, &me, None, form).await
+    let desk = Desk {
+        app: &app,
+        me: &me,
+        slug: None,
+    };
+    desk.answer(form).await
 }
 
 /// `POST /runbooks/{slug}/edit`
@@ -136,94 +169,288 @@ pub async fn change(
     Path(slug): Path<String>,
     Form(form): Form<TextForm>,
 ) -> Result<Response, WebError> {
-    publish(&app, &me, Some(&slug), form).await
+    let desk = Desk {
+        app: &app,
+        me: &me,
+        slug: Some(&slug),
+    };
+    desk.answer(form).await
 }
 
-async fn publish(
-    app: &AppState,
-    me: &Operator,
-    slug: Option<&str>,
-    form: TextForm,
-) -> Result<Response, WebError> {
-    // A browser sends every line with a carriage return; what is kept is the text as a file has it.
-    let source = form.yaml.replace("\r\n", "\n");
-    let Some(mut act) = Act::begin(app, form.op, me).await? else {
-        let slug = slug
-            .map(str::to_owned)
-            .or_else(|| Some(parse_runbook(&source).ok()?.runbook.slug));
-        return Ok(
-            see(slug.map_or_else(|| "/runbooks".to_owned(), |slug| format!("/runbooks/{slug}")))
-                .into_response(),
-        );
-    };
-    let text = Text {
-        slug,
-        source: &source,
-        note: &form.note,
-        base: form.base,
-    };
-    let now = act.now;
-    let fault = match publish::publish(act.conn(), &text, me, now).await {
-        Ok(Outcome::Published(version)) => {
-            act.commit().await?;
-            return Ok(see(format!("/runbooks/{}", version.runbook.slug)).into_response());
-        }
-        Ok(Outcome::Proposed(id)) => {
-            act.commit().await?;
-            let slug = parse_runbook(&source).map(|parsed| parsed.runbook.slug);
-            let slug = slug.map_err(PublishError::Faulty)?;
-            return Ok(see(format!("/runbooks/{slug}/proposals/{id}")).into_response());
-        }
-        Ok(Outcome::Unchanged(version)) => PublishError::Refused(format!(
-            "version {} says exactly this already; nothing was published",
-            version.number
-        )),
-        Err(PublishError::Store(error)) => return Err(error.into()),
-        Err(fault) => fault,
-    };
-    drop(act);
-    again(app, me, slug, &source, form, fault).await
+/// Where somebody writes: which runbook, if it is one that exists.
+#[derive(Clone, Copy)]
+struct Desk<'a> {
+    app: &'a AppState,
+    me: &'a Operator,
+    slug: Option<&'a str>,
 }
 
-/// The page once more, with what was typed and why it was not published.
-async fn again(
-    app: &AppState,
-    me: &Operator,
-    slug: Option<&str>,
-    source: &str,
-    form: TextForm,
-    fault: PublishError,
-) -> Result<Response, WebError> {
-    let mut tx = store::begin_reading(&app.db).await?;
-    let typed = parse_runbook(source).ok().map(|parsed| parsed.runbook);
-    let named = slug.or_else(|| typed.as_ref().map(|runbook| runbook.slug.as_str()));
-    let standing = match named {
-        Some(slug) => standing(&mut tx, slug).await?,
-        None => None,
-    };
-    let base = form.base.unwrap_or_default();
-    let mut page = edit_page(app, &mut tx, me, slug, standing.as_ref()).await?;
-    page.source = source.to_owned();
-    page.note = form.note;
-    let status = match &fault {
-        PublishError::Moved(_) => StatusCode::CONFLICT,
-        PublishError::Denied(_) => StatusCode::FORBIDDEN,
-        _ => StatusCode::UNPROCESSABLE_ENTITY,
-    };
-    let page = match &fault {
-        PublishError::Faulty(faults) => EditPage { base, ..page }.with_faults(faults),
-        PublishError::Moved(message) => {
-            page.difference = standing.zip(typed).map(|(standing, typed)| {
-                let difference = Difference::between(&standing.version.runbook, &typed);
-                DifferenceView::whole(&difference, &standing.source, source)
-            });
-            page.with_refusal(message)
+impl Desk<'_> {
+    fn address(&self) -> String {
+        self.slug.map_or_else(
+            || "/runbooks/new".to_owned(),
+            |slug| format!("/runbooks/{slug}/edit"),
+        )
+    }
+
+    /// The name under which drafts are kept.
+    fn drawer(&self) -> &str {
+        self.slug.unwrap_or_default()
+    }
+
+    /// The page before anybody typed, with a text or with the draft that was left.
+    async fn open(
+        &self,
+        conn: &mut PgConnection,
+        source: &str,
+        standing: Option<&Standing>,
+        wants_draft: bool,
+    ) -> Result<Response, WebError> {
+        let draft = drafts::find(conn, self.me.id, self.drawer()).await?;
+        let shown = draft.filter(|_| wants_draft);
+        let source = shown.as_ref().map_or(source, |draft| &draft.source);
+        let mut page = self.page(conn, source, standing, shown.is_some()).await?;
+        if let Some(draft) = &shown {
+            page.note.clone_from(&draft.note);
+            page.base = draft.base;
         }
-        PublishError::Denied(denial) => {
-            let denied = WebError::denied(Permission::Publish, denial);
-            EditPage { base, ..page }.with_refusal(&denied.to_string())
+        Ok(Html(page.render()?).into_response())
+    }
+
+    /// The page with a text.
+    async fn page(
+        &self,
+        conn: &mut PgConnection,
+        source: &str,
+        standing: Option<&Standing>,
+        shows_draft: bool,
+    ) -> Result<EditPage, WebError> {
+        let (app, me) = (self.app, self.me);
+        let now = app.clock.now();
+        let title = self
+            .slug
+            .map_or_else(|| "New runbook".to_owned(), |slug| format!("Change {slug}"));
+        let frame = page::frame(app, conn, me, title, Place::Runbooks, now).await?;
+        let draft = drafts::find(conn, me.id, self.drawer()).await?;
+        Ok(EditPage {
+            frame,
+            action: self.address(),
+            slug: self.slug.map(str::to_owned),
+            source: source.to_owned(),
+            note: String::new(),
+            base: number(standing),
+            has_file: match self.slug {
+                Some(slug) => publications::has_file(conn, slug).await?,
+                None => false,
+            },
+            needed: standing.map_or(0, |standing| standing.version.runbook.review),
+            checked: check(app, conn, source, &parse_runbook(source), standing).await?,
+            refusal: None,
+            conflict: None,
+            draft: draft.map_or(DraftNote::None, |draft| {
+                DraftNote::of(draft.saved_at, shows_draft, now)
+            }),
+            is_saved: true,
+        })
+    }
+
+    async fn answer(&self, form: TextForm) -> Result<Response, WebError> {
+        // A browser sends every line with a carriage return; what is kept is the text as a file has it.
+        let source = form.yaml.replace("\r\n", "\n");
+        match form.wish {
+            Wish::Publish => self.publish(&source, form).await,
+            Wish::Review => self.review(&source, form).await,
+            Wish::Edit | Wish::Check => self.again(&source, form, None).await,
+            Wish::Save => self.save(&source, form).await,
+            Wish::Discard => {
+                let mut conn = self.app.db.acquire().await.map_err(StoreError::from)?;
+                drafts::remove(&mut conn, self.me.id, self.drawer()).await?;
+                Ok(see(self.address()).into_response())
+            }
         }
-        other => EditPage { base, ..page }.with_refusal(&other.to_string()),
-    };
-    Ok((status, Html(page.render()?)).into_response())
+    }
+
+    /// Keeps a draft. Doing it twice comes to the same, so it asks for no operation of its own.
+    async fn save(&self, source: &str, form: TextForm) -> Result<Response, WebError> {
+        if source.len() > FILE_BYTES_MAX || form.note.chars().count() > NOTE_CHARS_MAX {
+            let long = PublishError::Refused("this is too long to be kept".to_owned());
+            return self.again(source, form, Some(long)).await;
+        }
+        let mut conn = self.app.db.acquire().await.map_err(StoreError::from)?;
+        if let Some(slug) = self.slug {
+            let found = runbooks::find_newest(&mut conn, slug).await?;
+            found.ok_or_else(|| WebError::not_found("runbook"))?;
+        }
+        let draft = Draft {
+            source: source.to_owned(),
+            note: form.note,
+            base: form.base.unwrap_or_default().max(0),
+            saved_at: self.app.clock.now(),
+        };
+        drafts::save(&mut conn, self.me.id, self.drawer(), &draft).await?;
+        Ok(see(format!("{}?draft=1", self.address())).into_response())
+    }
+
+    /// The last look: what changes, what it would match, what nobody has practised. Errors lead back to the text, and so
+    /// does a version that somebody else published meanwhile.
+    async fn review(&self, source: &str, form: TextForm) -> Result<Response, WebError> {
+        let read = parse_runbook(source);
+        let parsed = match &read {
+            Err(faults) => {
+                let fault = PublishError::Faulty(faults.clone());
+                return self.again(source, form, Some(fault)).await;
+            }
+            Ok(parsed) => parsed,
+        };
+        let mut tx = store::begin_reading(&self.app.db).await?;
+        let standing = standing(&mut tx, self.slug.unwrap_or(&parsed.runbook.slug)).await?;
+        let stands = number(standing.as_ref());
+        let fault = match &standing {
+            _ if form.base.is_some_and(|base| base != stands) => {
+                Some(PublishError::Moved(publish::overtaken(stands)))
+            }
+            Some(standing) if standing.is_current && standing.source == source => {
+                Some(PublishError::Refused(unchanged(stands)))
+            }
+            _ => None,
+        };
+        if fault.is_some() {
+            drop(tx);
+            return self.again(source, form, fault).await;
+        }
+        let old = standing.as_ref().map(|standing| &standing.version.runbook);
+        let before = standing.as_ref().map_or("", |standing| standing.source.as_str());
+        let title = format!("Publish {}", parsed.runbook.slug);
+        let now = self.app.clock.now();
+        let page = PublishPage {
+            frame: page::frame(self.app, &mut tx, self.me, title, Place::Runbooks, now).await?,
+            slug: self.slug.map(str::to_owned),
+            title: said(&parsed.runbook.title),
+            action: self.address(),
+            source: source.to_owned(),
+            note: form.note,
+            base: stands,
+            has_file: publications::has_file(&mut tx, &parsed.runbook.slug).await?,
+            needed: reviewers(old, &parsed.runbook),
+            difference: DiffView::between((old, before), (Some(&parsed.runbook), source)),
+            checked: check(self.app, &mut tx, source, &read, standing.as_ref()).await?,
+        };
+        Ok(Html(page.render()?).into_response())
+    }
+
+    async fn publish(&self, source: &str, form: TextForm) -> Result<Response, WebError> {
+        let Some(mut act) = Act::begin(self.app, form.op, self.me).await? else {
+            let slug = self
+                .slug
+                .map(str::to_owned)
+                .or_else(|| Some(parse_runbook(source).ok()?.runbook.slug));
+            let page = slug.map_or_else(|| "/runbooks".to_owned(), |slug| format!("/runbooks/{slug}"));
+            return Ok(see(page).into_response());
+        };
+        let text = Text {
+            slug: self.slug,
+            source,
+            note: &form.note,
+            base: form.base,
+        };
+        let now = act.now;
+        let fault = match publish::publish(act.conn(), &text, self.me, now).await {
+            Ok(Outcome::Published(version)) => {
+                drafts::remove(act.conn(), self.me.id, self.drawer()).await?;
+                act.commit().await?;
+                return Ok(see(format!("/runbooks/{}", version.runbook.slug)).into_response());
+            }
+            Ok(Outcome::Proposed(id)) => {
+                drafts::remove(act.conn(), self.me.id, self.drawer()).await?;
+                act.commit().await?;
+                let slug = parse_runbook(source).map(|parsed| parsed.runbook.slug);
+                let slug = slug.map_err(PublishError::Faulty)?;
+                return Ok(see(format!("/runbooks/{slug}/proposals/{id}")).into_response());
+            }
+            Ok(Outcome::Unchanged(version)) => PublishError::Refused(unchanged(version.number)),
+            Err(PublishError::Store(error)) => return Err(error.into()),
+            Err(fault) => fault,
+        };
+        drop(act);
+        self.again(source, form, Some(fault)).await
+    }
+
+    /// The page once more, with what was typed, what is said of it, and why it was not published.
+    async fn again(
+        &self,
+        source: &str,
+        form: TextForm,
+        fault: Option<PublishError>,
+    ) -> Result<Response, WebError> {
+        let mut tx = store::begin_reading(&self.app.db).await?;
+        let typed = parse_runbook(source).ok().map(|parsed| parsed.runbook);
+        let named = self
+            .slug
+            .or_else(|| typed.as_ref().map(|runbook| runbook.slug.as_str()));
+        let standing = match named {
+            Some(slug) => standing(&mut tx, slug).await?,
+            None => None,
+        };
+        let base = form.base.unwrap_or_default();
+        let mut page = self.page(&mut tx, source, standing.as_ref(), false).await?;
+        page.note = form.note;
+        page.is_saved = false;
+        if !matches!(fault, Some(PublishError::Moved(_))) {
+            page.base = base;
+        }
+        let (status, page) = match fault {
+            None => (StatusCode::OK, page),
+            Some(PublishError::Moved(message)) => {
+                if let Some(standing) = &standing {
+                    let typed = (typed.as_ref(), source);
+                    page.conflict = Some(conflict(&mut tx, standing, base, typed).await?);
+                }
+                (StatusCode::CONFLICT, page.with_refusal(&message))
+            }
+            Some(PublishError::Faulty(_)) => {
+                let message = "nothing was published: errors have to be put right first";
+                (StatusCode::UNPROCESSABLE_ENTITY, page.with_refusal(message))
+            }
+            Some(PublishError::Denied(denial)) => {
+                let denied = WebError::denied(Permission::Publish, &denial).to_string();
+                (StatusCode::FORBIDDEN, page.with_refusal(&denied))
+            }
+            Some(other) => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                page.with_refusal(&other.to_string()),
+            ),
+        };
+        Ok((status, Html(page.render()?)).into_response())
+    }
+}
+
+/// Number of the version that stands, 0 for none.
+fn number(standing: Option<&Standing>) -> i32 {
+    standing.map_or(0, |standing| standing.version.number)
+}
+
+fn unchanged(number: i32) -> String {
+    format!("version {number} says exactly this already; nothing was published")
+}
+
+/// What both did with the version they began from.
+async fn conflict(
+    conn: &mut PgConnection,
+    standing: &Standing,
+    base: i32,
+    typed: (Option<&Runbook>, &str),
+) -> Result<Conflict, WebError> {
+    let theirs = (Some(&standing.version.runbook), standing.source.as_str());
+    let found = runbooks::find_numbered(conn, &standing.version.runbook.slug, base).await?;
+    let before = found.as_ref().map_or((None, ""), |(version, source)| {
+        (Some(&version.runbook), source.as_str())
+    });
+    Ok(Conflict {
+        who: said(&publisher(conn, standing).await?),
+        number: standing.version.number,
+        base: found.as_ref().map_or(0, |(version, _)| version.number),
+        theirs: DiffView::between(before, theirs),
+        yours: DiffView::between(before, typed),
+        over: DiffView::between(theirs, typed),
+    })
 }

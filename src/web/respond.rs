@@ -19,7 +19,7 @@ use crate::{
         operator::{Actor, Operator},
         sentence::{Category, category},
     },
-    incident::respond,
+    incident::{respond, visits},
     store::{events, incidents},
 };
 
@@ -33,8 +33,6 @@ pub struct RespondForm {
     seen: Option<i64>,
     #[serde(default)]
     reason: String,
-    #[serde(default)]
-    text: String,
     severity: Option<i16>,
 }
 
@@ -50,7 +48,7 @@ pub async fn acknowledge(
     };
     let now = act.now;
     let done = respond::acknowledge(act.conn(), id, &me, now).await;
-    end(&app, act, done, id, form.seen).await
+    end(&app, act, done, &me, id, form.seen).await
 }
 
 /// `POST /incidents/{id}/mitigate`
@@ -66,7 +64,7 @@ pub async fn mitigate(
     unchanged(&mut act, id, form.seen, &me, "Mark mitigated all the same").await?;
     let now = act.now;
     let done = respond::mitigate(act.conn(), id, &me, &form.reason, now).await;
-    end(&app, act, done, id, form.seen).await
+    end(&app, act, done, &me, id, form.seen).await
 }
 
 /// `POST /incidents/{id}/resolve`
@@ -82,7 +80,7 @@ pub async fn resolve(
     unchanged(&mut act, id, form.seen, &me, "Resolve all the same").await?;
     let now = act.now;
     let done = respond::resolve(act.conn(), id, &me, &form.reason, now).await;
-    end(&app, act, done, id, form.seen).await
+    end(&app, act, done, &me, id, form.seen).await
 }
 
 /// `POST /incidents/{id}/close`
@@ -97,7 +95,7 @@ pub async fn close(
     };
     let now = act.now;
     let done = respond::close(act.conn(), id, &me, now).await;
-    end(&app, act, done, id, form.seen).await
+    end(&app, act, done, &me, id, form.seen).await
 }
 
 /// `POST /incidents/{id}/severity`
@@ -116,23 +114,7 @@ pub async fn set_severity(
     };
     let now = act.now;
     let done = respond::set_severity(act.conn(), id, &me, to, &form.reason, now).await;
-    end(&app, act, done, id, form.seen).await
-}
-
-/// `POST /incidents/{id}/notes`
-pub async fn note(
-    State(app): State<AppState>,
-    Responds(me): Responds,
-    Path(id): Path<IncidentId>,
-    Form(form): Form<RespondForm>,
-) -> Result<Redirect, WebError> {
-    let Some(mut act) = Act::begin(&app, form.op, &me).await? else {
-        return Ok(see(format!("/incidents/{id}#timeline")));
-    };
-    let now = act.now;
-    let done = respond::note(act.conn(), id, &me, &form.text, now).await;
-    _ = end(&app, act, done, id, None).await?;
-    Ok(see(format!("/incidents/{id}#timeline")))
+    end(&app, act, done, &me, id, form.seen).await
 }
 
 pub(super) fn back(id: IncidentId) -> Redirect {
@@ -141,8 +123,9 @@ pub(super) fn back(id: IncidentId) -> Redirect {
 
 pub(super) async fn end<T>(
     app: &AppState,
-    act: Act,
+    mut act: Act,
     done: Result<T, respond::RespondError>,
+    me: &Operator,
     id: IncidentId,
     seen: Option<i64>,
 ) -> Result<Redirect, WebError> {
@@ -153,13 +136,18 @@ pub(super) async fn end<T>(
         let fault = WebError::from(error).with_next(page, format!("Back to INC-{id}"));
         return Err(act::explain(app, fault, id, seen).await);
     }
+    if let Some(seen) = seen {
+        // Who acts on a page has looked at it; without script nothing else says so.
+        let now = act.now;
+        visits::look(act.conn(), me.id, id, seen, now).await?;
+    }
     act.commit().await?;
     Ok(see(page))
 }
 
 /// Refuses when something that bears on the decision happened after the person's page was made: an alert, or another
 /// person's decision. The answer tells what, keeps the text and offers the same form again.
-async fn unchanged(
+pub(super) async fn unchanged(
     act: &mut Act,
     id: IncidentId,
     seen: Option<i64>,

@@ -11,7 +11,7 @@ use super::{
     error::WebError,
     extract::Path,
     state::AppState,
-    view::approval::REVIEWS_MAX,
+    view::inbox::REVIEWS_MAX,
 };
 use crate::{
     execute::people,

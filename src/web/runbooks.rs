@@ -1,4 +1,6 @@
-//! The library of runbooks.
+//! The library of runbooks, and the page of one.
+
+use std::sync::Arc;
 
 use askama::Template;
 use axum::{
@@ -16,38 +18,77 @@ use super::{
     state::AppState,
     view::{
         layout::Place,
+        library::{LibraryFilter, LibraryPage, LibraryRow, count, is_wanted},
         proposal::WaitingRow,
-        runbook::{LibraryPage, LibraryRow, RunbookPage, Trust},
+        runbook::{RunbookPage, Subject, Trust},
         text,
     },
 };
 use crate::{
     domain::{
-        access::{self, may_publish},
+        access::{self, may_publish, may_within},
         permission::Permission,
     },
-    store::{self, proposals, runbooks, runs},
+    store::{
+        self, incidents, matches, proposals, publications, runbooks, runs, timings, tracks,
+        versions as numbered,
+    },
 };
 
 /// Runs shown on a runbook's page.
 const RUNS_MAX: i64 = 10;
+/// Incidents that it matched, shown on its page.
+const MATCHED_MAX: i64 = 10;
+/// Versions shown on its page; the others have a page of their own.
+const VERSIONS_MAX: i64 = 5;
+/// Open incidents it can be started on from its page, the newest ones.
+const OPEN_MAX: i64 = 20;
+
+/// What the library is narrowed to.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct LibraryQuery {
+    /// Words that must all stand in the name, the title, the summary or the services.
+    pub q: String,
+    /// A service.
+    pub service: String,
+    /// A team.
+    pub owner: String,
+    /// By its past: `failing`, `unchecked`, `unmatched`, `unrun`.
+    pub show: String,
+}
 
 /// `GET /runbooks`
-pub async fn list(State(app): State<AppState>, Reads(me): Reads) -> Result<Html<String>, WebError> {
+pub async fn list(
+    State(app): State<AppState>,
+    Reads(me): Reads,
+    Query(query): Query<LibraryQuery>,
+) -> Result<Html<String>, WebError> {
     let now = app.clock.now();
     let mut tx = store::begin_reading(&app.db).await?;
     let frame = page::frame(&app, &mut tx, &me, "Runbooks", Place::Runbooks, now).await?;
-    let records = runs::records(&mut tx).await?;
-    let rows = runbooks::list_current(&mut tx)
-        .await?
+    let shelf = runbooks::list_current(&mut tx).await?;
+    let slugs: Vec<String> = shelf.iter().map(|version| version.runbook.slug.clone()).collect();
+    let tracks = tracks::list(&mut tx, &slugs).await?;
+    let rows: Vec<LibraryRow> = shelf
         .iter()
-        .map(|version| LibraryRow::of(version, records.get(&version.runbook_id), now))
+        .map(|version| (version, tracks.get(&version.runbook.slug)))
+        .filter(|(version, track)| is_wanted(&query, &version.runbook, *track))
+        .map(|(version, track)| LibraryRow::of(version, track, now))
         .collect();
     let waiting = proposals::list_waiting(&mut tx, None).await?;
+    let mut waiting: Vec<WaitingRow> = waiting
+        .iter()
+        .map(|line| WaitingRow::of(line, &me, now))
+        .collect();
+    waiting.sort_by_key(|row| !row.is_mine);
     let page = LibraryPage {
         frame,
+        filter: LibraryFilter::of(&query, &shelf),
+        count: count(rows.len(), shelf.len()),
+        is_bare: shelf.is_empty(),
         rows,
-        waiting: waiting.iter().map(|line| WaitingRow::of(line, now)).collect(),
+        waiting,
         may_publish: access::may(&me, Permission::Publish).is_ok(),
     };
     Ok(Html(page.render()?))
@@ -78,16 +119,40 @@ pub async fn show(
         return Ok(see(format!("/runbooks/{slug}/proposals/{}", first.id)).into_response());
     }
     let (version, source) = found.ok_or_else(|| WebError::not_found("runbook"))?;
+    let id = version.runbook_id;
+    let access = &version.runbook.access;
+    let may_start = may_within(&me, Permission::Run, &access.start).is_ok();
+    let open = match may_start {
+        true => incidents::list(&mut tx, false, None, i64::MAX, OPEN_MAX).await?,
+        false => Vec::new(),
+    };
+    let standing = publications::find_standing(&mut tx, id).await?;
+    let tracks = tracks::list(&mut tx, std::slice::from_ref(&slug)).await?;
+    let trust = Trust {
+        waiting: waiting
+            .iter()
+            .map(|line| WaitingRow::of(line, &me, now))
+            .collect(),
+        may_publish: may_publish(&me, Some(access), access).is_ok(),
+        may_start,
+    };
     let title = text::visible(&version.runbook.title);
     let frame = page::frame(&app, &mut tx, &me, title, Place::Runbooks, now).await?;
-    let versions = runbooks::list_versions(&mut tx, version.runbook_id).await?;
-    let record = runs::record(&mut tx, version.runbook_id).await?;
-    let lines = runs::list_lines(&mut tx, None, Some(version.runbook_id), RUNS_MAX).await?;
-    let access = &version.runbook.access;
-    let trust = Trust {
-        waiting: waiting.iter().map(|line| WaitingRow::of(line, now)).collect(),
-        may_publish: may_publish(&me, Some(access), access).is_ok(),
+    let targets = Arc::clone(&app.rehearser.targets.borrow());
+    let subject = Subject {
+        version: &version,
+        source: &source,
+        current: standing
+            .filter(|standing| standing.is_current)
+            .map(|standing| standing.version.number),
+        track: tracks.get(&slug),
+        timings: &timings::list(&mut tx, id).await?,
+        matched: &matches::list_of_runbook(&mut tx, id, MATCHED_MAX).await?,
+        versions: &numbered::list(&mut tx, id, i32::MAX, VERSIONS_MAX).await?,
+        runs: &runs::list_lines(&mut tx, None, Some(id), RUNS_MAX).await?,
+        open: &open,
+        targets: &targets,
     };
-    let page = RunbookPage::of(frame, &version, &source, &versions, &record, &lines, trust, now);
+    let page = RunbookPage::of(frame, &subject, trust, now);
     Ok(Html(page.render()?).into_response())
 }

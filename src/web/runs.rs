@@ -45,7 +45,7 @@ use crate::{
 };
 
 /// Attempts shown of a run.
-const ATTEMPTS_MAX: i64 = 500;
+pub const ATTEMPTS_MAX: i64 = 500;
 /// Acts of people shown of a run.
 const ACTS_MAX: i64 = 200;
 
@@ -78,7 +78,7 @@ pub async fn show(
     Ok(Html(page.render()?))
 }
 
-/// Everything known of a run.
+/// Everything known of a run, but for what came back from targets: a page of one step has that.
 pub async fn load(
     conn: &mut PgConnection,
     standing: &Standing,
@@ -135,7 +135,7 @@ pub async fn load(
     Ok(Some(RunRecord {
         fault,
         acts: events::run_acts(conn, id, ACTS_MAX).await?,
-        attempts: attempts::list(conn, id, ATTEMPTS_MAX).await?,
+        attempts: attempts::list_heads(conn, id, None, ATTEMPTS_MAX).await?,
         standing: standing.clone(),
         holder: holder.filter(|holder| holder.run != id),
         version,

@@ -21,7 +21,7 @@ use super::{
     view::{
         delivery,
         layout::Place,
-        source::{NewSourcePage, Refused, SourceFacts, SourcePage, SourceRow, SourcesPage},
+        source::{NewSourcePage, Refused, SourceFacts, SourcePage, SourceRow, SourcesPage, samples},
         source_settings::SettingsForm,
     },
 };
@@ -50,7 +50,11 @@ const STALE: &str = "settings";
 const MAY_CHANGE: Role = Role::Admin;
 
 /// `GET /sources`
-pub async fn list(State(app): State<AppState>, Reads(me): Reads) -> Result<Html<String>, WebError> {
+pub async fn list(
+    State(app): State<AppState>,
+    Reads(me): Reads,
+    headers: HeaderMap,
+) -> Result<Html<String>, WebError> {
     let now = app.clock.now();
     let mut tx = store::begin_reading(&app.db).await?;
     let frame = page::frame(&app, &mut tx, &me, "Sources", Place::Sources, now).await?;
@@ -64,6 +68,10 @@ pub async fn list(State(app): State<AppState>, Reads(me): Reads) -> Result<Html<
             .map(|(source, pulse)| SourceRow::of(source, pulse, now))
             .collect(),
         may_change: me.role >= MAY_CHANGE,
+        samples: match found.is_empty() {
+            true => samples(&base(&app, &headers)),
+            false => Vec::new(),
+        },
     };
     Ok(Html(page.render()?))
 }

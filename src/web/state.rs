@@ -11,6 +11,7 @@ use super::{forwarded::Proxies, session::SessionLimits, throttle::Throttle};
 use crate::{
     catalog::shelf::Faults,
     clock::Clock,
+    domain::setting::Setting,
     execute::{rehearse::Rehearser, standing::Standing},
     identity::{oidc::Provider, password::Passwords},
     receive::Receiver,
@@ -59,6 +60,8 @@ pub struct AppState {
     pub speaks_tls: bool,
     /// Whether it asks its clients for one, so that a source may need it.
     pub asks_clients: bool,
+    /// What the server was started with, for people; empty where no command line was read.
+    pub settings: Arc<[Setting]>,
     /// Ends live streams when the process is to stop.
     pub stopping: CancellationToken,
 }
@@ -85,6 +88,7 @@ impl AppState {
             proxies: Proxies::default(),
             speaks_tls: false,
             asks_clients: false,
+            settings: Arc::default(),
             stopping: CancellationToken::new(),
         }
     }

@@ -8,16 +8,27 @@ use super::{
     error::WebError,
     incident as incident_page, incidents as list_page,
     live::{Scope, Watcher},
-    page, reviews, runs as run_pages,
+    page, runs as run_pages,
+    steps::{self as step_pages, StepQuery},
     view::{
-        approval::{ApprovalFacts, DecisionForm, Inbox, Others},
+        decision::{DecisionForm, Others},
+        event_row::Reader,
+        gate::ApprovalFacts,
+        incident::Part,
+        lens::Lens,
         run::RunPart,
         standing::PausedPart,
-        timeline::{ChipsPart, EventRow, Filter},
+        step_page::StepPart,
+        timeline::{ChipsPart, PinsPart},
     },
 };
 use crate::{
-    domain::id::{ApprovalId, IncidentId, RunId},
+    domain::{
+        access::may,
+        event::Recorded,
+        id::{ApprovalId, IncidentId, RunId, StepId},
+        permission::Permission,
+    },
     store::{self, StoreError, approvals, events, preflights, runs},
 };
 
@@ -55,9 +66,10 @@ impl Watcher {
     /// Whether there is news, and which.
     pub(super) async fn look(&mut self) -> Result<Found, WebError> {
         let found = match &self.scope {
-            Scope::Incident { id, filter, rows } => self.look_at_incident(*id, filter, *rows).await,
+            Scope::Incident { id, lens, rows } => self.look_at_incident(*id, lens, *rows).await,
             Scope::Approval(id) => self.look_at_approval(*id).await,
             Scope::Run(id) => self.look_at_run(*id).await,
+            Scope::Step(run, step, query) => self.look_at_step(*run, step, query).await,
             Scope::List(query) => self.look_at_list(Some(query)).await,
             Scope::Inbox => self.look_at_list(None).await,
         }?;
@@ -91,7 +103,7 @@ impl Watcher {
     }
 
     /// The newest event this browser has; on an incident's page also what else it shows has come to.
-    fn place(&self) -> (i64, i64) {
+    pub(super) fn place(&self) -> (i64, i64) {
         let (seq, beside) = self.cursor.split_once('.').unwrap_or((&self.cursor, ""));
         (seq.parse().unwrap_or(0), beside.parse().unwrap_or(0))
     }
@@ -103,7 +115,7 @@ impl Watcher {
         Ok(!news.is_empty())
     }
 
-    async fn look_at_incident(&self, id: IncidentId, filter: &Filter, rows: bool) -> Result<Found, WebError> {
+    async fn look_at_incident(&self, id: IncidentId, lens: &Lens, rows: bool) -> Result<Found, WebError> {
         let (seen, seen_beside) = self.place();
         if !self.has_news(id).await? {
             let mut conn = self.app.db.acquire().await.map_err(StoreError::from)?;
@@ -119,7 +131,7 @@ impl Watcher {
             return Ok(Found::TooMuch);
         }
         let standing = &self.app.standing;
-        let found = incident_page::sections(&mut tx, standing, id, &self.me, filter, now).await?;
+        let found = incident_page::sections(&mut tx, standing, id, &self.me, lens, now).await?;
         let Some((sections, seq)) = found else {
             return Ok(Found::NotThere);
         };
@@ -132,9 +144,16 @@ impl Watcher {
             .map(|(target, html)| morph(target, html))
             .collect();
         if rows {
+            let reader = Reader {
+                incident: id,
+                pinned: &[],
+                may_act: may(&self.me, Permission::Respond).is_ok(),
+                now,
+            };
             let mut html = String::new();
-            for recorded in news.iter().rev().filter(|recorded| filter.shows(&recorded.event)) {
-                html.push_str(&EventRow::of(recorded, now).render()?);
+            let shown = |recorded: &&Recorded| lens.filter.shows(&recorded.event);
+            for recorded in news.iter().rev().filter(shown) {
+                html.push_str(&reader.row(recorded).render()?);
             }
             if !html.is_empty() {
                 patches.push(Patch {
@@ -144,8 +163,14 @@ impl Watcher {
                 });
             }
         }
-        let timeline = sections.timeline.timeline;
-        patches.push(morph("chips", ChipsPart { timeline }.render()?));
+        if let Part::Here(section) = sections.timeline {
+            let timeline = section.timeline;
+            let pins = PinsPart {
+                timeline: timeline.clone(),
+            };
+            patches.push(morph("pins", pins.render()?));
+            patches.push(morph("chips", ChipsPart { timeline }.render()?));
+        }
         patches.push(self.waiting(&pending));
         Ok(Found::Patches {
             patches,
@@ -168,14 +193,14 @@ impl Watcher {
         }
         let now = self.app.clock.now();
         let mut tx = store::begin_reading(&self.app.db).await?;
-        let Some(record) = approval_pages::load(&mut tx, &self.app.standing, id).await? else {
+        let Some(record) = approval_pages::load(&mut tx, &self.app, id).await? else {
             return Ok(Found::NotThere);
         };
         let seq = record.run.incident.last_seq;
         let pending = page::pending(&mut tx).await?;
         drop(tx);
         let mut patches = vec![
-            morph("facts", ApprovalFacts::of(&record, now).render()?),
+            morph("facts", ApprovalFacts::of(&record, &self.me, now).render()?),
             morph("others", Others::of(&record, &self.me, seq, now).render()?),
             self.waiting(&pending),
         ];
@@ -212,6 +237,32 @@ impl Watcher {
         })
     }
 
+    async fn look_at_step(&self, run: RunId, step: &StepId, query: &StepQuery) -> Result<Found, WebError> {
+        let incident = {
+            let mut conn = self.app.db.acquire().await.map_err(StoreError::from)?;
+            runs::find(&mut conn, run).await?.map(|run| run.incident)
+        };
+        let Some(incident) = incident else {
+            return Ok(Found::NotThere);
+        };
+        if !self.has_news(incident).await? {
+            return Ok(Found::Nothing);
+        }
+        let now = self.app.clock.now();
+        let mut tx = store::begin_reading(&self.app.db).await?;
+        let found = step_pages::load(&mut tx, &self.app.standing, run, step, query).await?;
+        let Some((part, seq)) = found.and_then(|record| {
+            let part = StepPart::of(&record, &self.me, now)?;
+            Some((part, record.run.incident.last_seq))
+        }) else {
+            return Ok(Found::NotThere);
+        };
+        Ok(Found::Patches {
+            patches: vec![morph("step", part.render()?)],
+            cursor: seq.to_string(),
+        })
+    }
+
     async fn look_at_list(&self, query: Option<&list_page::ListQuery>) -> Result<Found, WebError> {
         let now = self.app.clock.now();
         let mut conn = self.app.db.acquire().await.map_err(StoreError::from)?;
@@ -225,14 +276,15 @@ impl Watcher {
         let mut patches = vec![self.waiting(&pending)];
         match query {
             Some(query) => {
-                let (needs, list) = list_page::load(&mut tx, &self.me, query, now).await?;
+                let needs = list_page::needs(&mut tx, &self.me, now).await?;
                 patches.push(morph("needs", needs.render()?));
+                let mut asked = query.asked(&[]);
+                let (list, filters) = list_page::listed(&mut tx, &self.me, &mut asked, &[], now).await?;
+                patches.push(morph("filters", filters.render()?));
                 patches.push(morph("list", list.render()?));
             }
             None => {
-                let lines = approval_pages::lines(&mut tx, now).await?;
-                let open = reviews::open(&mut tx).await?;
-                let inbox = Inbox::of(&lines, &open, &self.me, now);
+                let inbox = approval_pages::read_inbox(&mut tx, &self.me, now).await?;
                 patches.push(morph("inbox", inbox.render()?));
             }
         }

@@ -4,3 +4,13 @@
 import "./live.js";
 import "./forms.js";
 import "./keys.js";
+import "./list.js";
+import "./gate.js";
+import "./log.js";
+import "./icon.js";
+
+// Printing needs a script, so its buttons appear with one.
+for (const button of document.querySelectorAll("[data-print]")) {
+  button.hidden = false;
+  button.onclick = () => print();
+}

@@ -64,7 +64,7 @@ export function children(from, to) {
 
 // Buttons that float over the page, so that what appears there moves nothing.
 const place = document.createElement("aside");
-place.className = "news";
+place.className = "updates";
 place.setAttribute("aria-label", "Updates");
 
 function button(id, words, act) {
@@ -157,7 +157,7 @@ function apply(data) {
     return;
   }
   if (mode === "prepend") return prepend(part, html);
-  if (!forced && ticked(part)) return hold(data);
+  if (!forced && (target === "list" ? ticking() : ticked(part))) return hold(data);
   const content = parse(html);
   let waits = false;
   if (target === "list" && !forced && part.querySelector("li")) {

@@ -19,7 +19,19 @@ export function times() {
     const text = Math.abs(s) < 2 ? "now" : s < 0 ? `${rough(-s)} ago` : `in ${rough(s)}`;
     if (time.textContent !== text) time.textContent = text;
   }
+  clocks();
+}
+
+// The clock of this device behind that of everybody, for those who want it; on its own it would be read as UTC.
+export function clocks() {
+  const both = document.documentElement.dataset.clocks === "both";
+  for (const time of document.querySelectorAll("time[datetime]:not([data-here])")) {
+    const here = new Date(time.dateTime).toLocaleString([], { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZoneName: "short" });
+    time.title += ` · ${here}`;
+    time.dataset.here = both && !("relative" in time.dataset) ? here.replace(/.*, /, "") : "";
+  }
 }
 
 times();
+clocks();
 setInterval(times, 5000);

@@ -17,6 +17,7 @@ use muster::{
         step::{ActionKind, StepKind},
     },
     execute::people,
+    incident::words::{self, NewNote},
     store::{approvals, events, runbooks},
 };
 use serde_json::{Value, json};
@@ -398,7 +399,7 @@ async fn a_gate_is_decided_by_somebody_else_on_what_they_saw() {
     assert_eq!(repeated.status, StatusCode::SEE_OTHER);
     let late = send(&new_op(), &digest, "reject", "no").await;
     assert_eq!(late.status, StatusCode::CONFLICT);
-    assert!(late.text.contains("approved by ben"), "{}", late.text);
+    assert!(late.text.contains("Ben approved"), "{}", late.text);
     let page = site.get(&address, &ben).await;
     assert!(page.text.contains("clear enough") && !page.text.contains("name=\"verdict\""));
 }
@@ -427,14 +428,18 @@ async fn an_open_page_hears_of_exactly_what_it_has_not_seen() {
 
     let mut conn = site.conn().await;
     let now = site.clock().now();
-    muster::incident::respond::note(&mut conn, IncidentId(1), &ana, "look <here>", now)
+    let note = NewNote {
+        text: "look <here>".to_owned(),
+        ..NewNote::default()
+    };
+    words::note(&mut conn, IncidentId(1), &ana, &note, now)
         .await
         .unwrap();
     site.state.wake.changed();
     let next: i64 = seen.parse::<i64>().unwrap() + 1;
     let news = hear(&format!("id: {next}.0\n")).await;
     assert_eq!(news.matches("\"mode\":\"prepend\"").count(), 1);
-    assert!(news.contains(&format!("id=\\\"e{next}\\\"")) && news.contains("look &#60;here&#62;"));
+    assert!(news.contains(&format!("id=\\\"e{next}\\\"")) && news.contains("look &lt;here&gt;"));
     assert!(
         !news.contains(&format!("id=\\\"e{seen}\\\"")),
         "no row comes twice"

@@ -432,6 +432,10 @@ fn effects_without_a_net_are_named() {
             vec!["4:53: steps[0].effect: idempotent is looser than once, which a call to http is taken for"],
         ),
         (
+            format!("id: a, call: http, with: {{ target: x, method: PUT }}, effect: idempotent, {verify}"),
+            vec![],
+        ),
+        (
             "id: a, call: http, with: { target: x }, effect: safe".to_owned(),
             vec!["4:53: steps[0].effect: safe is looser than once, which a call to http is taken for"],
         ),

@@ -16,6 +16,7 @@ use crate::{
         permission::Permission,
         run::RunFact,
         runbook::Runbook,
+        span::Span,
         state::{RunState, StepState},
         step::Effect,
     },
@@ -110,14 +111,26 @@ async fn locked(conn: &mut PgConnection, id: ApprovalId) -> Result<(Approval, Ru
     Ok((approval, state))
 }
 
-/// What became of a request that does not wait any more, in words; who settled it, if a person did.
-async fn settled_by(conn: &mut PgConnection, approval: &Approval) -> Result<PeopleError, StoreError> {
+/// What became of a request that does not wait any more, in words: who settled it and how long ago, if a person did.
+async fn settled_by(
+    conn: &mut PgConnection,
+    approval: &Approval,
+    now: DateTime<Utc>,
+) -> Result<PeopleError, StoreError> {
     let last = approvals::votes(conn, approval.id).await?.pop();
-    let who = last.map_or_else(String::new, |vote| format!(" by {}", vote.name));
-    Ok(moved(format!(
-        "this request is {}{who}; nothing was decided",
-        approval.state.name()
-    )))
+    let told = match (approval.state, last) {
+        (ApprovalState::Approved | ApprovalState::Rejected, Some(vote)) => {
+            let verb = if vote.verdict == Verdict::Approve.name() {
+                "approved"
+            } else {
+                "rejected"
+            };
+            let ago = Span::from_secs((now - vote.at).num_seconds().max(0).unsigned_abs());
+            format!("{} {verb} {ago} ago", vote.name)
+        }
+        (state, _) => format!("this request is {}", state.name()),
+    };
+    Ok(moved(format!("{told}; nothing of yours was sent")))
 }
 
 /// Checks that a request still waits and is the one the person saw.
@@ -129,7 +142,7 @@ async fn still_asked(
     now: DateTime<Utc>,
 ) -> Result<(), PeopleError> {
     if approval.state != ApprovalState::Pending {
-        return Err(settled_by(conn, approval).await?);
+        return Err(settled_by(conn, approval, now).await?);
     }
     if approval.step.undone().is_none() && state.ending.is_some() {
         return Err(moved("the steps of the run are over; nothing was decided"));
@@ -183,6 +196,44 @@ pub async fn send_back(
     record(conn, approval.incident, approval.run, facts, by, now).await
 }
 
+/// A person wants the evidence of a request read again: what only read since the run last changed something is, and then
+/// the gate asks anew with what is true by then. Approvals given so far were for the old evidence, so they end.
+pub async fn read_again(
+    conn: &mut PgConnection,
+    id: ApprovalId,
+    digest: Digest,
+    by: &Operator,
+    now: DateTime<Utc>,
+) -> Result<(), PeopleError> {
+    let (approval, state) = locked(conn, id).await?;
+    still_asked(conn, &approval, &state, digest, now).await?;
+    may_decide(&approval.rule, by, approval.requester)?;
+    if state.paused.is_some() {
+        return Err(refused(
+            "the run is paused, so nothing is read; let it go on first",
+        ));
+    }
+    let version = pinned(conn, approval.run).await?;
+    let again = to_read_again(&version.runbook, &state, &approval.step);
+    if again.is_empty() {
+        return Err(refused(
+            "nothing that was found before this gate can be read again without changing something",
+        ));
+    }
+    let (from, to) = (ApprovalState::Pending, ApprovalState::Returned);
+    approvals::set_state(conn, id, from, to, None, now).await?;
+    let sent_back = RunFact::GateSentBack {
+        step: approval.step.clone(),
+        approval: id,
+        note: "its evidence is read again".to_owned(),
+    };
+    let again = again.into_iter().map(|step| RunFact::StepReopened { step });
+    let facts = std::iter::once(sent_back).chain(again);
+    // Sending back pauses a run until people have changed something; here there is nothing to change.
+    let facts = facts.chain([RunFact::PauseEnded]).collect();
+    record(conn, approval.incident, approval.run, facts, by, now).await
+}
+
 /// A person takes an approval back, or the approvals given so far. Possible until something has started under it; then
 /// the run can only be stopped. The gate asks again.
 pub async fn withdraw(
@@ -194,7 +245,7 @@ pub async fn withdraw(
 ) -> Result<(), PeopleError> {
     let (approval, state) = locked(conn, id).await?;
     if !matches!(approval.state, ApprovalState::Pending | ApprovalState::Approved) {
-        return Err(settled_by(conn, &approval).await?);
+        return Err(settled_by(conn, &approval, now).await?);
     }
     let votes = approvals::votes(conn, id).await?;
     let has_voted = votes.iter().any(|vote| vote.name == by.name);

@@ -6,12 +6,14 @@
 
 mod gates;
 mod links;
+mod questions;
 mod resume;
 mod runs;
 mod steps;
 
-pub use gates::{BREAK_REASON_MIN, break_glass, close_review, decide, send_back, withdraw};
+pub use gates::{BREAK_REASON_MIN, break_glass, close_review, decide, read_again, send_back, withdraw};
 pub use links::{LinkError, make_link, note_foreign_link, open_link, use_link};
+pub use questions::ask;
 pub use resume::{Legacy, Resumption, resume};
 pub use runs::{go_on, pause, start, stop, undo};
 pub use steps::{decide_unknown, manual_done, may_be_skipped, skip};

@@ -132,7 +132,11 @@ pub async fn resume(
         .map(|fact| NewEvent::by(by.actor(), Event::Run(next, fact), now))
         .collect();
     if let Some(text) = vouched(next, how) {
-        events.push(NewEvent::by(by.actor(), IncidentFact::Note { text }, now));
+        events.push(NewEvent::by(
+            by.actor(),
+            IncidentFact::Note { text, tag: None },
+            now,
+        ));
     }
     events::append(conn, old.incident, &events, now).await?;
     Ok(next)

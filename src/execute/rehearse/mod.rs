@@ -9,6 +9,7 @@ mod door;
 mod known;
 mod part;
 mod scene;
+pub mod touch;
 mod verdict;
 mod walk;
 

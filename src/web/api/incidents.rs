@@ -18,7 +18,10 @@ use super::{
 };
 use crate::{
     domain::id::IncidentId,
-    incident::respond,
+    incident::{
+        respond,
+        words::{self, NewNote},
+    },
     store::{self, StoreError, alerts, approvals, events, incidents, matches, merges, runs, silences},
     web::{
         caller::{Reads, Responds},
@@ -171,7 +174,11 @@ pub async fn note(
 ) -> Result<(StatusCode, Json<IncidentBody>), WebError> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await.map_err(StoreError::from)?;
-    respond::note(&mut tx, id, &me, &body.text, now).await?;
+    let note = NewNote {
+        text: body.text,
+        ..NewNote::default()
+    };
+    words::note(&mut tx, id, &me, &note, now).await?;
     Ok((StatusCode::CREATED, commit(&app, tx, id).await?))
 }
 

@@ -10,7 +10,7 @@ use super::shapes::{
 use crate::{
     domain::id::{IncidentId, RunId, StepId, VersionId},
     execute::people::{self, Resumption},
-    store::{self, StoreError, runbooks},
+    store::{self, StoreError, attempts, runbooks},
     web::{
         caller::{Reads, Runs},
         controls,
@@ -34,9 +34,10 @@ pub async fn get(
 }
 
 async fn read(conn: &mut PgConnection, app: &AppState, id: RunId) -> Result<Json<RunBody>, WebError> {
-    let record = runs::load(conn, &app.standing, id)
+    let mut record = runs::load(conn, &app.standing, id)
         .await?
         .ok_or_else(|| WebError::not_found("run"))?;
+    record.attempts = attempts::list(conn, id, runs::ATTEMPTS_MAX).await?;
     Ok(Json(record.into()))
 }
 

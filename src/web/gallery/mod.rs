@@ -3,7 +3,14 @@
 //!
 //! Each room of pages keeps its specimens in a file of the same name here. A specimen needs no database.
 
+mod gates;
+mod incidents;
+mod rooms;
+mod runbooks;
+mod runs;
+mod incident;
 mod sign_in;
+mod story;
 
 use askama::Template;
 use axum::{extract::State, response::Html};
@@ -34,7 +41,13 @@ pub struct Specimen {
 /// All of them, in the order of the navigation.
 pub fn specimens() -> Vec<Specimen> {
     let mut all = Vec::new();
+    all.extend(rooms::specimens());
+    all.extend(runbooks::specimens());
+    all.extend(incident::specimens());
     all.extend(sign_in::specimens());
+    all.extend(gates::specimens());
+    all.extend(runs::specimens());
+    all.extend(incidents::specimens());
     all
 }
 

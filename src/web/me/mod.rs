@@ -2,6 +2,7 @@
 //! asks and nobody else.
 
 pub mod passkeys;
+pub mod preferences;
 
 use askama::Template;
 use axum::{
@@ -53,6 +54,7 @@ impl Done {
             "passkey" => "Your passkey is added; it signs you in from now on.",
             "removed" => "That passkey opens nothing any more. Remove it on its device as well.",
             "session" => "That session has ended.",
+            "preferences" => "Your pages are as you chose from now on, here and wherever you sign in.",
             "sessions" => "Your other sessions have ended.",
             _ => return None,
         })
@@ -95,7 +97,8 @@ async fn account_page(
         .await?
         .map_or(0, |current| current.id);
     let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
-    let frame = page::frame(app, &mut conn, me, "Your account", Place::Elsewhere, now).await?;
+    let frame = page::frame(app, &mut conn, me, "Your account", Place::Account, now).await?;
+    let choices = view::choices(frame.look);
     let sessions = sessions::list(&mut conn, me.id, now, now - limits.idle, SESSIONS_MAX).await?;
     let codes = recovery_codes::find(&mut conn, me.id).await?;
     let issuers = identities::list_issuers(&mut conn, me.id).await?;
@@ -106,6 +109,7 @@ async fn account_page(
     };
     let page = MePage {
         frame,
+        choices,
         name: said(&me.name),
         plain_name: me.name.clone(),
         role: me.role.name(),

@@ -10,7 +10,7 @@ use askama::Template;
 use axum::{
     Form,
     extract::{Query, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{Html, IntoResponse, Redirect, Response},
 };
 use chrono::TimeDelta;
@@ -22,6 +22,7 @@ use super::{
     arrival::Visitor,
     caller::Anyone,
     error::WebError,
+    look,
     session::{self, SessionToken},
     state::AppState,
     throttle::Guess,
@@ -31,10 +32,11 @@ use crate::{
     domain::{
         audit::ActKind,
         id::OperatorId,
+        preferences::Preferences,
         sign_in::{Arrival, Way},
     },
     identity::note,
-    store::{StoreError, operators, sessions},
+    store::{StoreError, operators, preferences, sessions},
 };
 
 /// One answer for a wrong name and a wrong password.
@@ -81,7 +83,7 @@ fn login_page(
         None => StatusCode::OK,
     };
     let page = LoginPage {
-        frame: Frame::bare("Sign in", None, app.clock.now()),
+        frame: Frame::bare("Sign in", None, app.clock.now()).looking(look::of(headers, app)),
         recovery: text::with_query("/login/recovery", &[("next", &next)]),
         provider: app.provider.as_ref().map(|provider| {
             let address = text::with_query("/login/provider", &[("next", &next)]);
@@ -186,7 +188,16 @@ pub(super) async fn let_in(
     next: &str,
 ) -> Result<Response, WebError> {
     let (cookie, next) = open(app, tx, operator, way, visitor, next).await?;
-    Ok(([(header::SET_COOKIE, cookie)], see(next)).into_response())
+    let mut answer = ([(header::SET_COOKIE, cookie)], see(next)).into_response();
+    // So that this browser's pages look the same after they have signed out, or when the database is away.
+    let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
+    let chosen = preferences::find(&mut conn, operator).await?;
+    if chosen != Preferences::default()
+        && let Ok(cookie) = HeaderValue::from_str(&look::cookie(chosen, app))
+    {
+        answer.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    Ok(answer)
 }
 
 /// The same for an answer of another form: the `Set-Cookie` and the address to go to.

@@ -18,6 +18,7 @@ use crate::{
         arrival::Visitor,
         caller::Anyone,
         error::WebError,
+        look::Look,
         state::AppState,
         throttle::Guess,
         view::{layout::Frame, sign_in::RecoveryPage, text},
@@ -31,18 +32,25 @@ const WRONG: &str = "Name or code is wrong, or the code was used already.";
 pub async fn form(
     State(app): State<AppState>,
     _: Anyone,
+    look: Look,
     Query(query): Query<Next>,
 ) -> Result<Response, WebError> {
-    page(&app, text::local_path(&query.next), String::new(), None)
+    page(&app, look, text::local_path(&query.next), String::new(), None)
 }
 
-fn page(app: &AppState, next: String, name: String, fault: Option<String>) -> Result<Response, WebError> {
+fn page(
+    app: &AppState,
+    look: Look,
+    next: String,
+    name: String,
+    fault: Option<String>,
+) -> Result<Response, WebError> {
     let status = match fault {
         Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
         None => StatusCode::OK,
     };
     let page = RecoveryPage {
-        frame: Frame::bare("Sign in with a recovery code", None, app.clock.now()),
+        frame: Frame::bare("Sign in with a recovery code", None, app.clock.now()).looking(look.0),
         back: text::login_address(&next),
         next,
         name,
@@ -65,6 +73,7 @@ pub async fn enter(
     State(app): State<AppState>,
     _: Anyone,
     visitor: Visitor,
+    look: Look,
     Form(form): Form<RecoveryForm>,
 ) -> Result<Response, WebError> {
     let next = text::local_path(&form.next);
@@ -73,13 +82,13 @@ pub async fn enter(
     // The same count as that of passwords: both open the same name.
     let guess = Guess::new(&name, visitor.ip);
     if let Err(wait) = app.throttle.take(&app.db, guess, now).await? {
-        return slowed(wait, |words| page(&app, next, name, Some(words)));
+        return slowed(wait, |words| page(&app, look, next, name, Some(words)));
     }
     let mut tx = app.db.begin().await.map_err(StoreError::from)?;
     let Some(operator) = recovery::use_up(&mut tx, &name, &form.code, &visitor.arrival, now).await? else {
         drop(tx);
         failed(&app, None, &visitor.arrival).await?;
-        return page(&app, next, name, Some(WRONG.to_owned()));
+        return page(&app, look, next, name, Some(WRONG.to_owned()));
     };
     app.throttle.right(&mut tx, guess).await?;
     recovery::note_use(&mut tx, operator.id, &visitor.arrival, now).await?;

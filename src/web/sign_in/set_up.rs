@@ -133,5 +133,5 @@ pub async fn set_up(
     )
     .await?;
     tracing::info!(operator.id = id.0, "the first admin is made");
-    let_in(&app, tx, id, &Way::SetUp, &visitor, "/incidents").await
+    let_in(&app, tx, id, &Way::SetUp, &visitor, "/setup/checks").await
 }

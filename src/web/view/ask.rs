@@ -1,9 +1,9 @@
 //! Steps that wait for a person, gates apart: something to do by hand, an outcome that nobody knows.
 
 use super::{
-    parts::{Hidden, Said, hidden, said},
+    parts::{At, Hidden, Said, at, hidden, said},
     record::RunLog,
-    step::title,
+    step::{self, title},
 };
 use crate::domain::{
     id::StepId,
@@ -24,12 +24,14 @@ pub struct AskCard {
     pub title: Said,
     /// Which step.
     pub step: String,
+    /// Its page.
+    pub href: String,
     /// What is asked.
     pub ask: Ask,
     /// Hidden fields.
     pub hidden: Hidden,
-    /// Where the answer leads: `run` back to the run's page, otherwise to the incident's.
-    pub back: &'static str,
+    /// Where the answer leads: `run` to the run's page, `step:` with a name to that step's, otherwise to the incident's.
+    pub back: String,
 }
 
 /// What is asked of a person.
@@ -47,6 +49,8 @@ pub enum Ask {
 /// What is known of an outcome that nobody knows.
 #[derive(Clone, Debug)]
 pub struct Unknown {
+    /// When it was sent, as far as it is known.
+    pub sent: Option<At>,
     /// What was sent.
     pub command: Said,
     /// What is known.
@@ -61,7 +65,7 @@ pub struct Unknown {
 
 impl AskCard {
     /// What a run asks of people, in the order of its steps.
-    pub fn of(log: &RunLog<'_>, back: &'static str) -> Vec<Self> {
+    pub fn of(log: &RunLog<'_>, back: &str) -> Vec<Self> {
         let record = log.record;
         if !record.is_live() {
             return Vec::new();
@@ -89,9 +93,10 @@ impl AskCard {
                 run: record.run.id.0,
                 title: said(&record.version.runbook.title),
                 step: id.0.clone(),
+                href: step::href(record.run.id, id),
                 ask: ask(id, log),
                 hidden: hidden(Some(record.incident.last_seq)),
-                back,
+                back: back.to_owned(),
             })
             .collect()
     }
@@ -103,7 +108,9 @@ fn ask(id: &StepId, log: &RunLog<'_>) -> Ask {
         StepState::Unknown { reason, .. } => {
             let act = runbook.find(id).and_then(|found| found.act);
             let gate = runbook.gate_over(id);
+            let sent = log.attempts(id).last();
             Ask::Unknown(Unknown {
+                sent: sent.map(|sent| at(sent.started_at, log.now)),
                 command: said(log.command(id).unwrap_or_default()),
                 reason: said(reason),
                 has_probe: act.is_some_and(|act| act.verify.is_some()),

@@ -95,6 +95,8 @@ pub struct AuditPage {
     pub is_filtered: bool,
     /// Whether these are not the newest.
     pub is_older: bool,
+    /// How many newer ones there are, as far as they were counted.
+    pub newer: usize,
     /// The rows.
     pub rows: Vec<Row>,
     /// Address of older rows.

@@ -42,6 +42,15 @@ fn relative(delta: TimeDelta) -> String {
     }
 }
 
+/// What is left: `4:12` below an hour, then as [`rough`]; `over` once there is nothing.
+pub fn countdown(left: TimeDelta) -> String {
+    match left.num_seconds() {
+        ..=0 => "over".to_owned(),
+        s @ 1..3600 => format!("{}:{:02}", s / 60, s % 60),
+        _ => rough(left),
+    }
+}
+
 /// A length in its one largest unit: `12 s`, `4 min`, `3 h`, `2 d`.
 pub fn rough(delta: TimeDelta) -> String {
     let s = delta.num_seconds().max(0);
@@ -147,6 +156,20 @@ mod tests {
         );
         assert_eq!(when.iso, "2026-11-24T03:14:07.000Z");
         assert_eq!(When::of(now, now).relative, "now");
+    }
+
+    #[test]
+    fn what_is_left_is_counted_in_seconds_near_the_end() {
+        for (s, text) in [
+            (-3, "over"),
+            (0, "over"),
+            (9, "0:09"),
+            (252, "4:12"),
+            (3599, "59:59"),
+            (7200, "2 h"),
+        ] {
+            assert_eq!(countdown(TimeDelta::seconds(s)), text, "{s}");
+        }
     }
 
     #[test]

@@ -4,12 +4,21 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 
 use super::{
-    approval::{ApprovalFacts, ApprovalRecord, BUTTON_CHARS_MAX},
+    approval::ApprovalRecord,
+    decision::BUTTON_CHARS_MAX,
+    format,
+    gate::ApprovalFacts,
     layout::Frame,
     parts::{Hidden, hidden},
     text,
 };
-use crate::execute::people::BREAK_REASON_MIN;
+use crate::{
+    domain::{access, operator::Operator, permission::Permission},
+    execute::people::BREAK_REASON_MIN,
+};
+
+/// Reviewers who are named.
+const NAMES_MAX: usize = 6;
 
 /// The page.
 #[derive(Clone, Debug, Template)]
@@ -27,6 +36,8 @@ pub struct GlassPage {
     pub open_words: String,
     /// The shortest reason.
     pub reason_min: usize,
+    /// Before whom the review will stand.
+    pub reviewers: String,
     /// How long what is below may start then.
     pub use_within: String,
     /// Hidden fields.
@@ -35,18 +46,34 @@ pub struct GlassPage {
 
 impl GlassPage {
     /// The page of a request that waits.
-    pub fn of(frame: Frame, record: &ApprovalRecord, now: DateTime<Utc>) -> Self {
+    pub fn of(frame: Frame, record: &ApprovalRecord, me: &Operator, now: DateTime<Utc>) -> Self {
         let approval = &record.approval;
         let question = text::visible(approval.title.trim_end_matches(['?', ' ']));
         Self {
             frame,
             id: approval.id.0,
-            facts: ApprovalFacts::of(record, now),
+            facts: ApprovalFacts::of(record, me, now),
             digest: approval.digest.to_string(),
             open_words: format!("Open alone: {}", text::cut(&question, BUTTON_CHARS_MAX)),
             reason_min: BREAK_REASON_MIN,
+            reviewers: reviewers(record, me),
             use_within: approval.rule.use_within.to_string(),
             hidden: hidden(Some(record.run.incident.last_seq)),
         }
+    }
+}
+
+/// Who may look at it afterwards: `Ben, Cleo and 4 others`; nobody but this person is no reviewer.
+fn reviewers(record: &ApprovalRecord, me: &Operator) -> String {
+    let may = |person: &&Operator| person.id != me.id && access::may(person, Permission::Review).is_ok();
+    let names: Vec<String> = record
+        .people
+        .iter()
+        .filter(may)
+        .map(|person| text::visible(&person.name))
+        .collect();
+    match names.len().saturating_sub(NAMES_MAX) {
+        0 => format::listed(&names),
+        more => format!("{} and {more} others", names[..NAMES_MAX].join(", ")),
     }
 }

@@ -1,34 +1,42 @@
 //! The page of one incident: head, what waits for a decision, what can be done, runs, alerts, timeline. Each section
 //! is a template of its own, so that the page and a live patch show the same thing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use askama::{Template, filters::HtmlSafe};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use super::{
+    actions::Actions,
+    alert_rate::Scale,
     alerts::Alerts,
-    approval::who,
-    ask::AskCard,
-    format,
+    decisions::Decisions,
+    event_row::field_of,
+    head::{Head, Stuck},
     layout::Frame,
-    parts::{Ago, Badge, Hidden, Said, ago, hidden, said},
-    record::{RunLog, RunRecord},
-    review::ReviewCard,
+    lens::Lens,
+    parts::{Hidden, hidden},
+    record::RunRecord,
     runs::Runs,
     silences::Silences,
-    timeline::{Moment, Timeline, moment},
+    team::Team,
+    timeline::{AwayLine, Timeline, TimelineRecord, TimelineSection},
 };
 use crate::{
     domain::{
-        approval::may_decide,
+        access::may,
         id::VersionId,
-        incident::{IncidentState, Severity},
-        operator::{Operator, Role},
+        note::NoteTag,
+        operator::Operator,
+        permission::Permission,
+        taking_back::{Undo, Undoable},
     },
     store::{
-        alerts::MemberAlert, approvals::Approval, incidents::Incident, matches::Match, merges,
-        preflights::Preflight, reviews::Review, runbooks::Version, runs::RunLine, silences::Silence,
+        alerts::MemberAlert, approvals::Approval, briefs::Brief, duties, incidents::Incident, matches::Match,
+        merges, preflights::Preflight, reviews::Review, runbooks::Version, runs::RunLine, silences::Silence,
     },
 };
 
@@ -59,12 +67,53 @@ pub struct IncidentRecord {
     pub runs: Vec<RunRecord>,
     /// The other ones.
     pub past_runs: Vec<RunLine>,
+    /// Who has taken on what.
+    pub duties: Vec<duties::Holder>,
+    /// What people say of it.
+    pub brief: Brief,
+    /// Who may take something on.
+    pub people: Vec<Operator>,
+    /// When its alerts began: the scale, and how many in which stretch of it.
+    pub rate: Option<(Scale, Vec<(i64, i64)>)>,
+    /// Its timeline as it was asked for; `None` when it could not be read.
+    pub timeline: Option<TimelineRecord>,
+    /// The parts that could not be read, whose fields are empty.
+    pub failed: BTreeSet<&'static str>,
 }
 
 impl IncidentRecord {
+    /// An incident of which nothing else is known yet.
+    pub fn of(incident: Incident) -> Self {
+        Self {
+            incident,
+            merged: Vec::new(),
+            below: (0, 0),
+            members: Vec::new(),
+            alertmanager: None,
+            silences: Vec::new(),
+            matches: Vec::new(),
+            preflights: BTreeMap::new(),
+            approvals: Vec::new(),
+            reviews: Vec::new(),
+            runs: Vec::new(),
+            past_runs: Vec::new(),
+            duties: Vec::new(),
+            brief: Brief::default(),
+            people: Vec::new(),
+            rate: None,
+            timeline: None,
+            failed: BTreeSet::new(),
+        }
+    }
+
     /// Runs that are going on.
     pub fn live_runs(&self) -> impl Iterator<Item = &RunRecord> {
         self.runs.iter().filter(|run| run.run.finished_at.is_none())
+    }
+
+    /// Whether a part of it could not be read: `decisions`, `runs`, `alerts`, `silences`, `team` or `head`.
+    pub fn has_failed(&self, part: &str) -> bool {
+        self.failed.contains(part)
     }
 }
 
@@ -76,48 +125,150 @@ pub struct IncidentPage {
     pub frame: Frame,
     /// Number of the incident.
     pub id: i64,
+    /// Its newest event.
+    pub seen: i64,
     /// Its sections.
     pub sections: Sections,
-    /// Hidden fields of the note form.
-    pub note: Hidden,
+    /// What happened while the person was away.
+    pub away: Option<AwayLine>,
+    /// What they have just done and can take back.
+    pub undo: Option<UndoLine>,
+    /// When what their note tells of happened, as the form has it.
+    pub note_at: String,
 }
+
+impl IncidentPage {
+    fn hidden(&self) -> Hidden {
+        hidden(Some(self.seen))
+    }
+
+    fn tags(&self) -> [NoteTag; NoteTag::ALL.len()] {
+        NoteTag::ALL
+    }
+}
+
+/// The moment of a note as an address has it, when it is one.
+pub fn note_at(at: &str) -> String {
+    let moment = chrono::NaiveDateTime::parse_from_str(at, "%Y-%m-%dT%H:%M:%S");
+    moment.map_or_else(|_| String::new(), |moment| field_of(moment.and_utc()))
+}
+
+/// What a person has just done and can take back.
+#[derive(Clone, Debug)]
+pub struct UndoLine {
+    /// The event that holds it.
+    pub seq: i64,
+    /// `You acknowledged it.`
+    pub words: String,
+}
+
+impl From<Undoable> for UndoLine {
+    fn from(undoable: Undoable) -> Self {
+        Self {
+            seq: undoable.seq,
+            words: match undoable.undo {
+                Undo::Acknowledgement => "You have it now: acknowledged.".to_owned(),
+                Undo::Severity { back_to } => format!("You changed the severity; it was {back_to}."),
+                Undo::Pin { .. } => "Pinned.".to_owned(),
+                Undo::Unpin { .. } => "No longer pinned.".to_owned(),
+            },
+        }
+    }
+}
+
+/// A section, or that it could not be read: then the others stand all the same.
+#[derive(Clone, Debug)]
+pub enum Part<T> {
+    /// The section.
+    Here(T),
+    /// Its heading, and what it would show.
+    Failed(Fault),
+}
+
+/// What stands in the place of a section that could not be read.
+#[derive(Clone, Debug, Template)]
+#[template(
+    ext = "html",
+    source = r#"<h2>{{ heading }}</h2><p class="fault">{{ crate::web::view::parts::icon("triangle") }}Could not load {{ what }}. <a href="">Retry</a></p><p class="quiet small">The other parts of this page are as they should be.</p>"#
+)]
+pub struct Fault {
+    heading: &'static str,
+    what: &'static str,
+}
+
+impl<T: fmt::Display> fmt::Display for Part<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Here(section) => section.fmt(f),
+            Self::Failed(fault) => fault.fmt(f),
+        }
+    }
+}
+
+impl<T: HtmlSafe> HtmlSafe for Part<T> {}
 
 /// The sections that live updates replace.
 #[derive(Clone, Debug)]
 pub struct Sections {
     /// Head.
     pub head: Head,
+    /// The same in two lines.
+    pub stuck: Stuck,
     /// What waits for a decision.
-    pub decisions: Decisions,
+    pub decisions: Part<Decisions>,
     /// What can be done.
     pub actions: Actions,
     /// Runbooks and runs.
-    pub runs: Runs,
+    pub runs: Part<Runs>,
+    /// Who does what, and what they tell each other.
+    pub team: Part<Team>,
     /// Alerts.
-    pub alerts: Alerts,
+    pub alerts: Part<Alerts>,
     /// Silences.
-    pub silences: Silences,
+    pub silences: Part<Silences>,
     /// The timeline.
-    pub timeline: TimelineSection,
+    pub timeline: Part<TimelineSection>,
 }
 
 impl Sections {
     /// The sections as this person sees them.
-    pub fn of(record: &IncidentRecord, timeline: Timeline, me: &Operator, now: DateTime<Utc>) -> Self {
+    pub fn of(record: &IncidentRecord, lens: &Lens, me: &Operator, now: DateTime<Utc>) -> Self {
+        let may_act = may(me, Permission::Respond).is_ok();
+        let incident = &record.incident;
+        let timeline = record
+            .timeline
+            .as_ref()
+            .map(|read| Timeline::of(incident.id, lens, read, may_act, now));
         Self {
-            head: Head::of(record, now),
-            decisions: Decisions::of(record, me, now),
-            actions: Actions::of(record, me),
-            runs: Runs::of(record, me, now),
-            alerts: Alerts::of(
-                record.incident.id.0,
-                &record.members,
-                record.incident.truncated_alerts,
-                me.role >= Role::Responder,
-                now,
+            head: Head::of(record, may_act, now),
+            stuck: Stuck::of(record, now),
+            decisions: part(
+                record,
+                "decisions",
+                ("Decisions", "what waits for a decision"),
+                || Decisions::of(record, me, now),
             ),
-            silences: Silences::of(record, me, now),
-            timeline: TimelineSection { timeline },
+            actions: Actions::of(record, may_act),
+            runs: part(record, "runs", ("Runbooks", "the runbooks and runs"), || {
+                Runs::of(record, me, now)
+            }),
+            team: part(record, "team", ("Team", "who does what"), || {
+                Team::of(record, me, may_act, now)
+            }),
+            alerts: part(record, "alerts", ("Alerts", "the alerts"), || {
+                let truncated = incident.truncated_alerts;
+                Alerts::of(incident.id.0, &record.members, truncated, may_act, now)
+            }),
+            silences: part(record, "silences", ("Silences", "the silences"), || {
+                Silences::of(record, me, now)
+            }),
+            timeline: match timeline {
+                Some(timeline) => Part::Here(TimelineSection { timeline }),
+                None => Part::Failed(Fault {
+                    heading: "Events",
+                    what: "the timeline",
+                }),
+            },
         }
     }
 
@@ -125,12 +276,26 @@ impl Sections {
     pub fn rendered(&self) -> Result<Vec<(&'static str, String)>, askama::Error> {
         Ok(vec![
             ("head", self.head.render()?),
-            ("decisions", self.decisions.render()?),
+            ("stuck", self.stuck.render()?),
+            ("decisions", self.decisions.to_string()),
             ("actions", self.actions.render()?),
-            ("runs", self.runs.render()?),
-            ("alerts", self.alerts.render()?),
-            ("silences", self.silences.render()?),
+            ("runs", self.runs.to_string()),
+            ("team", self.team.to_string()),
+            ("alerts", self.alerts.to_string()),
+            ("silences", self.silences.to_string()),
         ])
+    }
+}
+
+fn part<T>(
+    record: &IncidentRecord,
+    name: &str,
+    (heading, what): (&'static str, &'static str),
+    here: impl FnOnce() -> T,
+) -> Part<T> {
+    match record.has_failed(name) {
+        true => Part::Failed(Fault { heading, what }),
+        false => Part::Here(here()),
     }
 }
 
@@ -138,291 +303,3 @@ impl Sections {
 pub fn key(id: i64) -> String {
     format!("INC-{id}")
 }
-
-/// What is wrong, how bad, who has it.
-#[derive(Clone, Debug, Template)]
-#[template(path = "incident/_head.html")]
-pub struct Head {
-    key: String,
-    severity: Badge,
-    state: Badge,
-    title: Said,
-    /// `Opened 4 min ago`, `Acknowledged by Ana 3 min ago` …
-    moments: Vec<Moment>,
-    source: Said,
-    receiver: Said,
-    recovering: Option<Ago>,
-    reopened: Option<String>,
-    /// How often it came back while it flaps, and when it is calm.
-    flapping: Option<(String, Ago)>,
-    recurrence: Option<i64>,
-    merged_into: Option<i64>,
-    /// Where its alerts are, when that is not what it was merged into.
-    lives_in: Option<i64>,
-    /// The incidents merged into it: number and title.
-    merged: Vec<(i64, Said)>,
-    folded_under: Option<i64>,
-    /// `Stands for 1,234 incidents, 1,200 open`
-    below: Option<String>,
-    id: i64,
-}
-
-impl HtmlSafe for Head {}
-
-impl Head {
-    fn of(record: &IncidentRecord, now: DateTime<Utc>) -> Self {
-        let incident = &record.incident;
-        let mut moments = vec![moment("Opened", None, incident.opened_at, now)];
-        if incident.opened_at - incident.detected_at > TimeDelta::seconds(5) {
-            moments.insert(0, moment("Began", None, incident.detected_at, now));
-        }
-        if let Some(at) = incident.acknowledged_at {
-            let who = incident.acknowledged_by.as_deref();
-            moments.push(moment("Acknowledged", who, at, now));
-        }
-        for (words, at) in [
-            ("Mitigated", incident.mitigated_at),
-            ("Resolved", incident.resolved_at),
-            ("Closed", incident.closed_at),
-        ] {
-            if let Some(at) = at {
-                moments.push(moment(words, None, at, now));
-            }
-        }
-        let times = |n: i32| format::count(i64::from(n), "time", "times");
-        Self {
-            key: key(incident.id.0),
-            severity: incident.severity.into(),
-            state: incident.state.into(),
-            title: said(&incident.title),
-            moments,
-            source: said(&incident.source),
-            receiver: said(&incident.receiver),
-            recovering: incident
-                .recover_due
-                .filter(|_| incident.state.is_open())
-                .map(|due| ago(due, now)),
-            reopened: (incident.reopened > 0).then(|| times(incident.reopened)),
-            flapping: incident
-                .calm_due
-                .map(|calm| (flapping(&incident.came_back, now), ago(calm, now))),
-            recurrence: incident.recurrence_of,
-            merged_into: incident.merged_into,
-            folded_under: incident.folded_under,
-            below: (record.below.0 > 0).then(|| {
-                let noun = if record.below.0 == 1 {
-                    "incident"
-                } else {
-                    "incidents"
-                };
-                format!(
-                    "Stands for {} {noun}, {} open",
-                    format::grouped(record.below.0),
-                    format::grouped(record.below.1)
-                )
-            }),
-            id: incident.id.0,
-            lives_in: incident
-                .lives_in
-                .filter(|_| incident.lives_in != incident.merged_into),
-            merged: record
-                .merged
-                .iter()
-                .map(|line| (line.id.0, said(&line.title)))
-                .collect(),
-        }
-    }
-}
-
-/// `came back 6 times in 42 min`
-fn flapping(came_back: &[DateTime<Utc>], now: DateTime<Utc>) -> String {
-    let times = format::count(came_back.len() as i64, "time", "times");
-    match came_back.iter().min() {
-        Some(first) => format!("came back {times} in {}", format::length(now - *first)),
-        None => "its group came back too often".to_owned(),
-    }
-}
-
-/// What waits for a person.
-#[derive(Clone, Debug, Template)]
-#[template(path = "incident/_decisions.html")]
-pub struct Decisions {
-    gates: Vec<GateCard>,
-    asks: Vec<AskCard>,
-    reviews: Vec<ReviewCard>,
-    may_act: bool,
-    is_approver: bool,
-    is_open: bool,
-}
-
-impl HtmlSafe for Decisions {}
-
-/// A gate that waits.
-#[derive(Clone, Debug)]
-pub struct GateCard {
-    /// Its page.
-    pub href: String,
-    /// What is asked.
-    pub title: Said,
-    /// What people will notice.
-    pub impact: Said,
-    /// What it acts on.
-    pub targets: Vec<Said>,
-    /// `1 of 2`
-    pub given: String,
-    /// Who is asked.
-    pub who: String,
-    /// When it lapses.
-    pub decide_by: Ago,
-    /// Why this person may not decide.
-    pub refusal: Option<String>,
-}
-
-impl Decisions {
-    fn of(record: &IncidentRecord, me: &Operator, now: DateTime<Utc>) -> Self {
-        let gates = record
-            .approvals
-            .iter()
-            .map(|(approval, given)| {
-                let targets: BTreeSet<&str> = approval
-                    .bound
-                    .steps
-                    .iter()
-                    .filter(|step| step.changes)
-                    .map(|step| step.request.target.as_str())
-                    .collect();
-                GateCard {
-                    href: format!("/approvals/{}", approval.id),
-                    title: said(&approval.title),
-                    impact: said(&approval.impact),
-                    targets: targets.into_iter().map(said).collect(),
-                    given: format!("{given} of {}", approval.rule.approvals),
-                    who: who(&approval.rule),
-                    decide_by: ago(approval.decide_by, now),
-                    refusal: may_decide(&approval.rule, me, approval.requester)
-                        .err()
-                        .map(|refusal| refusal.to_string()),
-                }
-            })
-            .collect();
-        let asks = record
-            .live_runs()
-            .flat_map(|run| AskCard::of(&RunLog::of(run, now), ""))
-            .collect();
-        Self {
-            gates,
-            asks,
-            reviews: record
-                .reviews
-                .iter()
-                .map(|review| ReviewCard::of(review, me, "incident", now))
-                .collect(),
-            may_act: me.role >= Role::Responder,
-            is_approver: me.role >= Role::Approver,
-            is_open: record.incident.state.is_open(),
-        }
-    }
-}
-
-/// What a person can do with the incident; one thing first.
-#[derive(Clone, Debug, Template)]
-#[template(path = "incident/_actions.html")]
-pub struct Actions {
-    id: i64,
-    may_act: bool,
-    may_acknowledge: bool,
-    may_mitigate: bool,
-    may_resolve: bool,
-    may_close: bool,
-    /// The incident it can be taken out of.
-    may_unmerge: Option<i64>,
-    /// What unfolding does here.
-    unfold: Option<String>,
-    may_fold: bool,
-    /// Why it should not be resolved yet.
-    warnings: Vec<String>,
-    /// Why it cannot be resolved yet.
-    blocked: Option<String>,
-    /// The other severities.
-    severities: Vec<(i16, String)>,
-    seen: i64,
-}
-
-impl HtmlSafe for Actions {}
-
-impl Actions {
-    fn of(record: &IncidentRecord, me: &Operator) -> Self {
-        let incident = &record.incident;
-        let state = incident.state;
-        let firing = record.members.iter().filter(|member| member.fires()).count();
-        let mut warnings = Vec::new();
-        if firing > 0 {
-            warnings.push(match firing {
-                1 => "1 alert still fires".to_owned(),
-                n => format!("{n} alerts still fire"),
-            });
-        }
-        if incident.truncated_alerts > 0 {
-            warnings.push(format!(
-                "the sender left {} out of its list",
-                format::count(i64::from(incident.truncated_alerts), "alert", "alerts")
-            ));
-        }
-        Self {
-            id: incident.id.0,
-            may_act: me.role >= Role::Responder,
-            may_acknowledge: state == IncidentState::Triggered,
-            may_mitigate: matches!(state, IncidentState::Triggered | IncidentState::Acknowledged),
-            may_resolve: state.is_open(),
-            may_close: state == IncidentState::Resolved,
-            may_unmerge: incident.lives_in,
-            unfold: match (incident.folded_under, record.below.0) {
-                (Some(parent), _) => Some(format!("Unfold it from INC-{parent}")),
-                (None, 1..) => Some(format!("Unfold the {} below it", format::grouped(record.below.0))),
-                _ => None,
-            },
-            may_fold: state.is_open() && incident.folded_under.is_none(),
-            warnings,
-            blocked: record
-                .live_runs()
-                .next()
-                .map(|_| "A run is still going. Stop it or let it end, then resolve.".to_owned()),
-            severities: Severity::ALL
-                .into_iter()
-                .filter(|severity| *severity != incident.severity)
-                .map(|severity| (severity.number(), severity.to_string()))
-                .collect(),
-            seen: incident.last_seq,
-        }
-    }
-
-    /// The hidden fields of one form.
-    fn hidden(&self) -> Hidden {
-        hidden(Some(self.seen))
-    }
-
-    /// Which act comes first: `acknowledge`, `mitigate`, `resolve`, `close` or none.
-    fn first(&self) -> &'static str {
-        if self.may_acknowledge {
-            "acknowledge"
-        } else if self.may_mitigate {
-            "mitigate"
-        } else if self.may_resolve {
-            "resolve"
-        } else if self.may_close {
-            "close"
-        } else {
-            ""
-        }
-    }
-}
-
-/// The timeline with its chips.
-#[derive(Clone, Debug, Template)]
-#[template(path = "incident/_timeline.html")]
-pub struct TimelineSection {
-    /// What it shows.
-    pub timeline: Timeline,
-}
-
-impl HtmlSafe for TimelineSection {}

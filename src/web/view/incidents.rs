@@ -5,22 +5,32 @@ use chrono::{DateTime, Utc};
 
 use super::{
     boots::AwayBanner,
+    bulk::Result,
     format,
     incident::key,
     layout::Frame,
-    parts::{Ago, Badge, Said, ago, said},
+    parts::{Ago, Badge, Hidden, Said, ago, hidden, said},
+    search::{Asked, Filters, SearchBox, counted},
 };
 use crate::{
     domain::{
+        access,
         approval::may_decide,
         id::IncidentId,
         operator::{Operator, Role},
+        permission::Permission,
     },
-    store::{approvals::ApprovalLine, incidents::IncidentLine, runs::Awaiting},
+    store::{
+        approvals::ApprovalLine,
+        incident_list::{Glance, Line},
+        runs::Awaiting,
+    },
 };
 
 /// Rows on a page.
 pub const ROWS_MAX: usize = 50;
+/// Incidents that one act on all that match is done to.
+pub const BULK_MAX: i64 = 500;
 
 /// The page.
 #[derive(Clone, Debug, Template)]
@@ -32,12 +42,20 @@ pub struct ListPage {
     pub away: Option<AwayBanner>,
     /// What needs this person.
     pub needs: Needs,
-    /// The rows.
-    pub list: List,
-    /// Whether incidents that are over are shown too.
-    pub all: bool,
+    /// What became of an act on many incidents.
+    pub result: Option<Result>,
+    /// What is looked for.
+    pub search: SearchBox,
+    /// What else could be.
+    pub filters: Filters,
+    /// The rows, unless they could not be read.
+    pub list: Option<List>,
+    /// The same page once more.
+    pub here: String,
     /// The one that stands for those that are shown.
     pub under: Option<i64>,
+    /// Whether this person works on incidents.
+    pub may_act: bool,
 }
 
 /// What needs this person.
@@ -100,6 +118,11 @@ impl Needs {
     }
 }
 
+/// Whether somebody works on incidents, so that the list offers acts on many of them.
+pub fn may_act(me: &Operator) -> bool {
+    access::may(me, Permission::Respond).is_ok()
+}
+
 /// The rows, or why there are none.
 #[derive(Clone, Debug, Template)]
 #[template(path = "incidents/_rows.html")]
@@ -107,11 +130,35 @@ pub struct List {
     rows: Vec<Row>,
     older: Option<String>,
     newest: Option<String>,
-    empty: Vec<String>,
-    all: bool,
+    empty: Option<Empty>,
+    bulk: Option<Bulk>,
 }
 
 impl HtmlSafe for List {}
+
+/// What can be done with many incidents at once.
+#[derive(Clone, Debug)]
+struct Bulk {
+    op: Hidden,
+    /// The query, for those that match and are not on this page.
+    query: String,
+    under: Option<i64>,
+    /// `All 214 that match`
+    all: String,
+}
+
+/// Why there is no row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Empty {
+    /// There never was an incident.
+    Never,
+    /// None is open: what was last, and whether alerts arrive at all, one sentence each.
+    NoneOpen(Vec<String>),
+    /// The filter leaves none.
+    Filtered,
+    /// None is folded under that one.
+    NoneBelow,
+}
 
 /// One incident.
 #[derive(Clone, Debug)]
@@ -126,13 +173,17 @@ pub struct Row {
     pub state: Badge,
     /// What it is called.
     pub title: Said,
+    /// What is broken.
+    pub service: Option<Said>,
     /// Who has it.
     pub owner: Option<Said>,
+    /// Whether somebody should take it.
+    pub is_nobodys: bool,
     /// When it was opened.
     pub opened: Ago,
     /// How long it took, once it is over.
     pub took: Option<String>,
-    /// What runs.
+    /// What runs: `Failover v12 · step 4/9`
     pub running: Option<Said>,
     /// How many decisions wait.
     pub waiting: Option<String>,
@@ -144,72 +195,101 @@ pub struct Row {
     pub source: Said,
     /// How many are folded under it, and where they are listed.
     pub below: Option<(String, String)>,
+    /// The one it is folded under, where it is listed all the same.
+    pub above: Option<i64>,
+    /// Whether it is ticked: an act was not done to it.
+    pub is_ticked: bool,
+}
+
+/// What the list is made of besides its rows.
+#[derive(Clone, Debug, Default)]
+pub struct Around<'a> {
+    /// Why there is no row.
+    pub empty: Option<Empty>,
+    /// How many match, and whether there are more than were counted; `None` when they were not counted in time.
+    pub total: Option<(i64, bool)>,
+    /// Those that are ticked.
+    pub ticked: &'a [IncidentId],
+    /// Whether this person may act on them.
+    pub may_act: bool,
 }
 
 impl List {
-    /// The rows from one more line than is shown. `empty` are the sentences shown when there is none.
-    pub fn of(
-        lines: &[IncidentLine],
-        all: bool,
-        under: Option<IncidentId>,
-        before: Option<i64>,
-        empty: Vec<String>,
-        now: DateTime<Utc>,
-    ) -> Self {
-        let mut base = if all { "/incidents?state=all" } else { "/incidents" }.to_owned();
-        if let Some(parent) = under {
-            let join = if all { '&' } else { '?' };
-            base = format!("{base}{join}under={parent}");
-        }
-        let rows: Vec<Row> = lines
-            .iter()
-            .take(ROWS_MAX)
-            .map(|line| Row::of(line, all, now))
-            .collect();
-        let join = if base.contains('?') { "&" } else { "?" };
+    /// The rows from one more line than is shown.
+    pub fn of(lines: &[Line], asked: &Asked, around: &Around<'_>, now: DateTime<Utc>) -> Self {
+        let shown = &lines[..lines.len().min(ROWS_MAX)];
+        let rows = shown.iter().map(|line| Row::of(line, asked, around.ticked, now));
         Self {
-            older: (lines.len() > ROWS_MAX).then(|| {
-                let last = rows.last().map_or(0, |row| row.id);
-                format!("{base}{join}before={last}")
+            rows: rows.collect(),
+            older: shown
+                .last()
+                .filter(|_| lines.len() > ROWS_MAX)
+                .map(|last| asked.address_before(Some(last.id.0))),
+            newest: asked.before.map(|_| asked.address()),
+            empty: around.empty.clone().filter(|_| lines.is_empty()),
+            bulk: around.may_act.then(|| Bulk {
+                op: hidden(None),
+                query: asked.text.clone(),
+                under: asked.under.map(|id| id.0),
+                all: match around.total {
+                    Some((n, false)) if n <= BULK_MAX => format!("All {} that match", format::grouped(n)),
+                    Some((n, is_cut)) => format!("The newest {BULK_MAX} of {}", counted(n, is_cut)),
+                    None => format!("All that match, the newest {BULK_MAX} at most"),
+                },
             }),
-            newest: before.map(|_| base.clone()),
-            rows,
-            empty,
-            all,
         }
     }
 }
 
 impl Row {
-    fn of(line: &IncidentLine, all: bool, now: DateTime<Utc>) -> Self {
-        let incident = &line.incident;
+    fn of(line: &Line, asked: &Asked, ticked: &[IncidentId], now: DateTime<Utc>) -> Self {
         Self {
-            id: incident.id.0,
-            key: key(incident.id.0),
-            severity: incident.severity.into(),
-            state: incident.state.into(),
-            title: said(&incident.title),
-            owner: incident.acknowledged_by.as_deref().map(said),
-            opened: ago(incident.opened_at, now),
-            took: incident
-                .resolved_at
-                .map(|end| format::length(end - incident.opened_at)),
-            running: line.running.as_deref().map(said),
-            waiting: (line.pending_approvals > 0)
-                .then(|| format::count(line.pending_approvals, "decision waits", "decisions wait")),
-            firing: (line.firing > 0).then(|| format::count(line.firing, "alert fires", "alerts fire")),
+            id: line.id.0,
+            key: key(line.id.0),
+            severity: line.severity.into(),
+            state: line.state.into(),
+            title: said(&line.title),
+            service: line.service.as_deref().map(said),
+            owner: line.owner.as_deref().map(said),
+            is_nobodys: line.owner.is_none() && line.state.is_open(),
+            opened: ago(line.opened_at, now),
+            took: line.resolved_at.map(|end| format::length(end - line.opened_at)),
+            running: line.run.as_ref().map(|run| said(&glance(run))),
+            waiting: (line.pending > 0)
+                .then(|| format::count(line.pending, "decision waits", "decisions wait")),
+            firing: (line.firing > 0).then(|| firing(line.firing, line.fresh)),
             stale: (line.stale > 0).then(|| {
                 let alerts = format::count(line.stale, "alert", "alerts");
                 format!("no news of {alerts}: still firing?")
             }),
-            source: said(&incident.source),
+            source: said(&line.source),
             below: (line.below > 0).then(|| {
-                let state = if all { "&state=all" } else { "" };
+                let state = if asked.is_open_only() { "" } else { "&state=all" };
                 (
                     format!("and {} below it", format::grouped(line.below)),
-                    format!("/incidents?under={}{state}", incident.id),
+                    format!("/incidents?under={}{state}", line.id),
                 )
             }),
+            above: line.folded_under.filter(|_| asked.under.is_none()).map(|id| id.0),
+            is_ticked: ticked.contains(&line.id),
         }
+    }
+}
+
+/// `Failover v12 · step 4/9`
+fn glance(run: &Glance) -> String {
+    let step = match run.step {
+        Some(step) => format!(" · step {step}/{}", run.steps),
+        None => String::new(),
+    };
+    format!("{} v{}{step}", run.title, run.version)
+}
+
+/// `12 alerts (3 new)`: new are those that began after somebody took the incident.
+fn firing(firing: i64, fresh: i64) -> String {
+    let alerts = format::count(firing, "alert fires", "alerts fire");
+    match fresh {
+        0 => alerts,
+        fresh => format!("{alerts} ({fresh} new)"),
     }
 }

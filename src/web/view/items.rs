@@ -7,7 +7,7 @@ use super::{
     format,
     parts::{Ago, Badge, Said, said},
     record::RunLog,
-    stand, text,
+    stand, step, text,
 };
 use crate::domain::{
     id::StepId,
@@ -45,6 +45,8 @@ pub struct ItemRow {
     pub id: String,
     /// Its name on the page.
     pub anchor: String,
+    /// Its own page.
+    pub href: String,
     /// What it is.
     pub value: Said,
     /// Where it stands.
@@ -114,6 +116,7 @@ fn row(id: &StepId, item: &Value, log: &RunLog<'_>) -> ItemRow {
     ItemRow {
         id: id.0.clone(),
         anchor: format!("run-{}-{id}", log.record.run.id),
+        href: step::href(log.record.run.id, id),
         value: said(&text::cut(&value, VALUE_CHARS_MAX)),
         badge,
         due,

@@ -1,8 +1,10 @@
 //! The frame around every page: title, navigation, who is signed in, what waits, what is wrong.
 
+use askama::{Template, filters::HtmlSafe};
 use chrono::{DateTime, Utc};
 
 use super::{
+    banner::BannerPart,
     parts::{At, Icon, at, icon},
     standing::PausedPart,
 };
@@ -11,8 +13,9 @@ use crate::{
         access,
         operator::{Operator, Role},
         permission::Permission,
+        preferences::{Clocks, Keys, Preferences, TextSize, Theme},
     },
-    web::assets,
+    web::{assets, favicon},
 };
 
 /// Where in the navigation a page stands.
@@ -34,8 +37,16 @@ pub enum Place {
     People,
     /// Who decided what.
     Audit,
+    /// What runbooks act on.
+    Targets,
+    /// What is set.
+    Settings,
     /// How Muster itself is.
     System,
+    /// One's own account.
+    Account,
+    /// What words and keys mean.
+    Help,
     /// None of them.
     Elsewhere,
 }
@@ -51,11 +62,25 @@ impl Place {
             Self::Routing => "routing",
             Self::People => "people",
             Self::Audit => "audit",
+            Self::Targets => "targets",
+            Self::Settings => "settings",
             Self::System => "system",
+            Self::Account => "account",
+            Self::Help => "help",
             Self::Elsewhere => "",
         }
     }
 }
+
+/// What was chosen, as attributes; what comes by itself is left out.
+#[derive(Clone, Copy, Debug, Template)]
+#[template(
+    ext = "html",
+    source = r#"{% if self.0.theme != Theme::System %} data-theme="{{ self.0.theme.name() }}"{% endif %}{% if self.0.text != TextSize::Usual %} data-text="{{ self.0.text.name() }}"{% endif %}{% if self.0.keys != Keys::On %} data-keys="{{ self.0.keys.name() }}"{% endif %}{% if self.0.clocks != Clocks::Utc %} data-clocks="{{ self.0.clocks.name() }}"{% endif %}"#
+)]
+pub struct LookPart(Preferences);
+
+impl HtmlSafe for LookPart {}
 
 /// The frame of one page.
 #[derive(Clone, Debug)]
@@ -70,14 +95,16 @@ pub struct Frame {
     pub waiting: usize,
     /// That all automation is paused.
     pub paused: Option<PausedPart>,
-    /// What is wrong with Muster, one line each.
-    pub faults: Vec<String>,
-    /// Where the record of who decided what does not hold.
-    pub broken: Option<String>,
+    /// What is wrong with Muster.
+    pub faults: Option<BannerPart>,
+    /// How its person wants it.
+    pub look: Preferences,
     /// When the page was made.
     pub made: At,
     /// Address of the stream that keeps it up to date.
     pub live: Option<String>,
+    /// After how many seconds the browser asks for it anew by itself; never for a page that somebody may type in.
+    pub refresh_s: Option<u32>,
 }
 
 impl Frame {
@@ -89,10 +116,31 @@ impl Frame {
             operator: operator.cloned(),
             waiting: 0,
             paused: None,
-            faults: Vec::new(),
-            broken: None,
+            faults: None,
+            look: Preferences::default(),
             made: at(now, now),
             live: None,
+            refresh_s: None,
+        }
+    }
+
+    /// The same as somebody wants it.
+    pub fn looking(mut self, look: Preferences) -> Self {
+        self.look = look;
+        self
+    }
+
+    /// What `<html>` says of it.
+    pub fn look_part(&self) -> LookPart {
+        LookPart(self.look)
+    }
+
+    /// The colour schemes that the page can be shown in, for the moment before its style sheet is there.
+    pub fn schemes(&self) -> &'static str {
+        match self.look.theme {
+            Theme::System => "light dark",
+            Theme::Light => "light",
+            Theme::Dark | Theme::Night => "dark",
         }
     }
 
@@ -143,8 +191,10 @@ impl Frame {
     }
 
     /// Addresses of the modules that the script imports, so that the browser fetches them all at once.
-    pub fn modules(&self) -> [&'static str; assets::MODULES.len()] {
-        assets::MODULES.map(|name| assets::address(&format!("{name}.js")))
+    pub fn modules(&self) -> impl Iterator<Item = &'static str> {
+        assets::MODULES
+            .iter()
+            .map(|name| assets::address(&format!("{name}.js")))
     }
 
     /// Address of the script for passkeys.
@@ -154,7 +204,7 @@ impl Frame {
 
     /// Address of the icon of the browser's tab.
     pub fn favicon(&self) -> &'static str {
-        assets::address("favicon.svg")
+        favicon::address(self.waiting, self.faults.is_some())
     }
 
     /// An icon for the navigation.

@@ -8,7 +8,10 @@ use super::{
     parts::{Ago, At, Said, ago, at, said},
     text,
 };
-use crate::store::{passkeys::Passkey, recovery_codes::Codes, sessions::Session};
+use crate::{
+    domain::preferences::{Clocks, Keys, Preferences, TextSize, Theme},
+    store::{passkeys::Passkey, recovery_codes::Codes, sessions::Session},
+};
 
 /// Characters of what a browser says of itself that are shown.
 const AGENT_CHARS_MAX: usize = 120;
@@ -19,6 +22,8 @@ const AGENT_CHARS_MAX: usize = 120;
 pub struct MePage {
     /// The frame.
     pub frame: Frame,
+    /// How they want their pages.
+    pub choices: Vec<ChoicePart>,
     /// Who it is.
     pub name: Said,
     /// The same as it is typed.
@@ -51,6 +56,54 @@ pub struct MePage {
     pub codes_left: usize,
     /// When and from where codes were used.
     pub uses: Vec<(At, Said)>,
+}
+
+/// One thing to choose about one's pages.
+#[derive(Clone, Debug)]
+pub struct ChoicePart {
+    /// The form's field.
+    pub field: &'static str,
+    /// What it is about.
+    pub legend: &'static str,
+    /// What there is: its name, words, and whether it is chosen.
+    pub options: Vec<(&'static str, &'static str, bool)>,
+    /// What else to know of it.
+    pub note: &'static str,
+}
+
+/// What a person can choose, with what they chose.
+pub fn choices(chosen: Preferences) -> Vec<ChoicePart> {
+    macro_rules! part {
+        ($field:literal, $legend:literal, $kind:ident, $chosen:expr, $note:literal) => {
+            ChoicePart {
+                field: $field,
+                legend: $legend,
+                options: $kind::ALL
+                    .iter()
+                    .map(|one| (one.name(), one.words(), *one == $chosen))
+                    .collect(),
+                note: $note,
+            }
+        };
+    }
+    vec![
+        part!("theme", "Colours", Theme, chosen.theme, ""),
+        part!("text", "Size of text", TextSize, chosen.text, ""),
+        part!(
+            "keys",
+            "Keys",
+            Keys,
+            chosen.keys,
+            "Single letters move and open; only a acts, and it acknowledges."
+        ),
+        part!(
+            "clocks",
+            "Times",
+            Clocks,
+            chosen.clocks,
+            "Everybody in an incident reads the same clock, so UTC always stands first."
+        ),
+    ]
 }
 
 /// One session.

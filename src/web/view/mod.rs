@@ -6,6 +6,7 @@ pub mod format;
 pub mod parts;
 pub mod text;
 
+pub mod banner;
 pub mod layout;
 pub mod markdown;
 pub mod me;
@@ -15,20 +16,36 @@ pub mod error;
 pub mod sign_in;
 pub mod silences;
 
+pub mod bulk;
 pub mod incidents;
+pub mod new_incident;
+pub mod search;
 
+pub mod actions;
+pub mod alert_rate;
 pub mod alerts;
+pub mod chart;
+pub mod decisions;
+pub mod event_row;
+pub mod head;
 pub mod incident;
+pub mod lens;
 pub mod postmortem;
+pub mod team;
 pub mod timeline;
 pub mod tokens;
 pub mod trial;
 
+pub mod ansi;
 pub mod ask;
 pub mod attempt;
 pub mod audit;
 pub mod controls;
+pub mod groups;
 pub mod items;
+pub mod log;
+pub mod output;
+pub mod reach;
 pub mod reasons;
 pub mod record;
 pub mod resume;
@@ -38,18 +55,37 @@ pub mod runs;
 pub mod stand;
 pub mod start;
 pub mod step;
+pub mod step_page;
 
 pub mod approval;
+pub mod decision;
+pub mod gate;
 pub mod glass;
+pub mod inbox;
+pub mod link;
+pub mod precedent;
 pub mod review;
 
 pub mod people;
 pub mod plan;
 pub mod proposal;
+
+pub mod checked;
+pub mod diff;
+pub mod dots;
+pub mod library;
+pub mod numbers;
 pub mod publishing;
 pub mod runbook;
+pub mod steps;
+pub mod track;
+pub mod versions;
 
 pub mod access;
+pub mod help;
+pub mod set_up;
+pub mod setting;
+pub mod target;
 
 pub mod boot;
 pub mod boots;

@@ -3,7 +3,10 @@
 use askama::{Template, filters::HtmlSafe};
 use chrono::{DateTime, Utc};
 
-use super::{format::When, text::visible};
+use super::{
+    format::{When, countdown},
+    text::visible,
+};
 use crate::{
     domain::{
         approval::ApprovalState,
@@ -118,6 +121,7 @@ pub fn category(category: Category) -> (&'static str, &'static str) {
         Category::Step => ("play", "Step"),
         Category::Alert => ("bell", "Alert"),
         Category::Note => ("note", "Note"),
+        Category::Update => ("update", "Update"),
         Category::System => ("gear", "System"),
     }
 }
@@ -157,6 +161,27 @@ pub fn ago(at: DateTime<Utc>, now: DateTime<Utc>) -> Ago {
 pub fn at(at: DateTime<Utc>, now: DateTime<Utc>) -> At {
     At {
         when: When::of(at, now),
+    }
+}
+
+/// What is left until a moment, counted down by the script with the server's clock.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(
+    ext = "html",
+    source = r#"<time datetime="{{ when.iso }}" title="{{ when.full }}" data-left>{{ words }}</time>"#
+)]
+pub struct Left {
+    when: When,
+    words: String,
+}
+
+impl HtmlSafe for Left {}
+
+/// What is left until `at`.
+pub fn left(at: DateTime<Utc>, now: DateTime<Utc>) -> Left {
+    Left {
+        when: When::of(at, now),
+        words: countdown(at - now),
     }
 }
 

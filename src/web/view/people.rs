@@ -1,5 +1,7 @@
 //! People and teams: the list, and the page of one person.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 use chrono::{DateTime, Utc};
 
@@ -8,9 +10,15 @@ use super::{
     parts::{Ago, At, Hidden, Said, ago, at, hidden, said},
 };
 use crate::{
-    domain::{id::OperatorId, operator::Role, permission::Permission},
+    domain::{
+        approval::may_decide,
+        id::OperatorId,
+        operator::{Operator, Role},
+        permission::Permission,
+        step::GateRule,
+    },
     rights::people::NAME_CHARS_MAX,
-    store::{people::Person, teams::Team},
+    store::{people::Person, runbooks::Version, teams::Team},
 };
 
 /// What was typed into a form.
@@ -86,6 +94,52 @@ struct Row {
     seen: Option<Ago>,
     disabled: Option<At>,
     has_way_in: bool,
+    /// At how many gates they may decide; nothing while there is no gate.
+    decides: String,
+}
+
+/// The gates of the runbooks in use, and at which of them somebody may decide.
+#[derive(Clone, Debug, Default)]
+pub struct Gates {
+    all: usize,
+    open: BTreeMap<OperatorId, Vec<String>>,
+}
+
+impl Gates {
+    /// Those of these runbooks, for these people, in runs that somebody else started.
+    pub fn of(versions: &[Version], people: &[Operator]) -> Self {
+        let gates: Vec<(String, &GateRule)> = versions
+            .iter()
+            .flat_map(|version| {
+                let slug = &version.runbook.slug;
+                let gates = version.runbook.gates();
+                gates.map(move |(step, rule)| (format!("{slug}: {step}"), rule))
+            })
+            .collect();
+        let open_to = |person: &Operator| {
+            let open = gates
+                .iter()
+                .filter(|(_, rule)| may_decide(rule, person, None).is_ok());
+            (person.id, open.map(|(name, _)| name.clone()).collect())
+        };
+        Self {
+            all: gates.len(),
+            open: people.iter().map(open_to).collect(),
+        }
+    }
+
+    fn open_to(&self, person: OperatorId) -> &[String] {
+        self.open.get(&person).map_or(&[], Vec::as_slice)
+    }
+
+    fn words(&self, person: OperatorId) -> String {
+        match (self.all, self.open_to(person).len()) {
+            (0, _) => String::new(),
+            (_, 0) => "may decide at no gate".to_owned(),
+            (all, open) if all == open => "may decide at every gate".to_owned(),
+            (all, open) => format!("may decide at {open} of {all} gates"),
+        }
+    }
 }
 
 impl PeoplePage {
@@ -93,6 +147,7 @@ impl PeoplePage {
     pub fn of(
         frame: Frame,
         people: &[Person],
+        gates: &Gates,
         teams: Vec<Team>,
         typed: Typed,
         fault: Option<Refused>,
@@ -106,6 +161,10 @@ impl PeoplePage {
             seen: person.seen_at.map(|seen| ago(seen, now)),
             disabled: person.disabled_at.map(|disabled| at(disabled, now)),
             has_way_in: person.has_way_in,
+            decides: match person.disabled_at {
+                None => gates.words(person.id),
+                Some(_) => String::new(),
+            },
         };
         let chosen = match typed.role.is_empty() {
             true => Role::Responder.name(),
@@ -165,6 +224,8 @@ pub struct PersonPage {
     teams: Vec<TeamChoice>,
     roles: Vec<RoleChoice>,
     shut: Vec<String>,
+    /// Gates at which they may decide.
+    decides: Vec<String>,
     link: Option<String>,
     typed: Typed,
     fault: Option<Refused>,
@@ -182,7 +243,7 @@ impl PersonPage {
         frame: Frame,
         person: &Person,
         teams: Vec<Team>,
-        shut: Vec<String>,
+        (gates, shut): (&Gates, Vec<String>),
         link: Option<String>,
         (typed, fault): (Typed, Option<Refused>),
         now: DateTime<Utc>,
@@ -206,6 +267,7 @@ impl PersonPage {
             teams: teams.into_iter().map(choose).collect(),
             roles: roles(person.role.name()),
             shut,
+            decides: gates.open_to(person.id).to_vec(),
             link,
             typed,
             fault,

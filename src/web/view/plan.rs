@@ -15,7 +15,7 @@ use super::{
 use crate::{
     domain::{
         id::IncidentId,
-        rehearsal::{Rehearsal, Rehearsed, Says, Verdict},
+        rehearsal::{Fault, Rehearsal, Rehearsed, Says, Verdict},
         step::Effect,
     },
     store::{matches::Match, preflights::Preflight},
@@ -108,8 +108,21 @@ pub struct Report {
     pub at: Ago,
     /// How long that took.
     pub took: String,
+    /// What has to be put right, each once, with the steps that it keeps from working.
+    pub repairs: Vec<Repair>,
     /// Step by step.
     pub rows: Vec<PlanRow>,
+}
+
+/// Something that has to be put right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repair {
+    /// What kind of thing.
+    pub word: &'static str,
+    /// What, and why.
+    pub reason: Said,
+    /// The steps: name, and where on the page each stands first.
+    pub steps: Vec<(String, String)>,
 }
 
 /// One step of a report.
@@ -161,9 +174,53 @@ impl Report {
             asked: rehearsal.asked,
             at: ago(rehearsal.at, now),
             took: format::length(took),
+            repairs: repairs(rehearsal),
             rows,
         }
     }
+}
+
+/// What has to be put right, in the order of the file. What keeps a gate from asking is a step below it, which is named.
+fn repairs(rehearsal: &Rehearsal) -> Vec<Repair> {
+    let mut repairs: Vec<Repair> = rehearsal
+        .obstacles
+        .iter()
+        .map(|reason| Repair {
+            word: "A run could not begin",
+            reason: said(reason),
+            steps: Vec::new(),
+        })
+        .collect();
+    for step in &rehearsal.steps {
+        let Verdict::Broken { fault, reason } = &step.verdict else {
+            continue;
+        };
+        let word = match fault {
+            Fault::Gate => continue,
+            Fault::Secret => "Missing secret",
+            Fault::Unreachable => "Target does not answer",
+            Fault::Refused => "Target refuses",
+            Fault::Target => "No such target",
+            Fault::Circuit => "Circuit is open",
+            Fault::Probe => "Probe cannot be asked",
+            Fault::Template | Fault::Request => "Cannot be sent as written",
+        };
+        let (reason, name) = (said(reason), step.step.base());
+        let named = (name.to_owned(), format!("#plan-{}", step.step));
+        match repairs
+            .iter_mut()
+            .find(|repair| repair.word == word && repair.reason == reason)
+        {
+            Some(repair) if repair.steps.iter().any(|(known, _)| known == name) => {}
+            Some(repair) => repair.steps.push(named),
+            None => repairs.push(Repair {
+                word,
+                reason,
+                steps: vec![named],
+            }),
+        }
+    }
+    repairs
 }
 
 impl PlanRow {
@@ -290,4 +347,48 @@ pub fn address(slug: &str, incident: IncidentId, number: i32) -> String {
     ];
     let parameters = parameters.each_ref().map(|(name, value)| (*name, value.as_str()));
     text::with_query(&format!("/runbooks/{slug}/plan"), &parameters)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_breaks_several_steps_is_named_once() {
+        let step = |id: &str, verdict: serde_json::Value| {
+            serde_json::json!({"step": id, "title": id, "word": "call", "finally": false, "effect": "once",
+                "gate": null, "target": null, "request": null, "undo": null, "condition": null, "verdict": verdict,
+                "took_ms": null})
+        };
+        let broken = |fault: &str, reason: &str| serde_json::json!({"verdict": "broken", "fault": fault, "reason": reason});
+        let missing = broken("secret", "secret env:LB_TOKEN is not set");
+        let rehearsal: Rehearsal = serde_json::from_value(serde_json::json!({
+            "steps": [
+                step("ask", broken("gate", "drain below it cannot be shown")),
+                step("drain[0]", missing.clone()), step("drain[1]", missing.clone()), step("back", missing),
+                step("look", broken("unreachable", "no answer")),
+                step("wait", serde_json::json!({"verdict": "would_wait"})),
+            ],
+            "obstacles": ["no value for the required input host"], "asked": true, "at": "2026-11-21T03:14:07Z",
+            "took_ms": 1,
+        }))
+        .unwrap();
+        let told: Vec<(&str, Vec<String>)> = repairs(&rehearsal)
+            .into_iter()
+            .map(|repair| {
+                (
+                    repair.word,
+                    repair.steps.into_iter().map(|(name, _)| name).collect(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("A run could not begin", vec![]),
+                ("Missing secret", vec!["drain".to_owned(), "back".to_owned()]),
+                ("Target does not answer", vec!["look".to_owned()]),
+            ]
+        );
+    }
 }

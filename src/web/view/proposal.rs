@@ -4,14 +4,14 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 
 use super::{
+    diff::DiffView,
     format,
     layout::Frame,
     parts::{Ago, Badge, Hidden, Said, ago, hidden, said},
-    resume::DifferenceView,
 };
 use crate::{
     catalog::{publish::NOTE_CHARS_MAX, review::Review},
-    domain::{difference::Difference, operator::Operator, proposal::ProposalState, runbook::Runbook},
+    domain::{operator::Operator, proposal::ProposalState},
     store::proposals::ProposalLine,
     web::error::sentence,
 };
@@ -41,12 +41,15 @@ pub struct WaitingRow {
     pub since: Ago,
     /// What they say with it.
     pub note: Said,
+    /// Whether it waits for the person who looks.
+    pub is_mine: bool,
 }
 
 impl WaitingRow {
-    /// The row of a proposal.
-    pub fn of(line: &ProposalLine, now: DateTime<Utc>) -> Self {
+    /// The row of a proposal, as this person sees it.
+    pub fn of(line: &ProposalLine, me: &Operator, now: DateTime<Utc>) -> Self {
         Self {
+            is_mine: line.waits_for(me),
             href: format!("/runbooks/{}/proposals/{}", line.slug, line.id),
             slug: line.slug.clone(),
             by: line.by.clone().unwrap_or_else(|| FOLDER.to_owned()),
@@ -103,7 +106,7 @@ pub struct ProposalPage {
     /// Number of the version it is compared with, 0 for none.
     pub base: i32,
     /// What it has otherwise.
-    pub difference: DifferenceView,
+    pub difference: DiffView,
     /// The hash an approval carries.
     pub digest: String,
     /// Why this person may not judge it.
@@ -119,13 +122,7 @@ impl ProposalPage {
     pub fn of(frame: Frame, review: &Review, me: &Operator, now: DateTime<Utc>) -> Self {
         let proposal = &review.proposal;
         let stands = review.standing.as_ref();
-        let nothing = Runbook {
-            steps: Vec::new(),
-            finally: Vec::new(),
-            ..proposal.runbook.clone()
-        };
-        let old = stands.map_or(&nothing, |standing| &standing.version.runbook);
-        let difference = Difference::between(old, &proposal.runbook);
+        let old = stands.map(|standing| &standing.version.runbook);
         let source = stands.map_or("", |standing| standing.source.as_str());
         let is_waiting = proposal.state == ProposalState::Waiting;
         let has_approved = review
@@ -181,7 +178,7 @@ impl ProposalPage {
                 })
                 .collect(),
             base: review.base(),
-            difference: DifferenceView::whole(&difference, source, &proposal.source),
+            difference: DiffView::between((old, source), (Some(&proposal.runbook), &proposal.source)),
             digest: proposal.digest.to_string(),
             refusal: refusal.filter(|_| is_waiting).map(|refusal| sentence(&refusal)),
             is_theirs: is_waiting && proposal.by == Some(me.id),

@@ -4,7 +4,7 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 
 use super::{
-    format,
+    diff, format,
     layout::Frame,
     parts::{Badge, Hidden, Said, hidden, said},
     record::{RunLog, RunRecord},
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     domain::{
-        difference::{self, Difference, Line},
+        difference::{self, Difference},
         event::Event,
         id::StepId,
         run::RunFact,
@@ -322,8 +322,7 @@ impl DifferenceView {
         view
     }
 
-    /// The same with every line: what somebody is asked to approve is shown whole.
-    pub fn whole(difference: &Difference, old: &str, new: &str) -> Self {
+    fn whole(difference: &Difference, old: &str, new: &str) -> Self {
         let named = |steps: &[StepId]| {
             let names: Vec<&str> = steps.iter().map(|step| step.0.as_str()).collect();
             format::listed(&names)
@@ -350,26 +349,10 @@ impl DifferenceView {
         if difference.is_none() {
             sentences.push("Nothing that a run does; only how it is written".to_owned());
         }
-        let lines = difference::lines(old, new);
         Self {
             sentences,
             hidden: 0,
-            lines: lines
-                .into_iter()
-                .map(|line| match line {
-                    Line::Same(text) => ("\u{a0}", "same", said(&text)),
-                    Line::Gone(text) => ("−", "gone", said(&text)),
-                    Line::New(text) => ("+", "new", said(&text)),
-                    Line::Cut(count) => (
-                        "\u{a0}",
-                        "cut",
-                        said(&format!(
-                            "… {} as before",
-                            format::count(count as i64, "line", "lines")
-                        )),
-                    ),
-                })
-                .collect(),
+            lines: difference::lines(old, new).into_iter().map(diff::line).collect(),
         }
     }
 }

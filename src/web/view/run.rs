@@ -7,29 +7,21 @@ use super::{
     ask::AskCard,
     controls::Controls,
     format,
+    groups::{StepGroup, UNDOING, groups},
     layout::Frame,
     parts::{Ago, Badge, Said, ago, said},
     record::{RunLog, RunRecord},
-    stand::{DecisionLine, StepView},
-    step::StepPlan,
+    stand::DecisionLine,
 };
-use crate::{
-    domain::{
-        access::may_within,
-        event::Event,
-        id::StepId,
-        operator::{Operator, Role},
-        permission::Permission,
-        run::{RunFact, RunResult},
-        sentence::{Category, category},
-        state::StepState,
-        step::Step,
-    },
-    store::runs::RunLine,
+use crate::domain::{
+    access::may_within,
+    event::Event,
+    operator::{Operator, Role},
+    permission::Permission,
+    run::{RunFact, RunResult},
+    sentence::{Category, category},
+    state::StepState,
 };
-
-/// Steps of the undo that are shown; what was done is no longer than the runbook and its lists.
-const UNDO_SHOWN_MAX: usize = 200;
 
 /// A run as people see it.
 #[derive(Clone, Debug)]
@@ -78,15 +70,6 @@ pub struct RunView {
     pub controls: Option<Controls>,
     /// Where its forms lead: `run` back to the run's page, otherwise to the incident's.
     pub back: &'static str,
-}
-
-/// Steps that belong together.
-#[derive(Clone, Debug)]
-pub struct StepGroup {
-    /// What they are, apart from the usual ones.
-    pub heading: Option<&'static str>,
-    /// The steps.
-    pub steps: Vec<StepView>,
 }
 
 /// A lock that a run waits for.
@@ -202,14 +185,7 @@ impl RunView {
     pub fn is_undoing(&self) -> bool {
         self.groups.iter().any(|group| group.heading == Some(UNDOING))
     }
-
-    /// Its steps, group by group.
-    pub fn steps(&self) -> impl Iterator<Item = &StepView> {
-        self.groups.iter().flat_map(|group| &group.steps)
-    }
 }
-
-const UNDOING: &str = "Taking back, the last first";
 
 fn live_badge(log: &RunLog<'_>) -> Badge {
     let run = &log.record.state;
@@ -268,125 +244,6 @@ fn paused(log: &RunLog<'_>) -> Option<PausedLine> {
         since: act.map(|act| ago(act.recorded_at, log.now)),
         reason: said(reason),
     })
-}
-
-/// The steps of a run, in the groups they run in.
-fn groups(log: &RunLog<'_>) -> Vec<StepGroup> {
-    let record = log.record;
-    let runbook = &record.version.runbook;
-    let context = record.context();
-    let plans = |first: usize, steps: &[Step]| -> Vec<StepView> {
-        let numbered = steps.iter().enumerate();
-        numbered
-            .map(|(at, step)| StepView::of(StepPlan::of(first + at, step, &context), &step.id, step, log))
-            .collect()
-    };
-    let mut groups = vec![StepGroup {
-        heading: None,
-        steps: plans(1, &runbook.steps),
-    }];
-    let undos = undos(log);
-    if !undos.is_empty() {
-        let steps = undos.iter().take(UNDO_SHOWN_MAX).filter_map(|id| {
-            let step = runbook.step(id)?;
-            let plan = StepPlan::undo(id, step, log.item(id), &record.context_of(id));
-            Some(StepView::of(plan, id, step, log))
-        });
-        groups.push(StepGroup {
-            heading: Some(UNDOING),
-            steps: steps.collect(),
-        });
-    }
-    if !runbook.finally.is_empty() {
-        groups.push(StepGroup {
-            heading: Some("At the end, whatever came before"),
-            steps: plans(runbook.steps.len() + 1, &runbook.finally),
-        });
-    }
-    if record.is_live() {
-        let steps = || groups.iter().flat_map(|group| &group.steps);
-        let is_at_work = steps().any(|step| step.is_active);
-        let is_ending = record.state.ending.is_some();
-        let mut first = true;
-        for (at, group) in groups.iter_mut().enumerate() {
-            for step in &mut group.steps {
-                let is_next = !is_at_work && !step.is_over && (at > 0) == is_ending && first;
-                step.is_current = step.is_active || is_next;
-                first &= !is_next;
-            }
-        }
-    }
-    groups
-}
-
-/// What takes back what was done, in the order it is sent, each first one under a gate after the gate itself.
-fn undos(log: &RunLog<'_>) -> Vec<StepId> {
-    let record = log.record;
-    let runbook = &record.version.runbook;
-    if !record.state.ending.as_ref().is_some_and(|ending| ending.undo) {
-        return Vec::new();
-    }
-    let is_closing = |id: &StepId| runbook.finally.iter().any(|step| step.id.0 == id.base());
-    let mut undos = Vec::new();
-    for id in record.state.done.iter().rev() {
-        let undo = id.undo();
-        let is_there = runbook.find(&undo).is_some_and(|found| found.act.is_some());
-        if id.undone().is_some() || is_closing(id) || !is_there {
-            continue;
-        }
-        if let Some(gate) = runbook.gate_over(id).map(|gate| gate.id.undo())
-            && !undos.contains(&gate)
-        {
-            undos.push(gate);
-        }
-        undos.push(undo);
-    }
-    undos
-}
-
-/// One line of a list of runs.
-#[derive(Clone, Debug)]
-pub struct RunRow {
-    /// Its page.
-    pub href: String,
-    /// `Run 12`
-    pub name: String,
-    /// What the runbook is called.
-    pub title: Said,
-    /// Number of the version.
-    pub number: i32,
-    /// How it stands.
-    pub badge: Badge,
-    /// Who started it.
-    pub by: Said,
-    /// When.
-    pub started: Ago,
-    /// How long it took.
-    pub took: Option<String>,
-    /// `INC-204`, its address and its title.
-    pub incident: (String, String, Said),
-}
-
-impl RunRow {
-    /// The line of a run.
-    pub fn of(line: &RunLine, now: DateTime<Utc>) -> Self {
-        let result: Option<RunResult> = line.result;
-        Self {
-            href: format!("/runs/{}", line.id),
-            name: format!("Run {}", line.id),
-            title: said(&line.title),
-            number: line.number,
-            badge: result.map_or_else(|| Badge::new("running", "play", "Running"), Badge::from),
-            by: said(line.requested_by.as_deref().unwrap_or("Muster")),
-            started: ago(line.started_at, now),
-            took: line.finished_at.map(|end| format::length(end - line.started_at)),
-            incident: (
-                format!("INC-{}", line.incident),
-                format!("/incidents/{}", line.incident),
-                said(&line.incident_title),
-            ),
-        }
-    }
 }
 
 /// The page of one run.

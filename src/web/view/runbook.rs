@@ -1,41 +1,33 @@
-//! The library and the page of one runbook.
+//! The page of one runbook: what it will do, and how well it went so far.
 
 use askama::Template;
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 
 use super::{
     format,
     layout::Frame,
-    parts::{Ago, At, Badge, Said, ago, at, said},
+    numbers::Numbers,
+    parts::{Ago, Badge, Said, ago, said},
     proposal::WaitingRow,
-    run::RunRow,
-    step::StepPlan,
+    runs::RunRow,
+    steps::StepsPart,
+    text,
+    track::TrackPart,
+    versions::VersionRow,
 };
 use crate::{
     domain::{
-        runbook::{Runbook, StartMode},
-        step::Step,
+        matcher::Matcher,
+        runbook::{Input, Runbook, StartMode},
+        target::Targets,
+        timing::Took,
+        track::Track,
     },
     store::{
-        runbooks::{Version, VersionLine},
-        runs::{Record, RunLine},
+        incidents::IncidentLine, matches::MatchedIncident, runbooks::Version, runs::RunLine,
+        versions::Numbered,
     },
 };
-
-/// The library.
-#[derive(Clone, Debug, Template)]
-#[template(path = "runbook/list.html")]
-pub struct LibraryPage {
-    /// The frame.
-    pub frame: Frame,
-    /// The runbooks.
-    pub rows: Vec<LibraryRow>,
-    /// Versions that wait for review.
-    pub waiting: Vec<WaitingRow>,
-    /// Whether this person may publish a new one.
-    pub may_publish: bool,
-}
 
 /// Who may do what with a runbook, and what of it waits.
 #[derive(Clone, Debug)]
@@ -44,29 +36,8 @@ pub struct Trust {
     pub waiting: Vec<WaitingRow>,
     /// Whether this person may change it.
     pub may_publish: bool,
-}
-
-/// One runbook.
-#[derive(Clone, Debug)]
-pub struct LibraryRow {
-    /// Its slug.
-    pub slug: String,
-    /// What it is called.
-    pub title: Said,
-    /// When to use it and what it does.
-    pub summary: Said,
-    /// Number of the current version.
-    pub number: i32,
-    /// How it starts.
-    pub start: &'static str,
-    /// How its runs went.
-    pub record: String,
-    /// When it ran last.
-    pub last: Option<Ago>,
-    /// How many steps.
-    pub steps: String,
-    /// The team that keeps it.
-    pub owner: Option<String>,
+    /// Whether this person may start it.
+    pub may_start: bool,
 }
 
 /// How a runbook starts, in words.
@@ -78,38 +49,8 @@ pub fn start(mode: StartMode) -> &'static str {
     }
 }
 
-/// How runs went, in words that do not pretend.
-pub fn record(record: Option<&Record>) -> String {
-    match record {
-        None
-        | Some(Record {
-            last_started_at: None,
-            ..
-        }) => "never run".to_owned(),
-        Some(Record { finished: 0, .. }) => "no run has ended yet".to_owned(),
-        Some(record) => format!("{} of {} runs succeeded", record.succeeded, record.finished),
-    }
-}
-
-impl LibraryRow {
-    /// The row of a current version.
-    pub fn of(version: &Version, past: Option<&Record>, now: DateTime<Utc>) -> Self {
-        let runbook = &version.runbook;
-        Self {
-            slug: runbook.slug.clone(),
-            title: said(&runbook.title),
-            summary: said(&runbook.summary),
-            number: version.number,
-            start: start(runbook.start),
-            record: record(past),
-            last: past.and_then(|past| past.last_started_at).map(|at| ago(at, now)),
-            steps: steps(runbook),
-            owner: runbook.owner.clone(),
-        }
-    }
-}
-
-fn steps(runbook: &Runbook) -> String {
+/// How many steps a runbook has.
+pub fn steps(runbook: &Runbook) -> String {
     let steps = format::count(runbook.steps.len() as i64, "step", "steps");
     match runbook.finally.len() {
         0 => steps,
@@ -135,11 +76,29 @@ fn access(runbook: &Runbook) -> Vec<(&'static str, Said)> {
     lines
 }
 
-fn plans(first: usize, steps: &[Step]) -> Vec<StepPlan> {
-    let numbered = steps.iter().enumerate();
-    numbered
-        .map(|(at, step)| StepPlan::of(first + at, step, &Value::Null))
-        .collect()
+/// What the page is about, as it was read.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The version.
+    pub version: &'a Version,
+    /// Its source as written.
+    pub source: &'a str,
+    /// Number of the version in use, if one is.
+    pub current: Option<i32>,
+    /// What its past says of it.
+    pub track: Option<&'a Track>,
+    /// How its steps went lately.
+    pub timings: &'a [Took],
+    /// Incidents it matched lately.
+    pub matched: &'a [MatchedIncident],
+    /// Its newest versions.
+    pub versions: &'a [Numbered],
+    /// Its newest runs.
+    pub runs: &'a [RunLine],
+    /// Open incidents it could be started on.
+    pub open: &'a [IncidentLine],
+    /// The targets as the file says now.
+    pub targets: &'a Targets,
 }
 
 /// The page of one runbook.
@@ -158,6 +117,10 @@ pub struct RunbookPage {
     pub number: i32,
     /// Whether matching uses this version.
     pub badge: Badge,
+    /// Number of the version in use, when it is another one than the one shown.
+    pub other: Option<i32>,
+    /// What its past says of it.
+    pub track: TrackPart,
     /// How it starts.
     pub start: &'static str,
     /// More starts than this become suggestions.
@@ -172,73 +135,58 @@ pub struct RunbookPage {
     pub inputs: Vec<(String, String)>,
     /// The locks it holds.
     pub locks: Vec<Said>,
+    /// Incidents it matched lately.
+    pub matched: Vec<MatchedRow>,
+    /// Open incidents it could be started on: where to, name and title.
+    pub open: Vec<(String, String, Said)>,
     /// Its steps.
-    pub steps: Vec<StepPlan>,
-    /// The steps that run at the end whatever came before, numbered on.
-    pub finally: Vec<StepPlan>,
-    /// Its versions.
+    pub steps: StepsPart,
+    /// How they went.
+    pub numbers: Option<Numbers>,
+    /// Its newest versions.
     pub versions: Vec<VersionRow>,
     /// Whom it names, line by line.
     pub access: Vec<(&'static str, Said)>,
     /// Who may do what with it.
     pub trust: Trust,
-    /// How its runs went.
-    pub record: String,
     /// Its newest runs.
     pub runs: Vec<RunRow>,
     /// The source as written.
     pub source: Said,
 }
 
-/// One version.
+/// An incident that it matched.
 #[derive(Clone, Debug)]
-pub struct VersionRow {
+pub struct MatchedRow {
+    /// How bad that is.
+    pub severity: Badge,
     /// Its number.
+    pub id: i64,
+    /// What it is called.
+    pub title: Said,
+    /// Number of the version that matched.
     pub number: i32,
-    /// When it was published last.
-    pub at: At,
-    /// Where it came from.
-    pub origin: Said,
-    /// Who published it, when that was a person.
-    pub by: Option<Said>,
-    /// What they said with it.
-    pub note: Said,
-    /// Whether matching uses it.
-    pub current: bool,
-    /// Whether the page shows it.
-    pub shown: bool,
+    /// When.
+    pub at: Ago,
 }
 
 impl RunbookPage {
     /// The page of one version.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "each is a part of the page that is read by itself"
-    )]
-    pub fn of(
-        frame: Frame,
-        version: &Version,
-        source: &str,
-        versions: &[VersionLine],
-        past: &Record,
-        runs: &[RunLine],
-        trust: Trust,
-        now: DateTime<Utc>,
-    ) -> Self {
-        let runbook = &version.runbook;
-        let current = versions
-            .iter()
-            .any(|line| line.current && line.number == version.number);
+    pub fn of(frame: Frame, subject: &Subject<'_>, trust: Trust, now: DateTime<Utc>) -> Self {
+        let (version, runbook) = (subject.version, &subject.version.runbook);
+        let is_current = subject.current == Some(version.number);
         Self {
             frame,
             slug: runbook.slug.clone(),
             title: said(&runbook.title),
             summary: said(&runbook.summary),
             number: version.number,
-            badge: match current {
+            badge: match is_current {
                 true => Badge::new("done", "check", "In use"),
                 false => Badge::new("quiet", "clock", "Not in use"),
             },
+            other: subject.current.filter(|_| !is_current),
+            track: TrackPart::of(subject.track, version.number, now),
             start: start(runbook.start),
             budget: runbook
                 .budget
@@ -248,48 +196,66 @@ impl RunbookPage {
             lines: runbook
                 .triggers
                 .iter()
-                .map(|line| {
-                    let matchers: Vec<String> = line.iter().map(ToString::to_string).collect();
-                    said(&matchers.join(", "))
-                })
+                .map(|line| said(&matchers(line)))
                 .collect(),
-            inputs: runbook
-                .inputs
-                .iter()
-                .map(|(name, input)| {
-                    let mut words = Vec::new();
-                    if input.required {
-                        words.push("required".to_owned());
-                    }
-                    if let Some(from) = &input.from {
-                        words.push(format!("from {}", from.source()));
-                    }
-                    if let Some(default) = &input.default {
-                        words.push(format!("otherwise {default}"));
-                    }
-                    (name.clone(), words.join(", "))
-                })
-                .collect(),
+            inputs: runbook.inputs.iter().map(input).collect(),
             locks: runbook.locks.iter().map(|lock| said(lock.source())).collect(),
-            steps: plans(1, &runbook.steps),
-            finally: plans(runbook.steps.len() + 1, &runbook.finally),
-            versions: versions
+            matched: subject
+                .matched
                 .iter()
-                .map(|line| VersionRow {
-                    number: line.number,
-                    at: at(line.published_at, now),
-                    origin: said(&line.origin),
-                    by: line.by.as_deref().map(said),
-                    note: said(&line.note),
-                    current: line.current,
-                    shown: line.number == version.number,
+                .map(|incident| MatchedRow {
+                    severity: incident.severity.into(),
+                    id: incident.id.0,
+                    title: said(&incident.title),
+                    number: incident.number,
+                    at: ago(incident.at, now),
                 })
+                .collect(),
+            open: subject
+                .open
+                .iter()
+                .map(|line| {
+                    let id = line.incident.id;
+                    (
+                        text::with_query(
+                            &format!("/incidents/{id}/runs/new"),
+                            &[("runbook", &runbook.slug)],
+                        ),
+                        format!("INC-{id}"),
+                        said(&line.incident.title),
+                    )
+                })
+                .collect(),
+            steps: StepsPart::of(runbook, subject.targets),
+            numbers: Numbers::of(runbook, subject.timings.to_vec()),
+            versions: subject
+                .versions
+                .iter()
+                .map(|line| VersionRow::of(line, now))
                 .collect(),
             access: access(runbook),
             trust,
-            record: record(Some(past)),
-            runs: runs.iter().map(|line| RunRow::of(line, now)).collect(),
-            source: said(source),
+            runs: subject.runs.iter().map(|line| RunRow::of(line, now)).collect(),
+            source: said(subject.source),
         }
     }
+}
+
+fn matchers(line: &[Matcher]) -> String {
+    let matchers: Vec<String> = line.iter().map(ToString::to_string).collect();
+    matchers.join(", ")
+}
+
+fn input((name, input): (&String, &Input)) -> (String, String) {
+    let mut words = Vec::new();
+    if input.required {
+        words.push("required".to_owned());
+    }
+    if let Some(from) = &input.from {
+        words.push(format!("from {}", from.source()));
+    }
+    if let Some(default) = &input.default {
+        words.push(format!("otherwise {default}"));
+    }
+    (name.clone(), words.join(", "))
 }

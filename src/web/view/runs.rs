@@ -4,23 +4,79 @@ use askama::{Template, filters::HtmlSafe};
 use chrono::{DateTime, Utc};
 
 use super::{
+    format,
     incident::IncidentRecord,
-    parts::{Said, said},
+    parts::{Ago, Badge, Said, ago, said},
     plan::PreflightLine,
     record::RunLog,
-    run::{RunRow, RunView},
+    run::RunView,
     start::StartForm,
 };
-use crate::domain::operator::{Operator, Role};
+use crate::{
+    domain::{
+        access::{Access, may, may_within},
+        operator::Operator,
+        permission::Permission,
+        run::RunResult,
+    },
+    store::runs::RunLine,
+};
+
+/// One line of a list of runs.
+#[derive(Clone, Debug)]
+pub struct RunRow {
+    /// Its page.
+    pub href: String,
+    /// `Run 12`
+    pub name: String,
+    /// What the runbook is called.
+    pub title: Said,
+    /// Number of the version.
+    pub number: i32,
+    /// How it stands.
+    pub badge: Badge,
+    /// Who started it.
+    pub by: Said,
+    /// When.
+    pub started: Ago,
+    /// How long it took.
+    pub took: Option<String>,
+    /// `INC-204`, its address and its title.
+    pub incident: (String, String, Said),
+}
+
+impl RunRow {
+    /// The line of a run.
+    pub fn of(line: &RunLine, now: DateTime<Utc>) -> Self {
+        let result: Option<RunResult> = line.result;
+        Self {
+            href: format!("/runs/{}", line.id),
+            name: format!("Run {}", line.id),
+            title: said(&line.title),
+            number: line.number,
+            badge: result.map_or_else(|| Badge::new("running", "play", "Running"), Badge::from),
+            by: said(line.requested_by.as_deref().unwrap_or("Muster")),
+            started: ago(line.started_at, now),
+            took: line.finished_at.map(|end| format::length(end - line.started_at)),
+            incident: (
+                format!("INC-{}", line.incident),
+                format!("/incidents/{}", line.incident),
+                said(&line.incident_title),
+            ),
+        }
+    }
+}
 
 /// Which runbooks apply, and what runs.
 #[derive(Clone, Debug, Template)]
 #[template(path = "incident/_runs.html")]
 pub struct Runs {
     id: i64,
-    shown: Vec<RunView>,
+    /// Each with the reason why this person may not steer it.
+    shown: Vec<(RunView, Option<String>)>,
     matches: Vec<MatchCard>,
     past: Vec<RunRow>,
+    /// Whether they may start any.
     may_act: bool,
     is_open: bool,
 }
@@ -46,6 +102,14 @@ pub struct MatchCard {
     pub running: Option<i64>,
     /// What starts it.
     pub form: Option<StartForm>,
+    /// Why this person may not start it.
+    pub refusal: Option<String>,
+}
+
+/// Why somebody may not start or steer the runs of a runbook.
+fn refusal(me: &Operator, access: &Access) -> Option<String> {
+    let denial = may_within(me, Permission::Run, &access.start).err()?;
+    Some(denial.to_string())
 }
 
 impl Runs {
@@ -86,6 +150,9 @@ impl Runs {
                     form: version
                         .as_ref()
                         .map(|version| StartForm::of(id, version, &found.context)),
+                    refusal: version
+                        .as_ref()
+                        .and_then(|version| refusal(me, &version.runbook.access)),
                 }
             })
             .collect();
@@ -94,7 +161,10 @@ impl Runs {
             shown: record
                 .runs
                 .iter()
-                .map(|run| RunView::of(&RunLog::of(run, now), ""))
+                .map(|run| {
+                    let refusal = refusal(me, &run.version.runbook.access);
+                    (RunView::of(&RunLog::of(run, now), ""), refusal)
+                })
                 .collect(),
             matches,
             past: record
@@ -102,7 +172,7 @@ impl Runs {
                 .iter()
                 .map(|line| RunRow::of(line, now))
                 .collect(),
-            may_act: me.role >= Role::Responder,
+            may_act: may(me, Permission::Run).is_ok(),
             is_open: record.incident.state.is_open(),
         }
     }

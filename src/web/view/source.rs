@@ -11,7 +11,7 @@ use super::{
     source_settings::{SettingsForm, fault},
 };
 use crate::{
-    domain::source::{AskedSettings, Fault, SourceKind},
+    domain::source::{AskedSettings, Fault, SourceKind, SourceSettings},
     sources::TOKEN_NAME_CHARS_MAX,
     store::{
         sources::{COUNTED_MAX, Pulse, Source},
@@ -29,6 +29,26 @@ pub struct SourcesPage {
     pub rows: Vec<SourceRow>,
     /// Whether this person may make one.
     pub may_change: bool,
+    /// What the commonest senders need, while there is no source.
+    pub samples: Vec<(&'static str, Vec<Snippet>)>,
+}
+
+/// The configuration of the three commonest senders, for a source called after each.
+pub fn samples(base: &str) -> Vec<(&'static str, Vec<Snippet>)> {
+    [
+        SourceKind::Alertmanager,
+        SourceKind::Prometheus,
+        SourceKind::Grafana,
+    ]
+    .map(|format| {
+        let settings = SourceSettings {
+            format,
+            ..SourceSettings::default()
+        };
+        let snippets = sender::snippets(&settings, base, format.name(), NO_TOKEN);
+        (format.title(), snippets)
+    })
+    .into()
 }
 
 /// One source of the list.

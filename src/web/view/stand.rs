@@ -8,7 +8,7 @@ use super::{
     items::ItemsView,
     parts::{Ago, At, Badge, Said, ago, at, said},
     record::RunLog,
-    step::StepPlan,
+    step::{self, StepPlan},
     text,
 };
 use crate::domain::{
@@ -30,6 +30,8 @@ pub struct StepView {
     pub plan: StepPlan,
     /// Its name on the page.
     pub anchor: String,
+    /// Its own page.
+    pub href: String,
     /// Where it stands.
     pub badge: Badge,
     /// When its next moment comes: a retry, the end of a wait, of a gate.
@@ -120,6 +122,7 @@ impl StepView {
         }
         Self {
             anchor: format!("run-{}-{id}", log.record.run.id),
+            href: step::href(log.record.run.id, id),
             badge,
             due,
             took,

@@ -4,11 +4,11 @@ use serde_json::Value;
 
 use super::{
     markdown::Markdown,
-    parts::{Said, said},
+    parts::{Badge, Said, said},
     rules, text,
 };
 use crate::domain::{
-    id::StepId,
+    id::{RunId, StepId},
     step::{ActWord, Phase, Step, StepKind},
 };
 
@@ -37,6 +37,16 @@ pub struct StepPlan {
 }
 
 impl StepPlan {
+    /// What kind of step it is; those that wait for people stand out.
+    pub fn badge(&self) -> Badge {
+        match self.kind {
+            "gate" => Badge::new("gate", "lock", "gate"),
+            "manual" => Badge::new("gate", "person", "manual"),
+            "wait" => Badge::new("quiet", "clock", "wait"),
+            kind => Badge::new("quiet", "play", kind),
+        }
+    }
+
     /// The step as the runbook has it; titles are rendered with `context`, or shown as written.
     pub fn of(number: usize, step: &Step, context: &Value) -> Self {
         Self {
@@ -79,6 +89,12 @@ impl StepPlan {
             rules: Vec::new(),
         }
     }
+}
+
+/// The page of a step of a run.
+pub fn href(run: RunId, step: &StepId) -> String {
+    let step: String = url::form_urlencoded::byte_serialize(step.0.as_bytes()).collect();
+    format!("/runs/{run}/steps/{step}")
 }
 
 /// What people read of a step: rendered with `context`, or as written.

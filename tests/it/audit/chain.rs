@@ -224,7 +224,7 @@ async fn the_walk_goes_on_over_batches_and_the_ends_of_incidents() {
     let events: Vec<_> = (0..2500)
         .map(|n| {
             let text = format!("note {n}");
-            let fact = muster::domain::event::IncidentFact::Note { text };
+            let fact = muster::domain::event::IncidentFact::Note { text, tag: None };
             muster::domain::event::NewEvent::by(ana.actor(), fact, now)
         })
         .collect();

@@ -59,6 +59,7 @@ async fn note(site: &Site, incident: i64, by: &Operator) {
     let now = site.clock().now();
     let fact = IncidentFact::Note {
         text: "it was like that".to_owned(),
+        tag: None,
     };
     let event = NewEvent::by(by.actor(), fact, now);
     events::append(&mut *site.conn().await, IncidentId(incident), &[event], now)

@@ -88,7 +88,7 @@ impl Ground {
     /// The numbers of all events that the timeline shows, the newest first.
     pub async fn shown(&self) -> Vec<i64> {
         let mut conn = self.site.conn().await;
-        let filter = muster::web::view::timeline::Filter::read("");
+        let filter = muster::web::view::lens::Filter::read("");
         let mut all = Vec::new();
         let mut after = 0;
         loop {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::ground::{Eyes, Ground};
 
 const PLACES: &str = r##"
-const bar = [...document.querySelectorAll("body *")].filter((node) => getComputedStyle(node).position === "fixed" && node.offsetHeight && !node.closest(".news") && !node.matches(".skip"));
+const bar = [...document.querySelectorAll("body *")].filter((node) => getComputedStyle(node).position === "fixed" && node.offsetHeight && !node.closest(".updates") && !node.matches(".skip"));
 const floor = Math.min(innerHeight, ...bar.map((node) => node.getBoundingClientRect().top));
 const box = (css) => document.querySelector(css)?.getBoundingClientRect();
 const seen = (box, floor) => Boolean(box) && box.height > 0 && box.top >= 0 && box.bottom <= floor + 0.5;

@@ -142,7 +142,7 @@ async fn nothing_is_taken_from_whoever_types_selects_or_reads() -> Result<()> {
     ensure!(before["open"] == after["open"], "unfolded\n{before}\n{after}");
     let offered = eyes
         .run(
-            "return document.querySelector('.news')?.innerText ?? ''",
+            "return document.querySelector('.updates')?.innerText ?? ''",
             Value::Null,
         )
         .await?;

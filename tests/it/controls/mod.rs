@@ -1,6 +1,7 @@
 //! Every word of people over gates, runs and steps: through the form a page really shows and as JSON, with a real engine
 //! that carries the run on and a target that counts.
 
+mod asked;
 mod gates;
 mod glass;
 mod named;
@@ -8,6 +9,7 @@ mod resume;
 mod runs;
 mod screen;
 mod shown;
+mod step_pages;
 mod target;
 mod trust;
 mod unknown;

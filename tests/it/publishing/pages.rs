@@ -35,7 +35,8 @@ async fn a_text_with_faults_comes_back_with_their_places_and_one_without_is_in_u
     let answer = submit(&desk, NEW, &desk.ana, &faulty).await;
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", answer.text);
     for said in [
-        "3:1: ownr: unknown field",
+        "3:1</a>",
+        "ownr: unknown field",
         "did you mean",
         "ownr: &#60;b&#62;me",
         "value=\"my note\"",
@@ -104,7 +105,8 @@ async fn who_is_overtaken_sees_the_difference_and_may_publish_over_it() {
     assert_eq!(answer.status, StatusCode::CONFLICT, "{}", answer.text);
     for said in [
         "Version 2 came into use since you looked",
-        "<span class=\"sr\">removed: </span><bdi>title: Two</bdi>",
+        "<bdi>ana</bdi> published v2 while you edited",
+        "<span class=\"sr\">added: </span><bdi>title: Two</bdi>",
         "<span class=\"sr\">added: </span><bdi>title: Three</bdi>",
     ] {
         assert!(answer.text.contains(said), "{said}: {}", answer.text);

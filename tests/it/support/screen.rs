@@ -34,11 +34,8 @@ pub async fn look(browser: &Browser, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Signs somebody in by name and password and looks at these pages: path and name of the picture.
-pub async fn look_at(site: &Site, person: &str, pages: &[(&str, &str)]) -> Result<()> {
-    let base = format!("http://{}", site.serve().await);
-    let mut scratch = Scratch::new()?;
-    let browser = Browser::start(&scratch, "browser").await?;
+/// Signs somebody in by name and password.
+pub async fn sign_in(browser: &Browser, base: &str, person: &str) -> Result<()> {
     let page = &browser.page;
     page.goto(&format!("{base}/login")).await?;
     for (field, text) in [("name", person), ("password", PASSWORD)] {
@@ -49,8 +46,17 @@ pub async fn look_at(site: &Site, person: &str, pages: &[(&str, &str)]) -> Resul
     page.wait()
         .for_element(Locator::Css("nav[aria-label=Main]"))
         .await?;
+    Ok(())
+}
+
+/// Signs somebody in and looks at these pages: path and name of the picture.
+pub async fn look_at(site: &Site, person: &str, pages: &[(&str, &str)]) -> Result<()> {
+    let base = format!("http://{}", site.serve().await);
+    let mut scratch = Scratch::new()?;
+    let browser = Browser::start(&scratch, "browser").await?;
+    sign_in(&browser, &base, person).await?;
     for (path, name) in pages {
-        page.goto(&format!("{base}{path}")).await?;
+        browser.page.goto(&format!("{base}{path}")).await?;
         look(&browser, name).await?;
     }
     let errors = browser.console_errors().await?;

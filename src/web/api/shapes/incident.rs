@@ -284,7 +284,7 @@ impl From<&Reasons> for ReasonsBody {
 pub struct EventBody {
     /// Its place: 1, 2, 3 … without gaps.
     pub seq: i64,
-    /// `decisions`, `steps`, `alerts`, `notes`, `system`
+    /// `decisions`, `steps`, `alerts`, `notes`, `updates`, `system`
     pub category: String,
     /// Who or what caused it.
     pub actor: String,

@@ -1,0 +1,457 @@
+//! The library, the page of a runbook, its versions, and writing one.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{Specimen, frame, now, operator};
+use crate::{
+    catalog::{parse_runbook, parse_targets},
+    domain::{
+        digest::Digest,
+        id::{IncidentId, RunId, StepId, VersionId},
+        incident::{IncidentState, Severity},
+        labels::Labels,
+        run::RunResult,
+        runbook::Runbook,
+        target::Targets,
+        timing::Took,
+        track::{Check, LastRun, Track},
+    },
+    matching::replay::replay,
+    store::{
+        matches::MatchedIncident, past_alerts::PastAlert, runbooks::Version, runs::RunLine,
+        versions::Numbered,
+    },
+    web::{
+        runbooks::LibraryQuery,
+        view::{
+            checked::{CheckedPart, ReplayPart},
+            diff::DiffView,
+            layout::Place,
+            library::{LibraryFilter, LibraryPage, LibraryRow, count, is_wanted},
+            parts::{ago, said},
+            proposal::WaitingRow,
+            publishing::{Conflict, DraftNote, EditPage, PublishPage},
+            runbook::{RunbookPage, Subject, Trust},
+            versions::{Compared, DiffPage, VersionsPage},
+        },
+    },
+};
+
+const SHOP: &str = include_str!("../../../runbooks/web-service-down.yaml");
+const CHECKOUT: &str = include_str!("../../../runbooks/postgres-primary-down.yaml");
+const TARGETS: &str = include_str!("../../../runbooks/targets.yaml");
+
+/// The specimens of this room.
+pub fn specimens() -> Vec<Specimen> {
+    let specimen = |page, state, html| Specimen { page, state, html };
+    vec![
+        specimen("runbooks", "full", || {
+            library(&LibraryQuery::default(), shelf()?)?.render()
+        }),
+        specimen("runbooks", "long", || {
+            library(&LibraryQuery::default(), long()?)?.render()
+        }),
+        specimen("runbooks", "filtered", || {
+            let query = LibraryQuery {
+                q: "kubernetes".to_owned(),
+                ..LibraryQuery::default()
+            };
+            library(&query, shelf()?)?.render()
+        }),
+        specimen("runbooks", "empty", || {
+            library(&LibraryQuery::default(), Vec::new())?.render()
+        }),
+        specimen("runbook", "full", || {
+            runbook(CHECKOUT, Some(&good()), true)?.render()
+        }),
+        specimen("runbook", "never-run", || runbook(SHOP, None, false)?.render()),
+        specimen("runbook", "degraded", || {
+            runbook(SHOP, Some(&broken()), true)?.render()
+        }),
+        specimen("runbook", "old-version", || {
+            let page = runbook(SHOP, Some(&good()), true)?;
+            RunbookPage {
+                badge: crate::web::view::parts::Badge::new("quiet", "clock", "Not in use"),
+                number: 12,
+                other: Some(14),
+                ..page
+            }
+            .render()
+        }),
+        specimen("versions", "full", || {
+            let rows: Vec<Numbered> = (10..=14).rev().map(numbered).collect();
+            VersionsPage::of(
+                page("Versions"),
+                "web-service-down",
+                "Web service does not answer",
+                &rows,
+                true,
+                now(),
+            )
+            .render()
+        }),
+        specimen("diff", "full", || {
+            let (old, new) = (version(SHOP, 13)?, version(&careless(), 14)?);
+            let (a, b) = (numbered(13), numbered(14));
+            let side = |version, source, line| Compared {
+                version,
+                source,
+                line,
+            };
+            DiffPage::of(
+                page("v13 → v14"),
+                side(&old, SHOP, &a),
+                side(&new, &careless(), &b),
+                now(),
+            )
+            .render()
+        }),
+        specimen("diff", "same", || {
+            let (old, a) = (version(SHOP, 13)?, numbered(13));
+            let side = Compared {
+                version: &old,
+                source: SHOP,
+                line: &a,
+            };
+            DiffPage::of(page("v13 → v13"), side, side, now()).render()
+        }),
+        specimen("editor", "full", || editor(SHOP)?.render()),
+        specimen("editor", "fault", || {
+            editor(&SHOP.replace("timeout: 5s", "time_out: 5s").replace("cross", "x"))?
+                .with_refusal("nothing was published: errors have to be put right first")
+                .render()
+        }),
+        specimen("editor", "draft", || {
+            let page = editor(SHOP)?;
+            EditPage {
+                draft: DraftNote::of(now() - TimeDelta::hours(1), false, now()),
+                is_saved: false,
+                ..page
+            }
+            .render()
+        }),
+        specimen("editor", "conflict", || {
+            let mine = SHOP.replace("timeout: 5s", "timeout: 9s");
+            let page = editor(&mine)?;
+            EditPage {
+                conflict: Some(conflict(&mine)?),
+                is_saved: false,
+                ..page
+            }
+            .with_refusal("version 15 came into use since you looked; look at the difference again")
+            .render()
+        }),
+        specimen("publish", "full", || publish(&careless(), 0)?.render()),
+        specimen("publish", "proposed", || {
+            publish(&SHOP.replace("within: 2m", "within: 5m"), 2)?.render()
+        }),
+    ]
+}
+
+fn page(title: &str) -> crate::web::view::layout::Frame {
+    frame(title, Place::Runbooks)
+}
+
+fn hours_ago(hours: i64) -> DateTime<Utc> {
+    now() - TimeDelta::hours(hours)
+}
+
+/// A sample that cannot be read is told like any page that cannot be made.
+fn read(source: &str) -> askama::Result<Runbook> {
+    let parsed = parse_runbook(source).map_err(|faults| {
+        let first = faults.first().map_or_else(String::new, ToString::to_string);
+        askama::Error::custom(std::io::Error::other(first))
+    })?;
+    Ok(parsed.runbook)
+}
+
+fn version(source: &str, number: i32) -> askama::Result<Version> {
+    Ok(Version {
+        id: VersionId(i64::from(number)),
+        runbook_id: 1,
+        number,
+        digest: Digest::of_bytes(source.as_bytes()),
+        runbook: read(source)?,
+        created_at: hours_ago(72),
+    })
+}
+
+fn targets() -> Targets {
+    parse_targets(TARGETS).unwrap_or_default()
+}
+
+/// The shop's runbook after somebody was in a hurry: no gate, no proof, and it looks longer.
+fn careless() -> String {
+    let gate = SHOP.find("  - id: ask").unwrap_or_default();
+    let drain = SHOP.find("  - id: drain").unwrap_or_default();
+    let text = format!("{}{}", &SHOP[..gate], &SHOP[drain..]);
+    text.replace("go_to: answers } #", "go_to: answers } # as before:")
+        .replace("timeout: 5s", "timeout: 30s")
+        .replace("start: suggest", "start: automatic")
+        .replace("locks: [service/shop]\n", "")
+}
+
+fn good() -> Track {
+    Track {
+        last: Some(LastRun {
+            number: 14,
+            at: hours_ago(72),
+            result: Some(RunResult::Succeeded),
+        }),
+        ended: 7,
+        worked: 6,
+        median: Some(TimeDelta::seconds(41)),
+        check: Some(Check {
+            at: hours_ago(1),
+            missing: None,
+            broken: None,
+        }),
+        has_matched: true,
+    }
+}
+
+fn broken() -> Track {
+    Track {
+        last: Some(LastRun {
+            number: 13,
+            at: hours_ago(5),
+            result: Some(RunResult::Failed),
+        }),
+        ended: 2,
+        worked: 1,
+        check: Some(Check {
+            at: hours_ago(2),
+            missing: Some("secret env:SUPERVISOR_TOKEN is not set".to_owned()),
+            broken: Some("secret env:SUPERVISOR_TOKEN is not set".to_owned()),
+        }),
+        ..good()
+    }
+}
+
+type Shelf = Vec<(Version, Option<Track>)>;
+
+fn shelf() -> askama::Result<Shelf> {
+    Ok(vec![
+        (version(CHECKOUT, 14)?, Some(good())),
+        (version(SHOP, 14)?, Some(broken())),
+        (
+            version(
+                "runbook: disk\ntitle: Make room on a disk\nsteps: [{ id: pause, wait: 1s }]\n",
+                1,
+            )?,
+            None,
+        ),
+    ])
+}
+
+fn long() -> askama::Result<Shelf> {
+    let title =
+        "Postgres primary of the checkout in the second data centre does not answer, and its standby lags";
+    let text = CHECKOUT.replacen("title: ", &format!("title: {title} "), 1);
+    Ok(vec![(version(&text, 1204)?, Some(broken()))])
+}
+
+fn library(query: &LibraryQuery, shelf: Shelf) -> askama::Result<LibraryPage> {
+    let versions: Vec<Version> = shelf.iter().map(|(version, _)| version.clone()).collect();
+    let tracks: BTreeMap<String, Track> = shelf
+        .into_iter()
+        .filter_map(|(version, track)| Some((version.runbook.slug, track?)))
+        .collect();
+    let rows: Vec<LibraryRow> = versions
+        .iter()
+        .filter(|version| is_wanted(query, &version.runbook, tracks.get(&version.runbook.slug)))
+        .map(|version| LibraryRow::of(version, tracks.get(&version.runbook.slug), now()))
+        .collect();
+    Ok(LibraryPage {
+        frame: page("Runbooks"),
+        filter: LibraryFilter::of(query, &versions),
+        count: count(rows.len(), versions.len()),
+        is_bare: versions.is_empty(),
+        waiting: match versions.len() {
+            3 => vec![waiting(true), waiting(false)],
+            _ => Vec::new(),
+        },
+        rows,
+        may_publish: true,
+    })
+}
+
+fn waiting(is_mine: bool) -> WaitingRow {
+    WaitingRow {
+        href: "/runbooks/web-service-down/proposals/9".to_owned(),
+        slug: if is_mine {
+            "web-service-down"
+        } else {
+            "disk-filling"
+        }
+        .to_owned(),
+        by: if is_mine {
+            "Ben".to_owned()
+        } else {
+            operator().name
+        },
+        since: ago(hours_ago(3), now()),
+        note: said("Ask the health route for longer; it was slow last time"),
+        is_mine,
+    }
+}
+
+fn numbered(number: i32) -> Numbered {
+    Numbered {
+        number,
+        origin: "the browser".to_owned(),
+        current: number == 14,
+        by: (number != 12).then(|| "Ben".to_owned()),
+        note: if number == 13 { "Restart only once" } else { "" }.to_owned(),
+        published_at: hours_ago(24 * i64::from(15 - number)),
+        last: (number != 14).then(|| (RunId(100), hours_ago(50), Some(RunResult::Succeeded))),
+    }
+}
+
+fn runbook(source: &str, track: Option<&Track>, has_run: bool) -> askama::Result<RunbookPage> {
+    let version = version(source, 14)?;
+    let timings: Vec<Took> = version
+        .runbook
+        .all_steps()
+        .filter(|_| has_run)
+        .flat_map(|step| times(&step.id))
+        .collect();
+    let run = |id: i64, result| RunLine {
+        id: RunId(id),
+        incident: IncidentId(204),
+        incident_title: "Checkout DB down".to_owned(),
+        slug: version.runbook.slug.clone(),
+        title: version.runbook.title.clone(),
+        number: 13,
+        requested_by: Some("Ben".to_owned()),
+        started_at: hours_ago(id),
+        finished_at: Some(hours_ago(id) + TimeDelta::seconds(41)),
+        result: Some(result),
+    };
+    let runs = [run(72, RunResult::Succeeded), run(90, RunResult::Failed)];
+    let matched = [(204, Severity::Sev1), (198, Severity::Sev2)].map(|(id, severity)| MatchedIncident {
+        id: IncidentId(id),
+        title: "Checkout DB down".to_owned(),
+        severity,
+        number: 13,
+        at: hours_ago(id - 190),
+    });
+    let versions: Vec<Numbered> = (12..=14).rev().map(numbered).collect();
+    let subject = Subject {
+        version: &version,
+        source,
+        current: Some(14),
+        track,
+        timings: &timings,
+        matched: if has_run { &matched } else { &[] },
+        versions: &versions,
+        runs: if has_run { &runs } else { &[] },
+        open: &[],
+        targets: &targets(),
+    };
+    let trust = Trust {
+        waiting: vec![waiting(true)],
+        may_publish: true,
+        may_start: true,
+    };
+    let page = RunbookPage::of(page(&version.runbook.title), &subject, trust, now());
+    Ok(RunbookPage {
+        open: vec![(
+            "/incidents/204/runs/new".to_owned(),
+            "INC-204".to_owned(),
+            said("Checkout DB down"),
+        )],
+        ..page
+    })
+}
+
+fn times(step: &StepId) -> impl Iterator<Item = Took> {
+    let seconds = [4, 5, 4, 7, 31, 6, 5];
+    seconds.into_iter().zip(1..).map(|(seconds, run)| Took {
+        run: RunId(run),
+        step: step.clone(),
+        length: TimeDelta::seconds(seconds),
+        worked: seconds != 31,
+    })
+}
+
+fn past(incident: i64, name: &str) -> PastAlert {
+    PastAlert {
+        labels: Labels::from([("alertname", name), ("service", "shop")]),
+        incident: IncidentId(incident),
+        title: format!("{name} of the shop"),
+        severity: Severity::Sev2,
+        state: IncidentState::Resolved,
+        opened_at: hours_ago(300 - incident),
+    }
+}
+
+fn checked(source: &str) -> CheckedPart {
+    let read = parse_runbook(source);
+    let mut part = CheckedPart::of(source, &read, &targets());
+    let past = [
+        past(204, "ServiceDown"),
+        past(198, "ServiceSlow"),
+        past(190, "ServiceDown"),
+    ];
+    part.replay = read
+        .ok()
+        .map(|parsed| ReplayPart::of(&replay(None, &parsed.runbook, &past), 90, false, now()));
+    part
+}
+
+fn editor(source: &str) -> askama::Result<EditPage> {
+    Ok(EditPage {
+        frame: page("Change web-service-down"),
+        slug: Some("web-service-down".to_owned()),
+        action: "/runbooks/web-service-down/edit".to_owned(),
+        source: source.to_owned(),
+        note: String::new(),
+        base: 14,
+        has_file: true,
+        needed: 1,
+        checked: checked(source),
+        refusal: None,
+        conflict: None,
+        draft: DraftNote::None,
+        is_saved: true,
+    })
+}
+
+fn conflict(mine: &str) -> askama::Result<Conflict> {
+    let theirs = SHOP.replace("wait: 10s", "wait: 20s");
+    let (base, their, my) = (read(SHOP)?, read(&theirs)?, read(mine)?);
+    let (base, their, my) = (
+        (Some(&base), SHOP),
+        (Some(&their), theirs.as_str()),
+        (Some(&my), mine),
+    );
+    Ok(Conflict {
+        who: said("Ben"),
+        number: 15,
+        base: 14,
+        theirs: DiffView::between(base, their),
+        yours: DiffView::between(base, my),
+        over: DiffView::between(their, my),
+    })
+}
+
+fn publish(source: &str, needed: u32) -> askama::Result<PublishPage> {
+    let (old, new) = (read(SHOP)?, read(source)?);
+    Ok(PublishPage {
+        frame: page("Publish web-service-down"),
+        slug: Some("web-service-down".to_owned()),
+        title: said(&new.title),
+        action: "/runbooks/web-service-down/edit".to_owned(),
+        source: source.to_owned(),
+        note: String::new(),
+        base: 14,
+        has_file: false,
+        needed,
+        difference: DiffView::between((Some(&old), SHOP), (Some(&new), source)),
+        checked: checked(source),
+    })
+}

@@ -1,0 +1,116 @@
+//! Reading the part of a timeline that a person asked for.
+
+use sqlx::PgConnection;
+
+use super::view::{
+    lens::Lens,
+    timeline::{Hits, ROWS_MAX, TimelineRecord},
+};
+use crate::{
+    domain::{event::Recorded, id::IncidentId, sentence},
+    incident::pins::PINS_MAX,
+    store::{
+        StoreError, pins,
+        timelines::{self, Window},
+    },
+};
+
+/// Events read for one page: more than its rows, since those that say the same share one.
+const EVENTS_MAX: usize = 2 * ROWS_MAX;
+/// Events that come after the one somebody pointed at, at least.
+const ROWS_AFTER: i64 = 20;
+/// Events a search looks through, the newest first, and how many it reads at once.
+const FIND_MAX: usize = 20_000;
+const FIND_CHUNK: i64 = 1_000;
+
+/// What is seen through that lens.
+pub async fn load(
+    conn: &mut PgConnection,
+    incident: IncidentId,
+    lens: &Lens,
+) -> Result<TimelineRecord, StoreError> {
+    let counts = timelines::counts(conn, incident, 0).await?;
+    let pinned = pins::list(conn, incident, PINS_MAX).await?;
+    let mut record = TimelineRecord {
+        counts,
+        pinned,
+        ..TimelineRecord::default()
+    };
+    if !lens.find.is_empty() {
+        find(conn, incident, lens, &mut record).await?;
+        return Ok(record);
+    }
+    let kinds = lens.filter.kinds(&record.counts);
+    let around = lens.row.map(|row| row.saturating_add(ROWS_AFTER + 1));
+    let window = Window {
+        kinds: Some(&kinds),
+        also: lens.row,
+        after: lens.since.max(lens.after.unwrap_or(0)),
+        before: lens.before.or(around).unwrap_or(i64::MAX),
+        limit: EVENTS_MAX as i64 + 1,
+    };
+    record.events = match lens.is_oldest_first {
+        true => timelines::oldest(conn, incident, &window).await?,
+        false => timelines::newest(conn, incident, &window).await?,
+    };
+    record.has_more = record.events.len() > EVENTS_MAX;
+    record.events.truncate(EVENTS_MAX);
+    Ok(record)
+}
+
+/// Looks for words in what people read, which no row holds as such: each event is told and compared.
+async fn find(
+    conn: &mut PgConnection,
+    incident: IncidentId,
+    lens: &Lens,
+    record: &mut TimelineRecord,
+) -> Result<(), StoreError> {
+    let pinned: Vec<i64> = record.pinned.iter().map(|recorded| recorded.seq).collect();
+    let (mut hits, mut looked, mut before) = (Hits::default(), 0, i64::MAX);
+    loop {
+        let window = Window {
+            kinds: None,
+            also: None,
+            after: lens.since,
+            before,
+            limit: FIND_CHUNK,
+        };
+        let chunk = timelines::newest(conn, incident, &window).await?;
+        let is_last = (chunk.len() as i64) < FIND_CHUNK;
+        before = chunk.last().map_or(before, |last| last.seq);
+        looked += chunk.len();
+        for recorded in chunk {
+            if !has_words(&recorded, lens) {
+                continue;
+            }
+            if !lens.filter.shows(&recorded.event) && !pinned.contains(&recorded.seq) {
+                hits.hidden += 1;
+                continue;
+            }
+            hits.shown += 1;
+            if lens.before.is_some_and(|before| recorded.seq >= before) {
+                continue;
+            }
+            match record.events.len() < ROWS_MAX {
+                true => record.events.push(recorded),
+                false => record.has_more = true,
+            }
+        }
+        if is_last {
+            break;
+        }
+        if looked >= FIND_MAX {
+            hits.looked_through = Some(looked);
+            break;
+        }
+    }
+    if lens.is_oldest_first {
+        record.events.reverse();
+    }
+    record.hits = Some(hits);
+    Ok(())
+}
+
+fn has_words(recorded: &Recorded, lens: &Lens) -> bool {
+    lens.finds(&sentence::sentence(&recorded.event), &recorded.actor.to_string())
+}

@@ -1,0 +1,55 @@
+// The gate: time left by the server's clock, no decision while offline, and none that nobody knows the fate of.
+
+import { $, parse, say } from "./page.js";
+import { rough, serverNow } from "./times.js";
+
+function count() {
+  for (const time of document.querySelectorAll("time[data-left]")) {
+    const s = Math.floor((Date.parse(time.dateTime) - serverNow()) / 1000);
+    const text = s <= 0 ? "over" : s < 3600 ? `${Math.floor(s / 60)}:${String(s % 60).padStart(2, "0")}` : rough(s);
+    if (time.textContent !== text) time.textContent = text;
+  }
+}
+count();
+setInterval(count, 1000);
+
+const form = document.querySelector("form.decision");
+if (form) {
+  const buttons = [...form.querySelectorAll("button")].map((button) => [button, button.textContent]);
+  const online = () => {
+    for (const [button, words] of buttons) {
+      button.disabled = !navigator.onLine;
+      button.textContent = navigator.onLine ? words : "Offline";
+    }
+  };
+  addEventListener("online", online);
+  addEventListener("offline", online);
+  online();
+
+  form.addEventListener("submit", (event) => {
+    if (event.defaultPrevented) return;
+    event.preventDefault();
+    const fields = new URLSearchParams(new FormData(form, event.submitter));
+    for (const [button] of buttons) button.disabled = true;
+    send(fields, event.submitter?.value === "reject" ? "rejection" : "approval");
+  });
+}
+
+// The same operation is asked again until an answer comes: the server does it once.
+async function send(fields, what) {
+  try {
+    const answer = await fetch(form.action, { method: "POST", body: fields });
+    if (answer.ok) return location.replace(answer.url);
+    const main = parse(await answer.text()).querySelector("main");
+    if (!main) return form.submit();
+    $("main").replaceChildren(...main.childNodes);
+    scrollTo(0, 0);
+  } catch {
+    const words = `We do not know if your ${what} arrived — checking`;
+    const fault = $("fate") ?? document.createElement("p");
+    Object.assign(fault, { id: "fate", className: "warning", textContent: words });
+    form.prepend(fault);
+    say(words);
+    setTimeout(() => send(fields, what), 2000);
+  }
+}

@@ -1,0 +1,97 @@
+//! A part that cannot be read leaves the others as they are.
+
+use axum::http::StatusCode;
+use muster::{
+    catalog,
+    domain::{access::Circle, operator::Role},
+    store::runbooks,
+};
+
+use super::PAGE;
+use crate::{pages::fire, support::site::Site};
+
+async fn sql(site: &Site, statement: &'static str) {
+    sqlx::query(statement)
+        .execute(&mut *site.conn().await)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn each_part_fails_alone() {
+    let site = Site::new().await;
+    let (_, ana) = site.person("ana", Role::Responder).await;
+    fire(&site, "Down", 1).await;
+    let parts = [
+        (
+            "alter table silences rename to x",
+            "alter table x rename to silences",
+            "the silences",
+        ),
+        (
+            "alter table alerts rename to x",
+            "alter table x rename to alerts",
+            "the alerts",
+        ),
+        (
+            "alter table incident_duties rename to x",
+            "alter table x rename to incident_duties",
+            "who does what",
+        ),
+        (
+            "alter table incident_pins rename to x",
+            "alter table x rename to incident_pins",
+            "the timeline",
+        ),
+        (
+            "alter table matches rename to x",
+            "alter table x rename to matches",
+            "the runbooks and runs",
+        ),
+    ];
+    for (broken, mended, what) in parts {
+        sql(&site, broken).await;
+        let page = site.get(PAGE, &ana).await;
+        sql(&site, mended).await;
+        assert_eq!(page.status, StatusCode::OK, "{what}");
+        assert!(
+            page.text.contains(&format!("Could not load {what}")),
+            "{what}: {}",
+            page.text
+        );
+        for (_, _, other) in parts.iter().filter(|(_, _, other)| *other != what) {
+            let also = format!("Could not load {other}");
+            assert!(!page.text.contains(&also), "{what} broke {other}");
+        }
+        assert!(
+            page.text.contains(">Acknowledge<"),
+            "what is to be done stays: {what}"
+        );
+    }
+    let whole = site.get(PAGE, &ana).await.text;
+    assert!(!whole.contains("Could not load"), "{whole}");
+}
+
+#[tokio::test]
+async fn who_may_not_start_a_runbook_reads_why_instead_of_a_button() {
+    let site = Site::new().await;
+    let (_, ana) = site.person("ana", Role::Responder).await;
+    let source = "runbook: drain\ntitle: Drain the pool\nmatch: ['alertname=~\".+\"']\nstart: suggest\nsteps:\n  - { id: look, manual: Look }\n";
+    let mut runbook = catalog::parse_runbook(source).unwrap().runbook;
+    runbook.access.start = Circle {
+        teams: vec!["storage".to_owned()],
+        ..Circle::default()
+    };
+    let now = site.clock().now();
+    runbooks::publish(&mut *site.conn().await, &runbook, source, "drain.yaml", now)
+        .await
+        .unwrap();
+    fire(&site, "Down", 1).await;
+    let page = site.get(PAGE, &ana).await.text;
+    assert!(page.contains("Drain the pool"), "{page}");
+    assert!(
+        page.contains("You cannot start it: it is for the team storage only."),
+        "{page}"
+    );
+    assert!(!page.contains("Start Drain the pool"), "{page}");
+}
