@@ -569,9 +569,7 @@ impl Serve {
             serve: Serve,
         }
         // Only the program's name is given, so this reads the defaults and the environment alone.
-        let matches = Defaults::command().get_matches_from(["muster"]);
         let mut serve = Defaults::parse_from(["muster"]).serve;
-        serve.settings = origins::list(&Defaults::command(), &matches);
         serve.database = database;
         serve
     }

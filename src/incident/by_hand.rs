@@ -5,7 +5,10 @@ use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::respond::{self, RespondError};
+use super::{
+    respond::RespondError,
+    words::{self, NewNote},
+};
 use crate::{
     domain::{
         digest::Digest,
@@ -52,8 +55,8 @@ impl ByHand {
             let words = format!("The service is longer than {SERVICE_CHARS_MAX} characters.");
             faults.push(("service", words));
         }
-        if self.note.len() > respond::NOTE_BYTES_MAX {
-            let words = format!("The note is longer than {} bytes.", respond::NOTE_BYTES_MAX);
+        if self.note.len() > words::NOTE_BYTES_MAX {
+            let words = format!("The note is longer than {} bytes.", words::NOTE_BYTES_MAX);
             faults.push(("text", words));
         }
         faults
@@ -96,7 +99,11 @@ pub async fn open(
     };
     events::append(conn, id, &[NewEvent::by(by.actor(), opened, now)], now).await?;
     if !told.note.trim().is_empty() {
-        respond::note(conn, id, by, &told.note, now).await?;
+        let note = NewNote {
+            text: told.note.clone(),
+            ..NewNote::default()
+        };
+        words::note(conn, id, by, &note, now).await?;
     }
     Ok(id)
 }

@@ -19,8 +19,14 @@ use crate::domain::{
 
 /// Incidents that are counted at most; there may be more.
 pub const COUNTED_MAX: i64 = 1000;
-/// People whose names are known to a search.
-pub const PEOPLE_MAX: i64 = 1000;
+/// People, and sources, whose names are known to a search.
+pub const NAMES_MAX: i64 = 1000;
+/// Of this many of the newest incidents it is asked whether they have a word.
+const SAMPLE: i64 = 1000;
+/// A word that so many of them have is common.
+const COMMON: i64 = 40;
+/// Incidents that are looked up by a word that is not; more are not found.
+const HITS_MAX: i64 = 5000;
 /// Deliveries whose alerts are counted at most.
 const DELIVERIES_MAX: i64 = 10_000;
 
@@ -35,6 +41,8 @@ pub struct Wanted {
     nobody: bool,
     not_owners: Vec<i64>,
     not_nobody: bool,
+    sources: Option<Vec<i64>>,
+    not_sources: Vec<i64>,
     labels: Option<Value>,
     not_labels: Vec<Value>,
     incidents: Option<Vec<i64>>,
@@ -57,15 +65,18 @@ pub enum Folds {
 }
 
 impl Wanted {
-    /// A filter, asked by somebody, with the people it names known by number. An unknown name is nobody's.
-    pub fn of(filter: &Filter, me: OperatorId, people: &[(OperatorId, String)]) -> Self {
+    /// A filter, asked by somebody, with what it names known by number. An unknown name is nobody's.
+    pub fn of(filter: &Filter, me: OperatorId, names: &Names) -> Self {
         let ids = |owners: &[Owner]| -> Vec<i64> {
             let known = owners.iter().filter_map(|owner| match owner {
-                Owner::Me => Some(me),
+                Owner::Me => Some(me.0),
                 Owner::Nobody => None,
-                Owner::Named(name) => person(people, name),
+                Owner::Named(name) => number(&names.people, name),
             });
-            known.map(|id| id.0).collect()
+            known.collect()
+        };
+        let of_sources = |some: &[String]| -> Vec<i64> {
+            some.iter().filter_map(|name| number(&names.sources, name)).collect()
         };
         let label = |(name, value): &(String, String)| json!({ name: value });
         let mut labels = serde_json::Map::new();
@@ -73,12 +84,14 @@ impl Wanted {
             labels.insert(name.clone(), Value::String(value.clone()));
         }
         Self {
-            states: filter.states.as_ref().map(|some| names(some)),
+            states: filter.states.as_ref().map(|some| state_names(some)),
             severities: filter.severities.as_ref().map(|some| numbers(some)),
             owners: (!filter.owners.is_empty()).then(|| ids(&filter.owners)),
             nobody: filter.owners.contains(&Owner::Nobody),
             not_owners: ids(&filter.not_owners),
             not_nobody: filter.not_owners.contains(&Owner::Nobody),
+            sources: (!filter.sources.is_empty()).then(|| of_sources(&filter.sources)),
+            not_sources: of_sources(&filter.not_sources),
             labels: (!labels.is_empty()).then_some(Value::Object(labels)),
             not_labels: filter.not_labels.iter().map(label).collect(),
             incidents: (!filter.incidents.is_empty())
@@ -110,7 +123,7 @@ impl Wanted {
             .into_iter()
             .filter(|state| !some.contains(state));
         Some(Self {
-            states: Some(names(&others.collect::<Vec<_>>())),
+            states: Some(state_names(&others.collect::<Vec<_>>())),
             ..self.clone()
         })
     }
@@ -148,7 +161,7 @@ impl Wanted {
         is_about_services.then_some(wanted)
     }
 
-    fn some<'a>(list: &'a [String]) -> Option<&'a [String]> {
+    fn some<T>(list: &[T]) -> Option<&[T]> {
         (!list.is_empty()).then_some(list)
     }
 
@@ -162,7 +175,7 @@ impl Wanted {
     }
 }
 
-fn names(states: &[IncidentState]) -> Vec<String> {
+fn state_names(states: &[IncidentState]) -> Vec<String> {
     states.iter().map(|state| state.name().to_owned()).collect()
 }
 
@@ -170,11 +183,20 @@ fn numbers(severities: &[Severity]) -> Vec<i16> {
     severities.iter().map(|severity| severity.number()).collect()
 }
 
-/// Whose name that is, whichever way it is written.
-pub fn person(people: &[(OperatorId, String)], name: &str) -> Option<OperatorId> {
+/// What people and sources are called, each with its number.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    /// The people who can own an incident.
+    pub people: Vec<(i64, String)>,
+    /// The sources.
+    pub sources: Vec<(i64, String)>,
+}
+
+/// What has that name, whichever way it is written.
+pub fn number(known: &[(i64, String)], name: &str) -> Option<i64> {
     let name = name.to_lowercase();
-    let found = people.iter().find(|(_, known)| known.to_lowercase() == name);
-    found.map(|(id, _)| *id)
+    let found = known.iter().find(|(_, other)| other.to_lowercase() == name);
+    found.map(|(number, _)| *number)
 }
 
 /// Words as a text query: each is the beginning of one, those that are not wanted are turned round.
@@ -199,21 +221,23 @@ macro_rules! found {
               where ($1::text[] is null or i.state = any($1))
                 and ($2::smallint[] is null or i.severity = any($2))
                 and ($3::bigint[] is null or i.acknowledged_by = any($3) or $4::bool and i.acknowledged_by is null)
-                and not coalesce(i.acknowledged_by = any($5::bigint[]), false)
+                and ($5::bigint[] is null or i.acknowledged_by is null or i.acknowledged_by <> all($5))
                 and not ($6::bool and i.acknowledged_by is null)
                 and ($7::text[] is null or i.service = any($7))
-                and not coalesce(i.service = any($8::text[]), false)
-                and ($9::text[] is null or i.source_id in (select id from sources where name = any($9)))
-                and not ($10::text[] is not null and i.source_id in (select id from sources where name = any($10)))
+                and ($8::text[] is null or i.service is null or i.service <> all($8))
+                and ($9::bigint[] is null or i.source_id = any($9))
+                and ($10::bigint[] is null or i.source_id <> all($10))
                 and ($11::jsonb is null or i.context -> 'labels' @> $11)
                 and ($12::jsonb[] is null
                      or not exists (select from unnest($12) l (label) where i.context -> 'labels' @> l.label))
-                and ($13::bigint[] is null or i.id = any($13)) and not i.id = any($14::bigint[])
+                and ($13::bigint[] is null or i.id = any($13))
+                and ($14::bigint[] is null or i.id <> all($14))
                 and ($15::text is null or i.words @@ to_tsquery('simple', $15))
-                and ($16::bool is null or $16 = exists (select from runs r where r.incident_id = i.id))
-                and ($17::bool is null or $17 = exists (select from run_queue q where q.incident_id = i.id))
+                and ($16::bool is null
+                     or $16 = ((select r.id from runs r where r.incident_id = i.id limit 1) is not null))
+                and ($17::bool is null or $17 = (i.id = any(array(select incident_id from run_queue))))
                 and ($18::bool is null
-                     or $18 = exists (select from approvals a where a.incident_id = i.id and a.state = 'pending'))
+                     or $18 = (i.id = any(array(select incident_id from approvals where state = 'pending'))))
                 and ($19::bool is null or $19 = (i.calm_due is not null))
                 and ($20::bool is null or $20 = (i.folded_under is not null))
                 and case when $21::bigint is not null then i.folded_under = $21
@@ -226,16 +250,16 @@ macro_rules! found {
             $wanted.severities.as_deref() as Option<&[i16]>,
             $wanted.owners.as_deref() as Option<&[i64]>,
             $wanted.nobody,
-            &$wanted.not_owners,
+            Wanted::some(&$wanted.not_owners) as Option<&[i64]>,
             $wanted.not_nobody,
             Wanted::some(&$wanted.filter.services) as Option<&[String]>,
-            &$wanted.filter.not_services,
-            Wanted::some(&$wanted.filter.sources) as Option<&[String]>,
-            Wanted::some(&$wanted.filter.not_sources) as Option<&[String]>,
+            Wanted::some(&$wanted.filter.not_services) as Option<&[String]>,
+            $wanted.sources.as_deref() as Option<&[i64]>,
+            Wanted::some(&$wanted.not_sources) as Option<&[i64]>,
             $wanted.labels.as_ref() as Option<&Value>,
-            (!$wanted.not_labels.is_empty()).then_some(&$wanted.not_labels[..]) as Option<&[Value]>,
+            Wanted::some(&$wanted.not_labels) as Option<&[Value]>,
             $wanted.incidents.as_deref() as Option<&[i64]>,
-            &$wanted.not_incidents,
+            Wanted::some(&$wanted.not_incidents) as Option<&[i64]>,
             $wanted.words.as_deref() as Option<&str>,
             $wanted.filter.asks(Trait::Ran) as Option<bool>,
             $wanted.filter.asks(Trait::Running) as Option<bool>,
@@ -311,6 +335,42 @@ pub async fn plan_by_values(conn: &mut PgConnection) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Looks up words that few incidents have before anything else is asked, in the incidents older than `before`; those that
+/// many have are found soonest by going back from the newest. Postgres knows too little of beginnings of words to choose
+/// between the two, and the wrong way reads the whole history.
+pub async fn look_up_words(conn: &mut PgConnection, wanted: &mut Wanted, before: i64) -> Result<(), StoreError> {
+    let Some(words) = wanted.words.clone() else {
+        return Ok(());
+    };
+    let common = sqlx::query_scalar!(
+        r#"select count(*) as "n!" from (select words from incidents where id < $2 order by id desc limit $3) i
+           where i.words @@ to_tsquery('simple', $1)"#,
+        words,
+        before,
+        SAMPLE
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    if common >= COMMON {
+        conn.execute("set local enable_bitmapscan = off").await?;
+        return Ok(());
+    }
+    let found = sqlx::query_scalar!(
+        "select id from incidents where words @@ to_tsquery('simple', $1) and id < $2 order by id desc limit $3",
+        words,
+        before,
+        HITS_MAX
+    )
+    .fetch_all(conn)
+    .await?;
+    wanted.words = None;
+    wanted.incidents = Some(match wanted.incidents.take() {
+        Some(some) => some.into_iter().filter(|id| found.contains(id)).collect(),
+        None => found,
+    });
+    Ok(())
+}
+
 /// Wanted incidents older than `before`, the newest first, at most `limit`. First page with `i64::MAX`.
 pub async fn page(
     conn: &mut PgConnection,
@@ -318,30 +378,44 @@ pub async fn page(
     before: i64,
     limit: i64,
 ) -> Result<Vec<Line>, StoreError> {
-    let counts_all = wanted.folds == Folds::Hidden;
-    let rows = found!(
-        "with page as materialized (select i.id ",
-        " and i.id < $24 order by i.id desc limit $25)
-        select i.id, i.title, i.severity, i.state, s.name as source, i.service, i.opened_at, i.resolved_at,
-               o.name as \"owner?\", i.folded_under, i.next_seq - 1 as \"last_seq!\",
-               e.firing as \"firing!\", e.fresh as \"fresh!\", e.stale as \"stale!\",
-               (select count(*) from approvals a where a.incident_id = i.id and a.state = 'pending') as \"pending!\",
-               (select count(*) from incidents c
-                where c.folded_under = i.id and ($26 or c.state in ('triggered', 'acknowledged', 'mitigated')))
-                   as \"below!\"
-        from page join incidents i on i.id = page.id
-        join sources s on s.id = i.source_id
-        left join operators o on o.id = i.acknowledged_by
-        cross join lateral (
-            select count(*) as firing, count(*) filter (where e.opened_at > i.acknowledged_at) as fresh,
-                   count(*) filter (where e.stale_since > greatest(a.last_received_at, e.vouched_at)) as stale
-            from episodes e join alerts a on a.id = e.alert_id
-            where e.incident_id = i.id and e.ends_at is null) e
-        order by i.id desc",
+    let ids: Vec<i64> = found!(
+        "select i.id ",
+        " and i.id < $24 order by i.id desc limit $25",
         wanted,
         before,
         limit,
-        counts_all,
+    )
+    .fetch_all(&mut *conn)
+    .await?
+    .into_iter()
+    .map(|row| row.id)
+    .collect();
+    lines(conn, &ids, wanted.folds == Folds::Hidden).await
+}
+
+/// The rows of these incidents; `is_all` when those below them count whether they are open or not.
+async fn lines(conn: &mut PgConnection, ids: &[i64], is_all: bool) -> Result<Vec<Line>, StoreError> {
+    // What is found by number is found the same way whichever the numbers are.
+    conn.execute("set local plan_cache_mode = auto").await?;
+    let rows = sqlx::query!(
+        r#"select i.id, i.title, i.severity, i.state, s.name as source, i.service, i.opened_at, i.resolved_at,
+                  o.name as "owner?", i.folded_under, i.next_seq - 1 as "last_seq!",
+                  e.firing as "firing!", e.fresh as "fresh!", e.stale as "stale!",
+                  (select count(*) from approvals a where a.incident_id = i.id and a.state = 'pending') as "pending!",
+                  (select count(*) from incidents c
+                   where c.folded_under = i.id and ($2 or c.state in ('triggered', 'acknowledged', 'mitigated')))
+                      as "below!"
+           from incidents i
+           join sources s on s.id = i.source_id
+           left join operators o on o.id = i.acknowledged_by
+           cross join lateral (
+               select count(*) as firing, count(*) filter (where e.opened_at > i.acknowledged_at) as fresh,
+                      count(*) filter (where e.stale_since > greatest(a.last_received_at, e.vouched_at)) as stale
+               from episodes e join alerts a on a.id = e.alert_id
+               where e.incident_id = i.id and e.ends_at is null) e
+           where i.id = any($1) order by i.id desc"#,
+        ids,
+        is_all
     )
     .fetch_all(&mut *conn)
     .await?;
@@ -434,18 +508,19 @@ pub struct Counts {
 pub async fn count(conn: &mut PgConnection, wanted: &Wanted, me: OperatorId) -> Result<Counts, StoreError> {
     let rows = found!(
         "with found as materialized (
-             select i.state, i.severity::text, i.service,
+             select i.id, i.state, i.severity::text, i.service,
                     case when i.acknowledged_by is null then 'nobody' when i.acknowledged_by = $24 then 'me'
-                         else 'other' end as owner,
-                    exists (select from runs r where r.incident_id = i.id) as ran,
-                    exists (select from approvals a where a.incident_id = i.id and a.state = 'pending') as waits ",
+                         else 'other' end as owner ",
         " order by i.id desc limit $25)
         select case when grouping(f.state) = 0 then 'state' when grouping(f.severity) = 0 then 'severity'
                     when grouping(f.service) = 0 then 'service' when grouping(f.owner) = 0 then 'owner'
                     else 'all' end as \"kind!\",
                coalesce(f.state, f.severity, f.service, f.owner) as value, count(*) as \"n!\",
-               count(*) filter (where f.ran) as \"ran!\", count(*) filter (where f.waits) as \"waiting!\"
-        from found f group by grouping sets ((f.state), (f.severity), (f.service), (f.owner), ())
+               count(r.id) as \"ran!\",
+               count(*) filter (where f.id = any(array(select incident_id from approvals where state = 'pending')))
+                   as \"waiting!\"
+        from found f left join lateral (select r.id from runs r where r.incident_id = f.id limit 1) r on true
+        group by grouping sets ((f.state), (f.severity), (f.service), (f.owner), ())
         order by count(*) desc, 2",
         wanted,
         me.0,
@@ -538,17 +613,21 @@ pub async fn begin_part(conn: &mut PgConnection) -> Result<Transaction<'_, Postg
     Ok(conn.begin().await?)
 }
 
-/// Everybody who can own an incident, by name.
-pub async fn people(conn: &mut PgConnection) -> Result<Vec<(OperatorId, String)>, StoreError> {
-    Ok(sqlx::query!(
-        "select id, name from operators order by name limit $1",
-        PEOPLE_MAX
+/// What a search may name: at most [`NAMES_MAX`] of each.
+pub async fn names(conn: &mut PgConnection) -> Result<Names, StoreError> {
+    let rows = sqlx::query!(
+        r#"(select true as "is_person!", id as "id!", name as "name!" from operators order by name limit $1)
+           union all (select false, id, name from sources order by name limit $1)"#,
+        NAMES_MAX
     )
     .fetch_all(conn)
-    .await?
-    .into_iter()
-    .map(|row| (OperatorId(row.id), row.name))
-    .collect())
+    .await?;
+    let mut names = Names::default();
+    for row in rows {
+        let into = if row.is_person { &mut names.people } else { &mut names.sources };
+        into.push((row.id, row.name));
+    }
+    Ok(names)
 }
 
 /// Whether there has been any incident at all.

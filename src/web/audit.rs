@@ -16,7 +16,7 @@ use super::{
     page,
     state::AppState,
     view::{
-        audit::{Asked, AuditPage, ChainLine, ROWS_MAX, Row},
+        audit::{Asked, AuditPage, ChainLine, NEWER_MAX, ROWS_MAX, Row},
         format::grouped,
         layout::Place,
     },
@@ -35,8 +35,6 @@ use crate::{
 
 /// Rows of a file that a browser asks for; the command has no such limit.
 pub const EXPORT_ROWS_MAX: usize = 10_000;
-/// Newer decisions that are counted; more are said to be more.
-pub const NEWER_MAX: usize = 100;
 /// Rows that are read at once for it.
 const EXPORT_BATCH: usize = 500;
 

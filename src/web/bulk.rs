@@ -21,11 +21,14 @@ use super::{
 };
 use crate::{
     domain::{digest::Digest, id::IncidentId, operator::Operator, search::Filter},
-    incident::respond as acts,
+    incident::{
+        respond as acts,
+        words::{self, NewNote},
+    },
     store::{
         self, StoreError,
         bulk_acts::{self, BulkAct, Failed},
-        incident_list::{self, Wanted},
+        incident_list::{self, Names, Wanted},
     },
 };
 
@@ -190,7 +193,13 @@ async fn one(
     let now = act.now;
     match bulk {
         Bulk::Acknowledge => acts::acknowledge(act.conn(), id, me, now).await?,
-        Bulk::Note => acts::note(act.conn(), id, me, &ticked.text, now).await?,
+        Bulk::Note => {
+            let note = NewNote {
+                text: ticked.text.clone(),
+                ..NewNote::default()
+            };
+            words::note(act.conn(), id, me, &note, now).await?;
+        }
         Bulk::Resolve => {
             respond::unchanged(&mut act, id, seen, me, "Resolve all the same").await?;
             acts::resolve(act.conn(), id, me, &ticked.reason, now).await?;
@@ -225,7 +234,7 @@ pub async fn resolve_form(
         incidents: ids.iter().map(|(id, _)| *id).collect(),
         ..Filter::default()
     };
-    let wanted = Wanted::of(&filter, me.id, &[]);
+    let wanted = Wanted::of(&filter, me.id, &Names::default());
     let lines = incident_list::page(&mut tx, &wanted, i64::MAX, BULK_MAX).await?;
     let frame = page::frame(&app, &mut tx, &me, "Resolve many", Place::Incidents, now).await?;
     let under = ticked.under.map(|id| id.0);

@@ -34,11 +34,11 @@ use crate::{
         incident::IncidentState,
         nearest::nearest,
         operator::Operator,
-        search::{Fault, OPEN, Owner, Term, What},
+        search::{OPEN, What},
     },
     store::{
         self, StoreError, bulk_acts,
-        incident_list::{self, Facets, Folds, Wanted},
+        incident_list::{self, Facets, Folds, Names, Wanted},
         incidents, runs, saved_views,
         saved_views::View,
     },
@@ -112,7 +112,7 @@ pub async fn list(
         .iter()
         .flat_map(|outcome| outcome.failed.iter().map(|failed| failed.incident))
         .collect();
-    let listed = listed(&mut tx, &me, &mut asked, &ticked, now).await;
+    let listed = listed(&mut tx, &me, &mut asked, (&ticked, None), now).await;
     if asked.before.is_none() && asked.under.is_none() {
         let parameters = [
             ("scope", "incidents"),
@@ -129,7 +129,7 @@ pub async fn list(
         frame = frame.live(text::with_query("/live", &parameters));
     }
     let (list, filters) = match listed {
-        Ok((list, filters)) => (Some(list), filters),
+        Ok(listed) => (Some(listed.list), Filters::of(&asked, listed.facets.as_ref())),
         Err(error) => {
             tracing::error!(%error, query = asked.text, "the list of incidents could not be read");
             (None, Filters::of(&asked, None))
@@ -163,15 +163,24 @@ pub async fn needs(conn: &mut PgConnection, me: &Operator, now: DateTime<Utc>) -
     Ok(Needs::of(&pending, &awaiting, me, now))
 }
 
-/// The rows that were asked for and the filters around them. A failure leaves the transaction as it was, so that the rest
-/// of the page is still shown.
+/// The rows that were asked for and what is counted around them.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// The rows.
+    pub list: List,
+    /// The counts, unless they took too long.
+    pub facets: Option<Facets>,
+}
+
+/// The rows that were asked for, with counts that are known already or are made now. A failure leaves the transaction as
+/// it was, so that the rest of the page is still shown.
 pub async fn listed(
     conn: &mut PgConnection,
     me: &Operator,
     asked: &mut Asked,
-    ticked: &[IncidentId],
+    (ticked, known): (&[IncidentId], Option<Facets>),
     now: DateTime<Utc>,
-) -> Result<(List, Filters), StoreError> {
+) -> Result<Listed, StoreError> {
     let mut part = incident_list::begin_part(conn).await?;
     let read = read(&mut part, me, asked, now).await;
     let (wanted, lines, empty) = match read {
@@ -184,7 +193,10 @@ pub async fn listed(
             return Err(error);
         }
     };
-    let facets = facets(conn, &wanted, me).await?;
+    let facets = match known {
+        Some(known) => Some(known),
+        None => facets(conn, &wanted, me).await?,
+    };
     let around = Around {
         empty,
         total: facets
@@ -194,7 +206,7 @@ pub async fn listed(
         may_act: may_act(me),
     };
     let list = List::of(&lines, asked, &around, now);
-    Ok((list, Filters::of(asked, facets.as_ref())))
+    Ok(Listed { list, facets })
 }
 
 /// The counts, or none when they take too long.
@@ -225,8 +237,9 @@ async fn read(
     now: DateTime<Utc>,
 ) -> Result<(Wanted, Vec<incident_list::Line>, Option<Empty>), StoreError> {
     incident_list::hurry(conn, READING_MAX).await?;
-    let wanted = wanted(conn, me, asked).await?;
+    let mut wanted = wanted(conn, me, asked).await?;
     let before = asked.before.unwrap_or(i64::MAX);
+    incident_list::look_up_words(conn, &mut wanted, before).await?;
     let lines = incident_list::page(conn, &wanted, before, ROWS_MAX as i64 + 1).await?;
     let empty = match lines.is_empty() {
         true => Some(empty(conn, asked, now).await?),
@@ -235,39 +248,22 @@ async fn read(
     Ok((wanted, lines, empty))
 }
 
-/// What is asked, in the words of the database. A person nobody knows becomes a fault of the query.
+/// What is asked, in the words of the database. A person or a source that nobody knows becomes a fault of the query.
 pub async fn wanted(conn: &mut PgConnection, me: &Operator, asked: &mut Asked) -> Result<Wanted, StoreError> {
     incident_list::plan_by_values(conn).await?;
-    let is_named = |owner: &Owner| matches!(owner, Owner::Named(_));
-    let names = asked.search.terms.iter().any(|term| match &term.what {
-        What::Owner(owners) => owners.iter().any(is_named),
-        _ => false,
-    });
-    let people = match names {
-        true => incident_list::people(conn).await?,
-        false => Vec::new(),
+    let named = asked.named();
+    let names = match named.is_empty() {
+        true => Names::default(),
+        false => incident_list::names(conn).await?,
     };
-    for term in &asked.search.terms {
-        let What::Owner(owners) = &term.what else { continue };
-        for owner in owners {
-            let Owner::Named(name) = owner else { continue };
-            if incident_list::person(&people, name).is_some() {
-                continue;
-            }
-            let known = people.iter().map(|(_, name)| name.as_str());
-            // Only a term of one name can be written anew from what is known of it.
-            let near = nearest(name, known).filter(|_| owners.len() == 1 && !name.contains(' '));
-            let instead = |near: &str| Term {
-                what: What::Owner(vec![Owner::Named(near.to_owned())]),
-                ..term.clone()
-            };
-            let typed: String = asked.text.chars().skip(term.column.saturating_sub(1)).collect();
-            asked.faults.push(Fault {
-                column: term.column,
-                term: typed.split_whitespace().next().unwrap_or_default().to_owned(),
-                message: format!("nobody is called \"{name}\""),
-                instead: near.map(|near| instead(near).to_string()),
-            });
+    for (term, name) in named {
+        let (known, missing) = match &term.what {
+            What::Source(_) => (&names.sources, "no source is called"),
+            _ => (&names.people, "nobody is called"),
+        };
+        if incident_list::number(known, &name).is_none() {
+            let near = nearest(&name, known.iter().map(|(_, name)| name.as_str()));
+            asked.unknown(&term, &name, missing, near);
         }
     }
     let filter = asked.search.filter();
@@ -279,9 +275,7 @@ pub async fn wanted(conn: &mut PgConnection, me: &Operator, asked: &mut Asked) -
         Some(some) if some == OPEN => Folds::HiddenUnderOpen,
         Some(_) => Folds::Listed,
     };
-    Ok(Wanted::of(&filter, me.id, &people)
-        .folds(folds)
-        .under(asked.under))
+    Ok(Wanted::of(&filter, me.id, &names).folds(folds).under(asked.under))
 }
 
 /// Why there is nothing: what was last, and whether alerts arrive at all.

@@ -34,7 +34,7 @@ use super::{
     state::AppState,
     steps::StepQuery,
     view::lens::{Asked, Lens},
-    watch::{Found, Mode, Patch},
+    watch::{Counted, Found, Mode, Patch},
 };
 use crate::{
     domain::{
@@ -161,6 +161,7 @@ pub async fn get(
         shows_pause: query.paused == "yes",
         once: query.once == "yes",
         ticks: 0,
+        counted: None,
         sent: HashMap::new(),
         messages,
         _place: place,
@@ -194,6 +195,8 @@ pub(super) struct Watcher {
     once: bool,
     /// Ticks so far.
     ticks: u32,
+    /// The counts around the list, when it is one.
+    pub(super) counted: Option<Counted>,
     /// Digest of each part as this browser has it, as far as it was sent here.
     sent: HashMap<&'static str, Digest>,
     messages: mpsc::Sender<Event>,

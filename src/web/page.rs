@@ -6,11 +6,11 @@ use sqlx::PgConnection;
 use super::{
     error::WebError,
     state::AppState,
-    system,
     view::{
         banner::{BannerPart, Line},
         layout::{Frame, Place},
         standing::PausedPart,
+        system::late,
     },
 };
 use crate::{
@@ -46,7 +46,7 @@ pub async fn frame(
         .collect();
     // Asked only when something waits: the answer may have to wait for the disk.
     if let Some(receiver) = app.receiver.as_ref().filter(|receiver| receiver.waiting() > 0) {
-        let late = system::late(&receiver.backlog().await, now);
+        let late = late(&receiver.backlog().await, now);
         lines.extend(late.map(|by| Line::of_spool(by, now)));
     }
     let faults = app.faults.list().len();

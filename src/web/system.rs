@@ -18,27 +18,16 @@ use super::{
         system::{Check, SystemPage, Workers},
     },
 };
-use crate::{
-    receive::Waiting,
-    store::{
-        self, StoreError,
-        audit_checks::{self, Chain},
-        deliveries, health, own_heartbeats, queue,
-    },
+use crate::store::{
+    self, StoreError,
+    audit_checks::{self, Chain},
+    deliveries, health, own_heartbeats, queue,
 };
 
 /// How long one look may take.
 const LOOK_MAX: Duration = Duration::from_secs(2);
 /// Processes whose signs of life are looked at.
 const HEARTBEATS_MAX: i64 = 100;
-/// A batch that waits for longer than this waits for a database that is away.
-const WAITS_MAX: TimeDelta = TimeDelta::seconds(10);
-
-/// For how long deliveries have waited on this machine, when that is too long.
-pub fn late(waiting: &Waiting, now: DateTime<Utc>) -> Option<TimeDelta> {
-    let age = waiting.oldest.map(|oldest| now - oldest);
-    age.filter(|age| *age > WAITS_MAX)
-}
 
 /// What was looked at on a connection of its own; `None` when there was no answer in time.
 async fn look<T>(

@@ -23,7 +23,7 @@ use super::{
     view::{
         layout::Place,
         standing::MAY_RELEASE,
-        target::{TargetFacts, TargetPage, TargetsPage, Touched},
+        target::{HISTORY, TargetFacts, TargetPage, TargetsPage, Touched},
     },
 };
 use crate::{
@@ -39,8 +39,6 @@ use crate::{
 const ROWS_MAX: usize = 100;
 /// Circuits and locks that are looked at for the list: more than a file of targets has.
 const STANDING_MAX: i64 = 1000;
-/// How far back the history of a circuit is drawn.
-pub const HISTORY: TimeDelta = TimeDelta::days(7);
 /// Times of it that are drawn.
 const OPENINGS_MAX: i64 = 200;
 /// Calls on the page of a target.

@@ -1,7 +1,10 @@
 //! What an open page has not seen yet: one look at the database after each wake-up, and the parts that changed.
 
+use std::time::Duration;
+
 use askama::Template;
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::{
     approvals as approval_pages,
@@ -17,6 +20,7 @@ use super::{
         incident::Part,
         lens::Lens,
         run::RunPart,
+        search::Filters,
         standing::PausedPart,
         step_page::StepPart,
         timeline::{ChipsPart, PinsPart},
@@ -29,11 +33,22 @@ use crate::{
         id::{ApprovalId, IncidentId, RunId, StepId},
         permission::Permission,
     },
-    store::{self, StoreError, approvals, events, preflights, runs},
+    store::{self, StoreError, approvals, events, incident_list::Facets, preflights, runs},
 };
 
 /// Events that are sent as rows; after more the page is read anew.
 const ROWS_MAX: i64 = 200;
+
+/// How long the counts around the list stand while its rows go on changing.
+const COUNTED_FOR: Duration = Duration::from_secs(2);
+
+/// The counts around an open list.
+pub(super) struct Counted {
+    at: Instant,
+    facets: Facets,
+    /// Whether rows have changed since.
+    is_old: bool,
+}
 
 /// One part of a page.
 #[derive(Clone, Debug, Serialize)]
@@ -65,7 +80,7 @@ pub(super) enum Found {
 impl Watcher {
     /// Whether there is news, and which.
     pub(super) async fn look(&mut self) -> Result<Found, WebError> {
-        let found = match &self.scope {
+        let found = match &self.scope.clone() {
             Scope::Incident { id, lens, rows } => self.look_at_incident(*id, lens, *rows).await,
             Scope::Approval(id) => self.look_at_approval(*id).await,
             Scope::Run(id) => self.look_at_run(*id).await,
@@ -263,10 +278,11 @@ impl Watcher {
         })
     }
 
-    async fn look_at_list(&self, query: Option<&list_page::ListQuery>) -> Result<Found, WebError> {
+    async fn look_at_list(&mut self, query: Option<&list_page::ListQuery>) -> Result<Found, WebError> {
         let now = self.app.clock.now();
         let mut conn = self.app.db.acquire().await.map_err(StoreError::from)?;
-        if list_page::cursor(&mut conn).await? == self.cursor {
+        let is_owed = |counted: &Counted| counted.is_old && counted.at.elapsed() >= COUNTED_FOR;
+        if list_page::cursor(&mut conn).await? == self.cursor && !self.counted.as_ref().is_some_and(is_owed) {
             return Ok(Found::Nothing);
         }
         drop(conn);
@@ -279,9 +295,13 @@ impl Watcher {
                 let needs = list_page::needs(&mut tx, &self.me, now).await?;
                 patches.push(morph("needs", needs.render()?));
                 let mut asked = query.asked(&[]);
-                let (list, filters) = list_page::listed(&mut tx, &self.me, &mut asked, &[], now).await?;
-                patches.push(morph("filters", filters.render()?));
-                patches.push(morph("list", list.render()?));
+                let counted = self.counted.take().filter(|counted| counted.at.elapsed() < COUNTED_FOR);
+                let (at, known) = counted.map_or((Instant::now(), None), |counted| (counted.at, Some(counted.facets)));
+                let is_old = known.is_some();
+                let listed = list_page::listed(&mut tx, &self.me, &mut asked, (&[], known), now).await?;
+                patches.push(morph("filters", Filters::of(&asked, listed.facets.as_ref()).render()?));
+                patches.push(morph("list", listed.list.render()?));
+                self.counted = listed.facets.map(|facets| Counted { at, facets, is_old });
             }
             None => {
                 let inbox = approval_pages::read_inbox(&mut tx, &self.me, now).await?;

@@ -24,7 +24,7 @@ export function times() {
 
 // The clock of this device behind that of everybody, for those who want it; on its own it would be read as UTC.
 export function clocks() {
-  const both = document.documentElement.dataset.clocks === "both";
+  const both = document.documentElement.dataset.clocks === "both" && new Date().getTimezoneOffset();
   for (const time of document.querySelectorAll("time[datetime]:not([data-here])")) {
     const here = new Date(time.dateTime).toLocaleString([], { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZoneName: "short" });
     time.title += ` · ${here}`;

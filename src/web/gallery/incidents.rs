@@ -34,37 +34,45 @@ pub fn specimens() -> Vec<Specimen> {
     };
     let page = |page, state, html| Specimen { page, state, html };
     vec![
-        list("full", || Show::new("state:open", &some()).render()),
-        list("long", || Show::new("state:all", &long()).render()),
+        list("full", || Show::new("state:open", some()).render()),
+        list("long", || Show::new("state:all", long()).render()),
         list("ticked", || {
             let outcome = outcome();
             let ticked = [IncidentId(204), IncidentId(199)];
-            let mut show = Show::new("state:open", &some());
+            let mut show = Show::new("state:open", some());
             show.around.ticked = &ticked;
             show.result = Some(&outcome);
             show.render()
         }),
-        list("fault", || Show::new("sevv:1 state:opne database", &some()).render()),
-        list("never", || Show::new("state:open", &[]).empty(Empty::Never).render()),
+        list("fault", || {
+            Show::new("sevv:1 state:opne database", some()).render()
+        }),
+        list("never", || {
+            Show::new("state:open", Vec::new()).empty(Empty::Never).render()
+        }),
         list("empty", || {
             let lines = ["Last: INC-203, 6 h ago.", "Alerts received in 24 h: 41."];
             let empty = Empty::NoneOpen(lines.map(str::to_owned).to_vec());
-            Show::new("state:open", &[]).empty(empty).render()
+            Show::new("state:open", Vec::new()).empty(empty).render()
         }),
         list("filtered", || {
-            Show::new("sev:1 state:open service:basket", &[]).empty(Empty::Filtered).render()
+            Show::new("sev:1 state:open service:basket", Vec::new())
+                .empty(Empty::Filtered)
+                .render()
         }),
         list("degraded", || {
-            let mut show = Show::new("state:open", &some());
+            let mut show = Show::new("state:open", some());
             show.is_degraded = true;
             show.render()
         }),
         list("error", || {
-            let mut show = Show::new("state:open", &some());
+            let mut show = Show::new("state:open", some());
             show.is_unread = true;
             show.render()
         }),
-        page("new_incident", "full", || new_page(&ByHand::default(), None, Vec::new())),
+        page("new_incident", "full", || {
+            new_page(&ByHand::default(), None, Vec::new())
+        }),
         page("new_incident", "fault", || {
             let told = ByHand {
                 service: "checkout".to_owned(),
@@ -75,14 +83,16 @@ pub fn specimens() -> Vec<Specimen> {
             new_page(&told, None, told.faults().into_iter().chain(faults).collect())
         }),
         page("resolve_many", "full", || resolve_page(&some())),
-        page("resolve_many", "empty", || resolve_page(&[line(7, IncidentState::Closed)])),
+        page("resolve_many", "empty", || {
+            resolve_page(&[line(7, IncidentState::Closed)])
+        }),
     ]
 }
 
 /// What one list is made of.
 struct Show<'a> {
     query: &'static str,
-    lines: &'a [Line],
+    lines: Vec<Line>,
     around: Around<'a>,
     result: Option<&'a BulkAct>,
     is_degraded: bool,
@@ -90,15 +100,15 @@ struct Show<'a> {
 }
 
 impl<'a> Show<'a> {
-    fn new(query: &'static str, lines: &'a [Line]) -> Self {
+    fn new(query: &'static str, lines: Vec<Line>) -> Self {
         Self {
             query,
-            lines,
             around: Around {
                 total: Some((lines.len().min(ROWS_MAX) as i64, lines.len() > ROWS_MAX)),
                 may_act: true,
                 ..Around::default()
             },
+            lines,
             result: None,
             is_degraded: false,
             is_unread: false,
@@ -113,7 +123,7 @@ impl<'a> Show<'a> {
     fn render(self) -> askama::Result<String> {
         let asked = Asked::typed(self.query);
         let facets = facets();
-        let list = List::of(self.lines, &asked, &self.around, now());
+        let list = List::of(&self.lines, &asked, &self.around, now());
         let page = ListPage {
             frame: frame("Incidents", Place::Incidents),
             away: None,
@@ -198,7 +208,11 @@ fn long() -> Vec<Line> {
         .map(|n| {
             let state = IncidentState::ALL[(n % 5) as usize];
             Line {
-                title: if n % 3 == 0 { title.to_owned() } else { line(204 - n, state).title },
+                title: if n % 3 == 0 {
+                    title.to_owned()
+                } else {
+                    line(204 - n, state).title
+                },
                 service: Some("a-service-with-quite-a-long-name-indeed".to_owned()),
                 ..line(204 - n, state)
             }
@@ -218,7 +232,7 @@ fn waiting() -> Vec<Awaiting> {
 }
 
 fn views() -> Vec<View> {
-    let view = |id, name: &str, query: &str, mine| View {
+    let view = |id, name: &str, query: &str, mine: bool| View {
         id,
         name: name.to_owned(),
         query: query.to_owned(),
@@ -270,8 +284,18 @@ fn outcome() -> BulkAct {
     }
 }
 
-fn new_page(told: &ByHand, severity: Option<Severity>, faults: Vec<(&'static str, String)>) -> askama::Result<String> {
-    NewPage::of(frame("Open an incident", Place::Incidents), told, severity, faults).render()
+fn new_page(
+    told: &ByHand,
+    severity: Option<Severity>,
+    faults: Vec<(&'static str, String)>,
+) -> askama::Result<String> {
+    NewPage::of(
+        frame("Open an incident", Place::Incidents),
+        told,
+        severity,
+        faults,
+    )
+    .render()
 }
 
 fn resolve_page(lines: &[Line]) -> askama::Result<String> {

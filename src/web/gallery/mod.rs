@@ -4,11 +4,12 @@
 //! Each room of pages keeps its specimens in a file of the same name here. A specimen needs no database.
 
 mod gates;
+mod incident;
 mod incidents;
+mod people;
 mod rooms;
 mod runbooks;
 mod runs;
-mod incident;
 mod sign_in;
 mod story;
 
@@ -42,6 +43,7 @@ pub struct Specimen {
 pub fn specimens() -> Vec<Specimen> {
     let mut all = Vec::new();
     all.extend(rooms::specimens());
+    all.extend(people::specimens());
     all.extend(runbooks::specimens());
     all.extend(incident::specimens());
     all.extend(sign_in::specimens());

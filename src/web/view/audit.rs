@@ -17,6 +17,8 @@ use crate::{
 
 /// Rows on a page of the list.
 pub const ROWS_MAX: usize = 100;
+/// Newer decisions that are counted; more are said to be more.
+pub const NEWER_MAX: usize = 100;
 
 /// Kinds of events that are decisions, with words for them; the first few are those that Muster decides too.
 pub const EVENT_KINDS: &[(&str, &str)] = &[
@@ -200,7 +202,7 @@ fn href(about: &About, seq: i64) -> Option<String> {
         "person" if is_number => Some(format!("/settings/people/{id}")),
         "team" => Some("/settings/people".to_owned()),
         "automation" => Some("/system#automation".to_owned()),
-        "target" => Some("/system#circuits".to_owned()),
+        "target" if is_slug(id) => Some(format!("/settings/targets/{id}")),
         "freeze" => Some("/system#freezes".to_owned()),
         "routing_rule" => Some("/routing".to_owned()),
         _ => None,

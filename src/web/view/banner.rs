@@ -71,10 +71,10 @@ impl Line {
                 Some((format!("/incidents/{incident}"), "Its incident")),
             ),
             Trouble::Circuit { target, since, .. } => Self::new(
-                "Nothing is sent to the target",
+                "No change is sent to the target",
                 target,
                 Some(ago(*since, now)),
-                "steps that need it wait.",
+                "steps that change it wait; checks are still asked.",
                 Some((format!("/settings/targets/{target}"), "Its circuit")),
             ),
         }

@@ -115,8 +115,8 @@ impl HelpPage {
                 "sev1",
                 "barred",
                 "Circuit",
-                "After five failures in a row nothing more is sent to a target: its circuit is open. One try goes out every \
-                 ten seconds until one is answered.",
+                "After five failures in a row nothing that changes a target is sent to it: its circuit is open. One try goes \
+                 out every ten seconds until one is answered; checks are still asked.",
             ),
             word(
                 "pause",
@@ -221,6 +221,14 @@ impl KeysPage {
                     key(&["g", "t"], "Targets"),
                     key(&["g", "s"], "System"),
                     key(&["g", "h"], "Help"),
+                ],
+            ),
+            (
+                "On the list of incidents",
+                vec![
+                    key(&["x"], "Tick the row, or untick it"),
+                    key(&["a"], "Acknowledge what is ticked, or the row"),
+                    key(&["c"], "Open an incident by hand"),
                 ],
             ),
             (

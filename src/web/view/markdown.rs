@@ -1,7 +1,8 @@
-//! What authors of runbooks write as Markdown, as HTML that can hold nothing but text, emphasis, lists, code and links.
+//! What people write as Markdown, in runbooks and in notes, as HTML that can hold nothing but text, emphasis, lists, code
+//! and links.
 //!
-//! Only text that stands in a runbook's file comes here, never what was rendered from an alert: that is data and stays
-//! text. Even so the author's HTML and pictures are not taken, and what remains goes through a sanitiser.
+//! Only text that a person wrote comes here, never what was rendered from an alert: that is data and stays text. Even so
+//! the author's HTML and pictures are not taken, and what remains goes through a sanitiser.
 
 use std::{collections::HashSet, fmt, sync::LazyLock};
 

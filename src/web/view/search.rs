@@ -11,7 +11,7 @@ use crate::{
     domain::{
         id::IncidentId,
         incident::{IncidentState, Severity},
-        search::{self, Fault, OPEN, Owner, QUERY_CHARS_MAX, Search, Trait, What},
+        search::{self, Fault, OPEN, Owner, QUERY_CHARS_MAX, Search, Term, Trait, What},
     },
     store::{
         incident_list::{COUNTED_MAX, Counts, Facets},
@@ -48,6 +48,40 @@ impl Asked {
             under: None,
             before: None,
         }
+    }
+
+    /// The people and sources that are named, each with its term.
+    pub fn named(&self) -> Vec<(Term, String)> {
+        let mut named = Vec::new();
+        for term in &self.search.terms {
+            let names: Vec<&String> = match &term.what {
+                What::Source(names) => names.iter().collect(),
+                What::Owner(owners) => owners
+                    .iter()
+                    .filter_map(|owner| match owner {
+                        Owner::Named(name) => Some(name),
+                        Owner::Me | Owner::Nobody => None,
+                    })
+                    .collect(),
+                _ => Vec::new(),
+            };
+            named.extend(names.into_iter().map(|name| (term.clone(), name.clone())));
+        }
+        named
+    }
+
+    /// Says of a term that what it names is not known, and which name is near.
+    pub fn unknown(&mut self, term: &Term, name: &str, missing: &str, near: Option<&str>) {
+        let typed: String = self.text.chars().skip(term.column.saturating_sub(1)).collect();
+        let typed = typed.split_whitespace().next().unwrap_or_default();
+        // Only what was typed without quotes can be written anew inside the query.
+        let near = near.filter(|_| typed.contains(name));
+        self.faults.push(Fault {
+            column: term.column,
+            term: typed.to_owned(),
+            message: format!("{missing} \"{name}\""),
+            instead: near.map(|near| typed.replacen(name, near, 1)),
+        });
     }
 
     /// Where this is shown, from its newest incident on.

@@ -15,7 +15,6 @@ use crate::{
     domain::audit::Broken,
     receive::Waiting,
     store::{audit_checks, health::Database, own_heartbeats::OwnHeartbeat},
-    web::system::late,
 };
 
 /// A run that nobody has taken for this long finds no worker.
@@ -26,8 +25,16 @@ const TIMER_MAX: TimeDelta = TimeDelta::seconds(60);
 const CLOCKS_MAX: TimeDelta = TimeDelta::seconds(2);
 /// A database that takes longer for the smallest question is slow.
 const ANSWER_MAX: TimeDelta = TimeDelta::milliseconds(250);
+/// A batch that waits for longer than this waits for a database that is away.
+const WAITS_MAX: TimeDelta = TimeDelta::seconds(10);
 /// With no more than this many in a hundred places free, pages will soon find none.
 const PLACES_FREE_MIN: usize = 10;
+
+/// For how long deliveries have waited on this machine, when that is too long.
+pub fn late(waiting: &Waiting, now: DateTime<Utc>) -> Option<TimeDelta> {
+    let age = waiting.oldest.map(|oldest| now - oldest);
+    age.filter(|age| *age > WAITS_MAX)
+}
 
 /// The page.
 #[derive(Clone, Debug, Template)]
@@ -232,20 +239,31 @@ impl Check {
         );
         let overdue = found.due.filter(|due| now - *due > DUE_MAX);
         match (overdue, found.replicas, found.oldest) {
-            (Some(due), 0, _) => Self::new(id, name, State::Down, format!("{words}; one is due"))
-                .since(due, now)
-                .advice("No process takes runs. Start muster serve with this database, or look why it ends."),
+            (Some(due), 0, _) => Self::new(
+                id,
+                name,
+                State::Down,
+                format!("{words}; nobody has taken one that was due"),
+            )
+            .since(due, now)
+            .advice("No process takes runs. Start muster serve with this database, or look why it ends."),
             (Some(due), ..) => Self::new(
                 id,
                 name,
                 State::Degraded,
-                format!("{words}; one is due and nobody has taken it: is a worker running?"),
+                format!("{words}; nobody has taken one that was due"),
             )
             .since(due, now)
             .advice(
                 "Every worker may be busy: --runs-at-once is the bound. Or one hangs: its log says where.",
             ),
-            (None, _, Some(oldest)) => Self::new(id, name, State::Ok, words).since(oldest, now),
+            (None, _, Some(oldest)) => Self::new(
+                id,
+                name,
+                State::Ok,
+                format!("{words}; the oldest replica started"),
+            )
+            .since(oldest, now),
             (None, ..) => Self::new(id, name, State::Ok, words),
         }
     }
@@ -256,7 +274,7 @@ impl Check {
         match oldest {
             None => Self::cannot_tell(id, name),
             Some(Some(due)) if now - due > TIMER_MAX => {
-                Self::new(id, name, State::Degraded, "one is overdue")
+                Self::new(id, name, State::Degraded, "one is overdue; it was due")
                     .since(due, now)
                     .advice(
                         "Decisions lapse and silences are told late. The log says why upkeep does not pass.",
@@ -306,7 +324,7 @@ impl Check {
         match (late(&waiting, now), waiting.oldest) {
             (Some(_), Some(oldest)) => {
                 let words = format!(
-                    "{batches} wait for the database on this machine, {}",
+                    "{batches} wait for the database on this machine, {}, the oldest came",
                     format::size(bytes as i64)
                 );
                 Self::new(id, name, State::Degraded, words).since(oldest, now).advice(

@@ -25,9 +25,10 @@ use crate::{
         openings::Opening,
         runbooks::Version,
     },
-    web::targets::HISTORY,
 };
 
+/// How far back the history of a circuit is drawn.
+pub const HISTORY: TimeDelta = TimeDelta::days(7);
 /// How wide the strip of a history is drawn, in units of its own.
 const STRIP: i64 = 1000;
 /// The narrowest mark that can be seen.

@@ -39,7 +39,7 @@ async fn an_open_circuit_and_a_silent_source_stand_on_every_page_until_they_are_
             "Nothing is heard of the source",
             "<bdi>watchdog</bdi>",
             "href=\"/incidents/1\"",
-            "Nothing is sent to the target",
+            "No change is sent to the target",
             "href=\"/settings/targets/lb\"",
             "and one more fault",
         ] {

@@ -53,7 +53,8 @@ async fn a_choice_holds_on_every_page_and_in_every_browser_of_its_person_and_of_
             .any(|cookie| cookie.starts_with(&look))
     );
     site.intake.database.pools.web.close().await;
-    assert!(site.get("/incidents", &look).await.text.contains(SHOWN));
+    let page = site.get("/incidents", &format!("{ana}; {look}")).await;
+    assert!(page.text.contains(SHOWN), "{}", page.text);
 }
 
 #[tokio::test]

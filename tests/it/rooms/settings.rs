@@ -14,7 +14,7 @@ runbook: failover
 title: Failover
 steps:
   - id: ask
-    gate: { title: Fail over, impact: Writes stop, roles: [approver] }
+    gate: { roles: [approver] }
   - id: look
     manual: Look at it
 ";

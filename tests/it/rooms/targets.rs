@@ -58,7 +58,7 @@ async fn the_list_says_what_is_sent_to_whom() {
     fail(&site, "shut", 5).await;
     let page = site.get("/settings/targets", &vic).await.text;
     let held = page
-        .split("Nothing is sent to these")
+        .split("No change is sent to these")
         .nth(1)
         .unwrap()
         .split("</section>")
@@ -128,7 +128,7 @@ async fn a_circuit_is_closed_with_a_reason_and_its_history_stays() {
     assert_eq!(closed.header("location"), page, "{}", closed.text);
     let shown = site.get(page, &ana).await.text;
     for said in [
-        "Everything is sent",
+        "Steps are sent to it",
         "Open 1 time in the last 7 days, 1 min 30 s in all.",
         "connection refused",
     ] {
