@@ -40,7 +40,7 @@ const STYLES: &[&str] = &[
 
 /// The scripts that every page loads, for the browser to fetch at once instead of one import after the other.
 pub const MODULES: &[&str] = &[
-    "muster", "page", "held", "times", "patch", "live", "forms", "keys", "icon", "gate", "log", "list", "incident",
+    "muster", "page", "held", "times", "patch", "live", "forms", "keys", "icon", "list", "incident",
 ];
 
 /// The address of each file, by its plain name. In a debug build files are read from the disk, so there the digest is

@@ -31,9 +31,9 @@ pub mod bulk;
 pub mod checking;
 pub mod controls;
 pub mod deliveries;
+pub mod duties;
 pub mod favicon;
 pub mod first_steps;
-pub mod duties;
 pub mod fixtures;
 pub mod folds;
 #[cfg(debug_assertions)]

@@ -295,11 +295,19 @@ impl Watcher {
                 let needs = list_page::needs(&mut tx, &self.me, now).await?;
                 patches.push(morph("needs", needs.render()?));
                 let mut asked = query.asked(&[]);
-                let counted = self.counted.take().filter(|counted| counted.at.elapsed() < COUNTED_FOR);
-                let (at, known) = counted.map_or((Instant::now(), None), |counted| (counted.at, Some(counted.facets)));
+                let counted = self
+                    .counted
+                    .take()
+                    .filter(|counted| counted.at.elapsed() < COUNTED_FOR);
+                let (at, known) = counted.map_or((Instant::now(), None), |counted| {
+                    (counted.at, Some(counted.facets))
+                });
                 let is_old = known.is_some();
                 let listed = list_page::listed(&mut tx, &self.me, &mut asked, (&[], known), now).await?;
-                patches.push(morph("filters", Filters::of(&asked, listed.facets.as_ref()).render()?));
+                patches.push(morph(
+                    "filters",
+                    Filters::of(&asked, listed.facets.as_ref()).render()?,
+                ));
                 patches.push(morph("list", listed.list.render()?));
                 self.counted = listed.facets.map(|facets| Counted { at, facets, is_old });
             }

@@ -5,8 +5,6 @@ import "./live.js";
 import "./forms.js";
 import "./keys.js";
 import "./list.js";
-import "./gate.js";
-import "./log.js";
 import "./icon.js";
 
 // Printing needs a script, so its buttons appear with one.
@@ -14,3 +12,7 @@ for (const button of document.querySelectorAll("[data-print]")) {
   button.hidden = false;
   button.onclick = () => print();
 }
+
+// What only some pages need.
+if (document.querySelector("form.decision")) import("./gate.js");
+if (document.getElementById("step")) import("./log.js");

@@ -22,6 +22,15 @@ export function times() {
   clocks();
 }
 
+// What is left, second by second.
+function left() {
+  for (const time of document.querySelectorAll("time[data-left]")) {
+    const s = Math.floor((Date.parse(time.dateTime) - serverNow()) / 1000);
+    const text = s <= 0 ? "over" : s < 3600 ? `${Math.floor(s / 60)}:${String(s % 60).padStart(2, "0")}` : rough(s);
+    if (time.textContent !== text) time.textContent = text;
+  }
+}
+
 // The clock of this device behind that of everybody, for those who want it; on its own it would be read as UTC.
 export function clocks() {
   const both = document.documentElement.dataset.clocks === "both" && new Date().getTimezoneOffset();
@@ -35,3 +44,4 @@ export function clocks() {
 times();
 clocks();
 setInterval(times, 5000);
+setInterval(left, 1000);

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use super::{
     markdown::Markdown,
     parts::{At, Icon, Said, at, category, icon, said},
+    step,
 };
 use crate::domain::{
     event::{Event, IncidentFact, Recorded},
@@ -50,6 +51,8 @@ pub struct EventRow {
     pub seq: i64,
     /// Number of its incident.
     pub incident: i64,
+    /// The page of the step it is about.
+    pub step: Option<String>,
     /// The style of its group.
     pub group: &'static str,
     /// Shape of its group.
@@ -134,6 +137,10 @@ impl Reader<'_> {
         EventRow {
             seq: recorded.seq,
             incident: self.incident.0,
+            step: match &recorded.event {
+                Event::Run(run, fact) => fact.step().map(|step| step::href(*run, step)),
+                Event::Incident(_) => None,
+            },
             group: group.name(),
             icon: icon(shape),
             word,
