@@ -42,7 +42,7 @@ use crate::{
         apart::{self, Failed},
         approvals, briefs, duties, folds, incidents,
         incidents::Incident,
-        matches, merges, operators, preflights, reviews, runbooks, runs, silences, timelines, visits,
+        matches, merges, operators, preflights, reviews, runbooks, runs, silences, timelines, tracks, visits,
     },
 };
 
@@ -250,6 +250,8 @@ async fn runs_of(
         record.matches.push((found, version));
     }
     record.preflights = preflights::list(conn, id).await?;
+    let names: Vec<String> = record.matches.iter().map(|(found, _)| found.slug.clone()).collect();
+    record.tracks = tracks::list(conn, &names).await?;
     let mut past_runs = runs::list_lines(conn, Some(id), None, RUNS_MAX).await?;
     let mut shown: Vec<RunId> = past_runs
         .iter()
