@@ -16,3 +16,4 @@ for (const button of document.querySelectorAll("[data-print]")) {
 // What only some pages need.
 if (document.querySelector("form.decision")) import("./gate.js");
 if (document.getElementById("step")) import("./log.js");
+if (document.querySelector("[data-retry]")) import("./retry.js");
