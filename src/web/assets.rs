@@ -40,7 +40,7 @@ const STYLES: &[&str] = &[
 
 /// The scripts that every page loads, for the browser to fetch at once instead of one import after the other.
 pub const MODULES: &[&str] = &[
-    "muster", "page", "held", "times", "patch", "live", "forms", "keys", "icon", "list", "incident",
+    "muster", "page", "held", "times", "badge", "patch", "live", "forms", "keys", "icon", "list", "incident",
 ];
 
 /// The address of each file, by its plain name. In a debug build files are read from the disk, so there the digest is
@@ -77,22 +77,35 @@ pub fn address(name: &str) -> &'static str {
     ADDRESSES.get(name).map_or("/static/missing", String::as_str)
 }
 
-/// What a file holds, by its plain name.
+/// What a browser gets of a file, by its plain name.
 fn content(name: &str) -> Option<Vec<u8>> {
     if name == "muster.css" {
         let parts = STYLES
             .iter()
             .map(|style| Files::get(&format!("style/{style}.css")));
-        return Some(parts.flatten().flat_map(|part| part.data.into_owned()).collect());
+        return Some(parts.flatten().flat_map(|part| bare(&part.data, "/*")).collect());
     }
     if let Some(icon) = favicon::content(name) {
         return Some(icon);
     }
-    let path = match name.ends_with(".js") {
-        true => format!("script/{name}"),
-        false => name.to_owned(),
-    };
-    Some(Files::get(&path)?.data.into_owned())
+    match name.ends_with(".js") {
+        true => Some(bare(&Files::get(&format!("script/{name}"))?.data, "//")),
+        false => Some(Files::get(name)?.data.into_owned()),
+    }
+}
+
+/// Without what only people read: indentation, and lines that are nothing but a comment. Lines keep their numbers.
+fn bare(text: &[u8], comment: &str) -> Vec<u8> {
+    let mut bare = Vec::with_capacity(text.len());
+    for line in String::from_utf8_lossy(text).lines() {
+        let line = line.trim();
+        let is_comment = line.starts_with(comment) && (comment == "//" || line.ends_with("*/"));
+        if !is_comment {
+            bare.extend_from_slice(line.as_bytes());
+        }
+        bare.push(b'\n');
+    }
+    bare
 }
 
 /// `GET /static/{file}`
@@ -171,6 +184,20 @@ mod tests {
             assert_eq!(plain_name(asked), name);
         }
         assert_eq!(address("nothing"), "/static/missing");
+    }
+
+    #[test]
+    fn what_only_people_read_does_not_travel() {
+        let script = "// Why.\nif (a) {\n  b(\"//\"); // here\n}\n";
+        let told = bare(script.as_bytes(), "//");
+        assert_eq!(told, b"\nif (a) {\nb(\"//\"); // here\n}\n");
+        // A text over several lines would lose its indentation.
+        for name in Files::iter().filter(|name| name.starts_with("script/")) {
+            let data = Files::get(&name).unwrap().data.into_owned();
+            for line in String::from_utf8(data).unwrap().lines() {
+                assert_eq!(line.matches('`').count() % 2, 0, "{name}: {line}");
+            }
+        }
     }
 
     #[test]

@@ -4,6 +4,9 @@
 //! nothing is missed and nothing comes twice. A stream subscribes to wake-ups before it looks. Messages:
 //! `patch` (a part of the page, JSON, with the new cursor as its id on the last part), `tick` (every ten seconds: the
 //! time and whether the database answers), `resync` (too much happened: get the page again), `gone` (signed out).
+//!
+//! A page that may not hold a stream, because other pages of its browser do, asks with `once=yes`: it is told what is new
+//! up to the first tick, and the stream ends.
 
 use std::{collections::HashMap, convert::Infallible, sync::Arc, time::Duration};
 
@@ -82,6 +85,9 @@ pub struct LiveQuery {
     /// `yes` when the page says that automation is paused.
     #[serde(default)]
     paused: String,
+    /// `yes` when it is enough to look once.
+    #[serde(default)]
+    once: String,
 }
 
 /// What a stream watches.
@@ -153,6 +159,7 @@ pub async fn get(
         scope,
         cursor: query.after,
         shows_pause: query.paused == "yes",
+        once: query.once == "yes",
         ticks: 0,
         counted: None,
         sent: HashMap::new(),
@@ -184,6 +191,8 @@ pub(super) struct Watcher {
     pub(super) cursor: String,
     /// Whether the banner of a pause stands on the page, or did.
     pub(super) shows_pause: bool,
+    /// Whether the stream ends after the first look.
+    once: bool,
     /// Ticks so far.
     ticks: u32,
     /// The counts around the list, when it is one.
@@ -216,23 +225,17 @@ impl Watcher {
                         return;
                     }
                 }
-                Ok(Found::TooMuch) => {
+                // What is gone is for the page itself to say.
+                Ok(Found::TooMuch | Found::NotThere) => {
                     _ = self
                         .messages
                         .send(Event::default().event("resync").data("{}"))
                         .await;
                     return;
                 }
-                Ok(Found::NotThere) => {
-                    _ = self
-                        .messages
-                        .send(Event::default().event("gone").data("{}"))
-                        .await;
-                    return;
-                }
                 Err(error) => tracing::debug!(%error, "a live page could not look"),
             }
-            if tick && !self.tick(healthy).await {
+            if (tick && !self.tick(healthy).await) || self.once {
                 return;
             }
             let messages = self.messages.clone();
@@ -391,6 +394,7 @@ mod tests {
                 find: String::new(),
                 wide: String::new(),
                 paused: String::new(),
+                once: String::new(),
             })
         };
         for good in [

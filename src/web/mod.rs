@@ -26,6 +26,7 @@ pub mod api;
 pub mod approvals;
 pub mod assets;
 pub mod audit;
+pub mod badge;
 pub mod boots;
 pub mod bulk;
 pub mod checking;
@@ -272,6 +273,7 @@ fn pages() -> Routes {
         .get("/me/tokens", tokens::list)
         .post("/me/tokens", tokens::make)
         .post("/me/tokens/{id}/revoke", tokens::revoke)
+        .get("/live/badge", badge::get)
         .get("/help", help::show)
         .get("/help/keys", help::keys)
         .get("/static/{file}", assets::get)

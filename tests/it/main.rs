@@ -10,6 +10,7 @@ mod support;
 
 mod audit;
 mod bad_input;
+mod bars;
 mod batches;
 mod boot_pages;
 mod boots;
