@@ -29,12 +29,13 @@ pub mod audit;
 pub mod badge;
 pub mod boots;
 pub mod bulk;
+pub mod bundle;
 pub mod checking;
 pub mod controls;
 pub mod deliveries;
+pub mod duties;
 pub mod favicon;
 pub mod first_steps;
-pub mod duties;
 pub mod fixtures;
 pub mod folds;
 #[cfg(debug_assertions)]

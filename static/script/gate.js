@@ -1,7 +1,6 @@
 // The gate: time left by the server's clock, no decision while offline, and none that nobody knows the fate of.
 
-import { $, parse, say } from "./page.js";
-import { rough, serverNow } from "./times.js";
+import { $, parse, rough, say, serverNow } from "./muster.js";
 
 function count() {
   for (const time of document.querySelectorAll("time[data-left]")) {

@@ -19,8 +19,6 @@ export const typed = (node) => (node.matches(TEXT) && dirty(node)) || [...node.q
 // Rows with a tick do not move under the thumb.
 export const ticked = (part) => [...part.querySelectorAll(":is(li, tr) input[type=checkbox]")].some(dirty);
 
-export const ticking = () => $("list")?.querySelector("input:checked");
-
 // Rows that somebody ticked: their list stays as it is until nothing is ticked.
 export const ticking = () => $("list")?.querySelector("input:checked");
 

@@ -5,9 +5,15 @@ import "./live.js";
 import "./forms.js";
 import "./keys.js";
 import "./list.js";
-import "./gate.js";
-import "./log.js";
 import "./icon.js";
+
+// For scripts of single pages.
+export { $, parse, say } from "./page.js";
+export { rough, serverNow } from "./times.js";
+
+// What few pages need comes when it is needed.
+if (document.querySelector("form.decision, time[data-left]")) import("./gate.js");
+if (document.querySelector("#step, [data-tail], [data-copy]")) import("./log.js");
 
 // Printing needs a script, so its buttons appear with one.
 for (const button of document.querySelectorAll("[data-print]")) {

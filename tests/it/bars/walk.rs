@@ -185,13 +185,15 @@ async fn furnish(ground: &Ground) -> Result<()> {
     }
     let now = ground.site.clock().now();
     let mut conn = ground.site.conn().await;
+    let mut tx = sqlx::Connection::begin(&mut *conn).await?;
     let replica: i64 =
         sqlx::query_scalar("insert into replicas (started_at, lease_until) values ($1, $1) returning id")
             .bind(now)
-            .fetch_one(&mut *conn)
+            .fetch_one(&mut *tx)
             .await?;
-    let found = boots::look(&mut conn).await?;
-    boots::insert(&mut conn, ReplicaId(replica), &found, now, now).await?;
+    let found = boots::look(&mut tx).await?;
+    boots::insert(&mut tx, ReplicaId(replica), &found, now, now).await?;
+    tx.commit().await?;
     Ok(())
 }
 

@@ -12,7 +12,12 @@ async fn all_that_match_are_acknowledged_in_two_presses_and_the_failed_stay_tick
     let page = desk.get("/incidents").await;
     assert!(page.text.contains("All 4 that match"), "{}", page.text);
     let op = page.field("op");
-    let form = [("op", op.as_str()), ("q", "state:open"), ("all", "yes"), ("act", "acknowledge")];
+    let form = [
+        ("op", op.as_str()),
+        ("q", "state:open"),
+        ("all", "yes"),
+        ("act", "acknowledge"),
+    ];
     let mut events = Vec::new();
     for _ in 0..2 {
         let answer = desk.site.post("/incidents/bulk", &desk.ana, &form).await;
@@ -25,24 +30,42 @@ async fn all_that_match_are_acknowledged_in_two_presses_and_the_failed_stay_tick
         );
         assert_eq!(told.matches(" checked>").count(), 1, "{told}");
         assert!(told.contains("name=\"id\" value=\"3\" checked>"), "{told}");
-        events.push(desk.site.intake.database.count("select count(*) from events").await);
+        events.push(
+            desk.site
+                .intake
+                .database
+                .count("select count(*) from events")
+                .await,
+        );
     }
     assert_eq!(events[0], events[1], "a second tap changes nothing");
     assert_eq!(desk.found("owner:me").await, [5, 3, 2, 1]);
     let (_, ben) = desk.site.person("ben", Role::Responder).await;
     let other = desk.site.get(&format!("/incidents?result={op}"), &ben).await;
-    assert!(!other.text.contains("acknowledged."), "an outcome is told to whom it belongs");
+    assert!(
+        !other.text.contains("acknowledged."),
+        "an outcome is told to whom it belongs"
+    );
 }
 
 #[tokio::test]
 async fn a_note_goes_to_each_that_is_ticked_and_nothing_to_none() {
     let desk = Desk::new().await;
     desk.five().await;
-    let note = [("act", "note"), ("text", "one <switch> died"), ("id", "1"), ("id", "5"), ("id", "999")];
+    let note = [
+        ("act", "note"),
+        ("text", "one <switch> died"),
+        ("id", "1"),
+        ("id", "5"),
+        ("id", "999"),
+    ];
     let answer = desk.act("/incidents/bulk", &note).await;
     let told = desk.get(answer.header("location")).await.text;
     assert!(told.contains("2 incidents given the note."), "{told}");
-    assert!(told.contains("INC-999</a>: <bdi>There is no such incident.</bdi>"), "{told}");
+    assert!(
+        told.contains("INC-999</a>: <bdi>There is no such incident.</bdi>"),
+        "{told}"
+    );
     for id in [1, 5] {
         let page = desk.get(&format!("/incidents/{id}?show=all")).await.text;
         assert!(page.contains("one &#60;switch&#62; died"), "{page}");
@@ -55,7 +78,9 @@ async fn a_note_goes_to_each_that_is_ticked_and_nothing_to_none() {
         let refused = desk.act("/incidents/bulk", wrong).await;
         assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong:?}");
     }
-    let unreadable = desk.act("/incidents/bulk", &[("act", "explode"), ("id", "1")]).await;
+    let unreadable = desk
+        .act("/incidents/bulk", &[("act", "explode"), ("id", "1")])
+        .await;
     assert_eq!(unreadable.status, StatusCode::BAD_REQUEST);
 }
 
@@ -81,12 +106,18 @@ async fn many_are_resolved_only_after_a_page_that_lists_them_and_what_changed_me
     let answer = desk.act("/incidents/bulk", &form).await;
     let told = desk.get(answer.header("location")).await.text;
     assert!(told.contains("1 incident resolved."), "{told}");
-    assert!(told.contains("INC-2</a>: <bdi>Something that bears on this happened"), "{told}");
+    assert!(
+        told.contains("INC-2</a>: <bdi>Something that bears on this happened"),
+        "{told}"
+    );
     assert_eq!(desk.found("state:resolved").await, [4, 1]);
     let story = desk.get("/incidents/1?show=all").await.text;
     assert!(story.contains("the switch is back"), "{story}");
     let over = desk.get("/incidents/resolve?id=1&id=2").await.text;
-    assert!(over.contains("Resolve 1 incident") && over.contains("1 of those ticked are over"), "{over}");
+    assert!(
+        over.contains("Resolve 1 incident") && over.contains("1 of those ticked are over"),
+        "{over}"
+    );
     let none = desk.site.get("/incidents/resolve", &desk.ana).await;
     assert_eq!(none.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(rows(&desk.get("/incidents").await.text), [5, 3, 2]);

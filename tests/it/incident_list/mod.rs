@@ -43,8 +43,14 @@ impl Desk {
     /// Five incidents that differ: 1 and 2 of checkout, 3 acknowledged by ana, 4 resolved, 5 without labels.
     async fn five(&self) {
         for (title, labels) in [
-            ("CheckoutDatabaseDown", json!({"severity": "critical", "service": "checkout", "region": "eu"})),
-            ("Latency above 2 s", json!({"severity": "error", "service": "checkout", "region": "us"})),
+            (
+                "CheckoutDatabaseDown",
+                json!({"severity": "critical", "service": "checkout", "region": "eu"}),
+            ),
+            (
+                "Latency above 2 s",
+                json!({"severity": "error", "service": "checkout", "region": "us"}),
+            ),
             ("Queue grows", json!({"severity": "critical", "service": "mail"})),
             ("Disk almost full", json!({"severity": "info", "region": "eu"})),
             ("o'clock \"quoted\" & odd", json!({})),

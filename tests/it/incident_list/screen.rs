@@ -59,35 +59,81 @@ async fn the_list_on_a_phone_and_on_a_desk_with_its_keys() -> Result<()> {
 
     // Moved to by key and ticked by key: from here on the rows stay as they are.
     page.goto(&format!("{base}/incidents?q=state:open")).await?;
-    becomes(&browser, "document.getElementById('live-word').textContent.startsWith('Live')").await?;
+    becomes(
+        &browser,
+        "document.getElementById('live-word').textContent.startsWith('Live')",
+    )
+    .await?;
     types(&browser, "jx").await?;
-    becomes(&browser, "document.querySelector('[name=id][value=\"5\"]').checked").await?;
+    becomes(
+        &browser,
+        "document.querySelector('[name=id][value=\"5\"]').checked",
+    )
+    .await?;
     desk.act("/incidents/2/acknowledge", &[]).await;
     desk.fire("Another", json!({})).await;
     desk.site.state.wake.changed();
-    becomes(&browser, "document.getElementById('live-word').textContent.startsWith('List paused')").await?;
-    becomes(&browser, "document.getElementById('found').textContent.startsWith('5 ')").await?;
-    let row = page.execute("return document.getElementById('inc-2').textContent", vec![]).await?;
-    ensure!(!row.to_string().contains("has it") || row.to_string().contains("nobody"), "{row}");
+    becomes(
+        &browser,
+        "document.getElementById('live-word').textContent.startsWith('List paused')",
+    )
+    .await?;
+    becomes(
+        &browser,
+        "document.getElementById('found').textContent.startsWith('5 ')",
+    )
+    .await?;
+    let row = page
+        .execute("return document.getElementById('inc-2').textContent", vec![])
+        .await?;
+    ensure!(
+        !row.to_string().contains("has it") || row.to_string().contains("nobody"),
+        "{row}"
+    );
     types(&browser, "x").await?;
-    becomes(&browser, "document.getElementById('inc-2').textContent.includes('ana has it')").await?;
+    becomes(
+        &browser,
+        "document.getElementById('inc-2').textContent.includes('ana has it')",
+    )
+    .await?;
     // The new row waits behind a button.
-    becomes(&browser, "document.getElementById('news')?.textContent.startsWith('1 new')").await?;
+    becomes(
+        &browser,
+        "document.getElementById('news')?.textContent.startsWith('1 new')",
+    )
+    .await?;
     page.find(Locator::Css("#news")).await?.click().await?;
     becomes(&browser, "document.getElementById('inc-6') !== null").await?;
 
     // Ticks are still there after a look at an incident.
-    page.find(Locator::Css("[name=id][value='1']")).await?.click().await?;
+    page.find(Locator::Css("[name=id][value='1']"))
+        .await?
+        .click()
+        .await?;
     page.find(Locator::Css("#inc-3 > a")).await?.click().await?;
     page.wait().for_element(Locator::Css("#timeline")).await?;
     page.back().await?;
-    becomes(&browser, "document.querySelector('[name=id][value=\"1\"]')?.checked").await?;
+    becomes(
+        &browser,
+        "document.querySelector('[name=id][value=\"1\"]')?.checked",
+    )
+    .await?;
     // What is ticked is acknowledged by one key.
-    page.find(Locator::Css("#inc-5 > a")).await?.send_keys("a").await?;
-    becomes(&browser, "document.getElementById('result')?.textContent.includes('1 incident acknowledged')").await?;
+    page.find(Locator::Css("#inc-5 > a"))
+        .await?
+        .send_keys("a")
+        .await?;
+    becomes(
+        &browser,
+        "document.getElementById('result')?.textContent.includes('1 incident acknowledged')",
+    )
+    .await?;
     types(&browser, "c").await?;
     page.wait().for_element(Locator::Css("#title")).await?;
-    page.active_element().await?.send_keys(&Key::Escape.to_string()).await?;
+    page.active_element()
+        .await?
+        .send_keys(&Key::Escape.to_string())
+        .await?;
 
     let errors = browser.console_errors().await?;
     ensure!(errors.is_empty(), "{errors:?}");

@@ -61,15 +61,24 @@ async fn a_wrong_term_is_named_with_its_column_and_the_right_ones_still_count() 
     let desk = Desk::new().await;
     desk.five().await;
     let html = desk.get(&address("sev:1 stat:open")).await.text;
-    assert!(html.contains("Column 7, <code><bdi>stat:open</bdi></code>"), "{html}");
+    assert!(
+        html.contains("Column 7, <code><bdi>stat:open</bdi></code>"),
+        "{html}"
+    );
     assert!(
         html.contains("href=\"/incidents?q=sev%3A1+state%3Aopen\">Search with <code><bdi>state:open</bdi>"),
         "{html}"
     );
     assert_eq!(rows(&html), [3, 1]);
     let html = desk.get(&address("owner:anna sev:1")).await.text;
-    assert!(html.contains("nobody is called \"anna\"") || html.contains("nobody is called &#34;anna&#34;"), "{html}");
-    assert!(html.contains("href=\"/incidents?q=owner%3Aana+sev%3A1\""), "{html}");
+    assert!(
+        html.contains("nobody is called \"anna\"") || html.contains("nobody is called &#34;anna&#34;"),
+        "{html}"
+    );
+    assert!(
+        html.contains("href=\"/incidents?q=owner%3Aana+sev%3A1\""),
+        "{html}"
+    );
     let hostile = "</script><img src=x>:\"\u{202e}";
     let html = desk.get(&address(hostile)).await.text;
     assert!(!html.contains("<img"), "{html}");
@@ -82,26 +91,45 @@ async fn filters_count_what_they_lead_to_and_pages_keep_the_filter() {
     desk.five().await;
     let html = desk.get("/incidents").await.text;
     for (link, count) in [
-        ("/incidents?q=state%3Aopen+sev%3A1", "SEV1</bdi> <span class=\"no\">2"),
-        ("/incidents?q=state%3Aresolved", "Resolved</bdi> <span class=\"no\">1"),
-        ("/incidents?q=state%3Aopen+owner%3Ame", "Mine</bdi> <span class=\"no\">1"),
-        ("/incidents?q=state%3Aopen+service%3Acheckout", "checkout</bdi> <span class=\"no\">2"),
+        (
+            "/incidents?q=state%3Aopen+sev%3A1",
+            "SEV1</bdi> <span class=\"no\">2",
+        ),
+        (
+            "/incidents?q=state%3Aresolved",
+            "Resolved</bdi> <span class=\"no\">1",
+        ),
+        (
+            "/incidents?q=state%3Aopen+owner%3Ame",
+            "Mine</bdi> <span class=\"no\">1",
+        ),
+        (
+            "/incidents?q=state%3Aopen+service%3Acheckout",
+            "checkout</bdi> <span class=\"no\">2",
+        ),
     ] {
         let link = format!("href=\"{link}\"");
-        let after = html.split(&link).nth(1).unwrap_or_else(|| panic!("no {link}: {html}"));
+        let after = html
+            .split(&link)
+            .nth(1)
+            .unwrap_or_else(|| panic!("no {link}: {html}"));
         let word = after.split("</a>").next().unwrap();
         assert!(word.contains(count), "{link}: {word}");
     }
     assert!(html.contains("id=\"found\">4 incidents"), "{html}");
     for n in 0..60 {
-        desk.fire(&format!("Storm {n}"), json!({"service": "storm"})).await;
+        desk.fire(&format!("Storm {n}"), json!({"service": "storm"}))
+            .await;
     }
     let query = "service:storm state:open";
     let first = desk.get(&address(query)).await.text;
     assert_eq!(rows(&first).len(), 50);
     let older = "/incidents?q=service%3Astorm+state%3Aopen&amp;before=";
     let before = first.split(older).nth(1).unwrap().split('"').next().unwrap();
-    let second = desk.get(&format!("{}&before={before}", address(query))).await.text;
+    let second = desk
+        .get(&format!("{}&before={before}", address(query)))
+        .await
+        .text;
     assert_eq!(rows(&second).len(), 10);
     assert!(rows(&first).iter().all(|id| !rows(&second).contains(id)));
     assert!(second.contains("Back to the newest"), "{second}");
@@ -111,7 +139,10 @@ async fn filters_count_what_they_lead_to_and_pages_keep_the_filter() {
 async fn an_empty_page_says_why_it_is_empty() {
     let desk = Desk::new().await;
     let html = desk.get("/incidents").await.text;
-    assert!(html.contains("No incident yet.") && html.contains("href=\"/sources\""), "{html}");
+    assert!(
+        html.contains("No incident yet.") && html.contains("href=\"/sources\""),
+        "{html}"
+    );
     desk.fire("Down", json!({})).await;
     desk.act("/incidents/1/resolve", &[("reason", "gone")]).await;
     let html = desk.get("/incidents").await.text;
@@ -124,7 +155,10 @@ async fn an_empty_page_says_why_it_is_empty() {
         html.contains("No incident matches this search.") && html.contains("Clear: show what is open"),
         "{html}"
     );
-    assert_eq!(desk.site.get("/incidents?before=x", &desk.ana).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        desk.site.get("/incidents?before=x", &desk.ana).await.status,
+        StatusCode::BAD_REQUEST
+    );
 }
 
 #[tokio::test]
@@ -140,7 +174,10 @@ async fn when_the_list_fails_what_needs_me_still_stands() {
         .unwrap();
     let html = desk.site.get("/incidents", &max).await.text;
     assert!(html.contains("The incidents could not be read"), "{html}");
-    assert!(html.contains("<h2>Needs me</h2>") && html.contains("Drain pool blue?"), "{html}");
+    assert!(
+        html.contains("<h2>Needs me</h2>") && html.contains("Drain pool blue?"),
+        "{html}"
+    );
     assert!(html.contains("Try again"), "{html}");
 }
 
@@ -157,7 +194,10 @@ async fn what_is_folded_is_hidden_only_where_its_parent_is_seen() {
     assert_eq!(desk.found("is:folded").await, [2]);
     assert_eq!(desk.found("-is:folded sev:1").await, [3, 1]);
     let html = desk.get(&address("sev:2")).await.text;
-    assert!(html.contains("folded under <a href=\"/incidents/1\">INC-1</a>"), "{html}");
+    assert!(
+        html.contains("folded under <a href=\"/incidents/1\">INC-1</a>"),
+        "{html}"
+    );
 }
 
 #[tokio::test]
@@ -167,9 +207,14 @@ async fn a_viewer_is_offered_no_act() {
     let (_, vic) = desk.site.person("vic", Role::Viewer).await;
     let html = desk.site.get("/incidents", &vic).await.text;
     assert_eq!(rows(&html), [5, 3, 2, 1]);
-    assert!(!html.contains("type=\"checkbox\" name=\"id\"") && !html.contains("/incidents/new"), "{html}");
+    assert!(
+        !html.contains("type=\"checkbox\" name=\"id\"") && !html.contains("/incidents/new"),
+        "{html}"
+    );
     for path in ["/incidents/bulk", "/incidents/new"] {
-        let refused = desk.act_as(&vic, path, &[("act", "acknowledge"), ("id", "1")]).await;
+        let refused = desk
+            .act_as(&vic, path, &[("act", "acknowledge"), ("id", "1")])
+            .await;
         assert_eq!(refused.status, StatusCode::FORBIDDEN, "{path}");
     }
 }

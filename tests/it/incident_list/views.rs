@@ -12,15 +12,30 @@ async fn a_view_is_mine_or_everybodys_and_may_be_what_my_list_opens_with() {
     let (_, ben) = desk.site.person("ben", Role::Viewer).await;
     let worst = [("name", "Worst"), ("q", "state:open sev:1"), ("opening", "yes")];
     let kept = desk.act("/incidents/views", &worst).await;
-    assert_eq!(kept.header("location"), "/incidents?q=state%3Aopen+sev%3A1", "{}", kept.text);
-    assert_eq!(rows(&desk.get("/incidents").await.text), [3, 1], "the list opens with it");
+    assert_eq!(
+        kept.header("location"),
+        "/incidents?q=state%3Aopen+sev%3A1",
+        "{}",
+        kept.text
+    );
+    assert_eq!(
+        rows(&desk.get("/incidents").await.text),
+        [3, 1],
+        "the list opens with it"
+    );
     let shared = [("name", "Ben's"), ("q", "owner:me"), ("shared", "yes")];
     desk.act_as(&ben, "/incidents/views", &shared).await;
 
     let mine = desk.get("/incidents").await.text;
-    assert!(mine.contains("<bdi>Worst</bdi>") && mine.contains("<bdi>Ben&#39;s</bdi>"), "{mine}");
+    assert!(
+        mine.contains("<bdi>Worst</bdi>") && mine.contains("<bdi>Ben&#39;s</bdi>"),
+        "{mine}"
+    );
     let his = desk.site.get("/incidents", &ben).await.text;
-    assert!(!his.contains("<bdi>Worst</bdi>") && his.contains("<bdi>Ben&#39;s</bdi>"), "{his}");
+    assert!(
+        !his.contains("<bdi>Worst</bdi>") && his.contains("<bdi>Ben&#39;s</bdi>"),
+        "{his}"
+    );
 
     // `owner:me` is whoever looks; and nobody removes what is another's.
     let open = desk.act("/incidents/views/2/open-with", &[]).await;
@@ -50,8 +65,18 @@ async fn what_cannot_be_read_or_has_no_name_is_not_kept_and_a_name_is_kept_once(
     for query in ["sev:1", "sev:2"] {
         desk.act("/incidents/views", &[("name", "x"), ("q", query)]).await;
     }
-    let kept = desk.site.intake.database.count("select count(*) from saved_views where query = 'sev:2'").await;
+    let kept = desk
+        .site
+        .intake
+        .database
+        .count("select count(*) from saved_views where query = 'sev:2'")
+        .await;
     assert_eq!(kept, 1);
-    let all = desk.site.intake.database.count("select count(*) from saved_views").await;
+    let all = desk
+        .site
+        .intake
+        .database
+        .count("select count(*) from saved_views")
+        .await;
     assert_eq!(all, 1);
 }
