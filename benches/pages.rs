@@ -106,7 +106,10 @@ const FILL: &[&str] = &[
 /// One page, by what it is called in the table; `{n}` is the number of incidents, `{half}` half of it.
 const PAGES: &[(&str, &str)] = &[
     ("list, as it opens", "/incidents"),
-    ("list, three filters", "/incidents?q=state:open+sev:1+owner:nobody"),
+    (
+        "list, three filters",
+        "/incidents?q=state:open+sev:1+owner:nobody",
+    ),
     ("list, everything", "/incidents?q=state:all"),
     ("list, mine, all states", "/incidents?q=owner:me"),
     ("list, a service", "/incidents?q=service:checkout+has:run"),
@@ -176,13 +179,15 @@ impl Site {
     async fn new(server: &Embedded, incidents: i64) -> anyhow::Result<Self> {
         let name = format!("bench_{incidents}");
         let mut conn = PgConnection::connect_with(&server.connect_options()).await?;
-        conn.execute(AssertSqlSafe(format!("create database {name}"))).await?;
+        conn.execute(AssertSqlSafe(format!("create database {name}")))
+            .await?;
         let options = server.connect_options().database(&name);
         migrate::run(&options).await?;
         let mut conn = PgConnection::connect_with(&options).await?;
         let clock = Clock::real();
         let cookie = people(&mut conn, &clock).await?;
-        conn.execute("insert into sources (name, created_at) values ('bench', now())").await?;
+        conn.execute("insert into sources (name, created_at) values ('bench', now())")
+            .await?;
         let runbook = catalog::parse_runbook(RUNBOOK)
             .map_err(|faults| anyhow::anyhow!("the runbook has {} faults", faults.len()))?
             .runbook;
@@ -218,7 +223,9 @@ impl Site {
         for n in 0..WARM_UP + REQUESTS {
             let began = Instant::now();
             let request = self.client.get(format!("http://{}{path}", self.address));
-            let request = request.header("cookie", &self.cookie).header("accept", "text/html");
+            let request = request
+                .header("cookie", &self.cookie)
+                .header("accept", "text/html");
             let answer = request.send().await?;
             let status = answer.status();
             let html = answer.text().await?;

@@ -12,8 +12,8 @@ pub mod silence;
 pub mod alert;
 pub mod duty;
 pub mod incident;
-pub mod search;
 pub mod note;
+pub mod search;
 pub mod visit;
 
 pub mod names;
@@ -61,8 +61,8 @@ pub mod proposal;
 
 pub mod event;
 pub mod sentence;
-pub mod titles;
 pub mod taking_back;
+pub mod titles;
 
 pub mod boot;
 pub mod overdue;

@@ -76,7 +76,9 @@ impl Wanted {
             known.collect()
         };
         let of_sources = |some: &[String]| -> Vec<i64> {
-            some.iter().filter_map(|name| number(&names.sources, name)).collect()
+            some.iter()
+                .filter_map(|name| number(&names.sources, name))
+                .collect()
         };
         let label = |(name, value): &(String, String)| json!({ name: value });
         let mut labels = serde_json::Map::new();
@@ -338,7 +340,11 @@ pub async fn plan_by_values(conn: &mut PgConnection) -> Result<(), StoreError> {
 /// Looks up words that few incidents have before anything else is asked, in the incidents older than `before`; those that
 /// many have are found soonest by going back from the newest. Postgres knows too little of beginnings of words to choose
 /// between the two, and the wrong way reads the whole history.
-pub async fn look_up_words(conn: &mut PgConnection, wanted: &mut Wanted, before: i64) -> Result<(), StoreError> {
+pub async fn look_up_words(
+    conn: &mut PgConnection,
+    wanted: &mut Wanted,
+    before: i64,
+) -> Result<(), StoreError> {
     let Some(words) = wanted.words.clone() else {
         return Ok(());
     };
@@ -624,7 +630,11 @@ pub async fn names(conn: &mut PgConnection) -> Result<Names, StoreError> {
     .await?;
     let mut names = Names::default();
     for row in rows {
-        let into = if row.is_person { &mut names.people } else { &mut names.sources };
+        let into = if row.is_person {
+            &mut names.people
+        } else {
+            &mut names.sources
+        };
         into.push((row.id, row.name));
     }
     Ok(names)

@@ -158,7 +158,9 @@ pub async fn carry_out(
     let mut is_away = false;
     for (id, seen) in ids {
         let done = match is_away {
-            true => Err(WebError::unavailable("Not tried, since the database did not answer before.")),
+            true => Err(WebError::unavailable(
+                "Not tried, since the database did not answer before.",
+            )),
             false => one(&app, &me, &ticked, (op, bulk), id, seen).await,
         };
         match done {

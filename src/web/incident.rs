@@ -42,7 +42,7 @@ use crate::{
         apart::{self, Failed},
         approvals, briefs, duties, folds, incidents,
         incidents::Incident,
-        matches, merges, operators, preflights, reviews, runbooks, runs, silences, timelines, visits,
+        matches, merges, operators, preflights, reviews, runbooks, runs, silences, timelines, tracks, visits,
     },
 };
 
@@ -76,7 +76,7 @@ pub async fn show(
     let now = app.clock.now();
     let lens = Lens::read(&asked);
     let mut tx = store::begin_reading(&app.db).await?;
-    let record = load(&mut tx, &app.standing, id, &lens, now)
+    let record = load(&mut tx, &app.standing, id, Some(&lens), now)
         .await?
         .ok_or_else(|| WebError::not_found("incident"))?;
     let incident = &record.incident;
@@ -146,12 +146,12 @@ pub fn cursor(seq: i64, beside: i64) -> String {
 }
 
 /// Everything the page shows, `None` when there is no such incident. Each part is read for itself: one that cannot be
-/// leaves the others as they are.
+/// leaves the others as they are. Of the timeline only what stands around its rows, without a lens to see them through.
 pub async fn load(
     conn: &mut PgConnection,
     standing: &Standing,
     id: IncidentId,
-    lens: &Lens,
+    lens: Option<&Lens>,
     now: DateTime<Utc>,
 ) -> Result<Option<IncidentRecord>, StoreError> {
     let Some(incident) = incidents::find(conn, id).await? else {
@@ -198,7 +198,10 @@ pub async fn load(
     );
 
     let mut part = apart::begin(conn).await?;
-    let read = timeline::load(&mut part, id, lens).await;
+    let read = match lens {
+        Some(lens) => timeline::load(&mut part, id, lens).await,
+        None => timeline::around(&mut part, id).await,
+    };
     record.timeline = apart::settle(part, "timeline", read).await?.ok();
 
     record.failed = failed;
@@ -247,6 +250,12 @@ async fn runs_of(
         record.matches.push((found, version));
     }
     record.preflights = preflights::list(conn, id).await?;
+    let names: Vec<String> = record
+        .matches
+        .iter()
+        .map(|(found, _)| found.slug.clone())
+        .collect();
+    record.tracks = tracks::list(conn, &names).await?;
     let mut past_runs = runs::list_lines(conn, Some(id), None, RUNS_MAX).await?;
     let mut shown: Vec<RunId> = past_runs
         .iter()
@@ -284,7 +293,7 @@ async fn silences_of(conn: &mut PgConnection, record: &mut IncidentRecord) -> Re
     Ok(())
 }
 
-/// What of the page changes, for somebody who looks at it.
+/// What of the page changes, for somebody who looks at it: all but the rows of its timeline, which only grow.
 pub async fn sections(
     conn: &mut PgConnection,
     standing: &Standing,
@@ -293,7 +302,7 @@ pub async fn sections(
     lens: &Lens,
     now: DateTime<Utc>,
 ) -> Result<Option<(Sections, i64)>, StoreError> {
-    let Some(record) = load(conn, standing, id, lens, now).await? else {
+    let Some(record) = load(conn, standing, id, None, now).await? else {
         return Ok(None);
     };
     let seq = record.incident.last_seq;

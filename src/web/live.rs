@@ -341,10 +341,14 @@ fn lasting(html: &str) -> String {
     let mut kept = String::with_capacity(html.len());
     let mut rest = html;
     loop {
-        let next = [("name=\"op\" value=\"", '"'), (" data-relative>", '<')]
-            .into_iter()
-            .filter_map(|(mark, end)| Some((rest.find(mark)? + mark.len(), end)))
-            .min();
+        let next = [
+            ("name=\"op\" value=\"", '"'),
+            (" data-relative>", '<'),
+            (" data-left>", '<'),
+        ]
+        .into_iter()
+        .filter_map(|(mark, end)| Some((rest.find(mark)? + mark.len(), end)))
+        .min();
         let Some((start, end)) = next else {
             kept.push_str(rest);
             return kept;
@@ -393,10 +397,17 @@ mod tests {
                 once: String::new(),
             })
         };
-        for good in ["incident:204", "approval:7", "run:3", "incidents", "approvals"] {
+        for good in [
+            "incident:204",
+            "approval:7",
+            "run:3",
+            "step:3:drain",
+            "incidents",
+            "approvals",
+        ] {
             assert!(scope(good).is_some(), "{good}");
         }
-        for bad in ["", "incident", "incident:x", "incident:", "nonsense:1"] {
+        for bad in ["", "incident", "incident:x", "incident:", "step:3", "nonsense:1"] {
             assert!(scope(bad).is_none(), "{bad}");
         }
     }

@@ -34,6 +34,7 @@ pub mod checking;
 pub mod controls;
 pub mod deliveries;
 pub mod duties;
+pub mod editor;
 pub mod favicon;
 pub mod first_steps;
 pub mod fixtures;

@@ -1,16 +1,6 @@
-// The gate: time left by the server's clock, no decision while offline, and none that nobody knows the fate of.
+// The gate: no decision while offline, and none that nobody knows the fate of.
 
-import { $, parse, rough, say, serverNow } from "./muster.js";
-
-function count() {
-  for (const time of document.querySelectorAll("time[data-left]")) {
-    const s = Math.floor((Date.parse(time.dateTime) - serverNow()) / 1000);
-    const text = s <= 0 ? "over" : s < 3600 ? `${Math.floor(s / 60)}:${String(s % 60).padStart(2, "0")}` : rough(s);
-    if (time.textContent !== text) time.textContent = text;
-  }
-}
-count();
-setInterval(count, 1000);
+import { $, parse, say } from "./muster.js";
 
 const form = document.querySelector("form.decision");
 if (form) {

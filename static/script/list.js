@@ -36,6 +36,9 @@ if (list) {
       if (!all && !ticks().length) return;
       const button = document.querySelector("#bulk [value=acknowledge]");
       button.form.requestSubmit(button);
+    } else if (key === "Enter" && tick && document.activeElement === tick) {
+      // A browser would send the form, and with it the first act of the list.
+      row.querySelector("a").click();
     } else if (key === "c") document.querySelector("[data-key=c]")?.click();
     else return;
     event.preventDefault();

@@ -1,6 +1,9 @@
 // An output that grows is followed only while the person is at its end; and ids that are copied by one press.
 
-const follow = (log) => {
+const followed = new WeakSet();
+
+function follow(log) {
+  followed.add(log);
   let atEnd = true, count = log.childElementCount;
   const end = () => { log.scrollTop = log.scrollHeight; };
   const jump = () => document.getElementById("jump");
@@ -11,22 +14,23 @@ const follow = (log) => {
   });
   new MutationObserver(() => {
     if (atEnd) return end();
+    const more = log.childElementCount - count;
     const button = jump() ?? document.createElement("button");
-    Object.assign(button, { id: "jump", type: "button", className: "news", textContent: `Jump to newest (${log.childElementCount - count})`, onclick: end });
-    if (log.childElementCount > count && !button.isConnected) log.after(button);
+    Object.assign(button, { id: "jump", type: "button", className: "news", textContent: `Jump to newest (${more})`, onclick: end });
+    if (more > 0 && !button.isConnected) log.after(button);
   }).observe(log, { childList: true });
-};
+}
 
-const ready = () => {
-  for (const log of document.querySelectorAll("[data-tail]:not([data-followed])")) { log.dataset.followed = ""; follow(log); }
-  for (const button of document.querySelectorAll("[data-copy][hidden]")) button.hidden = !navigator.clipboard;
-};
-addEventListener("click", async ({ target }) => {
-  const id = target.dataset?.copy;
-  if (!id) return;
-  await navigator.clipboard.writeText(document.getElementById(id).textContent);
-  target.textContent = "Copied";
-});
-ready();
-const step = document.getElementById("step");
-if (step) new MutationObserver(ready).observe(step, { childList: true, subtree: true });
+const look = () => { for (const log of document.querySelectorAll("[data-tail]")) if (!followed.has(log)) follow(log); };
+look();
+new MutationObserver(look).observe(document.getElementById("step"), { childList: true, subtree: true });
+
+if (navigator.clipboard) {
+  document.body.classList.add("may-copy");
+  addEventListener("click", async ({ target }) => {
+    const id = target.dataset?.copy;
+    if (!id) return;
+    await navigator.clipboard.writeText(document.getElementById(id).textContent);
+    target.textContent = "Copied";
+  });
+}

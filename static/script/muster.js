@@ -9,14 +9,14 @@ import "./icon.js";
 
 // For scripts of single pages.
 export { $, parse, say } from "./page.js";
-export { rough, serverNow } from "./times.js";
-
-// What few pages need comes when it is needed.
-if (document.querySelector("form.decision, time[data-left]")) import("./gate.js");
-if (document.querySelector("#step, [data-tail], [data-copy]")) import("./log.js");
 
 // Printing needs a script, so its buttons appear with one.
 for (const button of document.querySelectorAll("[data-print]")) {
   button.hidden = false;
   button.onclick = () => print();
 }
+
+// What only some pages need.
+if (document.querySelector("form.decision")) import("./gate.js");
+if (document.getElementById("step")) import("./log.js");
+if (document.querySelector("[data-retry]")) import("./retry.js");

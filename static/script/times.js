@@ -1,6 +1,7 @@
 // Distances in time, kept up by the server's clock.
 
-let skew = 0; // the server's clock less ours, in milliseconds
+// The server's clock less ours, in milliseconds: first by when it made this page, then by what the stream says.
+let skew = Date.parse(document.body.dataset.made) - performance.timeOrigin - (performance.getEntriesByType("navigation")[0]?.responseStart ?? 0) || 0;
 
 export const serverNow = () => Date.now() + skew;
 export const setSkew = (ms) => { skew = ms; };
@@ -22,6 +23,15 @@ export function times() {
   clocks();
 }
 
+// What is left, second by second.
+function left() {
+  for (const time of document.querySelectorAll("time[data-left]")) {
+    const s = Math.floor((Date.parse(time.dateTime) - serverNow()) / 1000);
+    const text = s <= 0 ? "over" : s < 3600 ? `${Math.floor(s / 60)}:${String(s % 60).padStart(2, "0")}` : rough(s);
+    if (time.textContent !== text) time.textContent = text;
+  }
+}
+
 // The clock of this device behind that of everybody, for those who want it; on its own it would be read as UTC.
 export function clocks() {
   const both = document.documentElement.dataset.clocks === "both" && new Date().getTimezoneOffset();
@@ -35,3 +45,4 @@ export function clocks() {
 times();
 clocks();
 setInterval(times, 5000);
+setInterval(left, 1000);

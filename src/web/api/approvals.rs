@@ -5,7 +5,10 @@ use sqlx::{Postgres, Transaction};
 
 use super::shapes::{
     ErrorAnswer,
-    approval::{ApprovalBody, ApprovalRow, BreakBody, DecidedBody, DecisionBody, SendBackBody},
+    approval::{
+        ApprovalBody, ApprovalRow, BreakBody, DecidedBody, DecisionBody, QuestionBody, ReadAgainBody,
+        SendBackBody,
+    },
     run::OptionalReasonBody,
 };
 use crate::{
@@ -13,7 +16,7 @@ use crate::{
     execute::people,
     store::{self, StoreError, approvals, reviews},
     web::{
-        caller::{BreaksGlass, Decides, Reads},
+        caller::{BreaksGlass, Decides, Reads, Responds},
         error::WebError,
         extract::{Body, Path},
         page,
@@ -81,6 +84,42 @@ pub async fn send_back(
     let mut tx = app.db.begin().await.map_err(StoreError::from)?;
     people::send_back(&mut tx, id, digest, &body.note, &me, now).await?;
     end(&app, tx, ApprovalState::Returned).await
+}
+
+/// Has the evidence of a request read again: what only read is, and then the gate asks anew. Approvals given so far end.
+/// The gate's own rule says who may.
+#[utoipa::path(post, path = "/approvals/{id}/read-again", tag = "approvals", params(("id" = i64, Path)),
+    request_body = ReadAgainBody,
+    responses((status = 200, body = DecidedBody), (status = 403, body = ErrorAnswer), (status = 409, body = ErrorAnswer),
+              (status = 422, body = ErrorAnswer)))]
+pub async fn read_again(
+    State(app): State<AppState>,
+    Decides(me): Decides,
+    Path(id): Path<ApprovalId>,
+    Body(body): Body<ReadAgainBody>,
+) -> Result<Json<DecidedBody>, WebError> {
+    let digest = read(body.digest)?;
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await.map_err(StoreError::from)?;
+    people::read_again(&mut tx, id, digest, &me, now).await?;
+    end(&app, tx, ApprovalState::Returned).await
+}
+
+/// Asks something about a request. It stands on the gate's page and in the timeline, and holds nothing. Needs the role
+/// responder.
+#[utoipa::path(post, path = "/approvals/{id}/question", tag = "approvals", params(("id" = i64, Path)),
+    request_body = QuestionBody,
+    responses((status = 200, body = DecidedBody), (status = 409, body = ErrorAnswer), (status = 422, body = ErrorAnswer)))]
+pub async fn ask(
+    State(app): State<AppState>,
+    Responds(me): Responds,
+    Path(id): Path<ApprovalId>,
+    Body(body): Body<QuestionBody>,
+) -> Result<Json<DecidedBody>, WebError> {
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await.map_err(StoreError::from)?;
+    people::ask(&mut tx, id, &body.question, &me, now).await?;
+    end(&app, tx, ApprovalState::Pending).await
 }
 
 /// Takes an approval back before anything has started under it. Whoever gave it may, and whoever may decide.

@@ -95,6 +95,8 @@ fn parts() -> Documented {
         .with(described!(approvals::get))
         .with(described!(approvals::decide))
         .with(described!(approvals::send_back))
+        .with(described!(approvals::read_again))
+        .with(described!(approvals::ask))
         .with(described!(approvals::withdraw))
         .with(described!(approvals::break_glass))
         .with(described!(links::make))

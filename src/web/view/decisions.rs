@@ -9,9 +9,10 @@ use super::{
     approval::who,
     ask::AskCard,
     incident::IncidentRecord,
-    parts::{Ago, Said, ago, said},
+    parts::{Ago, Left, Said, ago, left, said},
     record::RunLog,
     review::ReviewCard,
+    text,
 };
 use crate::domain::{
     access::may_within,
@@ -19,6 +20,9 @@ use crate::domain::{
     operator::{Operator, Role},
     permission::Permission,
 };
+
+/// Characters of a finding on a card.
+const FINDING_CHARS_MAX: usize = 200;
 
 /// What waits for a person.
 #[derive(Clone, Debug, Template)]
@@ -53,8 +57,10 @@ pub struct GateCard {
     pub given: String,
     /// Who is asked.
     pub who: String,
-    /// When it lapses.
-    pub decide_by: Ago,
+    /// What is left to decide.
+    pub left: Left,
+    /// What was found before it, the newest: what, how it was, when it was read.
+    pub evidence: Option<(Said, Said, Ago)>,
     /// Why this person may not decide.
     pub refusal: Option<String>,
 }
@@ -80,7 +86,16 @@ impl Decisions {
                     targets: targets.into_iter().map(said).collect(),
                     given: format!("{given} of {}", approval.rule.approvals),
                     who: who(&approval.rule),
-                    decide_by: ago(approval.decide_by, now),
+                    left: left(approval.decide_by, now),
+                    evidence: approval
+                        .bound
+                        .evidence
+                        .iter()
+                        .max_by_key(|found| found.at)
+                        .map(|found| {
+                            let summary = text::cut(&found.summary, FINDING_CHARS_MAX);
+                            (said(&found.title), said(&summary), ago(found.at, now))
+                        }),
                     refusal: may_decide(&approval.rule, me, approval.requester)
                         .err()
                         .map(|refusal| refusal.to_string()),

@@ -6,11 +6,13 @@ use chrono::{DateTime, Utc};
 use super::{
     markdown::Markdown,
     parts::{At, Icon, Said, at, category, icon, said},
+    step,
 };
 use crate::domain::{
     event::{Event, IncidentFact, Recorded},
     id::IncidentId,
     sentence,
+    titles::Titles,
 };
 
 /// A difference between "happened" and "written down" that is worth showing, in seconds.
@@ -25,6 +27,8 @@ pub struct Reader<'a> {
     pub incident: IncidentId,
     /// The numbers of the pinned events.
     pub pinned: &'a [i64],
+    /// What the steps of runs are called.
+    pub titles: &'a Titles,
     /// Whether they may write.
     pub may_act: bool,
     /// When.
@@ -50,6 +54,8 @@ pub struct EventRow {
     pub seq: i64,
     /// Number of its incident.
     pub incident: i64,
+    /// The page of the step it is about.
+    pub step: Option<String>,
     /// The style of its group.
     pub group: &'static str,
     /// Shape of its group.
@@ -129,11 +135,15 @@ impl Reader<'_> {
                     next_due.map(|due| at(due, now)),
                 )
             }
-            event => Words::Sentence(said(&sentence::sentence(event))),
+            event => Words::Sentence(said(&sentence::told(event, self.titles))),
         };
         EventRow {
             seq: recorded.seq,
             incident: self.incident.0,
+            step: match &recorded.event {
+                Event::Run(run, fact) => fact.step().map(|step| step::href(*run, step)),
+                Event::Incident(_) => None,
+            },
             group: group.name(),
             icon: icon(shape),
             word,

@@ -33,6 +33,7 @@ use crate::{
         operator::Operator,
         permission::Permission,
         taking_back::{Undo, Undoable},
+        track::Track,
     },
     store::{
         alerts::MemberAlert, approvals::Approval, briefs::Brief, duties, incidents::Incident, matches::Match,
@@ -59,6 +60,8 @@ pub struct IncidentRecord {
     pub matches: Vec<(Match, Option<Version>)>,
     /// What these runbooks could do when they matched.
     pub preflights: BTreeMap<VersionId, Preflight>,
+    /// What their past says of them, by name.
+    pub tracks: BTreeMap<String, Track>,
     /// Requests for a decision that are pending.
     pub approvals: Vec<(Approval, i64)>,
     /// What was opened alone, not yet reviewed first.
@@ -93,6 +96,7 @@ impl IncidentRecord {
             silences: Vec::new(),
             matches: Vec::new(),
             preflights: BTreeMap::new(),
+            tracks: BTreeMap::new(),
             approvals: Vec::new(),
             reviews: Vec::new(),
             runs: Vec::new(),

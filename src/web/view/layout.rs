@@ -103,7 +103,8 @@ pub struct Frame {
     pub made: At,
     /// Address of the stream that keeps it up to date.
     pub live: Option<String>,
-    /// After how many seconds the browser asks for it anew by itself; never for a page that somebody may type in.
+    /// After how many seconds a browser without script asks for it anew by itself; never for a page that somebody may type
+    /// in.
     pub refresh_s: Option<u32>,
 }
 

@@ -11,6 +11,7 @@ use super::{
     record::RunLog,
     run::RunView,
     start::StartForm,
+    track::TrackPart,
 };
 use crate::{
     domain::{
@@ -92,8 +93,8 @@ pub struct MatchCard {
     pub title: Said,
     /// When to use it and what it does.
     pub summary: Said,
-    /// Number of the version.
-    pub number: i32,
+    /// Number of the version, and what the runbook's past says of it.
+    pub track: TrackPart,
     /// The line that holds, matcher by matcher: the matcher and the value it met.
     pub because: Vec<(Said, Said)>,
     /// What it could do when it matched.
@@ -132,7 +133,7 @@ impl Runs {
                             .as_ref()
                             .map_or("", |version| version.runbook.summary.as_str()),
                     ),
-                    number: found.number,
+                    track: TrackPart::of(record.tracks.get(&found.slug), found.number, now),
                     because: line.map_or_else(Vec::new, |line| {
                         line.matchers
                             .iter()

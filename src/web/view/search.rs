@@ -38,9 +38,13 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// A query as somebody typed it.
+    /// A query as somebody typed it. Where no term of it can be read, what is open is shown: nothing would look as if all
+    /// were well, and everything is too much.
     pub fn typed(text: &str) -> Self {
-        let (search, faults) = search::read(text);
+        let (mut search, faults) = search::read(text);
+        if search.terms.is_empty() && !faults.is_empty() {
+            search = Search::open();
+        }
         Self {
             text: text.trim_end().to_owned(),
             search,
@@ -128,6 +132,8 @@ pub fn address(search: &Search) -> String {
 pub struct SearchBox {
     text: String,
     faults: Vec<FaultLine>,
+    /// Whether any term could be read.
+    is_read: bool,
     views: Vec<ViewLink>,
     mine: Vec<OwnView>,
     has_default: bool,
@@ -192,6 +198,7 @@ impl SearchBox {
         }));
         Self {
             text: asked.text.clone(),
+            is_read: !search::read(&asked.text).0.terms.is_empty(),
             faults: asked
                 .faults
                 .iter()

@@ -44,9 +44,8 @@ async fn a_person_opens_an_incident_and_comes_to_its_page() {
     let fields = [("title", "Customers cannot pay"), ("severity", "1")];
     let other = desk.act("/incidents/new", &fields).await;
     assert_eq!(other.header("location"), "/incidents/2");
-    let recorded = events::list_after(&mut desk.site.conn().await, IncidentId(1), 0, 10)
-        .await
-        .unwrap();
+    let mut conn = desk.site.conn().await;
+    let recorded = events::list_after(&mut conn, IncidentId(1), 0, 10).await.unwrap();
     assert_eq!(first_broken_link(IncidentId(1), &recorded), None);
     // It is taken and resolved like any other.
     for (path, fields) in [("acknowledge", &[][..]), ("resolve", &[("reason", "paid")])] {

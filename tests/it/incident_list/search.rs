@@ -70,6 +70,9 @@ async fn a_wrong_term_is_named_with_its_column_and_the_right_ones_still_count() 
         "{html}"
     );
     assert_eq!(rows(&html), [3, 1]);
+    let html = desk.get(&address("sevv:1")).await.text;
+    assert!(html.contains("The list below is what is open."), "{html}");
+    assert_eq!(rows(&html), [5, 3, 2, 1]);
     let html = desk.get(&address("owner:anna sev:1")).await.text;
     assert!(
         html.contains("nobody is called \"anna\"") || html.contains("nobody is called &#34;anna&#34;"),

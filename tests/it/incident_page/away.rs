@@ -4,25 +4,20 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use muster::domain::{
-    event::Event,
-    id::RunId,
+    event::{Event, IncidentFact},
     operator::Role,
-    run::{RunFact, Settled},
 };
 
 use super::{PAGE, act, happen};
 use crate::{pages::fire, support::site::Site};
 
-fn done(step: &str) -> Event {
-    Event::Run(
-        RunId(1),
-        RunFact::StepSucceeded {
-            step: step.into(),
-            attempt: 1,
-            summary: String::new(),
-            settled: Settled::Answer,
-        },
-    )
+fn fired(name: &str) -> Event {
+    IncidentFact::AlertsFired {
+        count: 1,
+        names: vec![name.to_owned()],
+        reason: "same group".to_owned(),
+    }
+    .into()
 }
 
 const AWAY: &str = "While you were away";
@@ -36,19 +31,19 @@ async fn who_comes_back_is_told_what_happened_until_they_have_read_it() {
     let seen = site.get(PAGE, &ana).await.field("seen");
     act(&site, &ana, "acknowledge", &[("seen", &seen)]).await;
     site.clock().advance(Duration::from_secs(240));
-    happen(&site, &[done("one")]).await;
+    happen(&site, &[fired("one")]).await;
     assert!(
         !site.get(PAGE, &ana).await.text.contains(AWAY),
         "four minutes are not away"
     );
 
     site.clock().advance(Duration::from_secs(240));
-    happen(&site, &[done("two")]).await;
+    happen(&site, &[fired("two")]).await;
     let visits = "select count(*) from incident_visits where seen_at > '2026-11-21 03:02:00Z'";
     let before = site.intake.database.count(visits).await;
     let page = site.get(PAGE, &ana).await;
     assert!(
-        page.text.contains(AWAY) && page.text.contains("2 steps done"),
+        page.text.contains(AWAY) && page.text.contains("2 reports of new alerts"),
         "{}",
         page.text
     );

@@ -192,6 +192,20 @@ pub struct SendBackBody {
     pub note: String,
 }
 
+/// A request whose evidence is to be read again.
+#[derive(Deserialize, ToSchema)]
+pub struct ReadAgainBody {
+    /// The digest of what you saw; when it is not the present one, nothing is done.
+    pub digest: String,
+}
+
+/// A question about a request.
+#[derive(Deserialize, ToSchema)]
+pub struct QuestionBody {
+    /// What you want to know, in at most 2000 bytes.
+    pub question: String,
+}
+
 /// A gate to be opened alone.
 #[derive(Deserialize, ToSchema)]
 pub struct BreakBody {
