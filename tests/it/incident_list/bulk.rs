@@ -68,7 +68,7 @@ async fn a_note_goes_to_each_that_is_ticked_and_nothing_to_none() {
     );
     for id in [1, 5] {
         let page = desk.get(&format!("/incidents/{id}?show=all")).await.text;
-        assert!(page.contains("one &#60;switch&#62; died"), "{page}");
+        assert!(page.contains("one &lt;switch&gt; died"), "{page}");
     }
     for wrong in [
         &[("act", "note"), ("text", "x")][..],
