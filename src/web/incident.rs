@@ -250,7 +250,11 @@ async fn runs_of(
         record.matches.push((found, version));
     }
     record.preflights = preflights::list(conn, id).await?;
-    let names: Vec<String> = record.matches.iter().map(|(found, _)| found.slug.clone()).collect();
+    let names: Vec<String> = record
+        .matches
+        .iter()
+        .map(|(found, _)| found.slug.clone())
+        .collect();
     record.tracks = tracks::list(conn, &names).await?;
     let mut past_runs = runs::list_lines(conn, Some(id), None, RUNS_MAX).await?;
     let mut shown: Vec<RunId> = past_runs

@@ -3,6 +3,7 @@
 //!
 //! Each room of pages keeps its specimens in a file of the same name here. A specimen needs no database.
 
+mod editor;
 mod gates;
 mod incident;
 mod incidents;
@@ -45,6 +46,7 @@ pub fn specimens() -> Vec<Specimen> {
     all.extend(rooms::specimens());
     all.extend(people::specimens());
     all.extend(runbooks::specimens());
+    all.extend(editor::specimens());
     all.extend(incident::specimens());
     all.extend(sign_in::specimens());
     all.extend(gates::specimens());

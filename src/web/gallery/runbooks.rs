@@ -1,4 +1,4 @@
-//! The library, the page of a runbook, its versions, and writing one.
+//! The library, the page of a runbook, its versions.
 
 use std::collections::BTreeMap;
 
@@ -11,36 +11,28 @@ use crate::{
     domain::{
         digest::Digest,
         id::{IncidentId, RunId, StepId, VersionId},
-        incident::{IncidentState, Severity},
-        labels::Labels,
+        incident::Severity,
         run::RunResult,
         runbook::Runbook,
         target::Targets,
         timing::Took,
         track::{Check, LastRun, Track},
     },
-    matching::replay::replay,
-    store::{
-        matches::MatchedIncident, past_alerts::PastAlert, runbooks::Version, runs::RunLine,
-        versions::Numbered,
-    },
+    store::{matches::MatchedIncident, runbooks::Version, runs::RunLine, versions::Numbered},
     web::{
         runbooks::LibraryQuery,
         view::{
-            checked::{CheckedPart, ReplayPart},
-            diff::DiffView,
             layout::Place,
             library::{LibraryFilter, LibraryPage, LibraryRow, count, is_wanted},
             parts::{ago, said},
             proposal::WaitingRow,
-            publishing::{Conflict, DraftNote, EditPage, PublishPage},
             runbook::{RunbookPage, Subject, Trust},
             versions::{Compared, DiffPage, VersionsPage},
         },
     },
 };
 
-const SHOP: &str = include_str!("../../../runbooks/web-service-down.yaml");
+pub(super) const SHOP: &str = include_str!("../../../runbooks/web-service-down.yaml");
 const CHECKOUT: &str = include_str!("../../../runbooks/postgres-primary-down.yaml");
 const TARGETS: &str = include_str!("../../../runbooks/targets.yaml");
 
@@ -118,49 +110,19 @@ pub fn specimens() -> Vec<Specimen> {
             };
             DiffPage::of(page("v13 → v13"), side, side, now()).render()
         }),
-        specimen("editor", "full", || editor(SHOP)?.render()),
-        specimen("editor", "fault", || {
-            editor(&SHOP.replace("timeout: 5s", "time_out: 5s").replace("cross", "x"))?
-                .with_refusal("nothing was published: errors have to be put right first")
-                .render()
-        }),
-        specimen("editor", "draft", || {
-            let page = editor(SHOP)?;
-            EditPage {
-                draft: DraftNote::of(now() - TimeDelta::hours(1), false, now()),
-                is_saved: false,
-                ..page
-            }
-            .render()
-        }),
-        specimen("editor", "conflict", || {
-            let mine = SHOP.replace("timeout: 5s", "timeout: 9s");
-            let page = editor(&mine)?;
-            EditPage {
-                conflict: Some(conflict(&mine)?),
-                is_saved: false,
-                ..page
-            }
-            .with_refusal("version 15 came into use since you looked; look at the difference again")
-            .render()
-        }),
-        specimen("publish", "full", || publish(&careless(), 0)?.render()),
-        specimen("publish", "proposed", || {
-            publish(&SHOP.replace("within: 2m", "within: 5m"), 2)?.render()
-        }),
     ]
 }
 
-fn page(title: &str) -> crate::web::view::layout::Frame {
+pub(super) fn page(title: &str) -> crate::web::view::layout::Frame {
     frame(title, Place::Runbooks)
 }
 
-fn hours_ago(hours: i64) -> DateTime<Utc> {
+pub(super) fn hours_ago(hours: i64) -> DateTime<Utc> {
     now() - TimeDelta::hours(hours)
 }
 
 /// A sample that cannot be read is told like any page that cannot be made.
-fn read(source: &str) -> askama::Result<Runbook> {
+pub(super) fn read(source: &str) -> askama::Result<Runbook> {
     let parsed = parse_runbook(source).map_err(|faults| {
         let first = faults.first().map_or_else(String::new, ToString::to_string);
         askama::Error::custom(std::io::Error::other(first))
@@ -179,12 +141,12 @@ fn version(source: &str, number: i32) -> askama::Result<Version> {
     })
 }
 
-fn targets() -> Targets {
+pub(super) fn targets() -> Targets {
     parse_targets(TARGETS).unwrap_or_default()
 }
 
 /// The shop's runbook after somebody was in a hurry: no gate, no proof, and it looks longer.
-fn careless() -> String {
+pub(super) fn careless() -> String {
     let gate = SHOP.find("  - id: ask").unwrap_or_default();
     let drain = SHOP.find("  - id: drain").unwrap_or_default();
     let text = format!("{}{}", &SHOP[..gate], &SHOP[drain..]);
@@ -375,83 +337,5 @@ fn times(step: &StepId) -> impl Iterator<Item = Took> {
         step: step.clone(),
         length: TimeDelta::seconds(seconds),
         worked: seconds != 31,
-    })
-}
-
-fn past(incident: i64, name: &str) -> PastAlert {
-    PastAlert {
-        labels: Labels::from([("alertname", name), ("service", "shop")]),
-        incident: IncidentId(incident),
-        title: format!("{name} of the shop"),
-        severity: Severity::Sev2,
-        state: IncidentState::Resolved,
-        opened_at: hours_ago(300 - incident),
-    }
-}
-
-fn checked(source: &str) -> CheckedPart {
-    let read = parse_runbook(source);
-    let mut part = CheckedPart::of(source, &read, &targets());
-    let past = [
-        past(204, "ServiceDown"),
-        past(198, "ServiceSlow"),
-        past(190, "ServiceDown"),
-    ];
-    part.replay = read
-        .ok()
-        .map(|parsed| ReplayPart::of(&replay(None, &parsed.runbook, &past), 90, false, now()));
-    part
-}
-
-fn editor(source: &str) -> askama::Result<EditPage> {
-    Ok(EditPage {
-        frame: page("Change web-service-down"),
-        slug: Some("web-service-down".to_owned()),
-        action: "/runbooks/web-service-down/edit".to_owned(),
-        source: source.to_owned(),
-        note: String::new(),
-        base: 14,
-        has_file: true,
-        needed: 1,
-        checked: checked(source),
-        refusal: None,
-        conflict: None,
-        draft: DraftNote::None,
-        is_saved: true,
-    })
-}
-
-fn conflict(mine: &str) -> askama::Result<Conflict> {
-    let theirs = SHOP.replace("wait: 10s", "wait: 20s");
-    let (base, their, my) = (read(SHOP)?, read(&theirs)?, read(mine)?);
-    let (base, their, my) = (
-        (Some(&base), SHOP),
-        (Some(&their), theirs.as_str()),
-        (Some(&my), mine),
-    );
-    Ok(Conflict {
-        who: said("Ben"),
-        number: 15,
-        base: 14,
-        theirs: DiffView::between(base, their),
-        yours: DiffView::between(base, my),
-        over: DiffView::between(their, my),
-    })
-}
-
-fn publish(source: &str, needed: u32) -> askama::Result<PublishPage> {
-    let (old, new) = (read(SHOP)?, read(source)?);
-    Ok(PublishPage {
-        frame: page("Publish web-service-down"),
-        slug: Some("web-service-down".to_owned()),
-        title: said(&new.title),
-        action: "/runbooks/web-service-down/edit".to_owned(),
-        source: source.to_owned(),
-        note: String::new(),
-        base: 14,
-        has_file: false,
-        needed,
-        difference: DiffView::between((Some(&old), SHOP), (Some(&new), source)),
-        checked: checked(source),
     })
 }
