@@ -7,16 +7,19 @@ use super::view::{
     timeline::{Hits, ROWS_MAX, TimelineRecord},
 };
 use crate::{
-    domain::{event::Recorded, id::IncidentId, sentence},
+    domain::{event::Recorded, id::IncidentId, sentence, titles::Titles},
     incident::pins::PINS_MAX,
     store::{
         StoreError, pins,
         timelines::{self, Window},
+        titles,
     },
 };
 
 /// Events read for one page: more than its rows, since those that say the same share one.
 const EVENTS_MAX: usize = 2 * ROWS_MAX;
+/// Runs whose steps are told by their titles, the newest; the steps of older ones are told by their names.
+pub const RUNS_MAX: i64 = 50;
 /// How many events beside the one that somebody pointed at are looked at before it in the list.
 const ROWS_BESIDE: i64 = 20;
 /// Events a search looks through, the newest first, and how many it reads at once.
@@ -39,6 +42,7 @@ pub async fn load(
     lens: &Lens,
 ) -> Result<TimelineRecord, StoreError> {
     let mut record = around(conn, incident).await?;
+    record.titles = titles::list(conn, incident, RUNS_MAX).await?;
     if !lens.find.is_empty() {
         find(conn, incident, lens, &mut record).await?;
         return Ok(record);
@@ -88,7 +92,7 @@ async fn find(
         before = chunk.last().map_or(before, |last| last.seq);
         looked += chunk.len();
         for recorded in chunk {
-            if !has_words(&recorded, lens) {
+            if !has_words(&recorded, lens, &record.titles) {
                 continue;
             }
             if !lens.filter.shows(&recorded.event) && !pinned.contains(&recorded.seq) {
@@ -116,6 +120,9 @@ async fn find(
     Ok(())
 }
 
-fn has_words(recorded: &Recorded, lens: &Lens) -> bool {
-    lens.finds(&sentence::sentence(&recorded.event), &recorded.actor.to_string())
+fn has_words(recorded: &Recorded, lens: &Lens, titles: &Titles) -> bool {
+    lens.finds(
+        &sentence::told(&recorded.event, titles),
+        &recorded.actor.to_string(),
+    )
 }

@@ -13,6 +13,7 @@ use super::{
     live::{Scope, Watcher},
     page, runs as run_pages,
     steps::{self as step_pages, StepQuery},
+    timeline as timeline_page,
     view::{
         decision::{DecisionForm, Others},
         event_row::Reader,
@@ -29,11 +30,12 @@ use super::{
 use crate::{
     domain::{
         access::may,
-        event::Recorded,
+        event::{Event, Recorded},
         id::{ApprovalId, IncidentId, RunId, StepId},
         permission::Permission,
+        titles::Titles,
     },
-    store::{self, StoreError, approvals, events, incident_list::Facets, preflights, runs},
+    store::{self, StoreError, approvals, events, incident_list::Facets, preflights, runs, titles},
 };
 
 /// Events that are sent as rows; after more the page is read anew.
@@ -152,6 +154,13 @@ impl Watcher {
         };
         let pending = page::pending(&mut tx).await?;
         let beside = preflights::count_beside(&mut tx, id).await?;
+        let titles = match news
+            .iter()
+            .any(|recorded| matches!(recorded.event, Event::Run(..)))
+        {
+            true => titles::list(&mut tx, id, timeline_page::RUNS_MAX).await?,
+            false => Titles::default(),
+        };
         drop(tx);
         let mut patches: Vec<Patch> = sections
             .rendered()?
@@ -162,6 +171,7 @@ impl Watcher {
             let reader = Reader {
                 incident: id,
                 pinned: &[],
+                titles: &titles,
                 may_act: may(&self.me, Permission::Respond).is_ok(),
                 now,
             };

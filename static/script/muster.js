@@ -7,6 +7,9 @@ import "./keys.js";
 import "./list.js";
 import "./icon.js";
 
+// For scripts of single pages.
+export { $, parse, say } from "./page.js";
+
 // Printing needs a script, so its buttons appear with one.
 for (const button of document.querySelectorAll("[data-print]")) {
   button.hidden = false;
@@ -16,3 +19,4 @@ for (const button of document.querySelectorAll("[data-print]")) {
 // What only some pages need.
 if (document.querySelector("form.decision")) import("./gate.js");
 if (document.getElementById("step")) import("./log.js");
+if (document.querySelector("[data-retry]")) import("./retry.js");

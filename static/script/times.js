@@ -1,6 +1,7 @@
 // Distances in time, kept up by the server's clock.
 
-let skew = 0; // the server's clock less ours, in milliseconds
+// The server's clock less ours, in milliseconds: first by when it made this page, then by what the stream says.
+let skew = Date.parse(document.body.dataset.made) - performance.timeOrigin - (performance.getEntriesByType("navigation")[0]?.responseStart ?? 0) || 0;
 
 export const serverNow = () => Date.now() + skew;
 export const setSkew = (ms) => { skew = ms; };

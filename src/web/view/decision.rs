@@ -21,7 +21,7 @@ const PHRASES: [&str; 3] = [
     "Waiting costs more",
 ];
 /// Characters of the question inside a button.
-pub const BUTTON_CHARS_MAX: usize = 60;
+pub const BUTTON_CHARS_MAX: usize = 44;
 /// People offered for a link.
 const NAMES_MAX: usize = 200;
 

@@ -12,6 +12,7 @@ use crate::domain::{
     event::{Event, IncidentFact, Recorded},
     id::IncidentId,
     sentence,
+    titles::Titles,
 };
 
 /// A difference between "happened" and "written down" that is worth showing, in seconds.
@@ -26,6 +27,8 @@ pub struct Reader<'a> {
     pub incident: IncidentId,
     /// The numbers of the pinned events.
     pub pinned: &'a [i64],
+    /// What the steps of runs are called.
+    pub titles: &'a Titles,
     /// Whether they may write.
     pub may_act: bool,
     /// When.
@@ -132,7 +135,7 @@ impl Reader<'_> {
                     next_due.map(|due| at(due, now)),
                 )
             }
-            event => Words::Sentence(said(&sentence::sentence(event))),
+            event => Words::Sentence(said(&sentence::told(event, self.titles))),
         };
         EventRow {
             seq: recorded.seq,

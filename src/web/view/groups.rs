@@ -121,6 +121,12 @@ pub fn groups(log: &RunLog<'_>) -> Vec<StepGroup> {
                 first &= !is_next;
             }
         }
+        let mut steps = groups.iter_mut().flat_map(|group| &mut group.steps);
+        if steps.by_ref().any(|step| step.is_current)
+            && let Some(step) = steps.find(|step| !step.is_over && !step.is_current)
+        {
+            step.is_next = true;
+        }
     }
     groups.into_iter().flat_map(StepGroup::in_parts).collect()
 }

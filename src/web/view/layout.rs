@@ -103,7 +103,8 @@ pub struct Frame {
     pub made: At,
     /// Address of the stream that keeps it up to date.
     pub live: Option<String>,
-    /// After how many seconds the browser asks for it anew by itself; never for a page that somebody may type in.
+    /// After how many seconds a browser without script asks for it anew by itself; never for a page that somebody may type
+    /// in.
     pub refresh_s: Option<u32>,
 }
 
@@ -188,13 +189,6 @@ impl Frame {
     /// Address of the script.
     pub fn js(&self) -> &'static str {
         assets::address("muster.js")
-    }
-
-    /// Addresses of the modules that the script imports, so that the browser fetches them all at once.
-    pub fn modules(&self) -> impl Iterator<Item = &'static str> {
-        assets::MODULES
-            .iter()
-            .map(|name| assets::address(&format!("{name}.js")))
     }
 
     /// Address of the script for passkeys.

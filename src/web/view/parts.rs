@@ -150,6 +150,13 @@ pub struct At {
 
 impl HtmlSafe for At {}
 
+impl At {
+    /// The moment as scripts read it.
+    pub fn iso(&self) -> &str {
+        &self.when.iso
+    }
+}
+
 /// A moment by its distance.
 pub fn ago(at: DateTime<Utc>, now: DateTime<Utc>) -> Ago {
     Ago {

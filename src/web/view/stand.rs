@@ -58,6 +58,8 @@ pub struct StepView {
     pub is_active: bool,
     /// Whether the run stands here.
     pub is_current: bool,
+    /// Whether it comes after that.
+    pub is_next: bool,
     /// Its gate's page, and whether something can be decided there.
     pub gate: Option<(String, bool)>,
     /// Its attempts, those of its items among them.
@@ -140,6 +142,7 @@ impl StepView {
             is_active: !log.is_left(id)
                 && (is_active(state) || items.as_ref().is_some_and(|items| !items.is_over)),
             is_current: false,
+            is_next: false,
             gate: match (state, log.last(id)) {
                 (StepState::GateOpen { approval, .. }, _) => Some((*approval, !log.is_left(id))),
                 (StepState::Approved { approval, .. }, _)

@@ -14,6 +14,7 @@ use crate::{
         event::Recorded,
         id::IncidentId,
         sentence::{self, Category},
+        titles::Titles,
     },
     store::timelines::KindCount,
 };
@@ -36,6 +37,8 @@ pub struct TimelineRecord {
     pub pinned: Vec<Recorded>,
     /// What a search found.
     pub hits: Option<Hits>,
+    /// What the steps of its runs are called.
+    pub titles: Titles,
 }
 
 /// What a search found.
@@ -143,6 +146,7 @@ impl Timeline {
         let reader = Reader {
             incident,
             pinned: &pinned,
+            titles: &record.titles,
             may_act,
             now,
         };

@@ -1,11 +1,12 @@
 //! Something to look at, and a person who looks: pages over a database with an incident, a run that waits at a gate,
 //! runbooks and a source in it, and a browser in which somebody is signed in.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use fantoccini::Locator;
 use muster::{
+    catalog,
     domain::{
         event::{IncidentFact, NewEvent},
         id::{ApprovalId, IncidentId, RunId},
@@ -14,7 +15,7 @@ use muster::{
     store::events,
 };
 use serde_json::{Value, json};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, watch};
 
 use crate::{
     fleet::{browser::Browser, scratch::Scratch},
@@ -45,7 +46,9 @@ pub struct Ground {
 
 impl Ground {
     pub async fn new() -> Self {
-        let site = Site::new().await;
+        let targets = "targets: [{ name: prom, tcp: { address: 'localhost:9090' } }]";
+        let targets = Arc::new(catalog::parse_targets(targets).unwrap());
+        let site = Site::with(|state| state.rehearser.targets = watch::channel(targets).1).await;
         let ana = site.person("ana", Role::Admin).await;
         let ben = site.person("ben", Role::Approver).await;
         let eve = site.person("eve", Role::Responder).await;
