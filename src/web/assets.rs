@@ -1,8 +1,8 @@
 //! The style sheet, the scripts and the icons, inside the program. Their addresses carry a digest of their content, so a
 //! browser may keep them for ever and never keeps an old one.
 //!
-//! `muster.css` is the files of `static/style` one after the other, in the order of [`STYLES`]. The scripts of
-//! `static/script` are modules that import each other by name, so the digest in their addresses is the folder's.
+//! `muster.css` is the files of `static/style` one after the other, in the order of [`STYLES`]; `muster.js` is made of
+//! [`MODULES`]. Scripts of single pages import it by name, so the digest in all their addresses is the folder's.
 
 use std::{borrow::Cow, collections::BTreeMap, sync::LazyLock};
 
@@ -13,7 +13,7 @@ use axum::{
 };
 use rust_embed::RustEmbed;
 
-use super::{caller::Anyone, error::WebError, extract::Path, favicon, state::AppState};
+use super::{bundle::bundle, caller::Anyone, error::WebError, extract::Path, favicon, state::AppState};
 use crate::domain::digest::Digest;
 
 #[derive(RustEmbed)]
@@ -38,9 +38,9 @@ const STYLES: &[&str] = &[
     "print",
 ];
 
-/// The scripts that every page loads, for the browser to fetch at once instead of one import after the other.
-pub const MODULES: &[&str] = &[
-    "muster", "page", "held", "times", "badge", "patch", "live", "forms", "keys", "icon", "list", "incident",
+/// The modules of the script that every page loads; each imports only what stands before it.
+const MODULES: &[&str] = &[
+    "page", "held", "times", "patch", "live", "forms", "incident", "keys", "list", "icon", "muster",
 ];
 
 /// The address of each file, by its plain name. In a debug build files are read from the disk, so there the digest is
@@ -87,6 +87,14 @@ fn content(name: &str) -> Option<Vec<u8>> {
     }
     if let Some(icon) = favicon::content(name) {
         return Some(icon);
+    }
+    if name == "muster.js" {
+        let module = |module: &&'static str| {
+            let file = Files::get(&format!("script/{module}.js"))?;
+            Some((*module, String::from_utf8(bare(&file.data, "//")).ok()?))
+        };
+        let modules: Vec<(&str, String)> = MODULES.iter().filter_map(module).collect();
+        return Some(bundle(&modules).into_bytes());
     }
     match name.ends_with(".js") {
         true => Some(bare(&Files::get(&format!("script/{name}"))?.data, "//")),
@@ -207,9 +215,23 @@ mod tests {
         for style in STYLES {
             assert!(Files::get(&format!("style/{style}.css")).is_some(), "{style}");
         }
+        let mut before = Vec::new();
         for module in MODULES {
-            let address = address(&format!("{module}.js"));
-            assert!(address.ends_with(&format!("/{module}.js")), "{module}");
+            let file = Files::get(&format!("script/{module}.js")).unwrap();
+            let text = String::from_utf8(file.data.into_owned()).unwrap();
+            for line in text
+                .lines()
+                .filter(|line| line.contains("from \"./") || line.starts_with("import "))
+            {
+                let imported = line.rsplit_once("./").unwrap().1.trim_end_matches(".js\";");
+                assert!(
+                    before.contains(&imported),
+                    "{module} imports {imported}, which comes later"
+                );
+            }
+            before.push(*module);
         }
+        let script = String::from_utf8(content("muster.js").unwrap()).unwrap();
+        assert!(!script.contains("import "), "{script}");
     }
 }

@@ -29,6 +29,7 @@ pub mod audit;
 pub mod badge;
 pub mod boots;
 pub mod bulk;
+pub mod bundle;
 pub mod checking;
 pub mod controls;
 pub mod deliveries;

@@ -1,7 +1,7 @@
 // The editor of runbooks: line numbers, a check while one types, messages that move the caret, drafts. Without it the
 // buttons do the same.
 
-import { $, parse, say } from "./page.js";
+import { $, parse, say } from "./muster.js";
 
 const LINE = 24; // height of a line, as in the style sheet
 const form = $("editor"), field = $("yaml");

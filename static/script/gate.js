@@ -1,6 +1,6 @@
 // The gate: no decision while offline, and none that nobody knows the fate of.
 
-import { $, parse, say } from "./page.js";
+import { $, parse, say } from "./muster.js";
 
 const form = document.querySelector("form.decision");
 if (form) {

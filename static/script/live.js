@@ -4,7 +4,6 @@
 // STREAMS hold one at a time, the others ask every few seconds by the same protocol, and a hidden page lets go of it.
 
 import { $, parse, say, unescape } from "./page.js";
-import { badge } from "./badge.js";
 import { selecting, ticking } from "./held.js";
 import { children, patch } from "./patch.js";
 import { rough, serverNow, setSkew, times } from "./times.js";
@@ -43,7 +42,6 @@ function word() {
   if (text && line.textContent !== text) line.textContent = text;
   line.classList.toggle("stale", stale);
   document.body.classList.toggle("stale-page", stale);
-  badge(stale);
 }
 
 function become(next) {

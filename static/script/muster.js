@@ -7,6 +7,9 @@ import "./keys.js";
 import "./list.js";
 import "./icon.js";
 
+// For scripts of single pages.
+export { $, parse, say } from "./page.js";
+
 // Printing needs a script, so its buttons appear with one.
 for (const button of document.querySelectorAll("[data-print]")) {
   button.hidden = false;

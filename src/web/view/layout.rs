@@ -191,13 +191,6 @@ impl Frame {
         assets::address("muster.js")
     }
 
-    /// Addresses of the modules that the script imports, so that the browser fetches them all at once.
-    pub fn modules(&self) -> impl Iterator<Item = &'static str> {
-        assets::MODULES
-            .iter()
-            .map(|name| assets::address(&format!("{name}.js")))
-    }
-
     /// Address of the script for passkeys.
     pub fn passkey_js(&self) -> &'static str {
         assets::address("passkey.js")

@@ -38,7 +38,7 @@ struct Line {
     /// Bytes that may still come down before everything breaks; negative when nobody counts.
     left: AtomicI64,
     connections: AtomicU64,
-    /// Live streams that have begun.
+    /// Live streams whose first words have come through.
     streams: AtomicU64,
     /// Connections that met a bad mood.
     refused: AtomicU64,
@@ -140,6 +140,8 @@ async fn carry(line: Arc<Line>, mut client: TcpStream, number: u64) {
         return;
     };
     let (mut up, mut down) = ([0; 16_384], [0; 16_384]);
+    // Whether a stream has begun here that has told nothing yet.
+    let mut begun = false;
     loop {
         tokio::select! {
             _ = cuts.changed() => return,
@@ -171,12 +173,18 @@ async fn carry(line: Arc<Line>, mut client: TcpStream, number: u64) {
                     if client.write_all(told).await.is_err() {
                         return;
                     }
-                    if told.windows(17).any(|part| part == b"text/event-stream") {
+                    begun |= has(told, b"text/event-stream");
+                    if begun && has(told, b"event: tick") {
                         line.streams.fetch_add(1, Ordering::SeqCst);
+                        begun = false;
                     }
                 }
                 _ => return,
             },
         }
     }
+}
+
+fn has(text: &[u8], words: &[u8]) -> bool {
+    text.windows(words.len()).any(|part| part == words)
 }

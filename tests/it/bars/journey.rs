@@ -6,9 +6,16 @@ use fantoccini::{
     actions::{InputSource, KeyAction, KeyActions},
     key::Key,
 };
+use muster::{
+    domain::{
+        event::NewEvent,
+        run::{RunFact, RunResult},
+    },
+    store::events,
+};
 use serde_json::{Value, json};
 
-use super::ground::{Eyes, Ground};
+use super::ground::{Eyes, Ground, INCIDENT};
 use crate::support::site::Site;
 
 /// Keys that are no text, for all three acts.
@@ -24,7 +31,7 @@ const isField = node.matches("textarea, input:not([type=hidden], [type=radio], [
 return {
   words: (node.innerText || node.value || "").trim(), isField, isEmpty: isField && !node.value,
   sends: form ? [...form.querySelectorAll("button")].map((button) => button.innerText.trim()).join("|") : "",
-  inMain: Boolean(node.closest("main")),
+  inMain: Boolean(node.closest("main")), kind: node.tagName, unfolded: Boolean(node.parentElement?.open),
 };
 "#;
 
@@ -79,8 +86,13 @@ impl Hands {
                 .is_some_and(|sends| sends.split('|').any(|send| send.starts_with(words)));
             if is_its_form && focus["isEmpty"] == true {
                 self.types("seen in the graphs").await?;
-            } else if focus["isField"] != true && focus["inMain"] == true && said.starts_with(words) {
-                return self.press(Key::Enter.into()).await;
+            } else if focus["isField"] != true && focus["inMain"] == true && is_about(&said, words) {
+                let (kind, unfolded) = (focus["kind"].as_str(), focus["unfolded"] == true);
+                match kind {
+                    Some("BUTTON") => return self.press(Key::Enter.into()).await,
+                    Some("SUMMARY") if unfolded => {}
+                    _ => self.press(Key::Enter.into()).await?,
+                }
             }
             self.tab().await?;
         }
@@ -92,6 +104,39 @@ impl Hands {
         let script = "return document.querySelector('main')?.innerText.includes(arguments[0])";
         self.eyes.until(words, script, json!(words)).await.map(drop)
     }
+}
+
+/// Whether words on a button, a link or a fold are about this act: they begin with it, or a fold's name it.
+fn is_about(said: &str, words: &str) -> bool {
+    let line = said.lines().next().unwrap_or_default();
+    line == words
+        || line.starts_with(&format!("{words} "))
+        || said
+            .to_lowercase()
+            .contains(&format!("{},", words.to_lowercase()))
+}
+
+/// Ends the run as its worker would, who is not here.
+async fn run_ends(ground: &Ground) -> Result<()> {
+    let now = ground.site.clock().now();
+    let ended = RunFact::RunFinished {
+        result: RunResult::Succeeded,
+        reason: String::new(),
+    };
+    let mut conn = ground.site.conn().await;
+    events::append(
+        &mut conn,
+        INCIDENT,
+        &[NewEvent::of_run(ground.run, ended, now)],
+        now,
+    )
+    .await?;
+    sqlx::query("update runs set finished_at = $1, result = 'succeeded' where id = $2")
+        .bind(now)
+        .bind(ground.run.0)
+        .execute(&mut *conn)
+        .await?;
+    Ok(())
 }
 
 async fn state(site: &Site) -> String {
@@ -136,6 +181,7 @@ async fn an_incident_is_brought_to_its_end_with_a_dozen_keys() -> Result<()> {
     hands.does("Approve").await?;
     hands.sees("ben").await?;
     let approved = hands.keys - acknowledged;
+    run_ends(&ground).await?;
 
     hands.eyes.become_(&ground.eve.1).await?;
     hands.go("/incidents/1").await?;
@@ -181,6 +227,7 @@ async fn the_same_goes_without_script_and_nothing_is_far_away() -> Result<()> {
     hands.does("Approve").await?;
     far.push(("Approve", hands.tabs));
     hands.sees("ben").await?;
+    run_ends(&ground).await?;
 
     hands.eyes.become_(&ground.eve.1).await?;
     for (words, wanted) in [("Mark mitigated", "mitigated"), ("Resolve", "resolved")] {

@@ -90,9 +90,11 @@ async fn nothing_is_taken_from_whoever_types_selects_or_reads() -> Result<()> {
         eyes.browser.page.active_element().await?.send_keys("x").await?;
     }
     let after = eyes.run(HANDS, Value::Null).await?;
-    // The driver types at the end of a field.
-    let typed = format!("half a thought{}", "x".repeat(10));
-    ensure!(after["text"] == json!(typed), "{after}");
+    let typed = format!("half{} a thought", "x".repeat(10));
+    ensure!(
+        after["text"] == json!(typed) && after["caret"] == json!([14, 14]),
+        "{after}"
+    );
     ensure!(
         after["focus"] == true && after["scroll"] == before["scroll"],
         "{before}\n{after}"

@@ -32,8 +32,14 @@ const NO_PAGES: &[&str] = &[
     "/login/provider",
 ];
 
-/// Pages of things that are not there to be shown on this ground, with the specimens that stand for them.
-const ELSEWHERE: &[&str] = &[];
+/// Pages of things that are not on this ground; specimens of the gallery stand for them.
+const ELSEWHERE: &[&str] = &[
+    // It leads on to the gate.
+    "/a/{code}",
+    // A run that has ended, and a file of targets.
+    "/runs/{id}/resume",
+    "/settings/targets/{name}",
+];
 
 /// Something that a page does not keep.
 struct Fault {
@@ -185,13 +191,15 @@ async fn furnish(ground: &Ground) -> Result<()> {
     }
     let now = ground.site.clock().now();
     let mut conn = ground.site.conn().await;
+    let mut tx = sqlx::Connection::begin(&mut *conn).await?;
     let replica: i64 =
         sqlx::query_scalar("insert into replicas (started_at, lease_until) values ($1, $1) returning id")
             .bind(now)
-            .fetch_one(&mut *conn)
+            .fetch_one(&mut *tx)
             .await?;
-    let found = boots::look(&mut conn).await?;
-    boots::insert(&mut conn, ReplicaId(replica), &found, now, now).await?;
+    let found = boots::look(&mut tx).await?;
+    boots::insert(&mut tx, ReplicaId(replica), &found, now, now).await?;
+    tx.commit().await?;
     Ok(())
 }
 
@@ -225,15 +233,16 @@ async fn every_page_in_every_state_keeps_the_bars() -> Result<()> {
         let answer = ground.site.get(&page, &ground.ana.1).await;
         let is_html = answer.header("content-type").starts_with("text/html");
         match answer.status {
-            StatusCode::OK if is_html => pages.push(page),
-            status if status == StatusCode::OK || status.is_redirection() => {}
-            status => {
+            StatusCode::NOT_FOUND => {
+                let status = answer.status;
                 let what = format!(
                     "answers {status}: give this ground something to show in {}",
                     file!()
                 );
                 walker.fault(&page, "", what);
             }
+            status if is_html && !status.is_redirection() => pages.push(page),
+            _ => {}
         }
     }
     pages.retain(|page| page.contains(&only));
