@@ -1,3 +1,5 @@
+//! What can be typed into the search, and what it means.
+
 use super::*;
 
 fn faults(query: &str) -> Vec<(usize, String, Option<String>)> {
