@@ -141,9 +141,10 @@ async fn run(folder: &Path) -> anyhow::Result<()> {
     for incidents in HISTORIES {
         let site = Site::new(&server, incidents).await?;
         println!(
-            "\n{incidents} incidents, {OPEN} open, {} events: milliseconds\n{:<30}{:>9}{:>9}{:>9}",
+            "\n{incidents} incidents, {OPEN} open, {} events: milliseconds\n{:<30}{:>9}{:>9}{:>9}{:>9}",
             incidents * EVENTS,
             "",
+            "best",
             "p50",
             "p95",
             "p99"
@@ -153,7 +154,8 @@ async fn run(folder: &Path) -> anyhow::Result<()> {
             let path = path.replace("{half}", &(incidents / 2).to_string());
             let times = site.measure(&path).await?;
             let at = |quantile: f64| times.value_at_quantile(quantile) as f64 / 1000.0;
-            println!("{name:<30}{:>9.1}{:>9.1}{:>9.1}", at(0.5), at(0.95), at(0.99));
+            let figures = [0.0, 0.5, 0.95, 0.99].map(|quantile| format!("{:>9.1}", at(quantile)));
+            println!("{name:<30}{}", figures.concat());
             if at(0.95) > P95_MAX.as_secs_f64() * 1000.0 {
                 slow.push(format!("{name} at {incidents} incidents"));
             }

@@ -20,8 +20,8 @@ pub struct Search {
     pub terms: Vec<Term>,
 }
 
-/// One condition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One condition; two are equal wherever they were typed.
+#[derive(Clone, Debug, Eq)]
 pub struct Term {
     /// Whether it is turned round.
     pub not: bool,
@@ -112,6 +112,12 @@ pub const OPEN: [IncidentState; 3] = [
     IncidentState::Acknowledged,
     IncidentState::Mitigated,
 ];
+
+impl PartialEq for Term {
+    fn eq(&self, other: &Self) -> bool {
+        (self.not, &self.what) == (other.not, &other.what)
+    }
+}
 
 impl From<What> for Term {
     fn from(what: What) -> Self {

@@ -54,7 +54,7 @@ async fn page_of(
         app,
         &mut tx,
         me,
-        "Open an incident",
+        "Report an incident",
         Place::Incidents,
         app.clock.now(),
     )

@@ -270,24 +270,19 @@ fn label(value: &str) -> Result<What, Wrong> {
 }
 
 fn no_key(key: &str, word: &Word) -> Wrong {
-    match nearest(key, KEYS) {
-        Some(near) => {
-            let (_, values) = word.text.split_once(':').unwrap_or_default();
-            let message = format!(
-                "there is no \"{key}:\", only {}",
-                KEYS.map(|key| format!("{key}:")).join(" ")
-            );
-            (message, Some(format!("{near}:{values}")))
-        }
-        None => {
-            let text = word.text.trim_start_matches('-').replace('"', "");
-            let message = format!(
-                "there is no \"{key}:\", only {}; words with a colon in them need quotes",
-                KEYS.map(|key| format!("{key}:")).join(" ")
-            );
-            (message, Some(format!("\"{text}\"")))
-        }
+    if let Some(near) = nearest(key, KEYS) {
+        let (_, values) = word.text.split_once(':').unwrap_or_default();
+        return (
+            format!("there is no \"{key}:\""),
+            Some(format!("{near}:{values}")),
+        );
     }
+    let text = word.text.trim_start_matches('-').replace('"', "");
+    let message = format!(
+        "there is no \"{key}:\", only {}; words with a colon in them need quotes",
+        KEYS.join(", ")
+    );
+    (message, Some(format!("\"{text}\"")))
 }
 
 fn example(key: &str) -> String {

@@ -290,7 +290,7 @@ fn new_page(
     faults: Vec<(&'static str, String)>,
 ) -> askama::Result<String> {
     NewPage::of(
-        frame("Open an incident", Place::Incidents),
+        frame("Report an incident", Place::Incidents),
         told,
         severity,
         faults,

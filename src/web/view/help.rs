@@ -228,7 +228,7 @@ impl KeysPage {
                 vec![
                     key(&["x"], "Tick the row, or untick it"),
                     key(&["a"], "Acknowledge what is ticked, or the row"),
-                    key(&["c"], "Open an incident by hand"),
+                    key(&["c"], "Report an incident"),
                 ],
             ),
             (

@@ -127,7 +127,7 @@ async fn filters_count_what_they_lead_to_and_pages_keep_the_filter() {
     let query = "service:storm state:open";
     let first = desk.get(&address(query)).await.text;
     assert_eq!(rows(&first).len(), 50);
-    let older = "/incidents?q=service%3Astorm+state%3Aopen&amp;before=";
+    let older = "/incidents?q=service%3Astorm+state%3Aopen&#38;before=";
     let before = first.split(older).nth(1).unwrap().split('"').next().unwrap();
     let second = desk
         .get(&format!("{}&before={before}", address(query)))
