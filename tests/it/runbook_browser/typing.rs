@@ -78,7 +78,7 @@ async fn while_one_types_errors_come_and_go_and_a_draft_is_kept() -> Result<()> 
     page.goto(&format!("{base}/runbooks/shop/edit")).await?;
     until(
         &browser,
-        "return document.querySelector('.numbered pre').textContent.split('\\n').length",
+        "return document.querySelector('.numbered pre')?.textContent.split('\\n').length ?? 0",
         json!(9),
     )
     .await?;
