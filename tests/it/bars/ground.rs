@@ -75,7 +75,7 @@ impl Ground {
         let notes: Vec<NewEvent> = (0..count)
             .map(|number| {
                 let text = format!("Looked at replica {number}: it is {} s behind.", number % 97);
-                NewEvent::by(actor(), IncidentFact::Note { text }, now)
+                NewEvent::by(actor(), IncidentFact::Note { text, tag: None }, now)
             })
             .collect();
         let mut conn = self.site.conn().await;
