@@ -12,9 +12,9 @@ use super::{
     state::AppState,
     system,
     view::{
+        check::Check,
         layout::Place,
         set_up::{AlertsStep, ChecksStep, Facts, ReadyStep, Sender},
-        system::Check,
     },
 };
 use crate::store::{self, StoreError, people, runbooks, sources};

@@ -8,9 +8,9 @@ use super::{
     state::AppState,
     view::{
         banner::{BannerPart, Line},
+        check::late,
         layout::{Frame, Place},
         standing::PausedPart,
-        system::late,
     },
 };
 use crate::{

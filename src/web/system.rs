@@ -14,8 +14,9 @@ use super::{
     page, standing,
     state::{AppState, LIVE_STREAMS_MAX},
     view::{
+        check::{Check, Workers},
         layout::Place,
-        system::{Check, SystemPage, Workers},
+        system::SystemPage,
     },
 };
 use crate::store::{
@@ -26,6 +27,8 @@ use crate::store::{
 
 /// How long one look may take.
 const LOOK_MAX: Duration = Duration::from_secs(2);
+/// What is said to have passed when it cannot be said.
+const LOOK_TOO_LONG: TimeDelta = TimeDelta::seconds(LOOK_MAX.as_secs() as i64);
 /// Processes whose signs of life are looked at.
 const HEARTBEATS_MAX: i64 = 100;
 
@@ -97,9 +100,6 @@ pub async fn checks(app: &AppState, now: DateTime<Utc>) -> Vec<Check> {
     checks.push(Check::backups());
     checks
 }
-
-/// What is said to have passed when it cannot be said.
-const LOOK_TOO_LONG: TimeDelta = TimeDelta::seconds(LOOK_MAX.as_secs() as i64);
 
 /// `GET /system`
 pub async fn show(State(app): State<AppState>, Reads(me): Reads) -> Result<Html<String>, WebError> {

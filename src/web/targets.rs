@@ -23,7 +23,8 @@ use super::{
     view::{
         layout::Place,
         standing::MAY_RELEASE,
-        target::{HISTORY, TargetFacts, TargetPage, TargetsPage, Touched},
+        target::{HISTORY, TargetFacts, TargetPage, Touched},
+        targets::TargetsPage,
     },
 };
 use crate::{

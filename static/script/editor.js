@@ -100,5 +100,8 @@ addEventListener("keydown", (event) => {
   } else return;
   event.preventDefault();
 });
-addEventListener("beforeunload", (event) => { if (field.value !== kept && !form.dataset.sent) event.preventDefault(); });
+// Browsers ask nobody who has not touched the page.
+addEventListener("beforeunload", (event) => {
+  if (field.value !== kept && !form.dataset.sent && navigator.userActivation?.hasBeenActive !== false) event.preventDefault();
+});
 number();

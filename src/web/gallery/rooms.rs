@@ -23,14 +23,16 @@ use crate::{
     },
     web::view::{
         banner::{BannerPart, Line},
+        check::{Check, Workers},
         error::{ErrorPage, Outage},
         help::{HelpPage, KeysPage},
         layout::{Frame, Place},
         set_up::{AlertsStep, ChecksStep, Facts, ReadyStep},
         setting::SettingsPage,
         standing::{StandingFacts, StandingPart},
-        system::{Check, SystemPage, Workers},
-        target::{TargetFacts, TargetPage, TargetsPage, Touched},
+        system::SystemPage,
+        target::{TargetFacts, TargetPage, Touched},
+        targets::TargetsPage,
     },
 };
 

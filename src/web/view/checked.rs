@@ -168,13 +168,17 @@ impl ReplayPart {
         let found = (replay.gained.len() + replay.kept) as i64;
         let words = match replay.alerts {
             0 => format!("{alerts} in the last {days} days to try it on."),
-            _ => format!(
-                "{alerts} of the last {days} days: it would have matched {}, {} of them new; {} that the version in use \
-                 matches, it would not.",
-                format::count(found, "incident", "incidents"),
-                replay.gained.len(),
-                replay.lost.len()
-            ),
+            _ => {
+                let matched = format::count(found, "incident", "incidents");
+                let new = replay.gained.len();
+                let lost = match replay.lost.len() {
+                    0 => String::new(),
+                    lost => format!("; it would no longer match {lost} that the version in use matches"),
+                };
+                format!(
+                    "{alerts} of the last {days} days: it would have matched {matched}, {new} of them new{lost}."
+                )
+            }
         };
         let rows = |found: &[&PastAlert]| {
             let shown = found.iter().take(INCIDENTS_MAX);

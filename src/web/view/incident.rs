@@ -193,7 +193,7 @@ pub enum Part<T> {
 #[derive(Clone, Debug, Template)]
 #[template(
     ext = "html",
-    source = r#"<h2>{{ heading }}</h2><p class="fault">{{ crate::web::view::parts::icon("triangle") }}Could not load {{ what }}. <a href="">Retry</a></p><p class="quiet small">The other parts of this page are as they should be.</p>"#
+    source = r#"<h2>{{ heading }}</h2><p class="fault">{{ crate::web::view::parts::icon("triangle") }}Could not load {{ what }}. <a href="">Retry</a></p>"#
 )]
 pub struct Fault {
     heading: &'static str,

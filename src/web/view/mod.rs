@@ -86,9 +86,12 @@ pub mod help;
 pub mod set_up;
 pub mod setting;
 pub mod target;
+pub mod targets;
 
 pub mod boot;
 pub mod boots;
+pub mod check;
+pub mod circuit;
 pub mod delivery;
 pub mod routing;
 pub mod rule_form;

@@ -5,9 +5,9 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{
+    check::Check,
     layout::Frame,
     parts::{Ago, Badge, Said, ago, said},
-    system::Check,
 };
 use crate::store::sources::{Pulse, Source};
 

@@ -1,30 +1,25 @@
-//! Targets: the list, and one of them. Of an address only host and port are shown, since the rest of it may hold a secret
+//! One target. Of an address only host and port are shown, since the rest of it may hold a secret
 //! that was put there by mistake; of credentials only their references.
 
 use askama::Template;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
+    circuit::CircuitPart,
     format,
     layout::Frame,
-    parts::{Ago, At, Badge, Hidden, Said, ago, at, hidden, said},
+    parts::{At, Badge, Hidden, Said, at, hidden, said},
     text,
 };
 use crate::{
     domain::{
-        breaker::{BreakerState, OPEN_AFTER, PROBE_EVERY},
+        breaker::{BreakerState, PROBE_EVERY},
         program::Program,
         step::{Step, StepKind},
-        target::{Connection, HttpConnection, SecretRef, Target, Targets},
+        target::{Connection, HttpConnection, SecretRef, Target},
     },
     execute::rehearse::touch::{Found, Touch},
-    store::{
-        breakers::Breaker,
-        calls::Call,
-        locks::{HeldLock, Holder},
-        openings::Opening,
-        runbooks::Version,
-    },
+    store::{breakers::Breaker, calls::Call, locks::Holder, openings::Opening, runbooks::Version},
 };
 
 /// How far back the history of a circuit is drawn.
@@ -37,154 +32,6 @@ const MARK_MIN: i64 = 3;
 const LISTED_MAX: usize = 10;
 /// Characters of what was sent that are shown of one call.
 const COMMAND_CHARS_MAX: usize = 200;
-
-/// A circuit, in a word and a few more.
-#[derive(Clone, Debug)]
-struct CircuitPart {
-    badge: Badge,
-    since: Option<(At, Ago)>,
-    /// Why it is open.
-    reason: Said,
-    /// Failures in a row, or what comes next.
-    words: String,
-    next: Option<Ago>,
-}
-
-impl CircuitPart {
-    fn of(breaker: Option<&Breaker>, now: DateTime<Utc>) -> Self {
-        let when = |since: &DateTime<Utc>| Some((at(*since, now), ago(*since, now)));
-        match breaker.map(|breaker| &breaker.state) {
-            None => Self {
-                badge: Badge::new("done", "check", "Closed"),
-                since: None,
-                reason: said(""),
-                words: "no failure lately".to_owned(),
-                next: None,
-            },
-            Some(BreakerState::Closed { failures }) => Self {
-                badge: Badge::new("sev3", "circle-open", "Closed"),
-                since: None,
-                reason: said(""),
-                words: format!("{failures} of {OPEN_AFTER} failures in a row"),
-                next: None,
-            },
-            Some(BreakerState::HalfOpen { since, reason, .. }) => Self {
-                badge: Badge::new("sev3", "clock", "Half-open"),
-                since: when(since),
-                reason: said(reason),
-                words: "one try is under way".to_owned(),
-                next: None,
-            },
-            Some(BreakerState::Open {
-                since,
-                reason,
-                retry_at,
-            }) => Self {
-                badge: Badge::new("sev1", "barred", "Open"),
-                since: when(since),
-                reason: said(reason),
-                words: match *retry_at > now {
-                    true => "next try".to_owned(),
-                    false => "the next step that needs it tries it".to_owned(),
-                },
-                next: (*retry_at > now).then(|| ago(*retry_at, now)),
-            },
-        }
-    }
-}
-
-/// The list.
-#[derive(Clone, Debug, Template)]
-#[template(path = "target/list.html")]
-pub struct TargetsPage {
-    frame: Frame,
-    /// Those to which nothing is sent.
-    held: Vec<TargetRow>,
-    rows: Vec<TargetRow>,
-    total: usize,
-    /// The name after which there are more.
-    after: Option<String>,
-    is_later: bool,
-}
-
-/// One target.
-#[derive(Clone, Debug)]
-struct TargetRow {
-    name: String,
-    kind: &'static str,
-    environment: Said,
-    circuit: CircuitPart,
-    /// The run that holds it.
-    holder: Option<(String, At)>,
-    credentials: String,
-    /// Its circuit is known, but the file names it no more.
-    is_gone: bool,
-}
-
-impl TargetRow {
-    fn of(
-        name: &str,
-        target: Option<&Target>,
-        breaker: Option<&Breaker>,
-        locks: &[HeldLock],
-        now: DateTime<Utc>,
-    ) -> Self {
-        let lock = locks.iter().find(|lock| lock.lock == name);
-        let credentials = target.map_or(0, |target| target.secrets().len());
-        Self {
-            name: name.to_owned(),
-            kind: target.map_or("", |target| target.kind().name()),
-            environment: said(
-                target
-                    .and_then(|target| target.environment.as_deref())
-                    .unwrap_or(""),
-            ),
-            circuit: CircuitPart::of(breaker, now),
-            holder: lock.map(|lock| (lock.run.to_string(), at(lock.since, now))),
-            credentials: match credentials {
-                0 => "no credential".to_owned(),
-                n => format::count(n as i64, "credential", "credentials"),
-            },
-            is_gone: target.is_none(),
-        }
-    }
-}
-
-impl TargetsPage {
-    /// The targets after that name, `rows_max` of them, and on top those to which nothing is sent.
-    pub fn of(
-        frame: Frame,
-        targets: &Targets,
-        breakers: &[Breaker],
-        locks: &[HeldLock],
-        after: &str,
-        rows_max: usize,
-        now: DateTime<Utc>,
-    ) -> Self {
-        let breaker_of = |name: &str| breakers.iter().find(|breaker| breaker.target == name);
-        let row = |name: &str| TargetRow::of(name, targets.0.get(name), breaker_of(name), locks, now);
-        let is_held = |breaker: &&Breaker| !matches!(breaker.state, BreakerState::Closed { .. });
-        let mut names = targets.0.keys().filter(|name| name.as_str() > after);
-        let rows: Vec<TargetRow> = names.by_ref().take(rows_max).map(|name| row(name)).collect();
-        let has_more = names.next().is_some();
-        Self {
-            frame,
-            held: breakers
-                .iter()
-                .filter(is_held)
-                .map(|breaker| row(&breaker.target))
-                .collect(),
-            after: rows.last().filter(|_| has_more).map(|row| row.name.clone()),
-            rows,
-            total: targets.0.len(),
-            is_later: !after.is_empty(),
-        }
-    }
-
-    fn count(&self) -> String {
-        format::count(self.total as i64, "target", "targets")
-    }
-}
 
 /// What a page of one target is made of.
 pub struct TargetFacts<'a> {

@@ -70,7 +70,7 @@ async fn who_comes_back_is_told_what_happened_until_they_have_read_it() {
 #[tokio::test]
 async fn a_page_that_is_open_in_front_of_somebody_is_looking() {
     let site = Site::new().await;
-    let (_, ana) = site.person("ana", Role::Viewer).await;
+    let (_, ana) = site.person("ana", Role::Responder).await;
     fire(&site, "Down", 1).await;
     let seen = site.get(PAGE, &ana).await.field("seen");
     let mut stream = site

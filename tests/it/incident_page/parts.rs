@@ -3,8 +3,16 @@
 use axum::http::StatusCode;
 use muster::{
     catalog,
-    domain::{access::Circle, operator::Role},
-    store::runbooks,
+    domain::{
+        access::Circle,
+        id::{AlertId, IncidentId},
+        operator::Role,
+        runbook::TriggerReport,
+    },
+    store::{
+        matches::{self, NewMatch},
+        runbooks,
+    },
 };
 
 use super::PAGE;
@@ -82,11 +90,23 @@ async fn who_may_not_start_a_runbook_reads_why_instead_of_a_button() {
         teams: vec!["storage".to_owned()],
         ..Circle::default()
     };
+    fire(&site, "Down", 1).await;
     let now = site.clock().now();
-    runbooks::publish(&mut *site.conn().await, &runbook, source, "drain.yaml", now)
+    let mut conn = site.conn().await;
+    let version = runbooks::publish(&mut conn, &runbook, source, "drain.yaml", now)
         .await
         .unwrap();
-    fire(&site, "Down", 1).await;
+    let found = NewMatch {
+        incident: IncidentId(1),
+        version: version.id,
+        alert: AlertId(1),
+        report: &TriggerReport {
+            matched_line: None,
+            lines: Vec::new(),
+        },
+    };
+    matches::insert_all(&mut conn, &[found], now).await.unwrap();
+    drop(conn);
     let page = site.get(PAGE, &ana).await.text;
     assert!(page.contains("Drain the pool"), "{page}");
     assert!(

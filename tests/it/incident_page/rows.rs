@@ -123,12 +123,8 @@ async fn a_timeline_of_ten_thousand_events_opens_in_part_and_is_searched_whole()
         }
         let Some(at) = page.find(">Older<") else { break };
         let href = page[..at].rsplit("href=\"").next().unwrap();
-        address = href
-            .split('#')
-            .next()
-            .unwrap()
-            .replace("&#38;", "&")
-            .replace("&amp;", "&");
+        let href = href.replace("&#38;", "&").replace("&amp;", "&");
+        address = href.split('#').next().unwrap().to_owned();
     }
     let last: i64 = site.get(PAGE, &ana).await.field("seen").parse().unwrap();
     assert_eq!(seen.len() as i64, last);

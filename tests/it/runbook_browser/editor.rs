@@ -96,8 +96,7 @@ async fn a_new_trigger_is_tried_on_the_alerts_of_the_past() {
     let answer = world.press(&world.ana, "review", &text("shop", "Slow", "")).await;
     assert_eq!(answer.status, StatusCode::OK);
     let page = plain(&answer.text);
-    let words =
-        "Tried on 3 alerts of the last 90 days: it would have matched 1 incident, 1 of them new; 1 that";
+    let words = "Tried on 3 alerts of the last 90 days: it would have matched 1 incident, 1 of them new; it would no longer match 1 that";
     assert!(page.contains(words), "{page}");
     let (gained, lost) = page.split_once("No longer these").unwrap();
     assert!(
