@@ -259,7 +259,7 @@ steps:
     let asked = bench.asked(None).await;
     let page = format!("/approvals/{asked}");
     let html = bench.page(&page, &bench.ana).await;
-    assert!(html.contains("eve or zoe by name; 0 of 1 so far"), "{html}");
+    assert!(html.contains("0 of 1; asks eve or zoe by name"), "{html}");
     assert!(html.contains("the run goes on at tell"), "{html}");
     assert!(
         html.contains("You cannot decide: this gate asks for eve or zoe by name"),

@@ -88,7 +88,11 @@ async fn a_step_shows_what_was_sent_how_far_it_got_and_the_end_of_what_came_back
             "{path}"
         );
     }
-    assert_eq!(bench.site.get(&page, "").await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        bench.site.get(&page, "").await.status,
+        StatusCode::SEE_OTHER,
+        "strangers sign in"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
