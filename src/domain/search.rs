@@ -1,6 +1,6 @@
 //! What a person types to find incidents: `sev:1 state:open owner:me -service:checkout label:region=eu database`. Terms of
 //! one kind widen each other, terms of different kinds narrow; a `-` before a term turns it round. Reading it is
-//! [`read`]; here it becomes a [`Filter`] and is changed term by term, as the links of the page do.
+//! `read`; here it becomes a [`Filter`] and is changed term by term, as the links of the page do.
 
 mod read;
 

@@ -1,8 +1,8 @@
 //! The style sheet, the scripts and the icons, inside the program. Their addresses carry a digest of their content, so a
 //! browser may keep them for ever and never keeps an old one.
 //!
-//! `muster.css` is the files of `static/style` one after the other, in the order of [`STYLES`]; `muster.js` is made of
-//! [`MODULES`]. Scripts of single pages import it by name, so the digest in all their addresses is the folder's.
+//! `muster.css` is the files of `static/style` one after the other, in the order of `STYLES`; `muster.js` is made of
+//! `MODULES`. Scripts of single pages import it by name, so the digest in all their addresses is the folder's.
 
 use std::{borrow::Cow, collections::BTreeMap, sync::LazyLock};
 

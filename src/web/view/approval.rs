@@ -174,8 +174,8 @@ pub fn who(rule: &GateRule) -> String {
 pub fn standing(state: ApprovalState, given: i64, needed: u32, broken: bool) -> Badge {
     match state {
         ApprovalState::Approved if broken => Badge::new("sev3", "triangle", "Opened alone"),
-        ApprovalState::Void if broken => Badge::new("sev3", "triangle", "Opened alone, over"),
-        ApprovalState::Void if given >= i64::from(needed) => Badge::new("done", "check", "Approved, over"),
+        ApprovalState::Void if broken => Badge::new("sev3", "triangle", "Opened alone, used"),
+        ApprovalState::Void if given >= i64::from(needed) => Badge::new("done", "check", "Approved and used"),
         state => state.into(),
     }
 }
