@@ -148,7 +148,7 @@ async fn the_gate_says_what_was_sent_before_and_what_has_changed_since() {
         "No earlier run has sent this",
         "never used so far",
         "1 request to 1 target; serves shop",
-        "Time left",
+        "</strong> left",
     ] {
         assert!(html.contains(said), "{said}: {html}");
     }

@@ -158,8 +158,8 @@ const MEASURE: &str = r#"
 for (const details of document.querySelectorAll("main details")) details.open = true;
 const over = Math.max(0, document.documentElement.scrollWidth - document.documentElement.clientWidth);
 const small = [...document.querySelectorAll("main button, main select, main input:not([type=hidden]):not([type=radio]), main .button")]
-  .map((node) => [node.getBoundingClientRect().height, node.textContent.trim().slice(0, 40)])
-  .filter(([height]) => height > 0 && height < 43.5);
+  .map((node) => [node.getBoundingClientRect().height, node.textContent.trim().slice(0, 40), node.closest(".row-acts, .pinned") ? 24 : 43.5])
+  .filter(([height, , least]) => height > 0 && height < least);
 return { over, small };
 "#;
 

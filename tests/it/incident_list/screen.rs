@@ -99,10 +99,10 @@ async fn the_list_on_a_phone_and_on_a_desk_with_its_keys() -> Result<()> {
     // The new row waits behind a button.
     becomes(
         &browser,
-        "document.getElementById('news')?.textContent.startsWith('1 new')",
+        "document.getElementById('new-rows')?.textContent.startsWith('1 new')",
     )
     .await?;
-    page.find(Locator::Css("#news")).await?.click().await?;
+    page.find(Locator::Css("#new-rows")).await?.click().await?;
     becomes(&browser, "document.getElementById('inc-6') !== null").await?;
 
     // Ticks are still there after a look at an incident.
