@@ -136,6 +136,10 @@ async fn run_ends(ground: &Ground) -> Result<()> {
         .bind(ground.run.0)
         .execute(&mut *conn)
         .await?;
+    sqlx::query("delete from run_queue where run_id = $1")
+        .bind(ground.run.0)
+        .execute(&mut *conn)
+        .await?;
     Ok(())
 }
 
