@@ -191,7 +191,10 @@ async fn what_was_done_is_taken_back_in_reverse_order_and_the_gate_is_asked_agai
         assert_eq!(bench.target.done(), ["plain", "open", "drain-a", "drain-b"]);
         let page = format!("/runs/{run}");
         let html = bench.page(&page, &bench.rob).await;
-        let shown = html.split("undo what was done in reverse").nth(1).unwrap_or_default();
+        let shown = html
+            .split("undo what was done in reverse")
+            .nth(1)
+            .unwrap_or_default();
         let at = |text: &str| shown.find(text).unwrap_or_else(|| panic!("{text}: {shown}"));
         assert!(
             at("undo-b") < at("undo-a") && at("undo-a") < at("undo-open"),
