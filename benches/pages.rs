@@ -5,8 +5,9 @@
 //! time that is signed in. Nobody else is at work: what is measured is the answer, from the request to its last byte.
 //! It ends with an error when a page is slower than [`P95_MAX`].
 
+mod site;
+
 use std::{
-    net::SocketAddr,
     path::Path,
     time::{Duration, Instant},
 };
@@ -16,21 +17,11 @@ use hdrhistogram::Histogram;
 use muster::{
     catalog,
     clock::Clock,
-    domain::{
-        operator::Role,
-        sign_in::{Arrival, Way},
-    },
-    store::{
-        embedded::Embedded,
-        migrate, operators,
-        pool::{PoolSizes, Pools},
-        runbooks,
-        wake::Wake,
-    },
-    web::{self, session, state::AppState},
+    store::{embedded::Embedded, runbooks, wake::Wake},
 };
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
-use tokio::net::TcpListener;
+use sqlx::{Executor, PgConnection};
+
+use site::{Site, person};
 
 /// Incidents of the three histories.
 const HISTORIES: [i64; 3] = [1_000, 10_000, 100_000];
@@ -127,11 +118,7 @@ async fn main() -> anyhow::Result<()> {
     if !std::env::args().any(|argument| argument == "--bench") {
         return Ok(());
     }
-    let folder = std::env::temp_dir().join(format!("muster-bench-pages-{}", std::process::id()));
-    std::fs::create_dir(&folder).with_context(|| format!("making {}", folder.display()))?;
-    let measured = run(&folder).await;
-    std::fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
-    measured
+    site::in_folder("pages", run).await
 }
 
 async fn run(folder: &Path) -> anyhow::Result<()> {
@@ -139,7 +126,13 @@ async fn run(folder: &Path) -> anyhow::Result<()> {
     let server = Embedded::start(&folder.join("postgres")).await?;
     let mut slow = Vec::new();
     for incidents in HISTORIES {
-        let site = Site::new(&server, incidents).await?;
+        let mut cookie = String::new();
+        let name = format!("bench_{incidents}");
+        let site = Site::new(&server, &name, Wake::default(), async |conn| {
+            cookie = fill(conn, incidents).await?;
+            Ok(())
+        })
+        .await?;
         println!(
             "\n{incidents} incidents, {OPEN} open, {} events: milliseconds\n{:<30}{:>9}{:>9}{:>9}{:>9}",
             incidents * EVENTS,
@@ -152,7 +145,7 @@ async fn run(folder: &Path) -> anyhow::Result<()> {
         for (name, path) in PAGES {
             let path = path.replace("{n}", &incidents.to_string());
             let path = path.replace("{half}", &(incidents / 2).to_string());
-            let times = site.measure(&path).await?;
+            let times = measure(&site, &path, &cookie).await?;
             let at = |quantile: f64| times.value_at_quantile(quantile) as f64 / 1000.0;
             let figures = [0.0, 0.5, 0.95, 0.99].map(|quantile| format!("{:>9.1}", at(quantile)));
             println!("{name:<30}{}", figures.concat());
@@ -169,90 +162,52 @@ async fn run(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The pages over a history, and somebody who is signed in.
-struct Site {
-    pools: Pools,
-    address: SocketAddr,
-    client: reqwest::Client,
-    cookie: String,
-}
-
-impl Site {
-    async fn new(server: &Embedded, incidents: i64) -> anyhow::Result<Self> {
-        let name = format!("bench_{incidents}");
-        let mut conn = PgConnection::connect_with(&server.connect_options()).await?;
-        conn.execute(AssertSqlSafe(format!("create database {name}")))
-            .await?;
-        let options = server.connect_options().database(&name);
-        migrate::run(&options).await?;
-        let mut conn = PgConnection::connect_with(&options).await?;
-        let clock = Clock::real();
-        let cookie = people(&mut conn, &clock).await?;
-        conn.execute("insert into sources (name, created_at) values ('bench', now())")
-            .await?;
-        let runbook = catalog::parse_runbook(RUNBOOK)
-            .map_err(|faults| anyhow::anyhow!("the runbook has {} faults", faults.len()))?
-            .runbook;
-        runbooks::publish(&mut conn, &runbook, RUNBOOK, "a benchmark", clock.now()).await?;
-        for sql in FILL {
-            sqlx::query(*sql)
-                .bind(incidents)
-                .bind(OPEN)
-                .bind(EVENTS)
-                .execute(&mut conn)
-                .await
-                .with_context(|| format!("filling: {sql}"))?;
-        }
-        lengthen(&mut conn, incidents).await?;
-        // What the server does by itself on a quiet machine, now.
-        conn.execute("vacuum analyze").await?;
-        let pools = Pools::new(&options, &PoolSizes::default());
-        let state = AppState::new(pools.web.clone(), clock, Wake::default());
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
-        let service = web::router(state).into_make_service_with_connect_info::<SocketAddr>();
-        tokio::spawn(async move { axum::serve(listener, service).await });
-        Ok(Self {
-            pools,
-            address,
-            client: reqwest::Client::builder().no_proxy().build()?,
-            cookie,
-        })
-    }
-
-    async fn measure(&self, path: &str) -> anyhow::Result<Histogram<u64>> {
-        let mut times = Histogram::<u64>::new(3)?;
-        for n in 0..WARM_UP + REQUESTS {
-            let began = Instant::now();
-            let request = self.client.get(format!("http://{}{path}", self.address));
-            let request = request
-                .header("cookie", &self.cookie)
-                .header("accept", "text/html");
-            let answer = request.send().await?;
-            let status = answer.status();
-            let html = answer.text().await?;
-            ensure!(status.is_success(), "{path} answered {status}");
-            ensure!(!html.contains("could not be read"), "the list failed at {path}");
-            if n >= WARM_UP {
-                times.record(began.elapsed().as_micros() as u64)?;
-            }
-        }
-        Ok(times)
-    }
-}
-
-/// Five people, the first of whom is signed in; returns their cookie.
-async fn people(conn: &mut PgConnection, clock: &Clock) -> anyhow::Result<String> {
+/// A history of that many incidents, and five people, the last of whom is signed in; returns their cookie.
+async fn fill(conn: &mut PgConnection, incidents: i64) -> anyhow::Result<String> {
     let mut cookie = String::new();
     for name in ["eve", "dan", "cem", "ben", "ana"] {
-        let id = operators::insert(conn, name, "no password opens this", Role::Responder, clock.now())
-            .await?
-            .context("the name is new")?;
-        let limits = Default::default();
-        let (way, arrival) = (Way::Password, Arrival::default());
-        cookie = session::begin(conn, id, &way, &arrival, limits, false, clock.now()).await?;
+        cookie = person(conn, name).await?;
     }
-    Ok(cookie.split(';').next().unwrap_or_default().to_owned())
+    conn.execute("insert into sources (name, created_at) values ('bench', now())")
+        .await?;
+    let runbook = catalog::parse_runbook(RUNBOOK)
+        .map_err(|faults| anyhow::anyhow!("the runbook has {} faults", faults.len()))?
+        .runbook;
+    runbooks::publish(conn, &runbook, RUNBOOK, "a benchmark", Clock::real().now()).await?;
+    for sql in FILL {
+        sqlx::query(*sql)
+            .bind(incidents)
+            .bind(OPEN)
+            .bind(EVENTS)
+            .execute(&mut *conn)
+            .await
+            .with_context(|| format!("filling: {sql}"))?;
+    }
+    lengthen(conn, incidents).await?;
+    // What the server does by itself on a quiet machine, now: none of it is to fall into a measurement.
+    conn.execute("vacuum analyze").await?;
+    conn.execute("checkpoint").await?;
+    Ok(cookie)
+}
+
+async fn measure(site: &Site, path: &str, cookie: &str) -> anyhow::Result<Histogram<u64>> {
+    let mut times = Histogram::<u64>::new(3)?;
+    for n in 0..WARM_UP + REQUESTS {
+        let began = Instant::now();
+        let answer = site
+            .get(path, cookie)
+            .header("accept", "text/html")
+            .send()
+            .await?;
+        let status = answer.status();
+        let html = answer.text().await?;
+        ensure!(status.is_success(), "{path} answered {status}");
+        ensure!(!html.contains("could not be read"), "the list failed at {path}");
+        if n >= WARM_UP {
+            times.record(began.elapsed().as_micros() as u64)?;
+        }
+    }
+    Ok(times)
 }
 
 /// Gives the newest incident a long timeline.

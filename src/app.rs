@@ -485,6 +485,7 @@ impl Background {
             runs_at_once: self.config.runs_at_once,
             drain: self.config.drain.as_duration(),
             lock_wait: self.config.lock_wait,
+            output_bytes: usize::from(self.config.output_mib) << 20,
         };
         Ok(Engine::new(
             self.pools.engine.clone(),

@@ -27,6 +27,9 @@ const HEARTBEAT_EVERY_MIN: Span = Span::from_secs(1);
 /// The shortest time a session may be left alone or last; less would sign people out between two clicks.
 const SESSION_MIN: Span = Span::from_secs(300);
 
+/// The most of one attempt's output that may be kept, in MiB: looking for words reads all of it.
+const OUTPUT_MIB_MAX: i64 = 256;
+
 /// Runs a team's incident runbooks: alerts in, gated steps carried out, a postmortem out.
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100)]
@@ -378,6 +381,9 @@ pub struct Serve {
     /// How long a run waits in line for a lock before it fails.
     #[arg(help_heading = RUNS, long, env = "MUSTER_LOCK_WAIT", default_value = "1h")]
     pub lock_wait: Span,
+    /// MiB kept of what one attempt of a step writes. Over it, its beginning and its end are kept.
+    #[arg(help_heading = RUNS, long, env = "MUSTER_OUTPUT_MIB", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=OUTPUT_MIB_MAX))]
+    pub output_mib: u16,
     /// How long a stopping server waits for attempts that are out.
     #[arg(help_heading = RUNS, long, env = "MUSTER_DRAIN", default_value = "20s")]
     pub drain: Span,

@@ -42,7 +42,8 @@
 //!   answer becomes *outcome unknown*, settled by its probe or by a person.
 //! - **P5** A gate is bound to the hash of everything below it: [`domain::approval::Bound`], compared before each
 //!   effect; and to those who gave it, who must still be allowed to: [`store::approvals::givers`]. Whoever takes that
-//!   from them raises the count of acts of the runs it is about.
+//!   from them raises the count of acts of the runs it is about. It is given by recent evidence ([`domain::evidence`]),
+//!   and for what nothing takes back by somebody who is there ([`domain::proof`]).
 //! - **P6** One run holds a target lock; every write of a worker carries its claim's fence: [`store::queue`]. It carries
 //!   the count of people's acts as well, so that no plan overtakes a person: an overtaken turn is refused whole, and
 //!   only what had come back from outside is written again.
@@ -52,7 +53,8 @@
 //! - **P8** A run is pinned to its version, and versions never change: a trigger refuses.
 //! - **P9** Timers are rows: [`store::queue`] for runs, due columns for incidents, episodes, held alerts and heartbeats.
 //! - **P11** Outside text is data: templates render once, from values; pages escape; SQL binds; commands take lists.
-//! - **P12** Secrets are references, read at the socket and redacted by value: [`actions`].
+//! - **P12** Secrets are references, read at the socket and redacted by value: [`actions`]; in what a program writes line
+//!   by line, before a line is stored.
 //! - **P13** Bounds are named constants beside what they bound, or settings in [`config`].
 //! - **P14** Only addresses that a target names, or public ones, are connected to: `actions::address` judges each address on
 //!   the way out. Programs get only arguments that their target foresees: [`domain::program`].

@@ -16,7 +16,7 @@ use tokio::{
     time::{timeout, timeout_at},
 };
 
-use super::{Call, answer, inputs::Inputs, invalid, refused, sandbox};
+use super::{Call, answer, flow::Flow, inputs::Inputs, invalid, refused, sandbox};
 use crate::domain::{
     action::{Failure, FailureClass, Outcome},
     program::{Program, Values},
@@ -118,8 +118,8 @@ pub(super) async fn perform(call: &Call<'_>, host: &CommandConnection) -> Result
         Failure::new(class, format!("{} cannot be started: {error}", ask.path()))
     })?;
     let group = Group::of(&child);
-    let mut stdout = Capture::default();
-    let mut stderr = Capture::default();
+    let mut stdout = Capture::new(Flow::new(call.redactor, call.listener, false));
+    let mut stderr = Capture::new(Flow::new(call.redactor, call.listener, true));
     let (mut input, mut out, mut err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let ended = {
         let streams = async {
@@ -144,6 +144,8 @@ pub(super) async fn perform(call: &Call<'_>, host: &CommandConnection) -> Result
         };
         timeout_at(call.deadline, work).await
     };
+    stdout.flow.end();
+    stderr.flow.end();
     let stdout = stdout.text(call);
     let stderr = stderr.text(call);
     match ended {
@@ -279,14 +281,22 @@ impl Drop for Group {
     }
 }
 
-/// One output of a program, its start kept.
-#[derive(Default)]
-struct Capture {
+/// One output of a program: its start is kept for the result, all of it goes to whoever listens.
+struct Capture<'a> {
     kept: Vec<u8>,
     dropped: usize,
+    flow: Flow<'a>,
 }
 
-impl Capture {
+impl<'a> Capture<'a> {
+    fn new(flow: Flow<'a>) -> Self {
+        Self {
+            kept: Vec::new(),
+            dropped: 0,
+            flow,
+        }
+    }
+
     async fn fill(&mut self, stream: &mut Option<impl AsyncRead + Unpin>) {
         let Some(stream) = stream else { return };
         let mut block = vec![0; 8192];
@@ -294,6 +304,7 @@ impl Capture {
             let room = (OUTPUT_BYTES_MAX - self.kept.len()).min(length);
             self.kept.extend_from_slice(&block[..room]);
             self.dropped += length - room;
+            self.flow.push(&block[..length]);
         }
     }
 

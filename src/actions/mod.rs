@@ -13,6 +13,7 @@ mod inputs;
 mod address;
 mod client;
 mod fetch;
+mod flow;
 mod redact;
 mod route;
 pub mod secret;
@@ -51,6 +52,7 @@ pub use address::Lookup;
 pub use answer::RESULT_BYTES_MAX;
 pub use client::install_crypto;
 pub use fetch::Fetch;
+pub use flow::Listener;
 pub use redact::Redactor;
 pub use secret::{Secret, SecretStore};
 
@@ -88,6 +90,17 @@ pub trait World: Send + Sync {
         request: &'a Rendered,
         envelope: &'a Envelope,
     ) -> BoxFuture<'a, Result<Outcome, Failure>>;
+
+    /// The same; what is written on the way, if it takes a while, is heard as it comes.
+    fn perform_heard<'a>(
+        &'a self,
+        target: &'a Target,
+        request: &'a Rendered,
+        envelope: &'a Envelope,
+        _listener: &'a dyn Listener,
+    ) -> BoxFuture<'a, Result<Outcome, Failure>> {
+        self.perform(target, request, envelope)
+    }
 }
 
 impl World for Outside {
@@ -97,7 +110,17 @@ impl World for Outside {
         request: &'a Rendered,
         envelope: &'a Envelope,
     ) -> BoxFuture<'a, Result<Outcome, Failure>> {
-        Box::pin(Outside::perform(self, target, request, envelope))
+        Box::pin(self.carry(target, request, envelope, None))
+    }
+
+    fn perform_heard<'a>(
+        &'a self,
+        target: &'a Target,
+        request: &'a Rendered,
+        envelope: &'a Envelope,
+        listener: &'a dyn Listener,
+    ) -> BoxFuture<'a, Result<Outcome, Failure>> {
+        Box::pin(self.carry(target, request, envelope, Some(listener)))
     }
 }
 
@@ -152,6 +175,8 @@ struct Call<'a> {
     envelope: &'a Envelope,
     vault: &'a Vault,
     redactor: &'a Redactor,
+    /// Who hears what is written on the way.
+    listener: Option<&'a dyn Listener>,
     sent: &'a Sent,
     /// The shorter of what the step and what the target allows.
     limit: Duration,
@@ -208,6 +233,16 @@ impl Outside {
         request: &Rendered,
         envelope: &Envelope,
     ) -> Result<Outcome, Failure> {
+        self.carry(target, request, envelope, None).await
+    }
+
+    async fn carry(
+        &self,
+        target: &Target,
+        request: &Rendered,
+        envelope: &Envelope,
+        listener: Option<&dyn Listener>,
+    ) -> Result<Outcome, Failure> {
         let limit = envelope.timeout.min(target.timeout_max).as_duration();
         let deadline = Instant::now() + limit;
         let sent = Sent::nothing_yet(envelope);
@@ -222,6 +257,7 @@ impl Outside {
             envelope,
             vault: &vault,
             redactor: &redactor,
+            listener,
             sent: &sent,
             limit,
             deadline,

@@ -78,6 +78,16 @@ static SHAPES: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
         .collect()
 });
 
+/// How a key in text form begins and ends.
+const KEY_BEGIN: &str = "-----BEGIN ";
+const KEY_END: &str = "-----END ";
+
+/// A line that names what may be a credential in the next one.
+static NAMED: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let words = "bearer|basic|token|digest|apikey|authorization|cookie|password|passwd|key|secret";
+    Regex::new(&format!(r#"(?i)(?:{words})["']?\s*[:=]?\s*["']?\s*\z"#)).ok()
+});
+
 impl Redactor {
     /// Hides these secrets.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
@@ -129,6 +139,32 @@ impl Redactor {
         let longest = self.forms.first().map_or(0, String::len);
         let end = text.floor_char_boundary(text.len().saturating_sub(longest.saturating_sub(1)));
         text[..end].to_owned()
+    }
+
+    /// How much of these whole lines can be said before the next ones are known: up to where a secret may have begun that
+    /// goes on in them.
+    pub fn safe_end(&self, text: &str) -> usize {
+        let line_start = |at: usize| text[..at].rfind('\n').map_or(0, |end| end + 1);
+        let mut end = text.len();
+        loop {
+            let said = &text[..end];
+            let key = said
+                .rfind(KEY_BEGIN)
+                .filter(|begin| !said[*begin..].contains(KEY_END));
+            let form = self.forms.iter().flat_map(|form| {
+                let begun = form.match_indices('\n').map(|(at, _)| &form[..=at]);
+                begun
+                    .filter(|begun| said.ends_with(begun))
+                    .map(|begun| said.len() - begun.len())
+            });
+            let last = line_start(said.len().saturating_sub(1));
+            let named = NAMED.as_ref().is_some_and(|named| named.is_match(&said[last..]));
+            let begins = key.into_iter().chain(form).chain(named.then_some(last)).min();
+            match begins {
+                Some(at) => end = line_start(at),
+                None => return end,
+            }
+        }
     }
 
     /// The tree without secrets: in texts, keys and numbers.

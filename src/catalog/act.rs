@@ -25,7 +25,7 @@ pub(super) const PROBE_UNTIL: Until = Until {
 /// What a step with this word may have besides the keys of any acting step.
 pub(super) fn own_keys(word: ActWord) -> &'static [&'static str] {
     match word {
-        ActWord::Call => &["effect", "verify", "undo"],
+        ActWord::Call => &["effect", "irreversible", "verify", "undo"],
         ActWord::Check | ActWord::Logs => &["until"],
     }
 }
@@ -44,6 +44,7 @@ pub(super) fn read(
     let own = |key: &str| fields.get(key).filter(|_| own_keys(word).contains(&key));
     let until = own("until").and_then(|until| read_until(&until, findings));
     let effect = own("effect").and_then(|effect| read_effect(&effect, findings));
+    let irreversible = own("irreversible").and_then(|flag| flag.flag(findings));
     let verify = own("verify").and_then(|verify| probe(&verify, findings));
     let undo = own("undo").and_then(|undo| read_undo(&undo, findings));
     Some(Act {
@@ -54,6 +55,7 @@ pub(super) fn read(
         effect: effect.unwrap_or_else(|| action.map_or(Effect::Safe, |kind| kind.default_effect(word))),
         verify,
         undo: undo.map(Box::new),
+        irreversible: irreversible.unwrap_or(false),
     })
 }
 
@@ -76,6 +78,7 @@ fn read_undo(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Act> {
         request,
         verify,
         undo: None,
+        irreversible: false,
     })
 }
 

@@ -9,7 +9,13 @@ use super::{
     findings::Findings,
     step,
 };
-use crate::domain::{id::StepId, operator::Role, span::Span, step::GateRule, template::Template};
+use crate::domain::{
+    id::StepId,
+    operator::Role,
+    span::Span,
+    step::{EVIDENCE_WITHIN, GateRule},
+    template::Template,
+};
 
 const APPROVALS: RangeInclusive<u32> = 1..=10;
 const TIMES: RangeInclusive<Span> = Span::from_secs(1)..=Span::from_secs(30 * 24 * 3600);
@@ -28,6 +34,7 @@ pub(super) fn read(
         requester_may_approve: false,
         decide_within: Span::from_secs(15 * 60),
         use_within: Span::from_secs(10 * 60),
+        evidence_within: EVIDENCE_WITHIN,
         impact,
         on_expiry: None,
         break_glass: true,
@@ -40,6 +47,7 @@ pub(super) fn read(
         "requester_may_approve",
         "decide_within",
         "use_within",
+        "evidence_within",
         "on_expiry",
         "break_glass",
     ];
@@ -96,6 +104,7 @@ pub(super) fn read(
     for (key, span) in [
         ("decide_within", &mut rule.decide_within),
         ("use_within", &mut rule.use_within),
+        ("evidence_within", &mut rule.evidence_within),
     ] {
         if let Some(given) = fields.get(key).and_then(|field| field.span(TIMES, findings)) {
             *span = given;

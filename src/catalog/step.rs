@@ -31,7 +31,7 @@ const KINDS: [&str; 6] = ["check", "call", "logs", "gate", "manual", "wait"];
 /// What any step may have.
 const COMMON: [&str; 4] = ["id", "phase", "title", "doc"];
 /// Every key of any step.
-const KEYS: [&str; 23] = [
+const KEYS: [&str; 24] = [
     "id",
     "phase",
     "title",
@@ -52,6 +52,7 @@ const KEYS: [&str; 23] = [
     "retry",
     "on_failure",
     "effect",
+    "irreversible",
     "verify",
     "undo",
     "impact",
@@ -202,7 +203,7 @@ fn word(kind: &str) -> Option<ActWord> {
 
 /// Whether a step of this kind may have that key besides the common ones.
 fn fits(kind: &str, key: &str, list: List) -> bool {
-    if list == List::Finally && ["needs", "undo"].contains(&key) {
+    if list == List::Finally && ["needs", "undo", "irreversible"].contains(&key) {
         return false;
     }
     match word(kind) {
@@ -237,6 +238,10 @@ fn misfit(kind: &str, key: &str, list: List) -> (String, Option<&'static str>) {
         ),
         ("call", "undo") if list == List::Finally => (
             "what finally did is never taken back, so a step of it has no undo".to_owned(),
+            None,
+        ),
+        ("call", "irreversible") if list == List::Finally => (
+            "finally runs under no gate, and what cannot be taken back needs one above it".to_owned(),
             None,
         ),
         ("gate", "when") => (

@@ -4,7 +4,7 @@
 use super::{
     bound,
     findings::{Findings, Path},
-    order::Order,
+    order::{Order, gate_above},
     passing,
     request::word_name,
     scope::{Place, Scope},
@@ -62,6 +62,7 @@ pub(super) fn check(runbook: &Runbook, findings: &mut Findings<'_>) {
         names_of(runbook, step, &place, &path, findings);
         if let StepKind::Act(act) = &step.kind {
             effect(act, &path, findings);
+            irreversible(runbook, at, act, &path, findings);
             bound::check(runbook, &order, at, act, &path, findings);
         }
         if matches!(step.kind, StepKind::Gate(_)) && runbook.steps_under(&step.id).next().is_none() {
@@ -190,6 +191,23 @@ fn loosest(act: &Act, default: Effect) -> Effect {
     match (act.request.action, method) {
         (ActionKind::Http, Some("PUT" | "DELETE")) => Effect::Idempotent,
         _ => default,
+    }
+}
+
+/// What nothing takes back is let through by people who say so, one by one.
+fn irreversible(runbook: &Runbook, at: usize, act: &Act, path: &Path, findings: &mut Findings<'_>) {
+    if !act.irreversible {
+        return;
+    }
+    let path = path.key("irreversible");
+    if act.effect == Effect::Safe {
+        findings.fault(&path, "what only reads has nothing to be taken back");
+    }
+    if act.undo.is_some() {
+        findings.fault(&path, "it has an undo, so it can be taken back");
+    }
+    if gate_above(&runbook.steps, at).is_none() {
+        findings.fault(&path, "what cannot be taken back needs a gate above it");
     }
 }
 

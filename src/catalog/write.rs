@@ -9,7 +9,8 @@ use crate::domain::{
     operator::Role,
     runbook::{Input, Runbook},
     step::{
-        Act, ActWord, ForEach, GateRule, ITEMS_MAX_DEFAULT, OnFailure, Probe, Request, Retry, Step, StepKind,
+        Act, ActWord, EVIDENCE_WITHIN, ForEach, GateRule, ITEMS_MAX_DEFAULT, OnFailure, Probe, Request,
+        Retry, Step, StepKind,
     },
 };
 
@@ -150,6 +151,7 @@ fn act_into(map: &mut Document, act: &Act) {
     map.put_some("until", &act.until);
     let default = act.request.action.default_effect(act.word);
     map.put_unless(act.effect == default, "effect", &act.effect);
+    map.put_unless(!act.irreversible, "irreversible", &act.irreversible);
     if let Some(probe) = &act.verify {
         map.put("verify", &probe_of(probe));
     }
@@ -197,6 +199,8 @@ fn gate_into(map: &mut Document, rule: &GateRule) {
     gate.put("requester_may_approve", &rule.requester_may_approve);
     gate.put("decide_within", &rule.decide_within);
     gate.put("use_within", &rule.use_within);
+    let is_usual = rule.evidence_within == EVIDENCE_WITHIN;
+    gate.put_unless(is_usual, "evidence_within", &rule.evidence_within);
     if let Some(to) = &rule.on_expiry {
         gate.put("on_expiry", &go_to(to));
     }

@@ -40,6 +40,8 @@ kinds! {
     Paused => "paused", "paused all automation";
     /// It was resumed.
     Resumed => "resumed", "resumed automation";
+    /// The circuit of a target was opened by hand.
+    CircuitOpened => "circuit_opened", "opened the circuit of";
     /// The circuit of a target was closed by hand.
     CircuitClosed => "circuit_closed", "closed the circuit of";
     /// A freeze was made.
@@ -120,9 +122,10 @@ kinds! {
 
 impl ActKind {
     /// What is done to what stands over every run; everybody may read of it.
-    pub const STANDING: [Self; 13] = [
+    pub const STANDING: [Self; 14] = [
         Self::Paused,
         Self::Resumed,
+        Self::CircuitOpened,
         Self::CircuitClosed,
         Self::FreezeMade,
         Self::FreezeEnded,

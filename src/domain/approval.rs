@@ -43,6 +43,13 @@ pub struct BoundStep {
     pub undo: Option<String>,
     /// Whether it changes anything.
     pub changes: bool,
+    /// Whether nothing can take it back. Left out where it is not so: the digests of requests from before still hold.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub irreversible: bool,
+}
+
+fn is_not(flag: &bool) -> bool {
+    !flag
 }
 
 /// One finding made before a gate.
@@ -227,7 +234,7 @@ pub fn within_reach(rule: &GateRule, people: &[Operator]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{operator::Via, span::Span};
+    use crate::domain::{operator::Via, span::Span, step::EVIDENCE_WITHIN};
 
     #[test]
     fn the_requester_and_the_wrong_role_are_refused() {
@@ -239,6 +246,7 @@ mod tests {
             requester_may_approve: false,
             decide_within: Span::from_secs(900),
             use_within: Span::from_secs(600),
+            evidence_within: EVIDENCE_WITHIN,
             impact: None,
             on_expiry: None,
             break_glass: true,
@@ -285,6 +293,7 @@ mod tests {
             requester_may_approve: true,
             decide_within: Span::from_secs(900),
             use_within: Span::from_secs(600),
+            evidence_within: EVIDENCE_WITHIN,
             impact: None,
             on_expiry: None,
             break_glass: false,

@@ -47,6 +47,9 @@ pub fn idempotency_key(
     key
 }
 
+/// Why nobody knows the outcome of an attempt whose worker died.
+pub const CUT_OFF: &str = "Muster stopped after the attempt began and before its answer was stored";
+
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptEnd {
@@ -191,7 +194,7 @@ pub fn interrupted(step: &StepId, made: Try, effect: Effect, cut_off: u32) -> Co
     let (step, attempt) = (step.clone(), made.attempt);
     let (end, fact) = match effect == Effect::Once || cut_off >= INTERRUPTIONS_MAX {
         true => {
-            let reason = "Muster stopped after the attempt began and before its answer was stored".to_owned();
+            let reason = CUT_OFF.to_owned();
             (
                 AttemptEnd::Unknown,
                 RunFact::OutcomeUnknown {

@@ -1,5 +1,5 @@
 //! The circuit of one target: whether steps may be sent to it. Five failures in a row open it; then one try every ten
-//! seconds is let through until one is answered.
+//! seconds is let through until one is answered. People can open it by hand; then only people close it.
 
 use chrono::{DateTime, Utc};
 
@@ -41,6 +41,13 @@ pub enum BreakerState {
         /// When the try counts as lost and another may go out.
         probe_until: DateTime<Utc>,
     },
+    /// A person holds it open: nothing is sent, not even a try, until a person closes it.
+    ByHand {
+        /// When it opened.
+        since: DateTime<Utc>,
+        /// Why, in their words, one line.
+        reason: String,
+    },
 }
 
 impl Default for BreakerState {
@@ -60,6 +67,8 @@ pub enum BreakerInput<'a> {
     Unreachable(&'a str),
     /// Nothing could be sent for a reason of our own, which tells nothing of the target.
     NothingLearnt,
+    /// A person opened it, and why.
+    OpenedByHand(&'a str),
     /// A person closed it.
     ClosedByHand,
 }
@@ -93,7 +102,21 @@ impl BreakerState {
     pub fn after(self, input: BreakerInput<'_>, now: DateTime<Utc>) -> Self {
         use BreakerInput as In;
         match (self, input) {
-            (_, In::Answered | In::ClosedByHand) => Self::default(),
+            (_, In::ClosedByHand) => Self::default(),
+            (
+                Self::Open { since, .. } | Self::HalfOpen { since, .. } | Self::ByHand { since, .. },
+                In::OpenedByHand(reason),
+            ) => Self::ByHand {
+                since,
+                reason: one_line(reason),
+            },
+            (Self::Closed { .. }, In::OpenedByHand(reason)) => Self::ByHand {
+                since: now,
+                reason: one_line(reason),
+            },
+            // What is only read is still asked, so it may answer or not: neither is what the person waits for.
+            (held @ Self::ByHand { .. }, _) => held,
+            (_, In::Answered) => Self::default(),
 
             (Self::Closed { failures }, In::Unreachable(reason)) => match failures + 1 {
                 OPEN_AFTER.. => Self::Open {
@@ -136,6 +159,9 @@ impl BreakerState {
     pub fn admission(&self, now: DateTime<Utc>) -> Admission {
         match *self {
             Self::Closed { .. } => Admission::Free,
+            Self::ByHand { .. } => Admission::Held {
+                until: now + PROBE_EVERY.as_delta(),
+            },
             Self::Open { retry_at: due, .. } | Self::HalfOpen { probe_until: due, .. } if due <= now => {
                 Admission::Probe
             }
@@ -156,6 +182,12 @@ impl BreakerState {
                 retry_at,
             } => (since, reason, format!("next try {}", clock(*retry_at, now))),
             Self::HalfOpen { since, reason, .. } => (since, reason, "one try is under way".to_owned()),
+            Self::ByHand { since, reason } => {
+                let since = clock(*since, now);
+                return Some(format!(
+                    "the circuit of {target} is held open by hand since {since}: {reason}; somebody has to close it"
+                ));
+            }
         };
         let since = clock(*since, now);
         Some(format!(
@@ -223,6 +255,13 @@ mod tests {
         }
     }
 
+    fn by_hand() -> BreakerState {
+        BreakerState::ByHand {
+            since: at(0),
+            reason: "it is being moved".to_owned(),
+        }
+    }
+
     #[test]
     fn every_state_meets_every_input() {
         use BreakerInput::*;
@@ -253,6 +292,20 @@ mod tests {
             (half_open(40), Answered, 12, closed(0)),
             (half_open(40), NothingLearnt, 12, open("refused", 12)),
             (half_open(40), ClosedByHand, 12, closed(0)),
+            // Held open by hand: only a person closes it.
+            (closed(4), OpenedByHand("it is being moved"), 0, by_hand()),
+            (
+                open("refused", 10),
+                OpenedByHand("it is being moved"),
+                99,
+                by_hand(),
+            ),
+            (half_open(40), OpenedByHand("it is being moved"), 12, by_hand()),
+            (by_hand(), Asked, 99, by_hand()),
+            (by_hand(), failed, 99, by_hand()),
+            (by_hand(), Answered, 99, by_hand()),
+            (by_hand(), NothingLearnt, 99, by_hand()),
+            (by_hand(), ClosedByHand, 99, closed(0)),
         ];
         for (state, input, seconds, expected) in table {
             let was = format!("{state:?} after {input:?} at {seconds}");
@@ -287,6 +340,7 @@ mod tests {
             (open("refused", 10), 10, Admission::Probe),
             (half_open(40), 39, held(40)),
             (half_open(40), 40, Admission::Probe),
+            (by_hand(), 99, held(109)),
         ] {
             assert_eq!(state.admission(at(seconds)), admission, "{state:?} at {seconds}");
         }
@@ -300,6 +354,10 @@ mod tests {
             "the circuit of lb is open since 03:12:07: refused; one try is under way"
         );
         assert_eq!(reason(&open("refused", 10), 10), None, "a try is due");
+        assert_eq!(
+            reason(&by_hand(), 99).unwrap(),
+            "the circuit of lb is held open by hand since 03:12:07: it is being moved; somebody has to close it"
+        );
         assert_eq!(reason(&closed(4), 0), None);
         let next_day = open("refused", 10).why("lb", at(86_400)).unwrap();
         assert!(next_day.contains("since 21 Nov 03:12:07"), "{next_day}");

@@ -142,6 +142,8 @@ pub enum IncidentFact {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         tag: Option<NoteTag>,
     },
+    /// A person corrected the note of that number, which stays as it was written.
+    NoteCorrected { note: i64, text: String },
     /// Somebody took on a duty, or was given it by somebody else.
     DutyTaken {
         duty: Duty,

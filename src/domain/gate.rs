@@ -187,6 +187,7 @@ impl Sight<'_> {
             request: aimed.request,
             undo,
             changes: act.effect != Effect::Safe,
+            irreversible: act.irreversible,
             step: id,
         })
     }

@@ -209,6 +209,7 @@ mod tests {
             effect,
             verify: None,
             undo: None,
+            irreversible: false,
         }
     }
 

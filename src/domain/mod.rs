@@ -57,6 +57,7 @@ pub mod source;
 
 pub mod approval;
 pub mod explain;
+pub mod proof;
 pub mod proposal;
 
 pub mod event;
@@ -77,6 +78,7 @@ pub mod context;
 pub mod evidence;
 pub mod gate;
 pub mod judge;
+pub mod output;
 pub mod plan;
 
 pub mod consequence;

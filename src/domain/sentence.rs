@@ -54,7 +54,9 @@ impl Category {
 pub fn category(event: &Event) -> Category {
     match event {
         Event::Incident(fact) => match fact {
-            IncidentFact::Note { .. } | IncidentFact::QuestionAsked { .. } => Category::Note,
+            IncidentFact::Note { .. }
+            | IncidentFact::NoteCorrected { .. }
+            | IncidentFact::QuestionAsked { .. } => Category::Note,
             IncidentFact::ImpactStated { .. } | IncidentFact::UpdatePosted { .. } => Category::Update,
             IncidentFact::Acknowledged
             | IncidentFact::Unacknowledged
@@ -304,6 +306,7 @@ fn of_incident(fact: &IncidentFact) -> String {
         Fact::Unacknowledged => "Took back the acknowledgement; nobody has it".to_owned(),
         Fact::Note { text, tag: None } => text.clone(),
         Fact::Note { text, tag: Some(tag) } => format!("{}: {text}", tag.word()),
+        Fact::NoteCorrected { note, text } => format!("Corrected note {note}: {text}"),
         Fact::DutyTaken {
             duty,
             name,

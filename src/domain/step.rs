@@ -94,6 +94,14 @@ pub struct Act {
     /// What takes the effect back: an act of its own, under the same gate rule.
     #[serde(default)]
     pub undo: Option<Box<Act>>,
+    /// Whether nothing can take it back, so that its gate asks for more than a word. Left out where it is not so: the
+    /// digests of versions from before still hold.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub irreversible: bool,
+}
+
+fn is_not(flag: &bool) -> bool {
+    !flag
 }
 
 /// The author's word for an action.
@@ -358,6 +366,10 @@ pub struct GateRule {
     pub decide_within: Span,
     /// How long an approval stays good before its first step starts.
     pub use_within: Span,
+    /// How old the evidence may be that people approve by. Left out where it is as usual, for the digests of versions
+    /// from before.
+    #[serde(default = "usual_age", skip_serializing_if = "is_usual_age")]
+    pub evidence_within: Span,
     /// What the people affected will notice.
     pub impact: Option<Template>,
     /// Where the run goes on when nobody decided in time; `None`: it ends.
@@ -370,6 +382,18 @@ pub struct GateRule {
 
 fn yes() -> bool {
     true
+}
+
+/// How old evidence may be unless a gate says otherwise: long enough to read it and talk to somebody, short enough that
+/// a replica has not fallen behind unseen.
+pub const EVIDENCE_WITHIN: Span = Span::from_secs(5 * 60);
+
+fn usual_age() -> Span {
+    EVIDENCE_WITHIN
+}
+
+fn is_usual_age(age: &Span) -> bool {
+    *age == EVIDENCE_WITHIN
 }
 
 impl Step {

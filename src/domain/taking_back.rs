@@ -61,7 +61,9 @@ pub fn undoable(
         };
         let undo = match fact {
             // Words take nothing away from anybody.
-            IncidentFact::Note { .. } | IncidentFact::UpdatePosted { .. } => continue,
+            IncidentFact::Note { .. }
+            | IncidentFact::NoteCorrected { .. }
+            | IncidentFact::UpdatePosted { .. } => continue,
             IncidentFact::Acknowledged if state == IncidentState::Acknowledged => Undo::Acknowledgement,
             IncidentFact::SeverityChanged { from, .. } => Undo::Severity { back_to: *from },
             IncidentFact::Pinned { seq } => Undo::Pin { seq: *seq },

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::engine::Engine;
+use super::{engine::Engine, keeper::Keeper};
 use crate::{
     domain::{
         action::{Envelope, Failure, FailureClass},
@@ -73,13 +73,14 @@ pub(super) struct Sending {
 impl Sending {
     /// Sends it and judges the answer; a step with `until` asks again until it likes the answer or the time is over.
     pub async fn send(self, engine: Arc<Engine>) -> Back {
-        let judgement = match self.act.effect {
-            Effect::Safe => tokio::select! {
-                judgement = self.perform(&engine) => judgement,
-                () = self.cut.cancelled() => None,
-            },
-            _ => self.perform(&engine).await,
+        let keeper = Keeper::new(engine.clone(), self.claim, self.step.clone(), self.made.attempt);
+        let judgement = tokio::select! {
+            judgement = self.perform(&engine, &keeper) => judgement,
+            () = self.cut.cancelled(), if self.act.effect == Effect::Safe => None,
+            never = keeper.keep() => match never {},
         };
+        // Whoever reads the answer finds all of the output there.
+        keeper.finish().await;
         match judgement {
             Some(judgement) => Back::Answered {
                 step: self.step,
@@ -90,7 +91,7 @@ impl Sending {
         }
     }
 
-    async fn perform(&self, engine: &Engine) -> Option<Judgement> {
+    async fn perform(&self, engine: &Engine, keeper: &Keeper) -> Option<Judgement> {
         loop {
             let not_begun = || Judgement::NotBegun {
                 reason: "Muster is stopping here; nothing was sent".to_owned(),
@@ -115,7 +116,7 @@ impl Sending {
             };
             let answer = engine
                 .world
-                .perform(&self.aimed.target, &self.aimed.request, &envelope)
+                .perform_heard(&self.aimed.target, &self.aimed.request, &envelope, keeper)
                 .await;
             // The lease ended on the way to the target: that is our fault and costs no attempt.
             let is_not_sent = matches!(&answer, Err(failure) if failure.class == FailureClass::NotSent);

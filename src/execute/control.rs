@@ -63,6 +63,7 @@ fn circuit(state: &BreakerState) -> Fields {
         BreakerState::Closed { .. } => return one("state", "closed"),
         BreakerState::Open { since, reason, .. } => ("open", since, reason),
         BreakerState::HalfOpen { since, reason, .. } => ("half-open", since, reason),
+        BreakerState::ByHand { since, reason } => ("open by hand", since, reason),
     };
     Fields::of([
         ("state", name.to_owned()),
@@ -180,6 +181,38 @@ pub async fn end_freeze(
     );
     audit::insert(conn, &act.changing(before, one("ends_at", instant(now))), now).await?;
     Ok(())
+}
+
+/// A person holds the circuit of a target open: nothing that changes it is sent, on any replica, until a person closes it.
+pub async fn open_breaker(
+    conn: &mut PgConnection,
+    target: &str,
+    reason: &str,
+    by: &Operator,
+    now: DateTime<Utc>,
+) -> Result<(), PeopleError> {
+    let reason = because(reason)?;
+    for _ in 0..TRIES_MAX {
+        let found = breakers::find(conn, target).await?;
+        let (state, revision) = match found {
+            Some(breaker) => (breaker.state, Some(breaker.revision)),
+            None => (BreakerState::default(), None),
+        };
+        if matches!(state, BreakerState::ByHand { .. }) {
+            return Err(moved(format!(
+                "the circuit of {target} is held open by hand already; nothing was done"
+            )));
+        }
+        let before = circuit(&state);
+        let next = state.after(BreakerInput::OpenedByHand(&reason), now);
+        if breakers::swap(conn, target, revision, &next, now).await? {
+            let kind = ActKind::CircuitOpened;
+            let act = Act::new(by.actor(), kind, Object::target(target), &reason);
+            audit::insert(conn, &act.changing(before, one("state", "open by hand")), now).await?;
+            return Ok(());
+        }
+    }
+    Err(StoreError::Contended.into())
 }
 
 /// A person closes the circuit of a target, which they know to work again.

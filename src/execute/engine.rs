@@ -42,7 +42,12 @@ pub struct EngineLimits {
     pub drain: Duration,
     /// How long a run waits in line for a lock before it fails.
     pub lock_wait: Span,
+    /// Bytes kept of what one attempt writes: over it, its beginning and its end.
+    pub output_bytes: usize,
 }
+
+/// Bytes kept of what one attempt writes, unless it is said otherwise.
+const OUTPUT_BYTES: usize = 16 * 1024 * 1024;
 
 impl Default for EngineLimits {
     fn default() -> Self {
@@ -50,6 +55,7 @@ impl Default for EngineLimits {
             runs_at_once: 256,
             drain: Duration::from_secs(20),
             lock_wait: Span::from_secs(3600),
+            output_bytes: OUTPUT_BYTES,
         }
     }
 }

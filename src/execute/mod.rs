@@ -36,6 +36,7 @@ mod closing;
 mod draft;
 mod drive;
 mod gate;
+mod keeper;
 mod locks;
 mod requests;
 mod view;

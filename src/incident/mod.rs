@@ -1,6 +1,7 @@
 //! Incidents: opening, joining and recovering them as alerts come and go, and what people do to them.
 
 pub mod by_hand;
+pub mod corrections;
 pub mod duties;
 pub mod fold;
 pub mod membership;

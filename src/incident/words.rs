@@ -68,6 +68,20 @@ fn sentence(what: &str, text: &str) -> Result<String, RespondError> {
     }
 }
 
+/// What somebody wrote, as a note keeps it.
+pub(super) fn note_text(text: &str) -> Result<String, RespondError> {
+    let text = clean(text);
+    if text.is_empty() {
+        return Err(refused("the note is empty"));
+    }
+    match text.len() > NOTE_BYTES_MAX {
+        true => Err(refused(format!(
+            "the note is longer than {NOTE_BYTES_MAX} bytes; split it"
+        ))),
+        false => Ok(text),
+    }
+}
+
 /// A person writes something down. Returns the number of its event.
 pub async fn note(
     conn: &mut PgConnection,
@@ -76,15 +90,7 @@ pub async fn note(
     note: &NewNote,
     now: DateTime<Utc>,
 ) -> Result<i64, RespondError> {
-    let text = clean(&note.text);
-    if text.is_empty() {
-        return Err(refused("the note is empty"));
-    }
-    if text.len() > NOTE_BYTES_MAX {
-        return Err(refused(format!(
-            "the note is longer than {NOTE_BYTES_MAX} bytes; split it"
-        )));
-    }
+    let text = note_text(&note.text)?;
     let occurred_at = note.happened_at.unwrap_or(now);
     if occurred_at > now + AHEAD_MAX {
         return Err(refused("it cannot have happened in the future; the time is UTC"));

@@ -49,6 +49,7 @@ impl TryFrom<Row> for Breaker {
                 reason,
                 probe_until,
             },
+            ("by_hand", None, Some(since), Some(reason), None) => BreakerState::ByHand { since, reason },
             (state, ..) => return Err(StoreError::corrupt("breakers", "state", state)),
         };
         Ok(Self {
@@ -109,6 +110,7 @@ pub async fn swap(
             reason,
             probe_until,
         } => ("half_open", None, Some(*since), Some(reason), Some(*probe_until)),
+        BreakerState::ByHand { since, reason } => ("by_hand", None, Some(*since), Some(reason), None),
     };
     let done = match (read, next) {
         (None, _) => {

@@ -11,8 +11,10 @@ use crate::domain::id::{IncidentId, OperatorId};
 /// The outcome of one such act.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BulkAct {
-    /// `acknowledge`, `note` or `resolve`.
+    /// `acknowledge`, `note`, `assign`, `merge` or `resolve`.
     pub act: String,
+    /// Whom they were given to, or the key of the incident they went into; empty for other acts.
+    pub whom: String,
     /// To how many it was done.
     pub done: i32,
     /// To which it was not done.
@@ -45,14 +47,15 @@ pub async fn put(
     .execute(&mut *conn)
     .await?;
     sqlx::query!(
-        "insert into bulk_acts (op, operator_id, act, at, done, failed) values ($1, $2, $3, $4, $5, $6)
+        "insert into bulk_acts (op, operator_id, act, at, done, failed, whom) values ($1, $2, $3, $4, $5, $6, $7)
          on conflict (op) do nothing",
         op,
         by.0,
         outcome.act,
         now,
         outcome.done,
-        failed
+        failed,
+        outcome.whom
     )
     .execute(conn)
     .await?;
@@ -62,7 +65,7 @@ pub async fn put(
 /// The outcome of an act of this person's.
 pub async fn find(conn: &mut PgConnection, op: Uuid, by: OperatorId) -> Result<Option<BulkAct>, StoreError> {
     sqlx::query!(
-        "select act, done, failed from bulk_acts where op = $1 and operator_id = $2",
+        "select act, whom, done, failed from bulk_acts where op = $1 and operator_id = $2",
         op,
         by.0
     )
@@ -71,6 +74,7 @@ pub async fn find(conn: &mut PgConnection, op: Uuid, by: OperatorId) -> Result<O
     .map(|row| {
         Ok(BulkAct {
             act: row.act,
+            whom: row.whom,
             done: row.done,
             failed: serde_json::from_value(row.failed)
                 .map_err(|error| StoreError::corrupt("bulk_acts", "failed", error))?,

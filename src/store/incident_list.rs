@@ -54,6 +54,8 @@ pub struct Line {
     pub resolved_at: Option<DateTime<Utc>>,
     /// Who took it.
     pub owner: Option<String>,
+    /// Who commands it.
+    pub commander: Option<String>,
     /// Alerts that fire.
     pub firing: i64,
     /// Those of them that began after somebody took the incident.
@@ -141,19 +143,30 @@ pub async fn page(
     before: i64,
     limit: i64,
 ) -> Result<Vec<Line>, StoreError> {
-    let ids: Vec<i64> = found!(
+    let ids = page_ids(conn, wanted, before, limit).await?;
+    let ids: Vec<i64> = ids.into_iter().map(|id| id.0).collect();
+    lines(conn, &ids, wanted.counts_all()).await
+}
+
+/// The numbers of the same.
+pub async fn page_ids(
+    conn: &mut PgConnection,
+    wanted: &Wanted,
+    before: i64,
+    limit: i64,
+) -> Result<Vec<IncidentId>, StoreError> {
+    Ok(found!(
         "select i.id ",
         " and i.id < $24 order by i.id desc limit $25",
         wanted,
         before,
         limit,
     )
-    .fetch_all(&mut *conn)
+    .fetch_all(conn)
     .await?
     .into_iter()
-    .map(|row| row.id)
-    .collect();
-    lines(conn, &ids, wanted.folds == Folds::Hidden).await
+    .map(|row| IncidentId(row.id))
+    .collect())
 }
 
 /// The rows of these incidents; `is_all` when those below them count whether they are open or not.
@@ -162,7 +175,7 @@ async fn lines(conn: &mut PgConnection, ids: &[i64], is_all: bool) -> Result<Vec
     conn.execute("set local plan_cache_mode = auto").await?;
     let rows = sqlx::query!(
         r#"select i.id, i.title, i.severity, i.state, s.name as source, i.service, i.opened_at, i.resolved_at,
-                  o.name as "owner?", i.folded_under, i.next_seq - 1 as "last_seq!",
+                  o.name as "owner?", c.name as "commander?", i.folded_under, i.next_seq - 1 as "last_seq!",
                   e.firing as "firing!", e.fresh as "fresh!", e.stale as "stale!",
                   (select count(*) from approvals a where a.incident_id = i.id and a.state = 'pending') as "pending!",
                   (select count(*) from incidents c
@@ -171,6 +184,8 @@ async fn lines(conn: &mut PgConnection, ids: &[i64], is_all: bool) -> Result<Vec
            from incidents i
            join sources s on s.id = i.source_id
            left join operators o on o.id = i.acknowledged_by
+           left join incident_duties d on d.incident_id = i.id and d.duty = 'commander'
+           left join operators c on c.id = d.operator_id
            cross join lateral (
                select count(*) as firing, count(*) filter (where e.opened_at > i.acknowledged_at) as fresh,
                       count(*) filter (where e.stale_since > greatest(a.last_received_at, e.vouched_at)) as stale
@@ -196,6 +211,7 @@ async fn lines(conn: &mut PgConnection, ids: &[i64], is_all: bool) -> Result<Vec
                 opened_at: row.opened_at,
                 resolved_at: row.resolved_at,
                 owner: row.owner,
+                commander: row.commander,
                 firing: row.firing,
                 fresh: row.fresh,
                 stale: row.stale,

@@ -501,16 +501,34 @@ pub async fn list(
     before: i64,
     limit: i64,
 ) -> Result<Vec<IncidentLine>, StoreError> {
+    let ids = sqlx::query_scalar!(
+        "select id from incidents page
+         where id < $2 and ($1 or state in ('triggered', 'acknowledged', 'mitigated'))
+           and case when $4::bigint is not null then folded_under = $4
+                    else folded_under is null or not ($1 or exists (
+                        select from incidents p where p.id = page.folded_under
+                           and p.state in ('triggered', 'acknowledged', 'mitigated'))) end
+         order by id desc limit $3",
+        all,
+        before,
+        limit,
+        under.map(|id| id.0)
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let ids: Vec<IncidentId> = ids.into_iter().map(IncidentId).collect();
+    list_these(conn, &ids, all).await
+}
+
+/// These incidents, the newest first; `all` when those below them count whether they are open or not.
+pub async fn list_these(
+    conn: &mut PgConnection,
+    ids: &[IncidentId],
+    all: bool,
+) -> Result<Vec<IncidentLine>, StoreError> {
+    let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
     sqlx::query!(
-        r#"with page as (
-               select * from incidents page
-               where id < $2 and ($1 or state in ('triggered', 'acknowledged', 'mitigated'))
-                 and case when $4::bigint is not null then folded_under = $4
-                          else folded_under is null or not ($1 or exists (
-                              select from incidents p where p.id = page.folded_under
-                                 and p.state in ('triggered', 'acknowledged', 'mitigated'))) end
-               order by id desc limit $3)
-           select i.id, i.title, i.severity, i.state, s.name as source, i.receiver, i.context, i.opened_at,
+        r#"select i.id, i.title, i.severity, i.state, s.name as source, i.receiver, i.context, i.opened_at,
                   i.detected_at, i.acknowledged_at, o.name as "acknowledged_by?", i.mitigated_at, i.resolved_at,
                   i.closed_at, i.recover_due, i.recovered_at, i.truncated_alerts, i.reopened, i.recurrence_of,
                   i.came_back, i.flapping_since, i.calm_due, i.merged_into, i.lives_in, i.folded_under,
@@ -527,13 +545,11 @@ pub async fn list(
                   (select count(*) from incidents c
                    where c.folded_under = i.id and ($1 or c.state in ('triggered', 'acknowledged', 'mitigated')))
                       as "below!"
-           from page i join sources s on s.id = i.source_id
+           from incidents i join sources s on s.id = i.source_id
            left join operators o on o.id = i.acknowledged_by
-           order by i.id desc"#,
+           where i.id = any($2) order by i.id desc"#,
         all,
-        before,
-        limit,
-        under.map(|id| id.0)
+        &ids
     )
     .fetch_all(conn)
     .await?
@@ -564,9 +580,9 @@ pub async fn list(
                 recovered_at: row.recovered_at,
                 truncated_alerts: row.truncated_alerts,
                 reopened: row.reopened,
-            came_back: row.came_back,
-            flapping_since: row.flapping_since,
-            calm_due: row.calm_due,
+                came_back: row.came_back,
+                flapping_since: row.flapping_since,
+                calm_due: row.calm_due,
                 recurrence_of: row.recurrence_of,
                 merged_into: row.merged_into,
                 lives_in: row.lives_in,

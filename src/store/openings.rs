@@ -28,7 +28,7 @@ pub(super) async fn note(
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     match next {
-        BreakerState::Open { since, reason, .. } => {
+        BreakerState::Open { since, reason, .. } | BreakerState::ByHand { since, reason } => {
             sqlx::query!(
                 "insert into breaker_openings (target, opened_at, reason) values ($1, $2, $3)
                  on conflict (target, opened_at) do update set reason = excluded.reason",

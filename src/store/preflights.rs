@@ -162,16 +162,20 @@ pub async fn find(
     .map(|row| preflight(&row.state, row.report)))
 }
 
-/// How many preflights of an incident are over, and how long the timelines of what lives in it are together: what an open
-/// page of it waits for besides events of its own.
-pub async fn count_beside(conn: &mut PgConnection, incident: IncidentId) -> Result<i64, StoreError> {
-    Ok(sqlx::query_scalar!(
-        r#"select (select count(*) from preflights where incident_id = $1 and finished_at is not null)
-                + (select coalesce(sum(next_seq), 0)::bigint from incidents where lives_in = $1) as "n!""#,
-        incident.0
+/// The first credential that was missing when somebody last looked whether a version could work, and when that was.
+pub async fn missing(
+    conn: &mut PgConnection,
+    version: VersionId,
+) -> Result<Option<(String, DateTime<Utc>)>, StoreError> {
+    let row = sqlx::query!(
+        r#"select jsonb_path_query_first(report, '$.steps[*].verdict ? (@.fault == "secret").reason') #>> '{}' as missing,
+                  finished_at as "finished_at!"
+           from preflights where version_id = $1 and state = 'done' order by finished_at desc limit 1"#,
+        version.0
     )
-    .fetch_one(conn)
-    .await?)
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.and_then(|row| Some((row.missing?, row.finished_at))))
 }
 
 /// Forgets at most `limit` preflights that were over before `before`; returns how many.

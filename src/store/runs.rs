@@ -304,30 +304,27 @@ pub struct RunLine {
     pub result: Option<RunResult>,
 }
 
-/// Runs of one incident, with those merged into it, or of one runbook, the newest first, at most `limit`.
-pub async fn list_lines(
-    conn: &mut PgConnection,
-    incident: Option<IncidentId>,
-    runbook_id: Option<i64>,
-    limit: i64,
-) -> Result<Vec<RunLine>, StoreError> {
-    sqlx::query!(
-        r#"select r.id, r.incident_id, i.title as incident_title, b.slug, v.definition ->> 'title' as "title!",
-                  v.number, o.name as "requested_by?", r.started_at, r.finished_at, r.result
-           from runs r join incidents i on i.id = r.incident_id
-           join runbook_versions v on v.id = r.version_id join runbooks b on b.id = r.runbook_id
-           left join operators o on o.id = r.requested_by
-           where ($1::bigint is null or $1 in (r.incident_id, i.lives_in)) and ($2::bigint is null or r.runbook_id = $2)
-           order by r.id desc limit $3"#,
-        incident.map(|id| id.0),
-        runbook_id,
-        limit
-    )
-    .fetch_all(conn)
-    .await?
-    .into_iter()
-    .map(|row| {
-        Ok(RunLine {
+struct LineRow {
+    id: i64,
+    incident_id: i64,
+    incident_title: String,
+    slug: String,
+    title: String,
+    number: i32,
+    requested_by: Option<String>,
+    started_at: DateTime<Utc>,
+    finished_at: Option<DateTime<Utc>>,
+    result: Option<String>,
+}
+
+impl TryFrom<LineRow> for RunLine {
+    type Error = StoreError;
+
+    fn try_from(row: LineRow) -> Result<Self, StoreError> {
+        let result = row
+            .result
+            .map(|text| RunResult::named(&text).ok_or_else(|| StoreError::corrupt("runs", "result", text)));
+        Ok(Self {
             id: RunId(row.id),
             incident: IncidentId(row.incident_id),
             incident_title: row.incident_title,
@@ -337,14 +334,57 @@ pub async fn list_lines(
             requested_by: row.requested_by,
             started_at: row.started_at,
             finished_at: row.finished_at,
-            result: row
-                .result
-                .map(|text| {
-                    RunResult::named(&text).ok_or_else(|| StoreError::corrupt("runs", "result", text))
-                })
-                .transpose()?,
+            result: result.transpose()?,
         })
-    })
+    }
+}
+
+/// Runs of an incident and of those merged into it, the newest first, at most `limit`.
+pub async fn list_of_incident(
+    conn: &mut PgConnection,
+    incident: IncidentId,
+    limit: i64,
+) -> Result<Vec<RunLine>, StoreError> {
+    sqlx::query_as!(
+        LineRow,
+        r#"select r.id, r.incident_id, i.title as incident_title, b.slug, v.definition ->> 'title' as "title!",
+                  v.number, o.name as "requested_by?", r.started_at, r.finished_at, r.result
+           from runs r join incidents i on i.id = r.incident_id
+           join runbook_versions v on v.id = r.version_id join runbooks b on b.id = r.runbook_id
+           left join operators o on o.id = r.requested_by
+           where r.incident_id = any (array(select $1::bigint union all select id from incidents where lives_in = $1))
+           order by r.id desc limit $2"#,
+        incident.0,
+        limit
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(RunLine::try_from)
+    .collect()
+}
+
+/// Runs of a runbook, the newest first, at most `limit`.
+pub async fn list_of_runbook(
+    conn: &mut PgConnection,
+    runbook_id: i64,
+    limit: i64,
+) -> Result<Vec<RunLine>, StoreError> {
+    sqlx::query_as!(
+        LineRow,
+        r#"select r.id, r.incident_id, i.title as incident_title, b.slug, v.definition ->> 'title' as "title!",
+                  v.number, o.name as "requested_by?", r.started_at, r.finished_at, r.result
+           from runs r join incidents i on i.id = r.incident_id
+           join runbook_versions v on v.id = r.version_id join runbooks b on b.id = r.runbook_id
+           left join operators o on o.id = r.requested_by
+           where r.runbook_id = $1 order by r.started_at desc, r.id desc limit $2"#,
+        runbook_id,
+        limit
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(RunLine::try_from)
     .collect()
 }
 

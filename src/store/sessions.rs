@@ -59,6 +59,8 @@ pub struct Current {
     pub id: i64,
     /// When it began.
     pub since: DateTime<Utc>,
+    /// How they came in.
+    pub way: Way,
 }
 
 /// The session of a token, if it is neither over nor left alone since `idle_since`. Its last-seen time moves at most once
@@ -71,14 +73,15 @@ pub async fn find(
 ) -> Result<Option<Current>, StoreError> {
     sqlx::query!(
         r#"with live as (
-             select s.token_hash, s.last_seen_at, s.id as session, s.created_at, o.id, o.name, o.role
+             select s.token_hash, s.last_seen_at, s.id as session, s.created_at, s.way, s.provider, o.id,
+                    o.name, o.role
              from sessions s join operators o on o.id = s.operator_id
              where s.token_hash = $1 and s.expires_at > $2 and s.last_seen_at > $3 and o.disabled_at is null
                    and s.auth_epoch = o.auth_epoch),
          seen as (
              update sessions s set last_seen_at = $2 from live
              where s.token_hash = live.token_hash and live.last_seen_at < $2::timestamptz - interval '1 minute')
-         select session, created_at, id, name, role, teams_of(id) as "teams!" from live"#,
+         select session, created_at, way, provider, id, name, role, teams_of(id) as "teams!" from live"#,
         &token.0[..],
         now,
         idle_since,
@@ -90,6 +93,8 @@ pub async fn find(
             operator: operators::operator(row.id, row.name, &row.role, row.teams)?,
             id: row.session,
             since: row.created_at,
+            way: Way::named(&row.way, row.provider)
+                .ok_or_else(|| StoreError::corrupt("sessions", "way", &row.way))?,
         })
     })
     .transpose()

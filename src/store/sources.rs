@@ -60,6 +60,8 @@ pub struct Pulse {
     pub deliveries: i64,
     /// Those of them that were rejected.
     pub rejected: i64,
+    /// Those of each hour that has any, by hours after the time that was asked for.
+    pub hours: Vec<(i32, i64)>,
     /// Heartbeats it has ever sent.
     pub heartbeats: i64,
     /// The newest sign of life of the heartbeat that was silent longest.
@@ -389,17 +391,22 @@ pub async fn list_pulses(
 ) -> Result<Vec<Pulse>, StoreError> {
     Ok(sqlx::query!(
         r#"select s.id, newest.received_at as "last_delivery_at?", counted.deliveries as "deliveries!",
-                  counted.rejected as "rejected!", beats.heartbeats as "heartbeats!", beats.last_beat_at,
+                  counted.rejected as "rejected!", counted.hours as "hours?: Vec<i32>",
+                  counted.by_hour as "by_hour?: Vec<i64>", beats.heartbeats as "heartbeats!", beats.last_beat_at,
                   beats.due, beats.silence, live.tokens as "tokens!", live.used_at
            from sources s
            left join lateral (select received_at from deliveries d where d.source_id = s.id
                               order by received_at desc, id desc limit 1) newest on true
            cross join lateral (
-               select coalesce(sum(repeats), 0)::bigint as deliveries,
-                      coalesce(sum(repeats) filter (where outcome = 'rejected'), 0)::bigint as rejected
-               from (select outcome, repeats from deliveries d
-                     where d.source_id = s.id and d.received_at > $2
-                     order by received_at desc, id desc limit $3::bigint + 1) d) counted
+               select coalesce(sum(n), 0)::bigint as deliveries, coalesce(sum(rejected), 0)::bigint as rejected,
+                      array_agg(hour) as hours, array_agg(n) as by_hour
+               from (select floor(extract(epoch from received_at - $2::timestamptz) / 3600)::integer as hour,
+                            sum(repeats)::bigint as n,
+                            coalesce(sum(repeats) filter (where outcome = 'rejected'), 0)::bigint as rejected
+                     from (select outcome, repeats, received_at from deliveries d
+                           where d.source_id = s.id and d.received_at > $2
+                           order by received_at desc, id desc limit $3::bigint + 1) d
+                     group by 1) h) counted
            cross join lateral (
                select count(*) as heartbeats, min(last_seen_at) as last_beat_at, min(due) as due,
                       min(incident_id) as silence
@@ -422,6 +429,12 @@ pub async fn list_pulses(
         last_delivery_at: row.last_delivery_at,
         deliveries: row.deliveries,
         rejected: row.rejected,
+        hours: row
+            .hours
+            .into_iter()
+            .flatten()
+            .zip(row.by_hour.into_iter().flatten())
+            .collect(),
         heartbeats: row.heartbeats,
         last_beat_at: row.last_beat_at,
         beat_due: row.due,

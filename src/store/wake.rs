@@ -83,6 +83,11 @@ impl Wake {
         }
     }
 
+    /// How many changes were told so far: who looks in the database afterwards sees what those were about.
+    pub fn count(&self) -> u64 {
+        *self.changes.borrow()
+    }
+
     /// Hears of changes. Subscribe first, then look in the database.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()

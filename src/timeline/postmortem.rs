@@ -1,5 +1,7 @@
 //! The postmortem: one document drafted from the facts, with empty sections for what only people know.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
@@ -97,13 +99,55 @@ pub fn draft(incident: Incident, timeline: &[Recorded], titles: &Titles) -> Post
     Postmortem {
         times: measure(&incident, timeline),
         summary: summary(&incident, timeline, &runs),
-        story: timeline.iter().map(|recorded| row(recorded, titles)).collect(),
+        story: story(timeline, titles),
         questions: questions(&incident, timeline, &runs),
         chain_holds: (!is_cut).then(|| first_broken_link(incident.id, timeline).is_none()),
         is_cut,
         runs,
         incident,
     }
+}
+
+/// The facts in order. A note reads as it was corrected last, and says so; the corrections are told there.
+fn story(timeline: &[Recorded], titles: &Titles) -> Vec<Row> {
+    let mut newest: BTreeMap<i64, &Recorded> = BTreeMap::new();
+    for recorded in timeline {
+        if let Event::Incident(IncidentFact::NoteCorrected { note, .. }) = &recorded.event {
+            newest.insert(*note, recorded);
+        }
+    }
+    let is_told = |recorded: &&Recorded| {
+        !matches!(
+            recorded.event,
+            Event::Incident(IncidentFact::NoteCorrected { .. })
+        )
+    };
+    timeline
+        .iter()
+        .filter(is_told)
+        .map(|recorded| match newest.get(&recorded.seq) {
+            Some(correction) => corrected(recorded, correction, titles),
+            None => row(recorded, titles),
+        })
+        .collect()
+}
+
+fn corrected(note: &Recorded, correction: &Recorded, titles: &Titles) -> Row {
+    let mut now = note.clone();
+    if let (
+        Event::Incident(IncidentFact::Note { text, .. }),
+        Event::Incident(IncidentFact::NoteCorrected { text: newer, .. }),
+    ) = (&mut now.event, &correction.event)
+    {
+        text.clone_from(newer);
+    }
+    let mut row = row(&now, titles);
+    row.sentence.push_str(&format!(
+        " (corrected {} by {})",
+        clock(correction.recorded_at),
+        correction.actor
+    ));
+    row
 }
 
 fn row(recorded: &Recorded, titles: &Titles) -> Row {

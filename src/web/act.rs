@@ -9,10 +9,14 @@ use uuid::Uuid;
 use super::{error::WebError, state::AppState};
 use crate::{
     domain::{id::IncidentId, operator::Operator, sentence},
-    store::{StoreError, events, operators, wake::Wake},
+    store::{
+        StoreError, operators,
+        timelines::{self, Window},
+        wake::Wake,
+    },
 };
 
-/// Events told of at most when a person acted on an old page.
+/// Events told of at most when a person acted on an old page, the newest.
 const SINCE_MAX: i64 = 12;
 
 /// An act under way; dropped without [`Act::commit`] it never was.
@@ -57,9 +61,17 @@ pub async fn since(
     incident: IncidentId,
     seen: i64,
 ) -> Result<Vec<String>, StoreError> {
-    Ok(events::list_after(conn, incident, seen, SINCE_MAX)
+    let missed = Window {
+        kinds: None,
+        also: None,
+        after: seen,
+        before: i64::MAX,
+        limit: SINCE_MAX,
+    };
+    Ok(timelines::newest(conn, incident, &missed)
         .await?
         .iter()
+        .rev()
         .map(|recorded| {
             format!(
                 "{} {}: {}",

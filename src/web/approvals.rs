@@ -16,7 +16,9 @@ use super::{
     caller::{BreaksGlass, Decides, Reads, Responds},
     error::WebError,
     extract::Path,
-    incidents, links, page, reviews, runs as run_page,
+    incidents, links, page,
+    presence::Shown,
+    reviews, runs as run_page,
     state::AppState,
     view::{
         approval::{ApprovalPage, ApprovalRecord},
@@ -34,9 +36,10 @@ use crate::{
         digest::Digest,
         id::{ApprovalId, StepId},
         operator::Operator,
+        proof::Presence,
     },
-    execute::people::{self, LinkError, PeopleError},
-    store::{self, StoreError, approvals, events, operators, precedents, runbooks},
+    execute::people::{self, LinkError, PeopleError, Word},
+    store::{self, StoreError, approvals, events, operators, precedents, runbooks, tracks},
 };
 
 /// Questions shown of a request.
@@ -75,14 +78,16 @@ pub async fn show(
     State(app): State<AppState>,
     Reads(me): Reads,
     Path(id): Path<ApprovalId>,
+    Shown(presence): Shown,
 ) -> Result<Html<String>, WebError> {
-    page(&app, &me, id, None).await
+    page(&app, &me, presence, id, None).await
 }
 
 /// The page of a request, for a person who came by themselves, or by the link with this code.
 pub async fn page(
     app: &AppState,
     me: &Operator,
+    presence: Presence,
     id: ApprovalId,
     code: Option<String>,
 ) -> Result<Html<String>, WebError> {
@@ -105,8 +110,8 @@ pub async fn page(
         ));
     let page = ApprovalPage {
         frame,
-        facts: ApprovalFacts::of(&record, me, now),
-        form: DecisionForm::of(&record, me, seq, now).map(|form| DecisionForm { code, ..form }),
+        facts: ApprovalFacts::of(&record, now),
+        form: DecisionForm::of(&record, me, presence, code, seq, now),
         others: Others::of(&record, me, seq, now),
     };
     Ok(Html(page.render()?))
@@ -133,6 +138,7 @@ pub async fn load(
     let sent: Vec<String> = changing.map(|step| base(&step.step)).collect();
     let undos: Vec<String> = sent.iter().map(|step| StepId(step.clone()).undo().0).collect();
     let runbook = run.version.runbook_id;
+    let slug = run.version.runbook.slug.clone();
     let environments = {
         let targets = app.rehearser.targets.borrow();
         let named = approval.bound.steps.iter().map(|step| &step.request.target);
@@ -148,6 +154,10 @@ pub async fn load(
         questions: events::list_questions(conn, approval.incident, id, QUESTIONS_MAX).await?,
         successor: approvals::find_successor(conn, &approval).await?,
         environments,
+        stood: app.standing.snapshot(),
+        track: tracks::list(conn, std::slice::from_ref(&slug))
+            .await?
+            .remove(&slug),
         run,
         requester_name,
         approval,
@@ -164,6 +174,9 @@ pub struct Decision {
     /// That of the link by which the person came.
     #[serde(default)]
     code: String,
+    /// The name of the target, where what is let through cannot be taken back.
+    #[serde(default)]
+    typed: String,
     #[serde(default)]
     phrase: String,
     #[serde(default)]
@@ -175,6 +188,7 @@ pub async fn decide(
     State(app): State<AppState>,
     Decides(me): Decides,
     Path(id): Path<ApprovalId>,
+    Shown(presence): Shown,
     Form(form): Form<Decision>,
 ) -> Result<Redirect, WebError> {
     let address = format!("/approvals/{id}");
@@ -191,16 +205,14 @@ pub async fn decide(
             people::use_link(act.conn(), hash, id, &me, now).await?
         }
     };
-    let decided = people::decide(
-        act.conn(),
-        id,
-        form.digest,
-        form.verdict,
-        &reason.join(": "),
-        &me,
-        now,
-    )
-    .await;
+    let word = Word {
+        verdict: form.verdict,
+        digest: form.digest,
+        reason: &reason.join(": "),
+        typed: &form.typed,
+        presence,
+    };
+    let decided = people::decide(act.conn(), id, &word, &me, now).await;
     end(&app, act, decided.map(drop), id, form.seen).await
 }
 
@@ -212,6 +224,8 @@ pub struct GateForm {
     digest: Option<Digest>,
     #[serde(default)]
     note: String,
+    #[serde(default)]
+    typed: String,
     #[serde(default)]
     reason: String,
 }
@@ -290,6 +304,7 @@ pub async fn glass_form(
     State(app): State<AppState>,
     BreaksGlass(me): BreaksGlass,
     Path(id): Path<ApprovalId>,
+    Shown(presence): Shown,
 ) -> Result<Html<String>, WebError> {
     let now = app.clock.now();
     let mut tx = store::begin_reading(&app.db).await?;
@@ -308,7 +323,7 @@ pub async fn glass_form(
     }
     let title = format!("Open alone · {}", text::visible(&approval.title));
     let frame = page::frame(&app, &mut tx, &me, title, Place::Approvals, now).await?;
-    Ok(Html(GlassPage::of(frame, &record, &me, now).render()?))
+    Ok(Html(GlassPage::of(frame, &record, &me, presence, now).render()?))
 }
 
 /// `POST /approvals/{id}/break-glass`
@@ -316,6 +331,7 @@ pub async fn break_glass(
     State(app): State<AppState>,
     BreaksGlass(me): BreaksGlass,
     Path(id): Path<ApprovalId>,
+    Shown(presence): Shown,
     Form(form): Form<GateForm>,
 ) -> Result<Redirect, WebError> {
     let digest = form.digest()?;
@@ -323,7 +339,14 @@ pub async fn break_glass(
         return Ok(see(format!("/approvals/{id}")));
     };
     let now = act.now;
-    let done = people::break_glass(act.conn(), id, digest, &form.reason, &me, now).await;
+    let word = Word {
+        verdict: Verdict::Approve,
+        digest,
+        reason: &form.reason,
+        typed: &form.typed,
+        presence,
+    };
+    let done = people::break_glass(act.conn(), id, &word, &me, now).await;
     end(&app, act, done, id, form.seen).await
 }
 

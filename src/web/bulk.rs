@@ -1,12 +1,7 @@
 //! Acts on many incidents at once. Each incident is acted on by itself, in a transaction of its own, exactly as on its own
 //! page; what it could not be done to is told with the reason.
 
-use askama::Template;
-use axum::{
-    Form,
-    extract::{Query, State},
-    response::{Html, Redirect},
-};
+use axum::{Form, extract::State, response::Redirect};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -15,32 +10,45 @@ use super::{
     caller::Responds,
     error::WebError,
     incidents::wanted,
-    page, respond,
+    merges::TRIES_MAX,
+    respond,
     state::AppState,
-    view::{bulk::ResolvePage, incidents::BULK_MAX, layout::Place, search::Asked},
+    view::{incident::key, incidents::BULK_MAX, search::Asked},
 };
 use crate::{
-    domain::{digest::Digest, id::IncidentId, operator::Operator, search::Filter},
+    domain::{
+        access::may,
+        digest::Digest,
+        duty::Duty,
+        id::{IncidentId, OperatorId},
+        operator::Operator,
+        permission::Permission,
+    },
     incident::{
-        respond as acts,
+        duties, merge, respond as acts,
+        respond::RespondError,
         words::{self, NewNote},
     },
     store::{
         self, StoreError,
         bulk_acts::{self, BulkAct, Failed},
-        incident_list::{self, Names, Wanted},
+        incident_list, operators,
     },
 };
 
 /// The fields of the list's form, as they come: `id` once for each that is ticked, `seen-204` what was seen of it.
 #[derive(Clone, Debug, Default)]
-struct Ticked {
+pub(super) struct Ticked {
     op: Option<Uuid>,
     act: String,
     text: String,
     reason: String,
     query: String,
     under: Option<IncidentId>,
+    /// Whom they are given to.
+    to: Option<OperatorId>,
+    /// The one that the others are merged into.
+    into: Option<IncidentId>,
     /// Whether all that match are meant.
     all: bool,
     /// Those that are ticked, with the newest event that was seen of each where that matters.
@@ -48,7 +56,7 @@ struct Ticked {
 }
 
 impl Ticked {
-    fn of(fields: Vec<(String, String)>) -> Self {
+    pub(super) fn of(fields: Vec<(String, String)>) -> Self {
         let mut ticked = Self::default();
         let mut seen = Vec::new();
         for (name, value) in fields {
@@ -59,6 +67,8 @@ impl Ticked {
                 "reason" => ticked.reason = value,
                 "q" => ticked.query = value,
                 "under" => ticked.under = value.parse().ok().map(IncidentId),
+                "to" => ticked.to = value.parse().ok().map(OperatorId),
+                "into" => ticked.into = value.parse().ok().map(IncidentId),
                 "all" => ticked.all = value == "yes",
                 "id" => ticked
                     .ids
@@ -75,7 +85,12 @@ impl Ticked {
         ticked
     }
 
-    fn asked(&self) -> Asked {
+    /// What was searched for where they were ticked, and what they are folded under.
+    pub(super) fn place(&self) -> (&str, Option<i64>) {
+        (&self.query, self.under.map(|id| id.0))
+    }
+
+    pub(super) fn asked(&self) -> Asked {
         Asked {
             under: self.under,
             ..Asked::typed(&self.query)
@@ -83,7 +98,7 @@ impl Ticked {
     }
 
     /// Those that are meant, at most [`BULK_MAX`].
-    async fn incidents(
+    pub(super) async fn incidents(
         &self,
         conn: &mut PgConnection,
         me: &Operator,
@@ -106,6 +121,8 @@ impl Ticked {
 enum Bulk {
     Acknowledge,
     Note,
+    Assign,
+    Merge,
     Resolve,
 }
 
@@ -114,6 +131,8 @@ impl Bulk {
         match name {
             "acknowledge" => Some(Self::Acknowledge),
             "note" => Some(Self::Note),
+            "assign" => Some(Self::Assign),
+            "merge" => Some(Self::Merge),
             "resolve" => Some(Self::Resolve),
             _ => None,
         }
@@ -138,8 +157,16 @@ pub async fn carry_out(
     if bulk_acts::find(&mut tx, op, me.id).await?.is_some() {
         return Ok(see(told));
     }
-    let ids = ticked.incidents(&mut tx, &me).await?;
+    let mut ids = ticked.incidents(&mut tx, &me).await?;
+    let whom = match bulk {
+        Bulk::Assign => person(&mut tx, ticked.to).await?,
+        Bulk::Merge => ticked.into.map(|id| key(id.0)),
+        Bulk::Acknowledge | Bulk::Note | Bulk::Resolve => Some(String::new()),
+    };
     drop(tx);
+    if bulk == Bulk::Merge {
+        ids.retain(|(id, _)| ticked.into != Some(*id));
+    }
     if ids.is_empty() {
         return Err(WebError::refused("Tick the incidents first.").with_next(here, "Back to the list"));
     }
@@ -150,8 +177,16 @@ pub async fn carry_out(
         let fault = WebError::refused("Say why they are over: it stands in each timeline.");
         return Err(fault.with_next(here, "Back to the list"));
     }
+    let Some(whom) = whom else {
+        let message = match bulk {
+            Bulk::Merge => "Choose the incident to keep.",
+            _ => "Choose somebody who may respond to incidents.",
+        };
+        return Err(WebError::refused(message).with_next(here, "Back to the list"));
+    };
     let mut outcome = BulkAct {
         act: ticked.act.clone(),
+        whom,
         done: 0,
         failed: Vec::new(),
     };
@@ -180,7 +215,16 @@ pub async fn carry_out(
     Ok(see(told))
 }
 
-/// The act on one incident. A form that is sent again does what the first time left undone, and nothing twice.
+/// The name of somebody who may respond.
+async fn person(conn: &mut PgConnection, id: Option<OperatorId>) -> Result<Option<String>, StoreError> {
+    let people = operators::list(conn).await?;
+    let found = people
+        .into_iter()
+        .find(|person| Some(person.id) == id && may(person, Permission::Respond).is_ok());
+    Ok(found.map(|person| person.name))
+}
+
+/// The act on one incident, again when alerts came in at the same moment.
 async fn one(
     app: &AppState,
     me: &Operator,
@@ -189,10 +233,49 @@ async fn one(
     id: IncidentId,
     seen: Option<i64>,
 ) -> Result<(), WebError> {
+    for attempt in 1.. {
+        match once(app, me, ticked, (op, bulk), id, seen).await {
+            Err(Fault::Respond(RespondError::Store(error)))
+                if bulk == Bulk::Merge && error.is_conflict() && attempt < TRIES_MAX => {}
+            Err(Fault::Respond(error)) => return Err(error.into()),
+            Err(Fault::Web(error)) => return Err(error),
+            Ok(()) => return Ok(()),
+        }
+    }
+    Err(StoreError::Contended.into())
+}
+
+/// Why one try did nothing: by the act itself, which may be tried again, or by what stands around it.
+enum Fault {
+    Respond(RespondError),
+    Web(WebError),
+}
+
+impl From<RespondError> for Fault {
+    fn from(error: RespondError) -> Self {
+        Self::Respond(error)
+    }
+}
+
+impl From<WebError> for Fault {
+    fn from(error: WebError) -> Self {
+        Self::Web(error)
+    }
+}
+
+/// One try. A form that is sent again does what the first time left undone, and nothing twice.
+async fn once(
+    app: &AppState,
+    me: &Operator,
+    ticked: &Ticked,
+    (op, bulk): (Uuid, Bulk),
+    id: IncidentId,
+    seen: Option<i64>,
+) -> Result<(), Fault> {
     let Some(mut act) = Act::begin(app, of_one(op, id), me).await? else {
         return Ok(());
     };
-    let now = act.now;
+    let (now, reason) = (act.now, ticked.reason.as_str());
     match bulk {
         Bulk::Acknowledge => acts::acknowledge(act.conn(), id, me, now).await?,
         Bulk::Note => {
@@ -202,12 +285,20 @@ async fn one(
             };
             words::note(act.conn(), id, me, &note, now).await?;
         }
+        Bulk::Assign => {
+            let to = ticked.to.unwrap_or(me.id);
+            duties::give(act.conn(), id, me, Duty::Commander, to, reason, now).await?;
+        }
+        Bulk::Merge => {
+            let into = ticked.into.unwrap_or(id);
+            merge::merge(act.conn(), id, into, reason, me, now).await?;
+        }
         Bulk::Resolve => {
             respond::unchanged(&mut act, id, seen, me, "Resolve all the same").await?;
-            acts::resolve(act.conn(), id, me, &ticked.reason, now).await?;
+            acts::resolve(act.conn(), id, me, reason, now).await?;
         }
     }
-    act.commit().await
+    Ok(act.commit().await?)
 }
 
 /// The operation on one incident within that on many.
@@ -216,30 +307,4 @@ fn of_one(op: Uuid, id: IncidentId) -> Uuid {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest.0[..16]);
     Uuid::from_bytes(bytes)
-}
-
-/// `GET /incidents/resolve`: asks before many are resolved.
-pub async fn resolve_form(
-    State(app): State<AppState>,
-    Responds(me): Responds,
-    Query(fields): Query<Vec<(String, String)>>,
-) -> Result<Html<String>, WebError> {
-    let ticked = Ticked::of(fields);
-    let now = app.clock.now();
-    let mut tx = store::begin_reading(&app.db).await?;
-    let ids = ticked.incidents(&mut tx, &me).await?;
-    let back = ticked.asked().address();
-    let filter = Filter {
-        incidents: ids.iter().map(|(id, _)| *id).collect(),
-        ..Filter::default()
-    };
-    let wanted = Wanted::of(&filter, me.id, &Names::default());
-    let lines = match ids.is_empty() {
-        true => Vec::new(),
-        false => incident_list::page(&mut tx, &wanted, i64::MAX, BULK_MAX).await?,
-    };
-    let frame = page::frame(&app, &mut tx, &me, "Resolve many", Place::Incidents, now).await?;
-    let under = ticked.under.map(|id| id.0);
-    let page = ResolvePage::of(frame, &lines, (&ticked.query, under), back, now);
-    Ok(Html(page.render()?))
 }

@@ -6,7 +6,6 @@ use axum::{
     extract::{Query, State},
     response::{Html, Redirect},
 };
-use chrono::TimeDelta;
 use serde::Deserialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -14,6 +13,7 @@ use uuid::Uuid;
 use super::{
     act::Act,
     caller::Responds,
+    candidates::{self, SearchQuery},
     error::WebError,
     extract::Path,
     page,
@@ -28,21 +28,11 @@ use super::{
 use crate::{
     domain::{id::IncidentId, span::Span},
     incident::fold::{self, Chosen},
-    store::{self, incidents, merges, sources},
+    store::{self, sources},
 };
 
-/// How old the open incidents are at most that are offered without being named, in hours.
-const OFFERED_HOURS: i64 = 24;
 /// How far back a whole source is folded at most.
 const WITHIN_MAX: Span = Span::from_secs(7 * 24 * 3600);
-
-/// What a person looks for.
-#[derive(Debug, Default, Deserialize)]
-pub struct SearchQuery {
-    /// Words of the title or the source, or a number.
-    #[serde(default)]
-    q: String,
-}
 
 /// `GET /incidents/{id}/fold`
 pub async fn form(
@@ -53,13 +43,7 @@ pub async fn form(
 ) -> Result<Html<String>, WebError> {
     let now = app.clock.now();
     let mut tx = store::begin_reading(&app.db).await?;
-    let incident = incidents::find(&mut tx, id)
-        .await?
-        .ok_or_else(|| WebError::not_found("incident"))?;
-    let since = now - TimeDelta::hours(OFFERED_HOURS);
-    // U+0000 is in no title, and the database takes none.
-    let text = query.q.trim().replace('\0', "");
-    let lines = merges::find_open(&mut tx, id, &text, since, LINES_MAX as i64 + 1).await?;
+    let (incident, text, lines) = candidates::find(&mut tx, id, &query, LINES_MAX, now).await?;
     let names: Vec<String> = sources::list(&mut tx)
         .await?
         .into_iter()

@@ -24,6 +24,7 @@ use super::{
         incident::{IncidentPage, IncidentRecord, Sections, UndoLine, key, note_at},
         layout::Place,
         lens::{Asked, Lens},
+        services::{OTHERS_MAX, SERVICES_MAX, named_in},
         text,
         timeline::AwayLine,
     },
@@ -40,9 +41,12 @@ use crate::{
     store::{
         self, StoreError, alerts,
         apart::{self, Failed},
-        approvals, briefs, duties, folds, incidents,
+        approvals, briefs,
+        cursors::{self, Cursor},
+        duties, folds, incidents,
         incidents::Incident,
-        matches, merges, operators, preflights, reviews, runbooks, runs, silences, timelines, tracks, visits,
+        matches, merges, operators, preflights, reviews, runbooks, runs, services, silences, timelines,
+        tracks, visits,
     },
 };
 
@@ -87,11 +91,11 @@ pub async fn show(
         text::visible(&incident.title),
         key(id.0)
     );
-    let beside = preflights::count_beside(&mut tx, id).await?;
+    let cursor = cursors::find(&mut tx, id).await?.unwrap_or_default();
     let (away, undo) = personal(&mut tx, incident, &me, now).await?;
     let frame = page::frame(&app, &mut tx, &me, title, Place::Incidents, now).await?;
     let page = IncidentPage {
-        frame: frame.live(live(incident, beside, &lens)),
+        frame: frame.live(live(id, cursor, &lens)),
         id: id.0,
         seen: incident.last_seq,
         sections: Sections::of(&record, &lens, &me, now),
@@ -103,11 +107,11 @@ pub async fn show(
 }
 
 /// The address that keeps the page up to date, as it is seen.
-fn live(incident: &Incident, beside: i64, lens: &Lens) -> String {
+fn live(id: IncidentId, cursor: Cursor, lens: &Lens) -> String {
     let mut parameters = vec![
-        ("scope", format!("incident:{}", incident.id)),
+        ("scope", format!("incident:{id}")),
         ("rows", if lens.grows_on_top() { "" } else { "no" }.to_owned()),
-        ("after", cursor(incident.last_seq, beside)),
+        ("after", cursor.to_string()),
     ];
     parameters.extend(lens.parameters());
     let parameters: Vec<(&str, &str)> = parameters
@@ -138,11 +142,6 @@ async fn personal(
         Err(_) => None,
     };
     Ok((away, undo.map(UndoLine::from)))
-}
-
-/// Where an open page stands: its newest event, and what else it shows has come to.
-pub fn cursor(seq: i64, beside: i64) -> String {
-    format!("{seq}.{beside}")
 }
 
 /// Everything the page shows, `None` when there is no such incident. Each part is read for itself: one that cannot be
@@ -187,6 +186,15 @@ pub async fn load(
         &mut failed,
         "alerts",
         read.map(|members| record.members = members),
+    );
+
+    // After those that name services, so that these are known.
+    let mut part = apart::begin(conn).await?;
+    let read = others(&mut part, &mut record).await;
+    note(
+        &mut failed,
+        "services",
+        apart::settle(part, "services", read).await?,
     );
 
     let mut part = apart::begin(conn).await?;
@@ -256,7 +264,7 @@ async fn runs_of(
         .map(|(found, _)| found.slug.clone())
         .collect();
     record.tracks = tracks::list(conn, &names).await?;
-    let mut past_runs = runs::list_lines(conn, Some(id), None, RUNS_MAX).await?;
+    let mut past_runs = runs::list_of_incident(conn, id, RUNS_MAX).await?;
     let mut shown: Vec<RunId> = past_runs
         .iter()
         .filter(|line| line.finished_at.is_none())
@@ -286,25 +294,19 @@ async fn team(conn: &mut PgConnection, record: &mut IncidentRecord) -> Result<()
     Ok(())
 }
 
+async fn others(conn: &mut PgConnection, record: &mut IncidentRecord) -> Result<(), StoreError> {
+    let names: Vec<String> = named_in(record)
+        .into_iter()
+        .take(SERVICES_MAX)
+        .map(|(name, _)| name)
+        .collect();
+    record.others = services::list_open(conn, &names, record.incident.id, OTHERS_MAX as i64 + 1).await?;
+    Ok(())
+}
+
 async fn silences_of(conn: &mut PgConnection, record: &mut IncidentRecord) -> Result<(), StoreError> {
     let id = record.incident.id;
     record.alertmanager = silences::target_of(conn, id).await?;
     record.silences = silences::list(conn, id, SILENCES_MAX).await?;
     Ok(())
-}
-
-/// What of the page changes, for somebody who looks at it: all but the rows of its timeline, which only grow.
-pub async fn sections(
-    conn: &mut PgConnection,
-    standing: &Standing,
-    id: IncidentId,
-    me: &Operator,
-    lens: &Lens,
-    now: DateTime<Utc>,
-) -> Result<Option<(Sections, i64)>, StoreError> {
-    let Some(record) = load(conn, standing, id, None, now).await? else {
-        return Ok(None);
-    };
-    let seq = record.incident.last_seq;
-    Ok(Some((Sections::of(&record, lens, me, now), seq)))
 }

@@ -30,24 +30,26 @@ use super::{
 };
 use crate::{
     domain::{
-        id::IncidentId,
+        id::{IncidentId, RunId},
         incident::IncidentState,
         nearest::nearest,
         operator::Operator,
         search::{OPEN, What},
+        titles::Titles,
     },
     store::{
         self, StoreError, bulk_acts,
         incident_list::{self, Facets, Folds, Names, Wanted},
         incidents, runs, saved_views,
         saved_views::View,
+        titles,
     },
 };
 
 /// Steps waiting for a person that are looked at.
 const AWAITING_MAX: i64 = 50;
 /// How long a statement that reads the rows may take.
-const READING_MAX: Duration = Duration::from_secs(3);
+pub const READING_MAX: Duration = Duration::from_secs(3);
 /// How long a statement that counts may take; then the list is shown without counts.
 const COUNTING_MAX: Duration = Duration::from_secs(1);
 
@@ -160,7 +162,14 @@ pub async fn cursor(conn: &mut PgConnection) -> Result<String, StoreError> {
 pub async fn needs(conn: &mut PgConnection, me: &Operator, now: DateTime<Utc>) -> Result<Needs, StoreError> {
     let pending = page::pending(conn).await?;
     let awaiting = runs::list_awaiting(conn, AWAITING_MAX).await?;
-    Ok(Needs::of(&pending, &awaiting, me, now))
+    let titles = match awaiting.is_empty() {
+        true => Titles::default(),
+        false => {
+            let runs: Vec<RunId> = awaiting.iter().map(|line| line.run).collect();
+            titles::list_of(conn, &runs).await?
+        }
+    };
+    Ok(Needs::of(&pending, &awaiting, &titles, me, now))
 }
 
 /// The rows that were asked for and what is counted around them.

@@ -21,6 +21,7 @@ use super::{
     error::WebError,
     extract::{Body, Path},
     page,
+    presence::Shown,
     session::{new_token, token_digest},
     state::AppState,
     view::{
@@ -65,6 +66,7 @@ pub async fn follow(
     State(app): State<AppState>,
     Reads(me): Reads,
     Path(code): Path<String>,
+    Shown(presence): Shown,
 ) -> Result<Html<String>, WebError> {
     let hash = code_digest(&code).ok_or(LinkError::Unknown)?;
     let now = app.clock.now();
@@ -76,7 +78,7 @@ pub async fn follow(
         people::note_foreign_link(&mut tx, hash, &me, now).await?;
         tx.commit().await.map_err(StoreError::from)?;
     }
-    approvals::page(&app, &me, opened?.approval, Some(code)).await
+    approvals::page(&app, &me, presence, opened?.approval, Some(code)).await
 }
 
 /// Makes a link to a pending request for one person who may decide there. It leads them to the gate's page once they are

@@ -8,7 +8,13 @@
 //! A page that may not hold a stream, because other pages of its browser do, asks with `once=yes`: it is told what is new
 //! up to the first tick, and the stream ends.
 
-use std::{collections::HashMap, convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    convert::Infallible,
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     extract::{Query, State},
@@ -17,7 +23,7 @@ use axum::{
         sse::{Event, KeepAlive},
     },
 };
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat, Utc};
 use futures_util::{Stream, stream};
 use serde::Deserialize;
 use serde_json::json;
@@ -27,13 +33,17 @@ use tokio::{
 };
 
 use super::{
+    audience::{self, Audience, Audiences},
     caller::Reads,
     error::WebError,
     incidents::ListQuery,
     session::SessionToken,
     state::AppState,
     steps::StepQuery,
-    view::lens::{Asked, Lens},
+    view::{
+        incident::ACTIONS,
+        lens::{Asked, Lens},
+    },
     watch::{Counted, Found, Mode, Patch},
 };
 use crate::{
@@ -43,7 +53,7 @@ use crate::{
         operator::Operator,
     },
     incident::visits,
-    store::sessions,
+    store::{cursors::Cursor, sessions},
 };
 
 /// The time between two ticks; whatever a wake-up did not tell is found by then.
@@ -53,6 +63,10 @@ const TICK: Duration = Duration::from_secs(10);
 const SESSION_LOOK: Duration = Duration::from_secs(4);
 /// The shortest time between two looks of one stream: a burst of changes is one patch.
 const LOOK_PAUSE: Duration = Duration::from_millis(120);
+/// The time between two looks at what an attempt writes.
+const OUTPUT_LOOK: Duration = Duration::from_millis(250);
+/// The same where only its last lines stand.
+const TAIL_LOOK: Duration = Duration::from_secs(1);
 /// Ticks between two times that it is kept up to where a person has seen an incident.
 const LOOKED_EVERY: u32 = 3;
 /// Messages a slow browser may be behind; then its stream waits.
@@ -93,7 +107,11 @@ pub struct LiveQuery {
 /// What a stream watches.
 #[derive(Clone, Debug)]
 pub(super) enum Scope {
-    Incident { id: IncidentId, lens: Lens, rows: bool },
+    Incident {
+        audience: Arc<Audience>,
+        lens: Lens,
+        rows: bool,
+    },
     Approval(ApprovalId),
     Run(RunId),
     Step(RunId, StepId, StepQuery),
@@ -102,12 +120,12 @@ pub(super) enum Scope {
 }
 
 impl Scope {
-    fn read(query: &LiveQuery) -> Option<Self> {
+    fn read(query: &LiveQuery, audiences: &Audiences) -> Option<Self> {
         let (kind, id) = query.scope.split_once(':').unwrap_or((&query.scope, ""));
         let number = || id.parse::<i64>().ok();
         Some(match kind {
             "incident" => Self::Incident {
-                id: IncidentId(number()?),
+                audience: audiences.join(IncidentId(number()?)),
                 lens: Lens::read(&Asked {
                     show: query.show.clone(),
                     find: query.find.clone(),
@@ -147,22 +165,27 @@ pub async fn get(
     token: SessionToken,
     Query(query): Query<LiveQuery>,
 ) -> Result<Response, WebError> {
-    let scope = Scope::read(&query).ok_or_else(|| WebError::not_found("live scope"))?;
+    let scope = Scope::read(&query, &app.audiences).ok_or_else(|| WebError::not_found("live scope"))?;
     let place = Arc::clone(&app.streams).try_acquire_owned().map_err(|_| {
         WebError::unavailable("Too many live pages are open; this one is not kept up to date.")
     })?;
     let (messages, inbox) = mpsc::channel(BACKLOG_MAX);
+    let looked = app.clock.now();
     let watcher = Watcher {
         app,
         me,
         token,
-        scope,
         cursor: query.after,
         shows_pause: query.paused == "yes",
         once: query.once == "yes",
         ticks: 0,
         counted: None,
+        prints: matches!(scope, Scope::Step(..) | Scope::Run(_) | Scope::Incident { .. }),
+        only_prints: false,
+        scope,
         sent: HashMap::new(),
+        looked,
+        old: BTreeMap::new(),
         messages,
         _place: place,
     };
@@ -197,8 +220,16 @@ pub(super) struct Watcher {
     ticks: u32,
     /// The counts around the list, when it is one.
     pub(super) counted: Option<Counted>,
+    /// Whether what the page shows may be written on at any moment.
+    pub(super) prints: bool,
+    /// Whether nothing else is to be looked at this time.
+    pub(super) only_prints: bool,
     /// Digest of each part as this browser has it, as far as it was sent here.
-    sent: HashMap<&'static str, Digest>,
+    sent: HashMap<Cow<'static, str>, Digest>,
+    /// When it looked last at an incident, or began: nothing on the page was older then than in the database.
+    pub(super) looked: DateTime<Utc>,
+    /// The sections that could not be read since, and when they were last as the database had them.
+    pub(super) old: BTreeMap<&'static str, DateTime<Utc>>,
     messages: mpsc::Sender<Event>,
     _place: OwnedSemaphorePermit,
 }
@@ -212,11 +243,18 @@ impl Watcher {
         let stopping = self.app.stopping.clone();
         let mut looks = interval_at(Instant::now() + SESSION_LOOK, SESSION_LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let often = match self.scope {
+            Scope::Step(..) => OUTPUT_LOOK,
+            _ => TAIL_LOOK,
+        };
+        let mut prints = interval_at(Instant::now() + often, often);
+        prints.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // The first message tells the browser that the stream stands.
         let mut tick = true;
+        let mut since = Instant::now();
         loop {
-            changes.mark_unchanged();
-            let looked = self.look().await;
+            let told = *changes.borrow_and_update();
+            let looked = self.look(audience::Asked { told, since }).await;
             let healthy = looked.is_ok();
             match looked {
                 Ok(Found::Nothing) => {}
@@ -243,7 +281,15 @@ impl Watcher {
                 tokio::select! {
                     () = stopping.cancelled() => return,
                     () = messages.closed() => return,
-                    _ = ticks.tick() => break true,
+                    _ = ticks.tick() => {
+                        // What another page saw a moment ago will do.
+                        since = Instant::now() - TICK / 10;
+                        break true;
+                    }
+                    _ = prints.tick(), if self.prints => {
+                        self.only_prints = true;
+                        break false;
+                    }
                     _ = looks.tick() => if !self.session_stands().await {
                         _ = messages.send(Event::default().event("gone").data("{}")).await;
                         return;
@@ -262,8 +308,9 @@ impl Watcher {
         let fresh: Vec<Patch> = patches
             .into_iter()
             .filter(|patch| {
-                let digest = Digest::of_bytes(lasting(&patch.html).as_bytes());
-                matches!(patch.mode, Mode::Prepend) || self.sent.insert(patch.target, digest) != Some(digest)
+                let digest = Digest::of_bytes(lasting(&patch.target, &patch.html).as_bytes());
+                matches!(patch.mode, Mode::Prepend)
+                    || self.sent.insert(patch.target.clone(), digest) != Some(digest)
             })
             .collect();
         let last = fresh.len();
@@ -321,13 +368,17 @@ impl Watcher {
     /// them, so an open one is the only thing that tells of looking; asking for a page tells nothing, since machines do
     /// that too. Not on the first tick: whoever reloads at once has read nothing yet.
     async fn looked(&self) {
-        let Scope::Incident { id, rows: true, .. } = self.scope else {
+        let Scope::Incident {
+            audience, rows: true, ..
+        } = &self.scope
+        else {
             return;
         };
+        let seen = Cursor::read(&self.cursor).seq;
         let now = self.app.clock.now();
         let looked = async {
             let mut conn = self.app.db.acquire().await?;
-            visits::look(&mut conn, self.me.id, id, self.place().0, now).await
+            visits::look(&mut conn, self.me.id, audience.incident, seen, now).await
         };
         if let Err(error) = looked.await {
             tracing::debug!(%error, "where a person left off was not kept");
@@ -335,20 +386,27 @@ impl Watcher {
     }
 }
 
-/// The part without what differs each time it is rendered: operation ids, and distances in time, which the browser
-/// keeps up by itself.
-fn lasting(html: &str) -> String {
+/// The part without what differs each time it is rendered: operation ids, distances in time, which the browser keeps up by
+/// itself, and the event up to which a form was seen. The last counts where forms are: what stands there is refused when
+/// something bears on it that the person was not shown.
+fn lasting(target: &str, html: &str) -> String {
+    let marks = [
+        ("name=\"op\" value=\"", '"'),
+        (" data-relative>", '<'),
+        (" data-left>", '<'),
+        ("name=\"seen\" value=\"", '"'),
+    ];
+    let marks = match target == ACTIONS {
+        true => &marks[..3],
+        false => &marks[..],
+    };
     let mut kept = String::with_capacity(html.len());
     let mut rest = html;
     loop {
-        let next = [
-            ("name=\"op\" value=\"", '"'),
-            (" data-relative>", '<'),
-            (" data-left>", '<'),
-        ]
-        .into_iter()
-        .filter_map(|(mark, end)| Some((rest.find(mark)? + mark.len(), end)))
-        .min();
+        let next = marks
+            .iter()
+            .filter_map(|(mark, end)| Some((rest.find(mark)? + mark.len(), *end)))
+            .min();
         let Some((start, end)) = next else {
             kept.push_str(rest);
             return kept;
@@ -370,17 +428,27 @@ mod tests {
                 "<p><input type=\"hidden\" name=\"op\" value=\"{op}\"> <time data-relative>{ago}</time> x</p>"
             )
         };
-        assert_eq!(lasting(&part("1", "now")), lasting(&part("22", "4 s ago")));
         assert_eq!(
-            lasting(&part("1", "now")),
+            lasting("team", &part("1", "now")),
+            lasting("team", &part("22", "4 s ago"))
+        );
+        assert_eq!(
+            lasting("team", &part("1", "now")),
             "<p><input type=\"hidden\" name=\"op\" value=\"\"> <time data-relative></time> x</p>"
         );
     }
 
     #[test]
+    fn only_forms_that_anything_new_may_refuse_are_sent_for_that_alone() {
+        let form = |seen: i64| format!("<input type=\"hidden\" name=\"seen\" value=\"{seen}\">");
+        assert_eq!(lasting("team", &form(1)), lasting("team", &form(2)));
+        assert_ne!(lasting(ACTIONS, &form(1)), lasting(ACTIONS, &form(2)));
+    }
+
+    #[test]
     fn only_known_scopes_are_watched() {
         let scope = |text: &str| {
-            Scope::read(&LiveQuery {
+            let query = LiveQuery {
                 scope: text.to_owned(),
                 after: String::new(),
                 show: String::new(),
@@ -395,7 +463,8 @@ mod tests {
                 wide: String::new(),
                 paused: String::new(),
                 once: String::new(),
-            })
+            };
+            Scope::read(&query, &Audiences::default())
         };
         for good in [
             "incident:204",

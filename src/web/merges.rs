@@ -6,13 +6,13 @@ use axum::{
     extract::{Query, State},
     response::{Html, Redirect},
 };
-use chrono::TimeDelta;
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
     act::Act,
     caller::Responds,
+    candidates::{self, SearchQuery},
     error::WebError,
     extract::Path,
     page,
@@ -27,21 +27,11 @@ use super::{
 use crate::{
     domain::id::IncidentId,
     incident::{merge, respond::RespondError},
-    store::{self, StoreError, incidents, merges},
+    store::{self, StoreError},
 };
 
 /// How often a merge is tried when alerts come in at the same moment.
 pub const TRIES_MAX: usize = 5;
-/// How old the open incidents are at most that are offered without being named, in hours.
-const OFFERED_HOURS: i64 = 24;
-
-/// What a person looks for.
-#[derive(Debug, Default, Deserialize)]
-pub struct SearchQuery {
-    /// Words of the title or the source, or a number.
-    #[serde(default)]
-    q: String,
-}
 
 /// `GET /incidents/{id}/merge`
 pub async fn form(
@@ -52,13 +42,7 @@ pub async fn form(
 ) -> Result<Html<String>, WebError> {
     let now = app.clock.now();
     let mut tx = store::begin_reading(&app.db).await?;
-    let incident = incidents::find(&mut tx, id)
-        .await?
-        .ok_or_else(|| WebError::not_found("incident"))?;
-    let since = now - TimeDelta::hours(OFFERED_HOURS);
-    // U+0000 is in no title, and the database takes none.
-    let text = query.q.trim().replace('\0', "");
-    let lines = merges::find_open(&mut tx, id, &text, since, LINES_MAX as i64 + 1).await?;
+    let (incident, text, lines) = candidates::find(&mut tx, id, &query, LINES_MAX, now).await?;
     let title = format!("Merge {}", key(id.0));
     let frame = page::frame(&app, &mut tx, &me, title, Place::Incidents, now).await?;
     Ok(Html(

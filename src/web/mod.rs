@@ -8,12 +8,14 @@ pub mod access;
 pub mod act;
 pub mod arrival;
 pub mod caller;
+pub mod candidates;
 pub mod dress;
 pub mod error;
 pub mod extract;
 pub mod forwarded;
 pub mod look;
 pub mod nul;
+mod output;
 pub mod page;
 pub mod routes;
 pub mod session;
@@ -25,13 +27,16 @@ pub mod view;
 pub mod api;
 pub mod approvals;
 pub mod assets;
+pub mod audience;
 pub mod audit;
 pub mod badge;
 pub mod boots;
 pub mod bulk;
+pub mod bulk_forms;
 pub mod bundle;
 pub mod checking;
 pub mod controls;
+pub mod corrections;
 pub mod deliveries;
 pub mod duties;
 pub mod editor;
@@ -53,6 +58,7 @@ pub mod new_incident;
 pub mod people;
 pub mod plans;
 pub mod postmortem;
+pub mod presence;
 pub mod proposals;
 pub mod publishing;
 pub mod reasons;
@@ -152,7 +158,9 @@ fn pages() -> Routes {
         .get("/incidents/new", new_incident::form)
         .post("/incidents/new", new_incident::open)
         .post("/incidents/bulk", bulk::carry_out)
-        .get("/incidents/resolve", bulk::resolve_form)
+        .get("/incidents/resolve", bulk_forms::resolve)
+        .get("/incidents/assign", bulk_forms::assign)
+        .get("/incidents/merge", bulk_forms::merge)
         .post("/incidents/views", saved_views::keep)
         .post("/incidents/views/open-with-open", saved_views::open_with_open)
         .post("/incidents/views/{id}/open-with", saved_views::open_with)
@@ -164,6 +172,8 @@ fn pages() -> Routes {
         .post("/incidents/{id}/close", respond::close)
         .post("/incidents/{id}/severity", respond::set_severity)
         .post("/incidents/{id}/notes", words::note)
+        .get("/incidents/{id}/notes/{seq}", corrections::form)
+        .post("/incidents/{id}/notes/{seq}", corrections::correct)
         .post("/incidents/{id}/impact", words::impact)
         .post("/incidents/{id}/updates", words::update)
         .post("/incidents/{id}/roles/take", duties::take)
@@ -201,7 +211,7 @@ fn pages() -> Routes {
         .get("/runs/{id}/resume", resume::form)
         .post("/runs/{id}/resume", resume::resume)
         .get("/runs/{id}/steps/{step}", steps::show)
-        .get("/runs/{id}/steps/{step}/output", steps::output)
+        .get("/runs/{id}/steps/{step}/output", output::download)
         .post("/runs/{id}/steps/{step}/done", controls::manual_done)
         .post("/runs/{id}/steps/{step}/unknown", controls::decide_unknown)
         .get("/approvals", approvals::inbox)
@@ -232,6 +242,7 @@ fn pages() -> Routes {
         .get("/settings/access", access::show)
         .get("/settings/targets", targets::list)
         .get("/settings/targets/{name}", targets::show)
+        .post("/settings/targets/{name}/open", targets::open)
         .post("/settings/targets/{name}/close", targets::close)
         .get("/runbooks/{slug}/plan", plans::show)
         .get("/deliveries", deliveries::list)

@@ -149,7 +149,7 @@ pub async fn show(
         timings: &timings::list(&mut tx, id).await?,
         matched: &matches::list_of_runbook(&mut tx, id, MATCHED_MAX).await?,
         versions: &numbered::list(&mut tx, id, i32::MAX, VERSIONS_MAX).await?,
-        runs: &runs::list_lines(&mut tx, None, Some(id), RUNS_MAX).await?,
+        runs: &runs::list_of_runbook(&mut tx, id, RUNS_MAX).await?,
         open: &open,
         targets: &targets,
     };

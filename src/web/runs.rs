@@ -39,8 +39,8 @@ use crate::{
     },
     execute::{people, standing::Standing},
     store::{
-        self, StoreError, approvals, attempts, events, incidents, locks, matches, operators, queue, runbooks,
-        runs,
+        self, StoreError, approvals, attempts, events, incidents, locks, matches, operators, outputs,
+        preflights, queue, runbooks, runs,
     },
 };
 
@@ -133,6 +133,10 @@ pub async fn load(
         None => queue::find_fault(conn, id).await?,
     };
     Ok(Some(RunRecord {
+        tails: match run.finished_at {
+            Some(_) => Vec::new(),
+            None => outputs::tails(conn, run.incident, Some(id)).await?,
+        },
         fault,
         acts: events::run_acts(conn, id, ACTS_MAX).await?,
         attempts: attempts::list_heads(conn, id, None, ATTEMPTS_MAX).await?,
@@ -188,18 +192,21 @@ pub async fn new_form(
         return Ok(Html(page.render()?).into_response());
     };
     let context = matches::run_context(&mut tx, id, version.id).await?;
+    let missing = preflights::missing(&mut tx, version.id).await?;
+    let missing = missing.as_ref().map(|(what, at)| (what.as_str(), *at));
     let page = StartPage {
         frame,
         incident: id.0,
         incident_title: said(&incident.title),
         plan: plan::address(&version.runbook.slug, id, version.number),
-        form: StartForm::of(id.0, version, &context),
+        form: StartForm::of(id.0, version, &context, missing, now),
         summary: said(&version.runbook.summary),
     };
     Ok(Html(page.render()?).into_response())
 }
 
-/// `POST /incidents/{id}/runs`: `op`, `version` and a field `input.<name>` for each input.
+/// `POST /incidents/{id}/runs`: `op`, `version` and a field `input.<name>` for each input; `despite`, where a credential
+/// was missing at the last look.
 pub async fn start(
     State(app): State<AppState>,
     Runs(me): Runs,
@@ -227,6 +234,17 @@ pub async fn start(
         return Ok(see(format!("/incidents/{id}#runs")));
     };
     let now = act.now;
+    if field("despite") != Some("yes")
+        && let Some((what, _)) = preflights::missing(act.conn(), VersionId(version)).await?
+    {
+        let slug = runbooks::find_version(act.conn(), VersionId(version)).await?;
+        let slug = slug.map_or_else(String::new, |version| version.runbook.slug);
+        let form = text::with_query(&format!("/incidents/{id}/runs/new"), &[("runbook", &slug)]);
+        return Err(WebError::refused(format!(
+            "a credential was missing when Muster last looked: {what}. Nothing was started; say that you want it all the same"
+        ))
+        .with_next(form, "Back to the start"));
+    }
     match people::start(act.conn(), id, VersionId(version), &given, &me, now).await {
         Ok(_) => {
             act.commit().await?;

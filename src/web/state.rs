@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{forwarded::Proxies, session::SessionLimits, throttle::Throttle};
+use super::{audience::Audiences, forwarded::Proxies, session::SessionLimits, throttle::Throttle};
 use crate::{
     catalog::shelf::Faults,
     clock::Clock,
@@ -48,6 +48,8 @@ pub struct AppState {
     pub session_limits: SessionLimits,
     /// Places for live streams.
     pub streams: Arc<Semaphore>,
+    /// Those who look at the same incident.
+    pub audiences: Audiences,
     /// What is wrong with the runbook and target files, for the banner.
     pub faults: Faults,
     /// Takes deliveries that people send again; `None` where no intake runs.
@@ -82,6 +84,7 @@ impl AppState {
             provider: None,
             session_limits: SessionLimits::default(),
             streams: Arc::new(Semaphore::new(LIVE_STREAMS_MAX)),
+            audiences: Audiences::default(),
             faults: Faults::default(),
             receiver: None,
             public_url: None,

@@ -1,9 +1,8 @@
-//! One step of a run: its page, and the whole output of an attempt as a file.
+//! One step of a run: its page.
 
 use askama::Template;
 use axum::{
     extract::{Query, State},
-    http::header,
     response::{Html, IntoResponse, Response},
 };
 use serde::Deserialize;
@@ -14,14 +13,13 @@ use super::{
     caller::Reads,
     error::WebError,
     extract::Path,
-    page, runs as run_page,
+    output, page, runs as run_page,
     state::AppState,
     view::{
         layout::Place,
         log::Asked,
-        output::Output,
         step,
-        step_page::{StepPage, StepPart, StepRecord},
+        step_page::{self, StepPage, StepPart, StepRecord, StepRest, Written},
         text,
     },
 };
@@ -54,7 +52,8 @@ pub struct StepQuery {
 }
 
 impl StepQuery {
-    fn asked(&self) -> Asked {
+    /// The same for the pane of its output.
+    pub fn asked(&self) -> Asked {
         Asked {
             to: self.to,
             find: self.find.trim().chars().take(FIND_CHARS_MAX).collect(),
@@ -91,7 +90,7 @@ pub async fn show(
     )
     .await?;
     if StepPart::is_live(&record) {
-        let seq = record.run.incident.last_seq.to_string();
+        let seq = cursor(&record);
         let attempt = query
             .attempt
             .map_or_else(String::new, |attempt| attempt.to_string());
@@ -109,7 +108,23 @@ pub async fn show(
         ];
         frame = frame.live(text::with_query("/live", &asked));
     }
-    Ok(Html(StepPage { frame, part }.render()?).into_response())
+    let page = StepPage {
+        log: step_page::log(&record, now),
+        rest: StepRest::of(&record, &part, now),
+        frame,
+        part,
+    };
+    Ok(Html(page.render()?).into_response())
+}
+
+/// Where a page stands: the newest event, the attempt that is shown, and the last line of what it wrote.
+pub fn cursor(record: &StepRecord) -> String {
+    let attempt = record.chosen.as_ref().map_or(0, |chosen| chosen.row.attempt);
+    let line = match &record.written {
+        Written::Lines(window, _) => window.total,
+        Written::Nothing | Written::Unreadable => 0,
+    };
+    format!("{}.{attempt}.{line}", record.run.incident.last_seq)
 }
 
 /// The step at that number, when `step` is a number and no name of a step.
@@ -136,46 +151,26 @@ pub async fn load(
     };
     // The page of a run has the newest attempts of all its steps; this one has those of its own.
     record.attempts = attempts::list_heads(conn, run, Some(step), ATTEMPTS_MAX).await?;
+    let chosen = attempts::find(conn, run, step, query.attempt).await?;
+    let before = match &chosen {
+        Some(chosen) if chosen.row.attempt > 1 => {
+            attempts::find(conn, run, step, Some(chosen.row.attempt - 1)).await?
+        }
+        _ => None,
+    };
+    let asked = query.asked();
     Ok(Some(StepRecord {
-        chosen: attempts::find(conn, run, step, query.attempt).await?,
+        before,
         lease: queue::find_lease(conn, run).await?,
         events: events::step_log(conn, run, step, EVENTS_MAX).await?,
-        asked: query.asked(),
+        // The page stands without it.
+        written: match &chosen {
+            Some(chosen) => output::load(conn, run, step, chosen.row.attempt, &asked).await,
+            None => Written::Nothing,
+        },
+        chosen,
+        asked,
         step: step.clone(),
         run: record,
     }))
-}
-
-/// `GET /runs/{run}/steps/{step}/output`: all that was kept of what one attempt wrote, redacted as it was kept.
-pub async fn output(
-    State(app): State<AppState>,
-    _: Reads,
-    Path((run, step)): Path<(RunId, StepId)>,
-    Query(query): Query<StepQuery>,
-) -> Result<Response, WebError> {
-    let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
-    let found = attempts::find(&mut conn, run, &step, query.attempt)
-        .await?
-        .ok_or_else(|| WebError::not_found("attempt"))?;
-    let output = found.row.result.as_ref().map(Output::of).unwrap_or_default();
-    let name: String = step
-        .0
-        .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || c == '-' {
-                c
-            } else {
-                '_'
-            }
-        })
-        .collect();
-    let name = format!("run-{run}-{name}-{}.txt", found.row.attempt);
-    let head = [
-        (header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()),
-        (
-            header::CONTENT_DISPOSITION,
-            format!("attachment; filename=\"{name}\""),
-        ),
-    ];
-    Ok((head, output.text).into_response())
 }

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{
     act::{Act, see},
-    caller::{Oversees, Reads, Runs},
+    caller::{Oversees, Pauses, Reads, Runs},
     error::WebError,
     extract::Path,
     page,
@@ -23,7 +23,7 @@ use super::{
     view::{
         layout::Place,
         standing::MAY_RELEASE,
-        target::{HISTORY, TargetFacts, TargetPage, Touched},
+        target::{HISTORY, TargetFacts, TargetPage, Touched, page_of},
         targets::TargetsPage,
     },
 };
@@ -112,6 +112,7 @@ async fn target_page(
         touched,
         may_touch: me.role >= MAY_TOUCH,
         may_release: me.role >= MAY_RELEASE,
+        may_hold: me.role >= MAY_TOUCH,
     };
     let frame = page::frame(app, &mut tx, me, format!("Target {name}"), Place::Targets, now).await?;
     Ok(Html(TargetPage::of(frame, facts, now).render()?))
@@ -135,12 +136,34 @@ pub async fn test(
     target_page(&app, &me, &name, Some(Touched::of(&touch))).await
 }
 
-/// Why a circuit may close.
+/// Why a circuit opens or closes.
 #[derive(Debug, Deserialize)]
-pub struct CloseForm {
+pub struct CircuitForm {
     op: Uuid,
     #[serde(default)]
     reason: String,
+}
+
+/// `POST /settings/targets/{name}/open`: holds its circuit open. Whoever may pause everything may hold one target.
+pub async fn open(
+    State(app): State<AppState>,
+    Pauses(me): Pauses,
+    Path(name): Path<String>,
+    Form(form): Form<CircuitForm>,
+) -> Result<Redirect, WebError> {
+    let back = page_of(&name);
+    if !known(&app).0.contains_key(&name) {
+        return Err(WebError::not_found("target").with_next("/settings/targets", "All targets"));
+    }
+    let Some(mut act) = Act::begin(&app, form.op, &me).await? else {
+        return Ok(see(back));
+    };
+    let now = act.now;
+    control::open_breaker(act.conn(), &name, &form.reason, &me, now)
+        .await
+        .map_err(|error| WebError::from(error).with_next(back.clone(), "Back to the target"))?;
+    act.commit().await?;
+    Ok(see(back))
 }
 
 /// `POST /settings/targets/{name}/close`: closes its circuit.
@@ -148,7 +171,7 @@ pub async fn close(
     State(app): State<AppState>,
     Oversees(me): Oversees,
     Path(name): Path<String>,
-    Form(form): Form<CloseForm>,
+    Form(form): Form<CircuitForm>,
 ) -> Result<Redirect, WebError> {
     let back = page_of(&name);
     let Some(mut act) = Act::begin(&app, form.op, &me).await? else {
@@ -160,9 +183,4 @@ pub async fn close(
         .map_err(|error| WebError::from(error).with_next(back.clone(), "Back to the target"))?;
     act.commit().await?;
     Ok(see(back))
-}
-
-fn page_of(name: &str) -> String {
-    let name: String = url::form_urlencoded::byte_serialize(name.as_bytes()).collect();
-    format!("/settings/targets/{name}")
 }

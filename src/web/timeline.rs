@@ -7,10 +7,15 @@ use super::view::{
     timeline::{Hits, ROWS_MAX, TimelineRecord},
 };
 use crate::{
-    domain::{event::Recorded, id::IncidentId, sentence, titles::Titles},
+    domain::{
+        event::{Event, IncidentFact, Recorded},
+        id::IncidentId,
+        sentence,
+        titles::Titles,
+    },
     incident::pins::PINS_MAX,
     store::{
-        StoreError, pins,
+        StoreError, corrections, pins,
         timelines::{self, Window},
         titles,
     },
@@ -18,6 +23,8 @@ use crate::{
 
 /// Events read for one page: more than its rows, since those that say the same share one.
 const EVENTS_MAX: usize = 2 * ROWS_MAX;
+/// Corrections read for one page, the newest; of a note with older ones only these are shown.
+pub const CORRECTIONS_MAX: i64 = 500;
 /// Runs whose steps are told by their titles, the newest; the steps of older ones are told by their names.
 pub const RUNS_MAX: i64 = 50;
 /// How many events beside the one that somebody pointed at are looked at before it in the list.
@@ -28,11 +35,9 @@ const FIND_CHUNK: i64 = 1_000;
 
 /// What stands around the rows: how many events there are of each kind, and the pinned ones.
 pub async fn around(conn: &mut PgConnection, incident: IncidentId) -> Result<TimelineRecord, StoreError> {
-    Ok(TimelineRecord {
-        counts: timelines::counts(conn, incident, 0).await?,
-        pinned: pins::list(conn, incident, PINS_MAX).await?,
-        ..TimelineRecord::default()
-    })
+    let mut record = counted(conn, incident).await?;
+    correct(conn, incident, &mut record).await?;
+    Ok(record)
 }
 
 /// What is seen through that lens.
@@ -41,11 +46,82 @@ pub async fn load(
     incident: IncidentId,
     lens: &Lens,
 ) -> Result<TimelineRecord, StoreError> {
-    let mut record = around(conn, incident).await?;
+    let mut record = counted(conn, incident).await?;
+    rows(conn, incident, lens, &mut record).await?;
+    correct(conn, incident, &mut record).await?;
+    Ok(record)
+}
+
+async fn counted(conn: &mut PgConnection, incident: IncidentId) -> Result<TimelineRecord, StoreError> {
+    Ok(TimelineRecord {
+        counts: timelines::counts(conn, incident, 0).await?,
+        pinned: pins::list(conn, incident, PINS_MAX).await?,
+        ..TimelineRecord::default()
+    })
+}
+
+/// Reads what became of the notes that are shown.
+async fn correct(
+    conn: &mut PgConnection,
+    incident: IncidentId,
+    record: &mut TimelineRecord,
+) -> Result<(), StoreError> {
+    let is_note = |recorded: &&Recorded| matches!(recorded.event, Event::Incident(IncidentFact::Note { .. }));
+    let shown = record.events.iter().chain(&record.pinned).filter(is_note);
+    let notes: Vec<i64> = shown.map(|recorded| recorded.seq).collect();
+    record.corrections = corrections::list(conn, incident, &notes, CORRECTIONS_MAX).await?;
+    Ok(())
+}
+
+/// Corrections among new events, with the older notes that read otherwise since.
+#[derive(Debug, Default)]
+pub struct Corrected {
+    /// All corrections of the notes that are named, the newest first.
+    pub corrections: Vec<Recorded>,
+    /// Those of the notes that are not themselves new.
+    pub notes: Vec<Recorded>,
+}
+
+/// The note that an event corrects.
+pub fn corrects(recorded: &Recorded) -> Option<i64> {
+    match recorded.event {
+        Event::Incident(IncidentFact::NoteCorrected { note, .. }) => Some(note),
+        _ => None,
+    }
+}
+
+/// What new events say of notes.
+pub async fn corrected(
+    conn: &mut PgConnection,
+    incident: IncidentId,
+    news: &[Recorded],
+) -> Result<Corrected, StoreError> {
+    let mut named: Vec<i64> = news.iter().filter_map(corrects).collect();
+    named.sort_unstable();
+    named.dedup();
+    let mut corrected = Corrected {
+        corrections: corrections::list(conn, incident, &named, CORRECTIONS_MAX).await?,
+        notes: Vec::new(),
+    };
+    for note in named {
+        if !news.iter().any(|recorded| recorded.seq == note) {
+            corrected
+                .notes
+                .extend(corrections::find_event(conn, incident, note).await?);
+        }
+    }
+    Ok(corrected)
+}
+
+async fn rows(
+    conn: &mut PgConnection,
+    incident: IncidentId,
+    lens: &Lens,
+    record: &mut TimelineRecord,
+) -> Result<(), StoreError> {
     record.titles = titles::list(conn, incident, RUNS_MAX).await?;
     if !lens.find.is_empty() {
-        find(conn, incident, lens, &mut record).await?;
-        return Ok(record);
+        return find(conn, incident, lens, record).await;
     }
     let kinds = lens.filter.kinds(&record.counts);
     let (from, to) = match (lens.row, lens.is_oldest_first) {
@@ -66,7 +142,7 @@ pub async fn load(
     };
     record.has_more = record.events.len() > EVENTS_MAX;
     record.events.truncate(EVENTS_MAX);
-    Ok(record)
+    Ok(())
 }
 
 /// Looks for words in what people read, which no row holds as such: each event is told and compared. What was found stands

@@ -81,6 +81,19 @@ field.addEventListener("input", () => {
   clearTimeout(timer);
   timer = setTimeout(check, 400);
 });
+// The text of a file takes the place of what is there; nothing is sent before somebody says so.
+const file = $("file");
+if (file) {
+  file.hidden = false;
+  file.addEventListener("change", async () => {
+    const [picked] = file.querySelector("input").files;
+    if (!picked) return;
+    if (picked.size > field.maxLength) return note(`Not taken: ${picked.name} is too long for a runbook.`);
+    field.value = await picked.text();
+    field.dispatchEvent(new Event("input"));
+    say(`${picked.name} is in the field now`);
+  });
+}
 field.addEventListener("scroll", number);
 document.addEventListener("click", (event) => {
   const link = event.target.closest("[data-at]");

@@ -1,19 +1,28 @@
-// The gate: no decision while offline, and none that nobody knows the fate of.
+// The gate: no decision while offline or by evidence that has grown old, and none that nobody knows the fate of.
 
 import { $, parse, say } from "./muster.js";
 
 const form = document.querySelector("form.decision");
 if (form) {
-  const buttons = [...form.querySelectorAll("button")].map((button) => [button, button.textContent]);
-  const online = () => {
+  const buttons = [...form.querySelectorAll("button:enabled")].map((button) => [button, button.textContent]);
+  let isOld = false;
+  const look = () => {
     for (const [button, words] of buttons) {
-      button.disabled = !navigator.onLine;
+      button.disabled = !navigator.onLine || (isOld && button.value === "approve");
       button.textContent = navigator.onLine ? words : "Offline";
     }
   };
-  addEventListener("online", online);
-  addEventListener("offline", online);
-  online();
+  addEventListener("online", look);
+  addEventListener("offline", look);
+  look();
+
+  const hold = form.querySelector("#hold[data-in]");
+  if (hold) setTimeout(() => {
+    isOld = true;
+    hold.hidden = false;
+    say(hold.firstChild.textContent);
+    look();
+  }, hold.dataset.in);
 
   form.addEventListener("submit", (event) => {
     if (event.defaultPrevented) return;

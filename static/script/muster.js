@@ -9,6 +9,7 @@ import "./icon.js";
 
 // For scripts of single pages.
 export { $, parse, say } from "./page.js";
+export { pressed } from "./keys.js";
 
 // Printing needs a script, so its buttons appear with one.
 for (const button of document.querySelectorAll("[data-print]")) {

@@ -22,7 +22,7 @@ use sqlx::{Connection, PgConnection};
 use crate::{
     fleet::wait,
     scratch::Scratch,
-    support::{database::Database, ledger::Ledger, muster::Setup},
+    support::{database::Database, ledger::Ledger, muster::Setup, word::word},
 };
 
 /// A runbook, and what its target may have seen of it in the end.
@@ -192,7 +192,7 @@ async fn answer(conn: &mut PgConnection, ana: &Operator, allowed: &mut BTreeSet<
     for approval in approvals::list_pending(conn, None, 10).await.unwrap() {
         let (id, digest) = (approval.id, approval.digest);
         let mut tx = conn.begin().await.unwrap();
-        let decided = people::decide(&mut tx, id, digest, Verdict::Approve, "", ana, now).await;
+        let decided = people::decide(&mut tx, id, &word(Verdict::Approve, digest, ""), ana, now).await;
         // A lost race with the worker is told as such and met again.
         if decided.is_ok() {
             tx.commit().await.unwrap();

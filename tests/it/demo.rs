@@ -12,7 +12,11 @@ use muster::{
     store::{approvals, operators},
 };
 
-use crate::{fleet::wait, scratch::Scratch, support::muster::client};
+use crate::{
+    fleet::wait,
+    scratch::Scratch,
+    support::{muster::client, word::word},
+};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -48,9 +52,7 @@ async fn the_demo_recovers_after_one_approval() -> Result<()> {
     people::decide(
         &mut tx,
         asked.id,
-        asked.digest,
-        Verdict::Approve,
-        "",
+        &word(Verdict::Approve, asked.digest, ""),
         &newcomer,
         clock.now(),
     )

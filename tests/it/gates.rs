@@ -30,7 +30,7 @@ use tokio::sync::watch;
 
 use crate::{
     fleet::wait,
-    support::{intake::Intake, ledger::Ledger},
+    support::{intake::Intake, ledger::Ledger, word::word},
 };
 
 const RUNBOOK: &str = r#"
@@ -177,7 +177,7 @@ impl Bench {
         let mut tx = self.intake.database.pools.web.begin().await.unwrap();
         let now = self.intake.clock.now();
         let digest = approval.digest;
-        let state = people::decide(&mut tx, approval.id, digest, verdict, "", by, now).await?;
+        let state = people::decide(&mut tx, approval.id, &word(verdict, digest, ""), by, now).await?;
         self.intake.clock.advance(pause);
         tx.commit().await.unwrap();
         Ok(state)

@@ -39,6 +39,7 @@ mod merges;
 mod oidc;
 mod outages;
 mod outgoing;
+mod outputs;
 mod overdue;
 mod pages;
 mod people;

@@ -98,6 +98,7 @@ pub async fn waiting_run(site: &Site, by: &Operator) -> (RunId, ApprovalId) {
             target: Digest::ZERO,
             undo: None,
             changes: true,
+            irreversible: false,
         }],
         evidence: vec![Evidence {
             step: act.id.clone(),

@@ -34,7 +34,10 @@ use muster::{
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::{fleet::wait, support::site::Site};
+use crate::{
+    fleet::wait,
+    support::{site::Site, word::word},
+};
 
 const LONG: Duration = Duration::from_secs(60);
 /// How far the clock goes between two looks: shorter than any pause of the runbook would be a standstill.
@@ -260,10 +263,17 @@ impl Bench {
                 match act {
                     Act::Approve => {
                         let verdict = Verdict::Approve;
-                        people::decide(&mut tx, *approval, digest, verdict, "go", by, now).await?;
+                        people::decide(&mut tx, *approval, &word(verdict, digest, "go"), by, now).await?;
                     }
                     Act::BreakGlass => {
-                        people::break_glass(&mut tx, *approval, digest, "nobody is awake", by, now).await?;
+                        people::break_glass(
+                            &mut tx,
+                            *approval,
+                            &word(Verdict::Approve, digest, "nobody is awake"),
+                            by,
+                            now,
+                        )
+                        .await?;
                     }
                     Act::SendBack => {
                         people::send_back(&mut tx, *approval, digest, "which host?", by, now).await?;

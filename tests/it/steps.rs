@@ -43,7 +43,10 @@ use muster::{
 use serde_json::json;
 use tokio::{net::TcpListener, sync::watch};
 
-use crate::{fleet::wait, support::intake::Intake};
+use crate::{
+    fleet::wait,
+    support::{intake::Intake, word::word},
+};
 
 const LONG: Duration = Duration::from_secs(40);
 
@@ -483,9 +486,7 @@ impl Rig {
                 let decided = people::decide(
                     &mut tx,
                     asked.id,
-                    asked.digest,
-                    Verdict::Approve,
-                    "",
+                    &word(Verdict::Approve, asked.digest, ""),
                     &self.ana,
                     now,
                 )

@@ -7,8 +7,8 @@ use muster::domain::{
     runbook::{Runbook, StartMode},
     span::Span,
     step::{
-        Act, ActWord, ActionKind, Effect, ForEach, GateRule, OnFailure, Probe, Request, Retry, Step,
-        StepKind, Until,
+        Act, ActWord, ActionKind, EVIDENCE_WITHIN, Effect, ForEach, GateRule, OnFailure, Probe, Request,
+        Retry, Step, StepKind, Until,
     },
     template::{Expression, Template},
 };
@@ -242,6 +242,7 @@ impl Maker<'_> {
                 }
                 Box::new(undo)
             }),
+            irreversible: false,
         }
     }
 
@@ -255,6 +256,7 @@ impl Maker<'_> {
             requester_may_approve: true,
             decide_within: Span::from_secs(self.dice.one_of(&[20, 60, 200])),
             use_within: Span::from_secs(self.dice.one_of(&[5, 30, 100])),
+            evidence_within: EVIDENCE_WITHIN,
             impact: None,
             on_expiry: (may_go_on && self.dice.chance(40)).then(|| self.later(at)),
             break_glass: self.dice.chance(70),

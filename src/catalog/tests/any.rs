@@ -140,6 +140,7 @@ fn act(word: ActWord) -> BoxedStrategy<Act> {
             effect: if is_call { effect } else { Effect::Safe },
             verify: verify.filter(|_| is_call),
             undo: undo.map(Box::new),
+            irreversible: false,
         })
         .boxed()
 }
@@ -160,6 +161,7 @@ fn call() -> impl Strategy<Value = Act> {
             effect,
             verify,
             undo: None,
+            irreversible: false,
         })
 }
 
@@ -172,7 +174,11 @@ fn gate() -> impl Strategy<Value = StepKind> {
             prop::collection::btree_set(line(), 0..4),
         ),
         any::<[bool; 2]>(),
-        (span(1_000..90_000_000), span(1_000..90_000_000)),
+        (
+            span(1_000..90_000_000),
+            span(1_000..90_000_000),
+            span(1_000..90_000_000),
+        ),
         option::of(template()),
     )
         .prop_map(|(approvals, roles, (teams, people), flags, times, impact)| {
@@ -188,6 +194,7 @@ fn gate() -> impl Strategy<Value = StepKind> {
                 requester_may_approve: flags[0],
                 decide_within: times.0,
                 use_within: times.1,
+                evidence_within: times.2,
                 impact,
                 on_expiry: None,
                 break_glass: flags[1],

@@ -119,7 +119,7 @@ fn every_fault_of_a_step_has_its_place() {
         ),
         (
             "id: a, gate: { quorum: 2 }",
-            r#"4:20: steps[0].gate.quorum: unknown field "quorum"; known here: approvals, roles, teams, people, requester_may_approve, decide_within, use_within, on_expiry, break_glass"#,
+            r#"4:20: steps[0].gate.quorum: unknown field "quorum"; known here: approvals, roles, teams, people, requester_may_approve, decide_within, use_within, evidence_within, on_expiry, break_glass"#,
         ),
     ] {
         assert_eq!(faults_of(&[step]), [expected], "{step}");
@@ -505,6 +505,48 @@ fn what_is_not_said_has_a_value() {
             ..Retry::NEVER
         }
     );
+}
+
+#[test]
+fn what_cannot_be_taken_back_stands_under_a_gate_and_has_no_undo() {
+    let call = |more: &str| format!("id: wipe, call: http, with: {{ target: x, method: POST }}, {more}");
+    let gate = "id: ask, gate: {}";
+    assert_eq!(faults_of(&[gate, &call("irreversible: true")]), [""; 0]);
+    assert_eq!(faults_of(&[&call("irreversible: false")]), [""; 0]);
+    for (steps, words) in [
+        (vec![call("irreversible: true")], "needs a gate above it"),
+        (
+            vec![
+                gate.to_owned(),
+                call("irreversible: true, undo: { call: http, with: { target: x, method: PUT } }"),
+            ],
+            "it has an undo",
+        ),
+        (
+            vec![gate.to_owned(), call("effect: safe, irreversible: true")],
+            "what only reads",
+        ),
+        (
+            vec![
+                gate.to_owned(),
+                "id: look, check: tcp, with: { target: x }, irreversible: true".to_owned(),
+            ],
+            "has no \"irreversible\"",
+        ),
+    ] {
+        let steps: Vec<&str> = steps.iter().map(String::as_str).collect();
+        let found = faults_of(&steps).join("\n");
+        assert!(found.contains(words), "{words}: {found}");
+    }
+    let source = "runbook: x\ntitle: X\nsteps:\n  - { id: ask, gate: { evidence_within: 2m } }\n  \
+                  - { id: wipe, call: http, with: { target: x, method: POST }, irreversible: true }\n";
+    let runbook = parse_runbook(source).unwrap().runbook;
+    let written = crate::catalog::write::runbook(&runbook);
+    assert!(
+        written.contains("irreversible: true") && written.contains("evidence_within: 2m"),
+        "{written}"
+    );
+    assert_eq!(parse_runbook(&written).unwrap().runbook, runbook);
 }
 
 #[test]

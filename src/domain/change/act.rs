@@ -25,6 +25,12 @@ pub(super) fn compare(subject: &str, old: &Act, new: &Act, notes: &mut Notes) {
     let effect = |act: &Act| Some(repeats(act.effect).to_owned());
     let is_looser = old.effect == Effect::Once && new.effect != Effect::Once;
     notes.value(subject, "effect", effect(old), effect(new), acts_now || is_looser);
+    let back = |act: &Act| {
+        let words = if act.irreversible { "cannot be" } else { "not said" };
+        Some(words.to_owned())
+    };
+    let is_eased = old.irreversible && !new.irreversible;
+    notes.value(subject, "taken back", back(old), back(new), is_eased);
     probe(
         subject,
         "verify probe",

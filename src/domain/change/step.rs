@@ -138,6 +138,9 @@ fn gate(subject: &str, old: &GateRule, new: &GateRule, notes: &mut Notes) {
     notes.value(subject, "decide within", within(old), within(new), false);
     let good = |rule: &GateRule| Some(rule.use_within.to_string());
     notes.value(subject, "use within", good(old), good(new), false);
+    let age = |rule: &GateRule| Some(format!("{} at most", rule.evidence_within));
+    let is_older = new.evidence_within > old.evidence_within;
+    notes.value(subject, "age of evidence", age(old), age(new), is_older);
     let impact = |rule: &GateRule| rule.impact.as_ref().map(|impact| impact.source().to_owned());
     notes.value(subject, "impact", impact(old), impact(new), false);
     let expiry = |rule: &GateRule| {

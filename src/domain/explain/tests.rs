@@ -7,6 +7,7 @@ use crate::domain::{
     access::{Circle, may, may_publish, may_within},
     operator::Via,
     span::Span,
+    step::EVIDENCE_WITHIN,
 };
 
 const TEAMS: [&str; 2] = ["storage", "web"];
@@ -34,6 +35,7 @@ fn rule() -> impl Strategy<Value = GateRule> {
             requester_may_approve: flags[0],
             decide_within: Span::from_secs(60),
             use_within: Span::from_secs(60),
+            evidence_within: EVIDENCE_WITHIN,
             impact: None,
             on_expiry: None,
             break_glass: flags[1],
@@ -115,6 +117,7 @@ fn the_reason_is_named() {
         requester_may_approve: false,
         decide_within: Span::from_secs(60),
         use_within: Span::from_secs(60),
+        evidence_within: EVIDENCE_WITHIN,
         impact: None,
         on_expiry: None,
         break_glass: false,

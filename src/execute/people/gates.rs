@@ -10,10 +10,11 @@ use crate::{
         approval::{ApprovalState, Refusal, Verdict, may_break, may_decide},
         digest::Digest,
         event::{IncidentFact, NewEvent},
-        evidence::to_read_again,
+        evidence::{recent_enough, to_read_again},
         id::{ApprovalId, IncidentId, StepId},
         operator::Operator,
         permission::Permission,
+        proof::{self, Presence},
         run::RunFact,
         runbook::Runbook,
         span::Span,
@@ -30,24 +31,46 @@ use crate::{
 /// The shortest reason for breaking the glass, in characters: a key pressed by chance is no reason.
 pub const BREAK_REASON_MIN: usize = 10;
 
-/// A person approves or rejects. `digest` is the hash of what they saw; when it is not the one the gate holds now,
-/// nothing is decided.
+/// What a person says at a gate, and what they show besides.
+#[derive(Clone, Copy, Debug)]
+pub struct Word<'a> {
+    /// Whether it shall be done.
+    pub verdict: Verdict,
+    /// The hash of what they saw; when it is not the one the gate holds now, nothing is decided.
+    pub digest: Digest,
+    /// Why.
+    pub reason: &'a str,
+    /// The name of the target, where what is let through cannot be taken back.
+    pub typed: &'a str,
+    /// How they have shown who they are.
+    pub presence: Presence,
+}
+
+/// A person approves or rejects. To approve takes evidence that is recent enough, and more than a word where what is let
+/// through cannot be taken back; to reject takes a reason.
 pub async fn decide(
     conn: &mut PgConnection,
     id: ApprovalId,
-    digest: Digest,
-    verdict: Verdict,
-    reason: &str,
+    word: &Word<'_>,
     by: &Operator,
     now: DateTime<Utc>,
 ) -> Result<ApprovalState, PeopleError> {
     let by = &as_they_are(conn, by).await?;
     let (approval, state) = locked(conn, id).await?;
-    still_asked(conn, &approval, &state, digest, now).await?;
+    still_asked(conn, &approval, &state, word.digest, now).await?;
     may_decide(&approval.rule, by, approval.requester)?;
-    let reason = reason.trim();
-    if verdict == Verdict::Reject && reason.is_empty() {
-        return Err(refused("say in a few words why you reject"));
+    let (verdict, reason) = (word.verdict, word.reason.trim());
+    match verdict {
+        Verdict::Reject if reason.is_empty() => return Err(refused("say in a few words why you reject")),
+        Verdict::Reject => {}
+        Verdict::Approve => {
+            let version = pinned(conn, approval.run).await?;
+            let again = to_read_again(&version.runbook, &state, &approval.step);
+            recent_enough(&approval.bound, &approval.rule, &again, now)
+                .map_err(|old| refused(old.to_string()))?;
+            proof::suffices(&approval.bound, &word.presence, word.typed, now)
+                .map_err(|lack| refused(lack.to_string()))?;
+        }
     }
     if !approvals::insert_vote(conn, id, by.id, verdict, reason, now).await? {
         return Err(moved("you have decided here already"));
@@ -312,18 +335,18 @@ fn is_under(runbook: &Runbook, gate: &StepId, step: &StepId) -> bool {
 }
 
 /// A person opens a gate alone, with a reason that stays: it goes into the timeline, and a review is opened that
-/// somebody else must close.
+/// somebody else must close. Old evidence does not keep them out, since it is for when there is no time; what cannot be
+/// taken back asks them for the same as anybody. The verdict of the word is not looked at.
 pub async fn break_glass(
     conn: &mut PgConnection,
     id: ApprovalId,
-    digest: Digest,
-    reason: &str,
+    word: &Word<'_>,
     by: &Operator,
     now: DateTime<Utc>,
 ) -> Result<(), PeopleError> {
     let by = &as_they_are(conn, by).await?;
     let (approval, state) = locked(conn, id).await?;
-    still_asked(conn, &approval, &state, digest, now).await?;
+    still_asked(conn, &approval, &state, word.digest, now).await?;
     let version = pinned(conn, approval.run).await?;
     may_break(&approval.rule, &version.runbook.access.start, by).map_err(|refusal| match refusal {
         Refusal::Unbreakable => refused(refusal.to_string()),
@@ -333,12 +356,14 @@ pub async fn break_glass(
         },
         other => PeopleError::Forbidden(other),
     })?;
-    let reason = reason.trim();
+    let reason = word.reason.trim();
     if reason.chars().count() < BREAK_REASON_MIN {
         return Err(refused(format!(
             "say why this cannot wait for somebody else, in at least {BREAK_REASON_MIN} characters"
         )));
     }
+    proof::suffices(&approval.bound, &word.presence, word.typed, now)
+        .map_err(|lack| refused(lack.to_string()))?;
     let use_by = now + approval.rule.use_within.as_delta();
     let to = ApprovalState::Approved;
     approvals::set_state(conn, id, ApprovalState::Pending, to, Some(use_by), now).await?;

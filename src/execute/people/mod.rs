@@ -11,7 +11,7 @@ mod resume;
 mod runs;
 mod steps;
 
-pub use gates::{BREAK_REASON_MIN, break_glass, close_review, decide, read_again, send_back, withdraw};
+pub use gates::{BREAK_REASON_MIN, Word, break_glass, close_review, decide, read_again, send_back, withdraw};
 pub use links::{LinkError, make_link, note_foreign_link, open_link, use_link};
 pub use questions::ask;
 pub use resume::{Legacy, Resumption, resume};

@@ -84,6 +84,11 @@ impl Wanted {
         }
     }
 
+    /// Whether incidents that are over are counted below others, not open ones only.
+    pub fn counts_all(&self) -> bool {
+        self.folds == Folds::Hidden
+    }
+
     /// The same with the folded ones treated so.
     pub fn folds(mut self, folds: Folds) -> Self {
         self.folds = folds;

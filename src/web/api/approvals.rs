@@ -12,14 +12,19 @@ use super::shapes::{
     run::OptionalReasonBody,
 };
 use crate::{
-    domain::{approval::ApprovalState, digest::Digest, id::ApprovalId},
-    execute::people,
+    domain::{
+        approval::{ApprovalState, Verdict},
+        digest::Digest,
+        id::ApprovalId,
+    },
+    execute::people::{self, Word},
     store::{self, StoreError, approvals, reviews},
     web::{
         caller::{BreaksGlass, Decides, Reads, Responds},
         error::WebError,
         extract::{Body, Path},
         page,
+        presence::Shown,
         state::AppState,
     },
 };
@@ -50,20 +55,30 @@ pub async fn get(
     Ok(Json(ApprovalBody::of(approval, votes, review)))
 }
 
-/// Approves or rejects. The gate's own rule says who may.
+/// Approves or rejects. The gate's own rule says who may. Evidence that is too old approves nothing: have it read again
+/// first. What cannot be taken back is approved in a browser, by somebody who has signed in just now, never by a token.
 #[utoipa::path(post, path = "/approvals/{id}/decision", tag = "approvals", params(("id" = i64, Path)),
     request_body = DecisionBody,
-    responses((status = 200, body = DecidedBody), (status = 403, body = ErrorAnswer), (status = 409, body = ErrorAnswer)))]
+    responses((status = 200, body = DecidedBody), (status = 403, body = ErrorAnswer), (status = 409, body = ErrorAnswer),
+              (status = 422, body = ErrorAnswer)))]
 pub async fn decide(
     State(app): State<AppState>,
     Decides(me): Decides,
     Path(id): Path<ApprovalId>,
+    Shown(presence): Shown,
     Body(body): Body<DecisionBody>,
 ) -> Result<Json<DecidedBody>, WebError> {
     let digest = read(body.digest)?;
     let now = app.clock.now();
     let mut tx = app.db.begin().await.map_err(StoreError::from)?;
-    let state = people::decide(&mut tx, id, digest, body.verdict, &body.reason, &me, now).await?;
+    let word = Word {
+        verdict: body.verdict,
+        digest,
+        reason: &body.reason,
+        typed: &body.typed,
+        presence,
+    };
+    let state = people::decide(&mut tx, id, &word, &me, now).await?;
     end(&app, tx, state).await
 }
 
@@ -147,12 +162,20 @@ pub async fn break_glass(
     State(app): State<AppState>,
     BreaksGlass(me): BreaksGlass,
     Path(id): Path<ApprovalId>,
+    Shown(presence): Shown,
     Body(body): Body<BreakBody>,
 ) -> Result<Json<DecidedBody>, WebError> {
     let digest = read(body.digest)?;
     let now = app.clock.now();
     let mut tx = app.db.begin().await.map_err(StoreError::from)?;
-    people::break_glass(&mut tx, id, digest, &body.reason, &me, now).await?;
+    let word = Word {
+        verdict: Verdict::Approve,
+        digest,
+        reason: &body.reason,
+        typed: &body.typed,
+        presence,
+    };
+    people::break_glass(&mut tx, id, &word, &me, now).await?;
     end(&app, tx, ApprovalState::Approved).await
 }
 

@@ -6,28 +6,39 @@ use axum::{
     http::StatusCode,
 };
 use serde::Deserialize;
-use sqlx::{Postgres, Transaction};
+use sqlx::{PgConnection, Postgres, Transaction};
 use utoipa::IntoParams;
 
 use super::{
     PageQuery,
     shapes::{
         ErrorAnswer, Rows,
-        incident::{EventBody, IncidentBody, IncidentFull, IncidentRow, NoteBody, ReasonBody},
+        incident::{EventBody, IncidentBody, IncidentFull, IncidentRow, NoteBody, ReasonBody, SeverityBody},
+        words::{ServiceBody, UpdateStands},
     },
 };
 use crate::{
-    domain::id::IncidentId,
+    domain::{id::IncidentId, incident::Severity, note::NoteTag, operator::Operator},
     incident::{
+        pins::PINS_MAX,
         respond,
         words::{self, NewNote},
     },
-    store::{self, StoreError, alerts, approvals, events, incidents, matches, merges, runs, silences},
+    store::{
+        self, StoreError, alerts, alerts::MemberAlert, approvals, briefs, duties, events, incident_list,
+        incidents, incidents::Incident, matches, matches::Match, merges, pins, runbooks, runs, services,
+        silences,
+    },
     web::{
         caller::{Reads, Responds},
         error::WebError,
         extract::{Body, Path},
+        incidents::{READING_MAX, wanted},
         state::AppState,
+        view::{
+            search::Asked,
+            services::{OTHERS_MAX, SERVICES_MAX, named},
+        },
     },
 };
 
@@ -42,37 +53,69 @@ pub struct StateQuery {
     pub state: Option<String>,
     /// Only those folded under this one, which are left out otherwise.
     pub under: Option<i64>,
+    /// What the list of incidents is searched for, instead of a state: `sev:1 state:open service:checkout database`.
+    pub q: Option<String>,
 }
 
 /// Incidents, the newest first.
 #[utoipa::path(get, path = "/incidents", tag = "incidents", params(StateQuery, PageQuery),
-    responses((status = 200, body = Rows<IncidentRow>), (status = 401, body = ErrorAnswer)))]
+    responses((status = 200, body = Rows<IncidentRow>), (status = 401, body = ErrorAnswer),
+              (status = 422, body = ErrorAnswer, description = "A term of the query is wrong; the message names its column")))]
 pub async fn list(
     State(app): State<AppState>,
-    _: Reads,
+    Reads(me): Reads,
     Query(query): Query<StateQuery>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Rows<IncidentRow>>, WebError> {
-    let all = match query.state.as_deref() {
-        None | Some("" | "open") => false,
-        Some("all") => true,
-        Some(_) => return Err(WebError::unreadable("state is open or all")),
+    let all = match (query.state.as_deref(), &query.q) {
+        (Some(_), Some(_)) => return Err(WebError::unreadable("give state or q, not both")),
+        (None | Some("" | "open"), _) => false,
+        (Some("all"), _) => true,
+        (Some(_), _) => return Err(WebError::unreadable("state is open or all")),
     };
-    let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
-    let found = incidents::list(
-        &mut conn,
-        all,
-        query.under.map(IncidentId),
-        page.before(),
-        page.limit() + 1,
-    )
-    .await?;
+    let mut tx = store::begin_reading(&app.db).await?;
+    let (before, limit) = (page.before(), page.limit() + 1);
+    let under = query.under.map(IncidentId);
+    let found = match &query.q {
+        Some(text) => {
+            let mut asked = Asked {
+                under,
+                ..Asked::typed(text)
+            };
+            let (ids, is_all) = find(&mut tx, &me, &mut asked, (before, limit)).await?;
+            incidents::list_these(&mut tx, &ids, is_all).await?
+        }
+        None => incidents::list(&mut tx, all, under, before, limit).await?,
+    };
     Ok(Json(Rows::of(
         found,
         page.limit(),
         |line| line.incident.id.0,
         IncidentRow::from,
     )))
+}
+
+/// What a query finds, and whether incidents that are over count below others. A page shows what the right terms find; a
+/// program is told of a wrong one instead.
+async fn find(
+    conn: &mut PgConnection,
+    me: &Operator,
+    asked: &mut Asked,
+    (before, limit): (i64, i64),
+) -> Result<(Vec<IncidentId>, bool), WebError> {
+    incident_list::hurry(conn, READING_MAX).await?;
+    let mut wanted = wanted(conn, me, asked).await?;
+    if let Some(fault) = asked.faults.first() {
+        let instead = fault.instead.as_ref();
+        let instead = instead.map_or_else(String::new, |instead| format!("; did you mean {instead}?"));
+        return Err(WebError::refused(format!(
+            "q, column {}: {}: {}{instead}",
+            fault.column, fault.term, fault.message
+        )));
+    }
+    incident_list::look_up_words(conn, &mut wanted, before).await?;
+    let ids = incident_list::page_ids(conn, &wanted, before, limit).await?;
+    Ok((ids, wanted.counts_all()))
 }
 
 /// One incident with its alerts, matches, runs and pending approvals.
@@ -91,9 +134,18 @@ pub async fn get(
     let silences = silences::list(&mut tx, id, PARTS_MAX).await?;
     let matches = matches::list(&mut tx, id).await?;
     let merged = merges::list_in(&mut tx, id, PARTS_MAX).await?;
-    let runs = runs::list_lines(&mut tx, Some(id), None, PARTS_MAX).await?;
+    let runs = runs::list_of_incident(&mut tx, id, PARTS_MAX).await?;
     let pending = approvals::list_pending(&mut tx, Some(id), PARTS_MAX).await?;
+    let brief = briefs::find(&mut tx, id).await?;
+    let duties = duties::list(&mut tx, id).await?;
+    let pins = pins::list(&mut tx, id, PINS_MAX).await?;
+    let services = services_of(&mut tx, &incident, &alerts, &matches).await?;
     Ok(Json(IncidentFull {
+        update: UpdateStands::of(&brief),
+        impact: brief.impact,
+        duties: duties.into_iter().map(Into::into).collect(),
+        pins: pins.iter().map(|pinned| pinned.seq).collect(),
+        services,
         incident: incident.into(),
         alerts: alerts.into_iter().map(Into::into).collect(),
         silences: silences.into_iter().map(Into::into).collect(),
@@ -102,6 +154,27 @@ pub async fn get(
         runs: runs.iter().map(|run| run.id.0).collect(),
         pending_approvals: pending.iter().map(|approval| approval.id.0).collect(),
     }))
+}
+
+/// The services it is about, with other open incidents of each.
+async fn services_of(
+    conn: &mut PgConnection,
+    incident: &Incident,
+    alerts: &[MemberAlert],
+    matches: &[Match],
+) -> Result<Vec<ServiceBody>, StoreError> {
+    let mut versions = Vec::new();
+    for found in matches {
+        versions.extend(runbooks::find_version(conn, found.version_id).await?);
+    }
+    let mut named = named(&incident.context, alerts, versions.iter());
+    named.truncate(SERVICES_MAX);
+    let names: Vec<String> = named.iter().map(|(name, _)| name.clone()).collect();
+    let others = services::list_open(conn, &names, incident.id, OTHERS_MAX as i64).await?;
+    Ok(named
+        .into_iter()
+        .map(|found| ServiceBody::of(found, &others))
+        .collect())
 }
 
 /// Where in a timeline to read from.
@@ -162,6 +235,54 @@ pub async fn resolve(
     commit(&app, tx, id).await
 }
 
+/// Says that the harm has stopped.
+#[utoipa::path(post, path = "/incidents/{id}/mitigate", tag = "incidents", params(("id" = i64, Path)),
+    request_body = ReasonBody,
+    responses((status = 200, body = IncidentBody), (status = 409, body = ErrorAnswer)))]
+pub async fn mitigate(
+    State(app): State<AppState>,
+    Responds(me): Responds,
+    Path(id): Path<IncidentId>,
+    Body(body): Body<ReasonBody>,
+) -> Result<Json<IncidentBody>, WebError> {
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await.map_err(StoreError::from)?;
+    respond::mitigate(&mut tx, id, &me, &body.reason, now).await?;
+    commit(&app, tx, id).await
+}
+
+/// Says that an incident is written up.
+#[utoipa::path(post, path = "/incidents/{id}/close", tag = "incidents", params(("id" = i64, Path)),
+    responses((status = 200, body = IncidentBody), (status = 409, body = ErrorAnswer)))]
+pub async fn close(
+    State(app): State<AppState>,
+    Responds(me): Responds,
+    Path(id): Path<IncidentId>,
+) -> Result<Json<IncidentBody>, WebError> {
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await.map_err(StoreError::from)?;
+    respond::close(&mut tx, id, &me, now).await?;
+    commit(&app, tx, id).await
+}
+
+/// Says how bad an incident is.
+#[utoipa::path(put, path = "/incidents/{id}/severity", tag = "incidents", params(("id" = i64, Path)),
+    request_body = SeverityBody,
+    responses((status = 200, body = IncidentBody), (status = 409, body = ErrorAnswer)))]
+pub async fn set_severity(
+    State(app): State<AppState>,
+    Responds(me): Responds,
+    Path(id): Path<IncidentId>,
+    Body(body): Body<SeverityBody>,
+) -> Result<Json<IncidentBody>, WebError> {
+    let to = Severity::numbered(body.severity)
+        .ok_or_else(|| WebError::unreadable("The severity must be 1, 2, 3 or 4."))?;
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await.map_err(StoreError::from)?;
+    respond::set_severity(&mut tx, id, &me, to, &body.reason, now).await?;
+    commit(&app, tx, id).await
+}
+
 /// Writes a note.
 #[utoipa::path(post, path = "/incidents/{id}/notes", tag = "incidents", params(("id" = i64, Path)),
     request_body = NoteBody,
@@ -174,9 +295,17 @@ pub async fn note(
 ) -> Result<(StatusCode, Json<IncidentBody>), WebError> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await.map_err(StoreError::from)?;
+    let tag = match &body.tag {
+        Some(name) => Some(
+            NoteTag::named(name)
+                .ok_or_else(|| WebError::unreadable("The tag is observation, hypothesis or decision."))?,
+        ),
+        None => None,
+    };
     let note = NewNote {
         text: body.text,
-        ..NewNote::default()
+        tag,
+        happened_at: body.happened_at,
     };
     words::note(&mut tx, id, &me, &note, now).await?;
     Ok((StatusCode::CREATED, commit(&app, tx, id).await?))

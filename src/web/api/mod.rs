@@ -9,6 +9,7 @@ pub mod audit;
 pub mod boots;
 pub mod deliveries;
 pub mod document;
+pub mod duties;
 pub mod fixtures;
 pub mod folds;
 pub mod incidents;
@@ -26,6 +27,7 @@ pub mod sources;
 pub mod standing;
 pub mod tokens;
 pub mod trials;
+pub mod words;
 
 use axum::Router;
 use serde::Deserialize;
@@ -70,7 +72,17 @@ fn parts() -> Documented {
         .with(described!(incidents::timeline))
         .with(described!(incidents::acknowledge))
         .with(described!(incidents::resolve))
+        .with(described!(incidents::mitigate))
+        .with(described!(incidents::close))
+        .with(described!(incidents::set_severity))
         .with(described!(incidents::note))
+        .with(described!(words::correct))
+        .with(described!(words::impact))
+        .with(described!(words::update))
+        .with(described!(words::pin))
+        .with(described!(words::unpin))
+        .with(described!(duties::give))
+        .with(described!(duties::lay_down))
         .with(described!(reasons::get))
         .with(described!(merges::merge))
         .with(described!(merges::unmerge))
@@ -119,6 +131,7 @@ fn parts() -> Documented {
         .with(described!(standing::pause))
         .with(described!(standing::resume))
         .with(described!(standing::breakers))
+        .with(described!(standing::open_breaker))
         .with(described!(standing::close_breaker))
         .with(described!(standing::freezes))
         .with(described!(standing::freeze))

@@ -76,6 +76,28 @@ pub async fn breakers(State(app): State<AppState>, _: Reads) -> Result<Json<Vec<
     Ok(Json(found.into_iter().map(BreakerBody::from).collect()))
 }
 
+/// Holds the circuit of a target open by hand: nothing that changes it is sent until a person closes it. Needs the role
+/// responder.
+#[utoipa::path(post, path = "/circuits/{target}/open", tag = "automation", params(("target" = String, Path)),
+    request_body = WhyBody,
+    responses((status = 204), (status = 404, body = ErrorAnswer), (status = 409, body = ErrorAnswer),
+              (status = 422, body = ErrorAnswer)))]
+pub async fn open_breaker(
+    State(app): State<AppState>,
+    Pauses(me): Pauses,
+    Path(target): Path<String>,
+    Body(body): Body<WhyBody>,
+) -> Result<StatusCode, WebError> {
+    if !app.rehearser.targets.borrow().0.contains_key(&target) {
+        return Err(WebError::not_found("target"));
+    }
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await.map_err(StoreError::from)?;
+    control::open_breaker(&mut tx, &target, &body.reason, &me, now).await?;
+    commit(&app, tx).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// Closes the circuit of a target by hand. Needs the role approver.
 #[utoipa::path(post, path = "/circuits/{target}/close", tag = "automation", params(("target" = String, Path)),
     request_body = WhyBody,

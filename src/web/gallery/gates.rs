@@ -1,6 +1,6 @@
 //! The gate page, breaking the glass, and the inbox.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use askama::Template;
 use chrono::TimeDelta;
@@ -13,14 +13,17 @@ use crate::{
     domain::{
         action::Rendered,
         approval::{ApprovalState, Bound, BoundStep, Evidence},
+        breaker::BreakerState,
         digest::Digest,
         event::{IncidentFact, Recorded},
         id::{ApprovalId, OperatorId, RunId},
         incident::Severity,
         operator::{Operator, Role},
+        proof::Presence,
         run::{RunFact, RunResult},
         step::{ActionKind, Effect, GateRule, StepKind},
     },
+    execute::standing::Snapshot,
     store::{
         approvals::{Approval, ApprovalLine, Vote},
         precedents::Precedent,
@@ -55,6 +58,9 @@ pub fn specimens() -> Vec<Specimen> {
         gate("full", || page(|_| Ok(()))),
         gate("first-time", || page(first_time)),
         gate("degraded", || page(old_evidence)),
+        gate("degraded-paused", || page(old_while_paused)),
+        gate("irreversible", || page(irreversible)),
+        gate("irreversible-held", held_page),
         gate("own-request", || page(own_request)),
         gate("one-of-two", || page(one_of_two)),
         gate("long", || page(long)),
@@ -72,6 +78,7 @@ pub fn specimens() -> Vec<Specimen> {
                     frame("Open alone", Place::Approvals),
                     &record()?,
                     &operator(),
+                    present(),
                     now(),
                 )
                 .render()
@@ -95,8 +102,34 @@ fn page(change: Change) -> askama::Result<String> {
     let seq = record.run.incident.last_seq;
     let page = ApprovalPage {
         frame: frame("Fail over to checkout-db-2? · INC-204", Place::Approvals),
-        facts: ApprovalFacts::of(&record, &operator(), now()),
-        form: DecisionForm::of(&record, &operator(), seq, now()),
+        facts: ApprovalFacts::of(&record, now()),
+        form: DecisionForm::of(&record, &operator(), present(), None, seq, now()),
+        others: Others::of(&record, &operator(), seq, now()),
+    };
+    page.render()
+}
+
+/// Somebody who has signed in a minute ago.
+fn present() -> Presence {
+    Presence {
+        since: Some(ago(60)),
+        by_passkey: true,
+        has_passkey: true,
+    }
+}
+
+fn held_page() -> askama::Result<String> {
+    let mut record = record()?;
+    irreversible(&mut record)?;
+    let long_ago = Presence {
+        since: Some(ago(3600)),
+        ..present()
+    };
+    let seq = record.run.incident.last_seq;
+    let page = ApprovalPage {
+        frame: frame("Wipe checkout-db-1? · INC-204", Place::Approvals),
+        facts: ApprovalFacts::of(&record, now()),
+        form: DecisionForm::of(&record, &operator(), long_ago, None, seq, now()),
         others: Others::of(&record, &operator(), seq, now()),
     };
     page.render()
@@ -124,6 +157,7 @@ fn bound() -> Bound {
         target: Digest::ZERO,
         undo: undo.map(str::to_owned),
         changes: true,
+        irreversible: false,
     };
     Bound {
         version: Digest::ZERO,
@@ -222,6 +256,8 @@ fn record() -> askama::Result<ApprovalRecord> {
             ("checkout-db-2".to_owned(), "production".to_owned()),
             ("checkout-proxy".to_owned(), "production".to_owned()),
         ]),
+        stood: Arc::default(),
+        track: Some(super::runbooks::good()),
         precedent: Some(precedent()),
         undone: Some(Precedent {
             run: RunId(71),
@@ -272,6 +308,34 @@ fn old_evidence(record: &mut ApprovalRecord) -> askama::Result<()> {
         found.at = ago(400);
     }
     record.approval.decide_by = now() + TimeDelta::seconds(48);
+    let open = BreakerState::Open {
+        since: ago(95),
+        reason: "connection refused".to_owned(),
+        retry_at: ago(-6),
+    };
+    record.stood = Arc::new(Snapshot {
+        breakers: BTreeMap::from([("checkout-proxy".to_owned(), open)]),
+        ..Snapshot::default()
+    });
+    Ok(())
+}
+
+fn old_while_paused(record: &mut ApprovalRecord) -> askama::Result<()> {
+    old_evidence(record)?;
+    record.run.state.paused = Some("waiting for the network team".to_owned());
+    Ok(())
+}
+
+fn irreversible(record: &mut ApprovalRecord) -> askama::Result<()> {
+    record.approval.title = "Wipe checkout-db-1?".to_owned();
+    record.approval.impact = "Erases the disk of the old primary.".to_owned();
+    record.approval.bound.steps.truncate(1);
+    for step in &mut record.approval.bound.steps {
+        step.title = "Wipe checkout-db-1".to_owned();
+        step.request.target = "checkout-db-1".to_owned();
+        step.command = "POST http://checkout-db-1/wipe".to_owned();
+        step.irreversible = true;
+    }
     Ok(())
 }
 

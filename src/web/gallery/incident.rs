@@ -22,11 +22,14 @@ use crate::{
         step::ActionKind,
         taking_back::{Undo, Undoable},
     },
+    incident::corrections::Corrected,
     store::{
-        alerts::MemberAlert, approvals::Approval, duties::Holder, incidents::Incident, timelines::KindCount,
+        alerts::MemberAlert, approvals::Approval, duties::Holder, incidents::Incident, services::Other,
+        timelines::KindCount,
     },
     web::view::{
         alert_rate::Scale,
+        correction::CorrectionPage,
         incident::{IncidentPage, IncidentRecord, Sections, UndoLine},
         layout::Place,
         lens::{Asked, Lens},
@@ -56,6 +59,8 @@ pub fn specimens() -> Vec<Specimen> {
         specimen("filtered-empty", || page(nothing_found(), "no such words")),
         specimen("long", || page(long(), "")),
         specimen("fault", || page(faulty(), "")),
+        specimen("correct", || correct(false)),
+        specimen("correct-again", || correct(true)),
         specimen("viewer", || look(full(), &viewer(), "", None, None)),
     ]
 }
@@ -72,6 +77,20 @@ fn viewer() -> Operator {
 
 fn page(record: IncidentRecord, find: &str) -> askama::Result<String> {
     look(record, &operator(), find, None, None)
+}
+
+fn correct(again: bool) -> askama::Result<String> {
+    let story = story();
+    let Some(note) = story.iter().find(|recorded| recorded.seq == 7).cloned() else {
+        return Ok(String::new());
+    };
+    let corrected = Corrected {
+        note,
+        corrections: again.then(correction).into_iter().collect(),
+    };
+    let frame = frame("Correct a note · INC-204", Place::Incidents);
+    let incident = incident(IncidentState::Acknowledged, LONG);
+    CorrectionPage::of(frame, &incident, &corrected, now()).render()
 }
 
 fn away() -> askama::Result<String> {
@@ -308,6 +327,46 @@ fn story() -> Vec<Recorded> {
     ]
 }
 
+/// What the note of the story reads since Ana looked again.
+fn correction() -> Recorded {
+    let fact = IncidentFact::NoteCorrected {
+        note: 7,
+        text: "Replica lag was **4 s**, not 0.4 s: `checkout-db-2` lacks the last orders.".to_owned(),
+    };
+    recorded(11, 3, by("Ana"), fact)
+}
+
+fn other(id: i64, title: &str, severity: Severity, owner: Option<&str>) -> Other {
+    Other {
+        service: "checkout".to_owned(),
+        id: IncidentId(id),
+        title: title.to_owned(),
+        severity,
+        state: match owner {
+            Some(_) => IncidentState::Acknowledged,
+            None => IncidentState::Triggered,
+        },
+        opened_at: minutes(id - 150),
+        owner: owner.map(str::to_owned),
+    }
+}
+
+/// What else is wrong with the services of an incident.
+fn others(record: &mut IncidentRecord) {
+    let mut payments = member(4, "PaymentsSlow", None);
+    payments
+        .labels
+        .0
+        .insert("service".to_owned(), "payments".to_owned());
+    record.members.push(payments);
+    record.others = vec![
+        other(201, "Checkout answers slowly", Severity::Sev2, Some("Ben")),
+        other(196, LONG, Severity::Sev3, None),
+        other(180, "Certificate of checkout ends soon", Severity::Sev4, None),
+        other(178, "Checkout logs too much", Severity::Sev4, None),
+    ];
+}
+
 fn triggered() -> IncidentRecord {
     let mut record = IncidentRecord::of(incident(IncidentState::Triggered, "Checkout is down"));
     record.members = vec![member(1, "CheckoutDown", None)];
@@ -338,8 +397,13 @@ fn full() -> IncidentRecord {
     record.brief.update_due = Some(minutes(-18));
     let scale = Scale::of(&record.incident, now());
     record.rate = Some((scale, vec![(0, 2), (1, 14), (2, 6), (5, 1), (9, 3)]));
-    record.timeline = Some(timeline(story()));
+    let mut events = story();
+    events.insert(7, correction());
+    let mut read = timeline(events);
+    read.corrections.push(correction());
+    record.timeline = Some(read);
     record.approvals = gate(&record).into_iter().collect();
+    others(&mut record);
     record
 }
 
@@ -375,6 +439,7 @@ fn gate(record: &IncidentRecord) -> Option<(Approval, i64)> {
             target: Digest::ZERO,
             undo: None,
             changes: true,
+            irreversible: false,
         }],
         evidence: Vec::new(),
     };
@@ -448,6 +513,10 @@ fn long() -> IncidentRecord {
     record.incident.title = LONG.to_owned();
     record.brief.impact = LONG.to_owned();
     record.members = (1..30).map(|number| member(number, LONG, None)).collect();
+    for member in &mut record.members {
+        let service = format!("{LONG}-{}", member.alert_id % 15);
+        member.labels.0.insert("service".to_owned(), service);
+    }
     record.incident.truncated_alerts = 1_200;
     let repeated = (20..60).map(|seq| {
         let fact = IncidentFact::AlertsFired {
@@ -474,8 +543,16 @@ fn long() -> IncidentRecord {
 
 fn faulty() -> IncidentRecord {
     let mut record = IncidentRecord::of(incident(IncidentState::Acknowledged, "Checkout is down"));
-    record.failed = ["head", "decisions", "runs", "team", "alerts", "silences"]
-        .into_iter()
-        .collect();
+    record.failed = [
+        "head",
+        "decisions",
+        "runs",
+        "services",
+        "team",
+        "alerts",
+        "silences",
+    ]
+    .into_iter()
+    .collect();
     record
 }

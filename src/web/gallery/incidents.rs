@@ -8,6 +8,7 @@ use crate::{
     domain::{
         id::{IncidentId, RunId},
         incident::{IncidentState, Severity},
+        titles::Titles,
     },
     incident::by_hand::ByHand,
     store::{
@@ -17,10 +18,11 @@ use crate::{
         saved_views::View,
     },
     web::view::{
-        bulk::{ResolvePage, Result},
+        bulk::{AssignPage, MergeManyPage, ResolvePage, Result, Ticked},
         incidents::{Around, Empty, List, ListPage, Needs, ROWS_MAX},
         layout::Place,
         new_incident::NewPage,
+        parts::said,
         search::{Asked, Filters, SearchBox},
     },
 };
@@ -86,6 +88,10 @@ pub fn specimens() -> Vec<Specimen> {
         page("resolve_many", "empty", || {
             resolve_page(&[line(7, IncidentState::Closed)])
         }),
+        page("assign_many", "full", || assign_page(&some())),
+        page("assign_many", "long", || assign_page(&long()[..40])),
+        page("merge_many", "full", || merge_page(&some())),
+        page("merge_many", "empty", || merge_page(&some()[..1])),
     ]
 }
 
@@ -127,7 +133,7 @@ impl<'a> Show<'a> {
         let page = ListPage {
             frame: frame("Incidents", Place::Incidents),
             away: None,
-            needs: Needs::of(&[], &waiting(), &operator(), now()),
+            needs: Needs::of(&[], &waiting(), &titles(), &operator(), now()),
             result: self.result.map(Result::of),
             search: SearchBox::of(&asked, &views()),
             filters: Filters::of(&asked, (!self.is_degraded).then_some(&facets)),
@@ -152,6 +158,7 @@ fn line(id: i64, state: IncidentState) -> Line {
         opened_at,
         resolved_at: (!state.is_open()).then_some(opened_at + TimeDelta::minutes(11)),
         owner: (state != IncidentState::Triggered).then(|| "Ben".to_owned()),
+        commander: None,
         firing: if state.is_open() { 1 } else { 0 },
         fresh: 0,
         stale: 0,
@@ -183,6 +190,7 @@ fn some() -> Vec<Line> {
         Line {
             title: "Payment latency above 2 s".to_owned(),
             service: Some("payments".to_owned()),
+            commander: Some("Ana".to_owned()),
             ..line(203, IncidentState::Triggered)
         },
         Line {
@@ -231,6 +239,13 @@ fn waiting() -> Vec<Awaiting> {
     }]
 }
 
+fn titles() -> Titles {
+    let mut titles = Titles::default();
+    let title = "Look whether the replica has all orders".to_owned();
+    titles.call(RunId(31), "check-replica-by-hand", title);
+    titles
+}
+
 fn views() -> Vec<View> {
     let view = |id, name: &str, query: &str, mine: bool| View {
         id,
@@ -276,6 +291,7 @@ fn outcome() -> BulkAct {
     };
     BulkAct {
         act: "acknowledge".to_owned(),
+        whom: String::new(),
         done: 12,
         failed: vec![
             failed(204, "The incident is acknowledged already."),
@@ -298,7 +314,34 @@ fn new_page(
     .render()
 }
 
+fn ticked(lines: &[Line]) -> Ticked {
+    Ticked::of(lines, ("state:open", None), "/incidents".to_owned(), now())
+}
+
 fn resolve_page(lines: &[Line]) -> askama::Result<String> {
     let frame = frame("Resolve many", Place::Incidents);
-    ResolvePage::of(frame, lines, ("state:open", None), "/incidents".to_owned(), now()).render()
+    let ticked = ticked(lines);
+    ResolvePage { frame, ticked }.render()
+}
+
+fn assign_page(lines: &[Line]) -> askama::Result<String> {
+    let people = [
+        ("Ana", true),
+        ("Ben", false),
+        ("Chidi Anagonye-Featherstonehaugh", false),
+    ];
+    let people = (1..).zip(people);
+    AssignPage {
+        frame: frame("Assign many", Place::Incidents),
+        ticked: ticked(lines),
+        people: people
+            .map(|(id, (name, is_me))| (id, said(name), is_me))
+            .collect(),
+    }
+    .render()
+}
+
+fn merge_page(lines: &[Line]) -> askama::Result<String> {
+    let frame = frame("Merge many", Place::Incidents);
+    MergeManyPage::of(frame, ticked(lines), lines).render()
 }

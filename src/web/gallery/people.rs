@@ -11,18 +11,24 @@ use crate::{
         audit::RecordedAct,
         digest::Digest,
         fields::Fields,
-        id::OperatorId,
+        id::{OperatorId, SourceId},
         operator::Role,
         preferences::Preferences,
+        source::SourceSettings,
     },
-    store::{passkeys::Passkey, people::Person, teams::Team},
+    store::{
+        passkeys::Passkey,
+        people::Person,
+        sources::{Pulse, Source},
+        teams::Team,
+    },
     web::view::{
         audit::{Asked, AuditPage, Row},
         layout::{Frame, Place},
         me::{MePage, PasskeyRow, choices},
         parts::{ago, said},
         people::{Gates, PeoplePage, PersonPage, Refused, Typed},
-        source::{SourcesPage, samples},
+        source::{SourceRow, SourcesPage, samples},
     },
 };
 
@@ -46,12 +52,65 @@ pub fn specimens() -> Vec<Specimen> {
         "audit", "empty" => audit(false, false, 0);
         "audit", "filtered" => audit(true, false, 0);
         "audit", "older" => audit(false, true, 2);
+        "sources", "full" => sources();
         "sources", "empty" => SourcesPage {
             frame: frame("Sources", Place::Sources),
             rows: Vec::new(),
             may_change: true,
             samples: samples("https://muster.example"),
         };
+    }
+}
+
+/// A sender that is busy, one that went quiet, one of which nothing came.
+fn sources() -> SourcesPage {
+    let hours = |hours: std::ops::Range<i32>| {
+        hours
+            .map(|hour| (hour, i64::from(hour * hour % 17 + 1)))
+            .collect()
+    };
+    let rows = [
+        ("prometheus-eu", hours(0..24)),
+        (
+            "prometheus-of-the-checkout-team-in-the-second-region",
+            hours(0..19),
+        ),
+        ("grafana", Vec::new()),
+    ];
+    let row = |(name, hours): (&str, Vec<(i32, i64)>)| {
+        let source = Source {
+            id: SourceId(1),
+            name: name.to_owned(),
+            heartbeat_within: None,
+            settings: SourceSettings::default(),
+            revision: 1,
+            created_at: now() - TimeDelta::days(40),
+            disabled_at: None,
+        };
+        let deliveries = hours.iter().map(|(_, count)| count).sum();
+        let last = hours
+            .last()
+            .map(|(hour, _)| now() - TimeDelta::hours(i64::from(24 - hour)));
+        let pulse = Pulse {
+            source: source.id,
+            last_delivery_at: last,
+            deliveries,
+            rejected: i64::from(hours.len() == 19) * 3,
+            hours,
+            heartbeats: 0,
+            last_beat_at: None,
+            beat_due: None,
+            silence: None,
+            tokens: 1,
+            token_used_at: last,
+        };
+        SourceRow::of(&source, &pulse, now())
+    };
+    SourcesPage {
+        frame: frame("Sources", Place::Sources),
+        rows: rows.into_iter().map(row).collect(),
+        may_change: true,
+        samples: Vec::new(),
     }
 }
 

@@ -52,6 +52,7 @@ pub fn specimens() -> Vec<Specimen> {
         "target", "open" => target(true, None);
         "target", "answers" => target(false, Some(Found::Answers("connected in 3 ms".to_owned())));
         "target", "silent" => target(true, Some(Found::Silent("connection refused by 10.0.0.7:9999".to_owned())));
+        "target", "held" => by_hand();
         "target", "gone" => gone();
         "system", "full" => system(false, true);
         "system", "degraded" => system(true, true);
@@ -263,6 +264,35 @@ fn target(is_open: bool, found: Option<Found>) -> TargetPage {
         touched: found.map(|found| Touched::of(&Touch { found, took_ms: 12 })),
         may_touch: true,
         may_release: true,
+        may_hold: true,
+    };
+    TargetPage::of(frame("Target lb", Place::Targets), facts, now())
+}
+
+fn by_hand() -> TargetPage {
+    let known = all_targets();
+    let facts = TargetFacts {
+        name: "lb",
+        target: known.0.get("lb"),
+        breaker: Some(Breaker {
+            state: BreakerState::ByHand {
+                since: now() - TimeDelta::seconds(500),
+                reason: "the network team moves it until four".to_owned(),
+            },
+            ..open()
+        }),
+        openings: vec![Opening {
+            opened_at: now() - TimeDelta::seconds(500),
+            closed_at: None,
+            reason: "the network team moves it until four".to_owned(),
+        }],
+        holder: None,
+        calls: Vec::new(),
+        runbooks: Vec::new(),
+        touched: None,
+        may_touch: true,
+        may_release: true,
+        may_hold: true,
     };
     TargetPage::of(frame("Target lb", Place::Targets), facts, now())
 }
@@ -279,6 +309,7 @@ fn gone() -> TargetPage {
         touched: None,
         may_touch: true,
         may_release: false,
+        may_hold: false,
     };
     TargetPage::of(frame("Target lb", Place::Targets), facts, now())
 }

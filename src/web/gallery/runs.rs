@@ -10,18 +10,24 @@ use super::{
 use crate::{
     domain::{
         action::FailureClass,
+        attempt::CUT_OFF,
         digest::Digest,
         id::{ApprovalId, ReplicaId, StepId},
+        output::OutputLine,
         run::{RunFact, RunResult},
         step::Effect,
     },
-    store::{attempts::AttemptDetail, queue::Lease},
+    store::{
+        attempts::{AttemptDetail, AttemptRow},
+        outputs::Tail,
+        queue::Lease,
+    },
     web::view::{
         layout::Place,
-        log::Asked,
+        log::{Asked, Window},
         record::{RunLog, RunRecord},
         run::{RunPage, RunPart, RunView},
-        step_page::{StepPage, StepPart, StepRecord},
+        step_page::{self, StepPage, StepPart, StepRecord, StepRest, Written},
     },
 };
 
@@ -39,6 +45,18 @@ pub fn specimens() -> Vec<Specimen> {
     };
     vec![
         run("running", || run_page(story::run(story::FAILOVER, running())?)),
+        run("writing", || {
+            let mut record = story::run(story::FAILOVER, running())?;
+            record.tails.push(Tail {
+                run: record.run.id,
+                step: "promote".into(),
+                text: "waiting for replay: 14 MB left\nwaiting for replay: 3 MB left\nreplay is complete\n\
+                       \u{1b}[33mwarning: 2 sessions are still open on checkout-db-1.example.internal:5432 and will be \
+                       closed in 10 s\u{1b}[0m\nclosing sessions\n"
+                    .to_owned(),
+            });
+            run_page(record)
+        }),
         run("waiting", || run_page(story::run(story::FAILOVER, waiting())?)),
         run("failed", || run_page(story::run(story::FAILOVER, failed())?)),
         run("unknown", || run_page(story::run(story::FAILOVER, unknown())?)),
@@ -52,6 +70,9 @@ pub fn specimens() -> Vec<Specimen> {
         }),
         step("failed", || {
             step_page(failed(), "promote", Some(refused()), Asked::default())
+        }),
+        step("sent-again", || {
+            step_page(sent_again(), "promote", None, Asked::default())
         }),
         step("unknown", || {
             step_page(unknown(), "promote", None, Asked::default())
@@ -79,6 +100,29 @@ pub fn specimens() -> Vec<Specimen> {
                 ..Asked::default()
             };
             step_page(running(), "lag", Some(lines(30)), asked)
+        }),
+        step("writing", || {
+            written_page(
+                running(),
+                "promote",
+                None,
+                Asked::default(),
+                written(141..=640, 640),
+            )
+        }),
+        step("written-too-much", || {
+            let asked = Asked {
+                to: Some(170_000),
+                ..Asked::default()
+            };
+            let lines = written(19_501..=20_000, 203_412);
+            written_page(running(), "promote", None, asked, lines)
+        }),
+        step("worker-died", || {
+            written_page(died(), "promote", None, Asked::default(), written(1..=12, 12))
+        }),
+        step("output-unreadable", || {
+            written_page(running(), "promote", None, Asked::default(), Written::Unreadable)
         }),
         step("coloured-output", || {
             step_page(running(), "lag", Some(coloured()), Asked::default())
@@ -151,6 +195,41 @@ fn unknown() -> Told {
     told
 }
 
+fn died() -> Told {
+    let mut told = running();
+    let lost = RunFact::OutcomeUnknown {
+        step: "promote".into(),
+        attempt: 1,
+        reason: CUT_OFF.to_owned(),
+    };
+    told.push((2, lost));
+    told
+}
+
+/// These of so many lines that a program wrote; where they are not the last ones, the next 150,000 were let go.
+fn written(lines: std::ops::RangeInclusive<usize>, total: usize) -> Written {
+    let gone = if *lines.end() < total { 150_000 } else { 0 };
+    let line = |number: usize| {
+        let is_error = number % 9 == 4;
+        let text = match is_error {
+            true => format!("warning: web-{number} answers slowly (1,204 ms)"),
+            false => format!(
+                "03:12:{:02} drained web-{number}, 0 connections left",
+                number % 60
+            ),
+        };
+        (number, OutputLine { text, is_error })
+    };
+    let window = Window {
+        total,
+        gone: (gone, gone * 47),
+        size: (total as i64 - gone) * 47,
+        lines: lines.map(line).collect(),
+        ..Window::default()
+    };
+    Written::Lines(window, ago(4))
+}
+
 fn manual() -> Told {
     let mut told = running();
     told.push((10, succeeded("promote", "POST /promote answered 200")));
@@ -211,6 +290,16 @@ fn run_page(record: RunRecord) -> askama::Result<String> {
 }
 
 fn step_page(told: Told, step: &str, result: Option<Value>, asked: Asked) -> askama::Result<String> {
+    written_page(told, step, result, asked, Written::Nothing)
+}
+
+fn written_page(
+    told: Told,
+    step: &str,
+    result: Option<Value>,
+    asked: Asked,
+    written: Written,
+) -> askama::Result<String> {
     let run = story::run(story::FAILOVER, told)?;
     let step = StepId::from(step);
     let mut events: Vec<_> = recorded(&run.facts)
@@ -226,7 +315,17 @@ fn step_page(told: Told, step: &str, result: Option<Value>, asked: Asked) -> ask
         "promote" => request("checkout-db-2", "POST", "/promote"),
         _ => request("checkout-db-2", "GET", "/lag"),
     };
+    let earlier = chosen.filter(|row| row.attempt > 1);
     let record = StepRecord {
+        before: earlier.map(|row| AttemptDetail {
+            row: AttemptRow {
+                attempt: row.attempt - 1,
+                ..row.clone()
+            },
+            effect: "once".to_owned(),
+            fence: 11,
+            request: request("checkout-db-2", "POST", "/promote?wait=10s"),
+        }),
         chosen: chosen.map(|row| {
             let mut row = row.clone();
             row.result = result;
@@ -244,14 +343,52 @@ fn step_page(told: Told, step: &str, result: Option<Value>, asked: Asked) -> ask
         }),
         events,
         asked,
+        written,
         step,
         run,
     };
+    let part = StepPart::of(&record, &operator(), now()).ok_or(askama::Error::Fmt)?;
     let page = StepPage {
         frame: frame(&StepPart::title(&record), Place::Incidents),
-        part: StepPart::of(&record, &operator(), now()).ok_or(askama::Error::Fmt)?,
+        log: step_page::log(&record, now()),
+        rest: StepRest::of(&record, &part, now()),
+        part,
     };
     page.render()
+}
+
+/// It failed once, and was sent again otherwise.
+fn sent_again() -> Told {
+    let mut told = running();
+    let refused = RunFact::StepFailed {
+        step: "promote".into(),
+        attempt: 1,
+        class: FailureClass::NotSent,
+        message: "connection refused".to_owned(),
+        retry_at: Some(ago(5)),
+    };
+    told.push((9, refused));
+    let RunFact::StepStarted {
+        step,
+        key,
+        fence,
+        effect,
+        command,
+        ..
+    } = started("promote", Effect::Once, "POST http://checkout-db-2/promote")
+    else {
+        return told;
+    };
+    let again = RunFact::StepStarted {
+        step,
+        attempt: 2,
+        key,
+        fence,
+        effect,
+        command,
+    };
+    told.push((3, again));
+    told
 }
 
 fn answer() -> Value {

@@ -164,6 +164,7 @@ pub fn run(source: &str, told: Told) -> askama::Result<RunRecord> {
         _ => None,
     });
     Ok(RunRecord {
+        tails: Vec::new(),
         run: Run {
             id: RUN,
             incident: INCIDENT,

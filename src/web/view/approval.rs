@@ -1,6 +1,9 @@
 //! A request for a decision at a gate: what is known of it, how it stands, and its page.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use askama::Template;
 use chrono::{DateTime, Utc};
@@ -13,18 +16,22 @@ use super::{
     record::{RunLog, RunRecord},
     stand::{self, DecisionLine},
     step::href as step_href,
+    target::page_of,
     text,
 };
 use crate::{
     domain::{
         approval::{ApprovalState, Bound, BoundStep, may_decide, named},
+        breaker::Admission,
         event::{Event, Recorded},
-        evidence::to_read_again,
+        evidence::{TooOld, good_until, recent_enough, to_read_again},
         id::{ApprovalId, StepId},
         operator::{Operator, Role},
         run::RunFact,
         step::{Effect, GateRule},
+        track::Track,
     },
+    execute::standing::Snapshot,
     store::{
         approvals::{Approval, Vote},
         precedents::Precedent,
@@ -50,6 +57,10 @@ pub struct ApprovalRecord {
     pub review: Option<Review>,
     /// Everybody who can sign in.
     pub people: Vec<Operator>,
+    /// What stood over every run when it was read.
+    pub stood: Arc<Snapshot>,
+    /// What the past of its runbook says.
+    pub track: Option<Track>,
     /// Where the targets it names belong: `production`, by target.
     pub environments: BTreeMap<String, String>,
     /// The newest earlier run that has sent what it lets through.
@@ -83,13 +94,20 @@ impl ApprovalRecord {
         self.approval.state == ApprovalState::Pending && self.approval.decide_by > now
     }
 
-    /// Whether what was found before the gate can be read again, now, by this person.
-    pub fn may_read_again(&self, me: &Operator, now: DateTime<Utc>) -> bool {
-        let runbook = &self.run.version.runbook;
-        self.is_open(now)
-            && self.run.state.paused.is_none()
-            && may_decide(&self.approval.rule, me, self.approval.requester).is_ok()
-            && !to_read_again(runbook, &self.run.state, &self.approval.step).is_empty()
+    /// Which of the findings before the gate can be read again.
+    pub fn readable(&self) -> Vec<StepId> {
+        to_read_again(&self.run.version.runbook, &self.run.state, &self.approval.step)
+    }
+
+    /// Why nobody can approve it by its evidence now.
+    pub fn too_old(&self, now: DateTime<Utc>) -> Option<TooOld> {
+        let approval = &self.approval;
+        recent_enough(&approval.bound, &approval.rule, &self.readable(), now).err()
+    }
+
+    /// Until when people can, as far as that is known.
+    pub fn good_until(&self) -> Option<DateTime<Utc>> {
+        good_until(&self.approval.bound, &self.approval.rule, &self.readable())
     }
 
     /// Everybody else who may decide it.
@@ -139,15 +157,32 @@ impl ApprovalRecord {
             .collect()
     }
 
-    /// Why nothing may be sent now to what it acts on.
-    pub fn held(&self, now: DateTime<Utc>) -> Vec<Said> {
-        let targets = targets(&self.approval.bound);
-        targets
+    /// The circuits of what it acts on that are not closed.
+    pub fn circuits(&self, now: DateTime<Utc>) -> Vec<CircuitLine> {
+        let line = |target: &str| {
+            let state = self.stood.breakers.get(target)?;
+            Some(CircuitLine {
+                words: said(&state.why(target, now)?),
+                is_held: matches!(state.admission(now), Admission::Held { .. }),
+                href: page_of(target),
+            })
+        };
+        targets(&self.approval.bound)
             .into_iter()
-            .filter_map(|target| self.run.standing.held(target, now))
-            .map(|held| said(&held.reason))
+            .filter_map(line)
             .collect()
     }
+}
+
+/// A circuit that is not closed.
+#[derive(Clone, Debug)]
+pub struct CircuitLine {
+    /// Since when, why, and what comes next.
+    pub words: Said,
+    /// Whether nothing would be sent this moment; otherwise the next step tries it.
+    pub is_held: bool,
+    /// The page of its target.
+    pub href: String,
 }
 
 /// The targets of what a request would change.

@@ -49,6 +49,13 @@ impl CircuitPart {
                 words: "one try is under way".to_owned(),
                 next: None,
             },
+            Some(BreakerState::ByHand { since, reason }) => Self {
+                badge: Badge::new("sev1", "barred", "Held open"),
+                since: when(since),
+                reason: said(reason),
+                words: "somebody has to close it".to_owned(),
+                next: None,
+            },
             Some(BreakerState::Open {
                 since,
                 reason,

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     approval::ApprovalRecord,
+    hold::{self, Hold},
     parts::{Hidden, Said, hidden, said},
     review::ReviewCard,
     text,
@@ -12,6 +13,7 @@ use super::{
 use crate::domain::{
     approval::{ApprovalState, may_decide},
     operator::{Operator, Role},
+    proof::Presence,
 };
 
 /// Reasons that one tap gives.
@@ -42,13 +44,26 @@ pub struct DecisionForm {
     pub approve_words: String,
     /// Why this person may not decide.
     pub refusal: Option<String>,
+    /// Why they cannot approve now, though they may.
+    pub hold: Option<Hold>,
+    /// The name they have to type to approve.
+    pub to_type: Option<String>,
+    /// Hidden fields of the form that has it read.
+    pub again: Hidden,
     /// One-tap reasons.
     pub phrases: [&'static str; 3],
 }
 
 impl DecisionForm {
     /// The form, while the request is pending and its time is not over.
-    pub fn of(record: &ApprovalRecord, me: &Operator, seen: i64, now: DateTime<Utc>) -> Option<Self> {
+    pub fn of(
+        record: &ApprovalRecord,
+        me: &Operator,
+        presence: Presence,
+        code: Option<String>,
+        seen: i64,
+        now: DateTime<Utc>,
+    ) -> Option<Self> {
         let approval = &record.approval;
         if !record.is_open(now) {
             return None;
@@ -58,17 +73,41 @@ impl DecisionForm {
             Err(refusal) => Some(refusal.to_string()),
             Ok(_) => voted.then(|| "you have decided here already".to_owned()),
         };
+        let back = match &code {
+            Some(code) => format!("/a/{code}"),
+            None => format!("/approvals/{}", approval.id),
+        };
+        let hold = match refusal {
+            Some(_) => None,
+            None => Hold::of(record, presence, &back, now),
+        };
         let question = text::visible(approval.title.trim_end_matches(['?', ' ']));
         Some(Self {
             id: approval.id.0,
             digest: approval.digest.to_string(),
-            code: None,
+            code,
             hidden: hidden(Some(seen)),
             seen,
             approve_words: format!("Approve: {}", text::cut(&question, BUTTON_CHARS_MAX)),
             refusal,
+            hold,
+            to_type: hold::to_type(record),
+            again: hidden(Some(seen)),
             phrases: PHRASES,
         })
+    }
+}
+
+impl DecisionForm {
+    /// Whether approving is impossible now.
+    pub fn is_held(&self) -> bool {
+        self.hold.as_ref().is_some_and(Hold::is_now)
+    }
+
+    /// Whether the evidence can be read again from here.
+    pub fn may_read_again(&self) -> bool {
+        let way = self.hold.as_ref().map(|hold| &hold.way);
+        way == Some(&hold::Way::ReadAgain)
     }
 }
 

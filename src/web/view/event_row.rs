@@ -8,11 +8,14 @@ use super::{
     parts::{At, Icon, Said, at, category, icon, said},
     step,
 };
-use crate::domain::{
-    event::{Event, IncidentFact, Recorded},
-    id::IncidentId,
-    sentence,
-    titles::Titles,
+use crate::{
+    domain::{
+        event::{Event, IncidentFact, Recorded},
+        id::IncidentId,
+        sentence,
+        titles::Titles,
+    },
+    incident::corrections::text_of,
 };
 
 /// A difference between "happened" and "written down" that is worth showing, in seconds.
@@ -27,6 +30,8 @@ pub struct Reader<'a> {
     pub incident: IncidentId,
     /// The numbers of the pinned events.
     pub pinned: &'a [i64],
+    /// Corrections of the notes, the newest first.
+    pub corrections: &'a [Recorded],
     /// What the steps of runs are called.
     pub titles: &'a Titles,
     /// Whether they may write.
@@ -40,11 +45,37 @@ pub struct Reader<'a> {
 pub enum Words {
     /// One sentence.
     Sentence(Said),
-    /// What a person wrote.
-    Note(Markdown),
+    /// What a person wrote, and what it said before somebody corrected it.
+    Note(Markdown, Option<Corrected>),
+    /// What the note of that number says since then.
+    Correction(i64, Markdown),
     /// A status update, part by part: word and text.
     Update(Vec<(&'static str, Said)>, Option<At>),
 }
+
+/// Who corrected a note last, and how it read before.
+#[derive(Clone, Debug)]
+pub struct Corrected {
+    /// Who.
+    pub by: Said,
+    /// When.
+    pub at: At,
+    /// Who wrote what when, the newest first, the note as it was written last.
+    pub before: Vec<(Said, At, Markdown)>,
+}
+
+/// One event as it stands in the list.
+#[derive(Clone, Debug, Template)]
+#[template(
+    ext = "html",
+    source = r#"<li id="e{{ row.seq }}" class="event ev-{{ row.group }}">{{ row }}</li>"#
+)]
+pub struct EventItem {
+    /// What it says.
+    pub row: EventRow,
+}
+
+impl HtmlSafe for EventItem {}
 
 /// One event.
 #[derive(Clone, Debug, Template)]
@@ -111,6 +142,33 @@ impl Repeats {
 }
 
 impl Reader<'_> {
+    /// A note as it reads now.
+    fn note(&self, note: &Recorded, text: &str) -> Words {
+        let of_it = |recorded: &&Recorded| {
+            matches!(
+                recorded.event,
+                Event::Incident(IncidentFact::NoteCorrected { note: of, .. }) if of == note.seq
+            )
+        };
+        let mut corrections = self.corrections.iter().filter(of_it);
+        let Some(newest) = corrections.next() else {
+            return Words::Note(Markdown::of(text), None);
+        };
+        let wrote = |recorded: &Recorded| {
+            (
+                said(&recorded.actor.to_string()),
+                at(recorded.recorded_at, self.now),
+                Markdown::of(text_of(recorded).unwrap_or_default()),
+            )
+        };
+        let corrected = Corrected {
+            by: said(&newest.actor.to_string()),
+            at: at(newest.recorded_at, self.now),
+            before: corrections.chain([note]).map(wrote).collect(),
+        };
+        Words::Note(Markdown::of(text_of(newest).unwrap_or_default()), Some(corrected))
+    }
+
     /// The row of an event.
     pub fn row(&self, recorded: &Recorded) -> EventRow {
         let group = sentence::category(&recorded.event);
@@ -120,7 +178,10 @@ impl Reader<'_> {
         let words = match &recorded.event {
             Event::Incident(IncidentFact::Note { text, tag }) => {
                 word = tag.map_or(word, |tag| tag.word());
-                Words::Note(Markdown::of(text))
+                self.note(recorded, text)
+            }
+            Event::Incident(IncidentFact::NoteCorrected { note, text }) => {
+                Words::Correction(*note, Markdown::of(text))
             }
             Event::Incident(IncidentFact::UpdatePosted {
                 condition,

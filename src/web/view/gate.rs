@@ -5,25 +5,23 @@ use askama::{Template, filters::HtmlSafe};
 use chrono::{DateTime, Utc};
 
 use super::{
-    approval::{ApprovalRecord, standing, targets, who},
+    approval::{ApprovalRecord, CircuitLine, standing, targets, who},
     format,
     incident::key,
-    parts::{Ago, At, Badge, Hidden, Left, Said, ago, at, hidden, left, said},
+    parts::{Ago, At, Badge, Left, Said, ago, at, left, said},
     precedent::Since,
     stand::DecisionLine,
     text,
+    track::TrackPart,
 };
 use crate::{
     domain::{
         approval::ApprovalState,
         event::{Event, IncidentFact},
-        operator::Operator,
     },
     store::approvals::Approval,
 };
 
-/// Evidence older than this is marked, in seconds.
-const OLD_EVIDENCE_S: i64 = 120;
 /// Characters of a finding.
 const FINDING_CHARS_MAX: usize = 300;
 
@@ -31,9 +29,6 @@ const FINDING_CHARS_MAX: usize = 300;
 #[derive(Clone, Debug, Template)]
 #[template(path = "approval/_facts.html")]
 pub struct ApprovalFacts {
-    id: i64,
-    digest: String,
-    seen: i64,
     incident: i64,
     incident_key: String,
     incident_title: Said,
@@ -57,9 +52,11 @@ pub struct ApprovalFacts {
     needed: u32,
     votes: Vec<VoteRow>,
     evidence: Vec<EvidenceRow>,
-    may_read_again: bool,
+    evidence_stays: bool,
+    track: TrackPart,
     steps: Vec<StepRow>,
     undo: Vec<Said>,
+    irreversible: Vec<Said>,
     undone: Option<(Ago, i64)>,
     since: Since,
     questions: Vec<Question>,
@@ -69,7 +66,7 @@ pub struct ApprovalFacts {
     may_ask_again: bool,
     successor: Option<i64>,
     paused: Option<Said>,
-    held: Vec<Said>,
+    circuits: Vec<CircuitLine>,
     acts: Vec<DecisionLine>,
     outcome: Vec<(Said, Badge, String)>,
 }
@@ -125,8 +122,8 @@ pub struct Question {
 }
 
 impl ApprovalFacts {
-    /// What is shown of a request to this person.
-    pub fn of(record: &ApprovalRecord, me: &Operator, now: DateTime<Utc>) -> Self {
+    /// What is shown of a request.
+    pub fn of(record: &ApprovalRecord, now: DateTime<Utc>) -> Self {
         let approval = &record.approval;
         let given = record
             .votes
@@ -137,9 +134,6 @@ impl ApprovalFacts {
             || (approval.state == ApprovalState::Pending && approval.decide_by <= now);
         let has_lapsed_unused = approval.use_by.is_some();
         Self {
-            id: approval.id.0,
-            digest: approval.digest.to_string(),
-            seen: record.run.incident.last_seq,
             incident: approval.incident.0,
             incident_key: key(approval.incident.0),
             incident_title: said(&record.run.incident.title),
@@ -178,10 +172,11 @@ impl ApprovalFacts {
                     title: said(&found.title),
                     summary: said(&text::cut(&found.summary, FINDING_CHARS_MAX)),
                     at: ago(found.at, now),
-                    is_old: (now - found.at).num_seconds() > OLD_EVIDENCE_S,
+                    is_old: now - found.at > approval.rule.evidence_within.as_delta(),
                 })
                 .collect(),
-            may_read_again: record.may_read_again(me, now),
+            evidence_stays: record.readable().is_empty(),
+            track: TrackPart::of(record.track.as_ref(), record.run.version.number, now),
             steps: approval
                 .bound
                 .steps
@@ -199,6 +194,13 @@ impl ApprovalFacts {
                 .filter(|step| step.changes)
                 .filter_map(|step| step.undo.as_deref().map(said))
                 .collect(),
+            irreversible: approval
+                .bound
+                .steps
+                .iter()
+                .filter(|step| step.irreversible)
+                .map(|step| said(&step.title))
+                .collect(),
             undone: record
                 .undone
                 .as_ref()
@@ -214,14 +216,10 @@ impl ApprovalFacts {
                 && record.run.incident.state.is_open(),
             successor: record.successor.map(|id| id.0),
             paused: record.run.state.paused.as_deref().map(said),
-            held: record.held(now),
+            circuits: record.circuits(now),
             acts: record.acts(now),
             outcome: record.outcome(now),
         }
-    }
-
-    fn hidden(&self) -> Hidden {
-        hidden(Some(self.seen))
     }
 
     /// Whether some of the evidence is old by now.

@@ -8,12 +8,13 @@ use super::{
     decision::BUTTON_CHARS_MAX,
     format,
     gate::ApprovalFacts,
+    hold::{self, Hold},
     layout::Frame,
     parts::{Hidden, hidden},
     text,
 };
 use crate::{
-    domain::{access, operator::Operator, permission::Permission},
+    domain::{access, operator::Operator, permission::Permission, proof::Presence},
     execute::people::BREAK_REASON_MIN,
 };
 
@@ -40,24 +41,37 @@ pub struct GlassPage {
     pub reviewers: String,
     /// How long what is below may start then.
     pub use_within: String,
+    /// Why they cannot open it now.
+    pub hold: Option<Hold>,
+    /// The name they have to type.
+    pub to_type: Option<String>,
     /// Hidden fields.
     pub hidden: Hidden,
 }
 
 impl GlassPage {
     /// The page of a request that waits.
-    pub fn of(frame: Frame, record: &ApprovalRecord, me: &Operator, now: DateTime<Utc>) -> Self {
+    pub fn of(
+        frame: Frame,
+        record: &ApprovalRecord,
+        me: &Operator,
+        presence: Presence,
+        now: DateTime<Utc>,
+    ) -> Self {
         let approval = &record.approval;
+        let back = format!("/approvals/{}/break-glass", approval.id);
         let question = text::visible(approval.title.trim_end_matches(['?', ' ']));
         Self {
             frame,
             id: approval.id.0,
-            facts: ApprovalFacts::of(record, me, now),
+            facts: ApprovalFacts::of(record, now),
             digest: approval.digest.to_string(),
             open_words: format!("Open alone: {}", text::cut(&question, BUTTON_CHARS_MAX)),
             reason_min: BREAK_REASON_MIN,
             reviewers: reviewers(record, me),
             use_within: approval.rule.use_within.to_string(),
+            hold: Hold::proof(record, presence, &back, now),
+            to_type: hold::to_type(record),
             hidden: hidden(Some(record.run.incident.last_seq)),
         }
     }

@@ -116,7 +116,8 @@ impl HelpPage {
                 "barred",
                 "Circuit",
                 "After five failures in a row nothing that changes a target is sent to it: its circuit is open. One try goes \
-                 out every ten seconds until one is answered; checks are still asked.",
+                 out every ten seconds until one is answered; checks are still asked. People can hold it open by hand as well; \
+                 then no answer closes it, an approver does.",
             ),
             word(
                 "pause",
@@ -238,6 +239,14 @@ impl KeysPage {
                     key(&["p"], "To the first decision"),
                     key(&["n"], "To the note"),
                     key(&["Ctrl", "Enter"], "Send the note"),
+                ],
+            ),
+            (
+                "On a step",
+                vec![
+                    key(&["v"], "To the check, where nobody knows the outcome"),
+                    key(&["]"], "Attempt after"),
+                    key(&["["], "Attempt before"),
                 ],
             ),
             (

@@ -18,9 +18,10 @@ use super::{
     head::{Head, Stuck},
     layout::Frame,
     lens::Lens,
-    parts::{Hidden, hidden},
+    parts::{At, Hidden, hidden},
     record::RunRecord,
     runs::Runs,
+    services::Services,
     silences::Silences,
     team::Team,
     timeline::{AwayLine, Timeline, TimelineRecord, TimelineSection},
@@ -37,7 +38,8 @@ use crate::{
     },
     store::{
         alerts::MemberAlert, approvals::Approval, briefs::Brief, duties, incidents::Incident, matches::Match,
-        merges, preflights::Preflight, reviews::Review, runbooks::Version, runs::RunLine, silences::Silence,
+        merges, preflights::Preflight, reviews::Review, runbooks::Version, runs::RunLine, services::Other,
+        silences::Silence,
     },
 };
 
@@ -70,6 +72,8 @@ pub struct IncidentRecord {
     pub runs: Vec<RunRecord>,
     /// The other ones.
     pub past_runs: Vec<RunLine>,
+    /// Other open incidents of its services.
+    pub others: Vec<Other>,
     /// Who has taken on what.
     pub duties: Vec<duties::Holder>,
     /// What people say of it.
@@ -101,6 +105,7 @@ impl IncidentRecord {
             reviews: Vec::new(),
             runs: Vec::new(),
             past_runs: Vec::new(),
+            others: Vec::new(),
             duties: Vec::new(),
             brief: Brief::default(),
             people: Vec::new(),
@@ -115,7 +120,8 @@ impl IncidentRecord {
         self.runs.iter().filter(|run| run.run.finished_at.is_none())
     }
 
-    /// Whether a part of it could not be read: `decisions`, `runs`, `alerts`, `silences`, `team` or `head`.
+    /// Whether a part of it could not be read: `decisions`, `runs`, `services`, `alerts`, `silences`, `team` or
+    /// `head`.
     pub fn has_failed(&self, part: &str) -> bool {
         self.failed.contains(part)
     }
@@ -156,6 +162,9 @@ pub fn note_at(at: &str) -> String {
     let moment = chrono::NaiveDateTime::parse_from_str(at, "%Y-%m-%dT%H:%M:%S");
     moment.map_or_else(|_| String::new(), |moment| field_of(moment.and_utc()))
 }
+
+/// The place of the section whose forms are refused when something bears on them that the person was not shown.
+pub const ACTIONS: &str = "actions";
 
 /// What a person has just done and can take back.
 #[derive(Clone, Debug)]
@@ -200,6 +209,27 @@ pub struct Fault {
     what: &'static str,
 }
 
+impl<T: fmt::Display> Part<T> {
+    /// The section's HTML, when it could be read.
+    fn here(&self) -> Option<String> {
+        match self {
+            Self::Here(section) => Some(section.to_string()),
+            Self::Failed(_) => None,
+        }
+    }
+}
+
+/// What an open page says above a section that could not be read anew: how old it is.
+#[derive(Clone, Debug, Template)]
+#[template(
+    ext = "html",
+    source = r#"{{ crate::web::view::parts::icon("triangle") }}<span data-say>Could not refresh this: from {{ from }}.</span>"#
+)]
+pub struct AgePart {
+    /// When it was read.
+    pub from: At,
+}
+
 impl<T: fmt::Display> fmt::Display for Part<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -224,6 +254,8 @@ pub struct Sections {
     pub actions: Actions,
     /// Runbooks and runs.
     pub runs: Part<Runs>,
+    /// Services.
+    pub services: Part<Services>,
     /// Who does what, and what they tell each other.
     pub team: Part<Team>,
     /// Alerts.
@@ -256,6 +288,9 @@ impl Sections {
             runs: part(record, "runs", ("Runbooks", "the runbooks and runs"), || {
                 Runs::of(record, me, now)
             }),
+            services: part(record, "services", ("Services", "the services"), || {
+                Services::of(record, now)
+            }),
             team: part(record, "team", ("Team", "who does what"), || {
                 Team::of(record, me, may_act, now)
             }),
@@ -276,17 +311,19 @@ impl Sections {
         }
     }
 
-    /// Each section's place on the page and its HTML, the timeline's rows apart.
-    pub fn rendered(&self) -> Result<Vec<(&'static str, String)>, askama::Error> {
+    /// Each section's place on the page and its HTML, the timeline's rows apart; without HTML where it could not be read,
+    /// so that an open page keeps what it has.
+    pub fn rendered(&self) -> Result<Vec<(&'static str, Option<String>)>, askama::Error> {
         Ok(vec![
-            ("head", self.head.render()?),
-            ("stuck", self.stuck.render()?),
-            ("decisions", self.decisions.to_string()),
-            ("actions", self.actions.render()?),
-            ("runs", self.runs.to_string()),
-            ("team", self.team.to_string()),
-            ("alerts", self.alerts.to_string()),
-            ("silences", self.silences.to_string()),
+            ("head", Some(self.head.render()?)),
+            ("stuck", Some(self.stuck.render()?)),
+            ("decisions", self.decisions.here()),
+            (ACTIONS, Some(self.actions.render()?)),
+            ("runs", self.runs.here()),
+            ("services", self.services.here()),
+            ("team", self.team.here()),
+            ("alerts", self.alerts.here()),
+            ("silences", self.silences.here()),
         ])
     }
 }

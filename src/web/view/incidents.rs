@@ -16,9 +16,10 @@ use crate::{
     domain::{
         access,
         approval::may_decide,
-        id::IncidentId,
+        id::{IncidentId, StepId},
         operator::{Operator, Role},
         permission::Permission,
+        titles::Titles,
     },
     store::{
         approvals::ApprovalLine,
@@ -86,7 +87,13 @@ pub struct Need {
 
 impl Needs {
     /// Gates this person may decide, soonest to lapse first; then steps that wait for any responder.
-    pub fn of(approvals: &[ApprovalLine], waiting: &[Awaiting], me: &Operator, now: DateTime<Utc>) -> Self {
+    pub fn of(
+        approvals: &[ApprovalLine],
+        waiting: &[Awaiting],
+        titles: &Titles,
+        me: &Operator,
+        now: DateTime<Utc>,
+    ) -> Self {
         let gates = approvals
             .iter()
             .filter(|line| may_decide(&line.rule, me, line.requester).is_ok())
@@ -107,7 +114,11 @@ impl Needs {
                     false => Badge::new("gate", "person", "By hand"),
                 },
                 href: format!("/incidents/{}#ask-{}-{}", line.incident, line.run, line.step),
-                title: said(&line.step),
+                title: said(
+                    &titles
+                        .name(line.run, &StepId(line.step.clone()))
+                        .unwrap_or_else(|| line.step.clone()),
+                ),
                 incident: key(line.incident.0),
                 when: ago(line.since, now),
                 word: "since",
@@ -177,6 +188,8 @@ pub struct Row {
     pub service: Option<Said>,
     /// Who has it.
     pub owner: Option<Said>,
+    /// Who commands it, which says more.
+    pub commander: Option<Said>,
     /// Whether somebody should take it.
     pub is_nobodys: bool,
     /// When it was opened.
@@ -251,6 +264,7 @@ impl Row {
             title: said(&line.title),
             service: line.service.as_deref().map(said),
             owner: line.owner.as_deref().map(said),
+            commander: line.commander.as_deref().map(said),
             is_nobodys: line.owner.is_none() && line.state.is_open(),
             opened: ago(line.opened_at, now),
             took: line.resolved_at.map(|end| format::length(end - line.opened_at)),

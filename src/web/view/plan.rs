@@ -9,7 +9,7 @@ use super::{
     format,
     layout::Frame,
     parts::{Ago, Badge, Said, ago, said},
-    start::{InputField, StartForm},
+    start::{self, InputField},
     text,
 };
 use crate::{
@@ -80,7 +80,7 @@ pub struct PlanForm {
 impl PlanForm {
     /// The form, filled with what was typed, or else from the incident's alert.
     pub fn of(subject: &Subject, given: Option<&BTreeMap<String, String>>, labels: &str) -> Self {
-        let mut inputs = StartForm::of(0, &subject.version, &subject.alert).inputs;
+        let mut inputs = start::inputs(&subject.version, &subject.alert);
         for input in &mut inputs {
             if let Some(value) = given.and_then(|given| given.get(&input.name)) {
                 input.value.clone_from(value);

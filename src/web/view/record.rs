@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
+use super::tail::TailPart;
 use crate::{
     domain::{
         breaker::Held,
@@ -18,7 +19,8 @@ use crate::{
     },
     execute::standing::Standing,
     store::{
-        attempts::AttemptRow, incidents::Incident, locks::Holder, queue::Fault, runbooks::Version, runs::Run,
+        attempts::AttemptRow, incidents::Incident, locks::Holder, outputs::Tail, queue::Fault,
+        runbooks::Version, runs::Run,
     },
 };
 
@@ -49,6 +51,8 @@ pub struct RunRecord {
     pub fault: Option<Fault>,
     /// The run that goes on where it ended.
     pub continued_by: Option<RunId>,
+    /// What its attempts that are on their way have written last.
+    pub tails: Vec<Tail>,
     /// What stands over every run.
     pub standing: Standing,
 }
@@ -174,6 +178,12 @@ impl<'a> RunLog<'a> {
     /// The attempts of a step, in order.
     pub fn attempts(&self, id: &StepId) -> &[&'a AttemptRow] {
         self.attempts.get(id.0.as_str()).map_or(&[], Vec::as_slice)
+    }
+
+    /// What it has written last, while it is at work.
+    pub fn tail(&self, id: &StepId) -> TailPart {
+        let tail = self.record.tails.iter().find(|tail| tail.step == *id);
+        tail.map(TailPart::of).unwrap_or_default()
     }
 
     /// What was sent last, or what a gate has shown.

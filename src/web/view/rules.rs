@@ -116,6 +116,10 @@ fn gate_rules(rule: &GateRule, rules: &mut Vec<(&'static str, String)>) {
     };
     rules.push(("if nobody decides", expired));
     rules.push(("use within", rule.use_within.to_string()));
+    rules.push((
+        "evidence",
+        format!("at most {} old to approve by", rule.evidence_within),
+    ));
     let requester = if rule.requester_may_approve {
         "may"
     } else {
@@ -135,6 +139,11 @@ fn gate_rules(rule: &GateRule, rules: &mut Vec<(&'static str, String)>) {
 fn act_rules(step: &Step, act: &Act, rules: &mut Vec<(&'static str, String)>) {
     if let Some(effect) = effect(act.effect) {
         rules.push(("effect", effect.to_owned()));
+    }
+    if act.irreversible {
+        let words =
+            "cannot be taken back; its gate asks to type the target's name and to show once more who you are";
+        rules.push(("irreversible", words.to_owned()));
     }
     if let Some(expect) = &act.expect {
         rules.push(("expects", expect.source().to_owned()));
@@ -261,6 +270,7 @@ steps:
                     ("decide within", "15m"),
                     ("if nobody decides", "the run goes on at tell"),
                     ("use within", "10m"),
+                    ("evidence", "at most 5m old to approve by"),
                     ("requester", "may not approve what they started themselves"),
                     ("in an emergency", "nobody may open it alone"),
                 ],
@@ -294,6 +304,7 @@ steps:
                     ("decide within", "15m"),
                     ("if nobody decides", "the run ends"),
                     ("use within", "10m"),
+                    ("evidence", "at most 5m old to approve by"),
                     ("requester", "may not approve what they started themselves"),
                     (
                         "in an emergency",

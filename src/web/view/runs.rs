@@ -125,6 +125,11 @@ impl Runs {
                     .report
                     .matched_line
                     .and_then(|line| found.report.lines.get(line));
+                let checked = record
+                    .tracks
+                    .get(&found.slug)
+                    .and_then(|track| track.check.as_ref());
+                let missing = checked.and_then(|check| Some((check.missing.as_deref()?, check.at)));
                 MatchCard {
                     href: format!("/runbooks/{}", found.slug),
                     title: said(&found.title),
@@ -150,7 +155,7 @@ impl Runs {
                         .map(|run| run.run.id.0),
                     form: version
                         .as_ref()
-                        .map(|version| StartForm::of(id, version, &found.context)),
+                        .map(|version| StartForm::of(id, version, &found.context, missing, now)),
                     refusal: version
                         .as_ref()
                         .and_then(|version| refusal(me, &version.runbook.access)),

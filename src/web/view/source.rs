@@ -9,6 +9,7 @@ use super::{
     parts::{Ago, At, Badge, Hidden, Said, ago, at, hidden, said},
     sender::{self, NO_TOKEN, Snippet},
     source_settings::{SettingsForm, fault},
+    spark::Spark,
 };
 use crate::{
     domain::source::{AskedSettings, Fault, SourceKind, SourceSettings},
@@ -58,6 +59,8 @@ pub struct SourceRow {
     format: &'static str,
     badge: Badge,
     pulse: PulseView,
+    /// What came in each hour.
+    spark: Option<Spark>,
 }
 
 impl SourceRow {
@@ -68,6 +71,7 @@ impl SourceRow {
             format: source.settings.format.title(),
             badge: badge(source, pulse, now),
             pulse: PulseView::of(pulse, now),
+            spark: Spark::of(&pulse.hours, pulse.deliveries > COUNTED_MAX, now),
         }
     }
 }

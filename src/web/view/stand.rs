@@ -9,6 +9,7 @@ use super::{
     parts::{Ago, At, Badge, Said, ago, at, said},
     record::RunLog,
     step::{self, StepPlan},
+    tail::TailPart,
     text,
 };
 use crate::domain::{
@@ -38,6 +39,8 @@ pub struct StepView {
     pub due: Option<Ago>,
     /// Since when it is as it is.
     pub took: Option<String>,
+    /// What it has written last, while it is at work.
+    pub tail: TailPart,
     /// What was sent last, or will be, as far as it is known.
     pub command: Option<Said>,
     /// The newest finding or fault, in one line.
@@ -128,6 +131,7 @@ impl StepView {
             badge,
             due,
             took,
+            tail: log.tail(id),
             command: log.command(id).map(said),
             finding: said(&text::cut(&finding(id, log), FINDING_CHARS_MAX)),
             held: held.map(|held| (said(&held.reason), ago(held.retry_at, log.now))),

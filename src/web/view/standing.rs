@@ -170,6 +170,11 @@ impl Circuit {
                 let badge = Badge::new("sev3", "clock", "Half-open");
                 (badge, Some(*since), next, reason.as_str())
             }
+            BreakerState::ByHand { since, reason } => {
+                let next = Next::Words("somebody has to close it".to_owned());
+                let badge = Badge::new("sev1", "barred", "Held open");
+                (badge, Some(*since), next, reason.as_str())
+            }
         };
         Self {
             target: breaker.target.clone(),

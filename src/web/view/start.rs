@@ -1,11 +1,12 @@
 //! Starting a run by hand: the choice of a runbook and the form with its inputs.
 
 use askama::Template;
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{
     layout::Frame,
-    parts::{Hidden, Said, hidden, said},
+    parts::{Ago, Hidden, Said, ago, hidden, said},
 };
 use crate::store::runbooks::Version;
 
@@ -42,6 +43,8 @@ pub struct StartForm {
     pub hidden: Hidden,
     /// Whether it changes anything.
     pub has_effects: bool,
+    /// A credential that was missing at the last look, and when that was: then it asks once more.
+    pub missing: Option<(Said, Ago)>,
 }
 
 /// One input of a start form.
@@ -59,41 +62,53 @@ pub struct InputField {
 
 impl StartForm {
     /// The form for a version, its inputs filled from the incident's labels and annotations.
-    pub fn of(incident: i64, version: &Version, context: &Value) -> Self {
+    pub fn of(
+        incident: i64,
+        version: &Version,
+        context: &Value,
+        missing: Option<(&str, DateTime<Utc>)>,
+        now: DateTime<Utc>,
+    ) -> Self {
         let runbook = &version.runbook;
-        let inputs = runbook
-            .inputs
-            .iter()
-            .map(|(name, input)| {
-                let found = input
-                    .from
-                    .as_ref()
-                    .and_then(|from| from.evaluate(context).ok())
-                    .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
-                    .filter(|value| !value.is_empty());
-                let origin = match (&found, &input.from) {
-                    (Some(_), Some(from)) => format!("from {}", from.source()),
-                    (None, _) if input.default.is_some() => "the runbook's default".to_owned(),
-                    (None, Some(from)) => format!("{} is not there", from.source()),
-                    _ => String::new(),
-                };
-                InputField {
-                    name: name.clone(),
-                    value: found.or_else(|| input.default.clone()).unwrap_or_default(),
-                    required: input.required,
-                    origin,
-                }
-            })
-            .collect();
         Self {
             incident,
             version: version.id.0,
             title: said(&runbook.title),
-            inputs,
+            inputs: inputs(version, context),
             hidden: hidden(None),
             has_effects: runbook.has_effects(),
+            missing: missing.map(|(what, at)| (said(what), ago(at, now))),
         }
     }
+}
+
+/// The inputs of a version, filled from the incident's labels and annotations.
+pub fn inputs(version: &Version, context: &Value) -> Vec<InputField> {
+    let runbook = &version.runbook;
+    runbook
+        .inputs
+        .iter()
+        .map(|(name, input)| {
+            let found = input
+                .from
+                .as_ref()
+                .and_then(|from| from.evaluate(context).ok())
+                .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+                .filter(|value| !value.is_empty());
+            let origin = match (&found, &input.from) {
+                (Some(_), Some(from)) => format!("from {}", from.source()),
+                (None, _) if input.default.is_some() => "the runbook's default".to_owned(),
+                (None, Some(from)) => format!("{} is not there", from.source()),
+                _ => String::new(),
+            };
+            InputField {
+                name: name.clone(),
+                value: found.or_else(|| input.default.clone()).unwrap_or_default(),
+                required: input.required,
+                origin,
+            }
+        })
+        .collect()
 }
 
 /// The choice of a runbook to start.

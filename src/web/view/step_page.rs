@@ -1,5 +1,7 @@
 //! The page of one step of a run: where it stands, every attempt, what exactly was sent and what came of it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use askama::{Template, filters::HtmlSafe};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -7,9 +9,8 @@ use serde_json::Value;
 use super::{
     ask::AskCard,
     attempt::AttemptView,
-    format,
     layout::Frame,
-    log::{Asked, LogPane, Silence},
+    log::{Asked, Foot, LogPane, LogPart, Window},
     output::Output,
     parts::{At, Badge, Left, Said, at, left, said},
     reach::{self, Stage},
@@ -22,6 +23,7 @@ use crate::{
     domain::{
         access::may_within,
         action::FailureClass,
+        attempt::CUT_OFF,
         event::{Event, Recorded},
         id::StepId,
         judge::{NOT_VERIFIED, VERIFIED},
@@ -46,12 +48,27 @@ pub struct StepRecord {
     pub step: StepId,
     /// The attempt that is looked at.
     pub chosen: Option<AttemptDetail>,
+    /// The attempt before that one.
+    pub before: Option<AttemptDetail>,
     /// Who holds the run.
     pub lease: Option<Lease>,
     /// What happened to the step, the newest first.
     pub events: Vec<Recorded>,
     /// What is asked of the output.
     pub asked: Asked,
+    /// What that attempt wrote on its way.
+    pub written: Written,
+}
+
+/// What an attempt wrote on its way, as far as it could be read.
+#[derive(Clone, Debug)]
+pub enum Written {
+    /// Nothing; there may be an answer.
+    Nothing,
+    /// These lines, the last of them stored then.
+    Lines(Window, DateTime<Utc>),
+    /// The database did not say.
+    Unreadable,
 }
 
 /// The page.
@@ -60,11 +77,15 @@ pub struct StepRecord {
 pub struct StepPage {
     /// The frame.
     pub frame: Frame,
-    /// What changes while the run goes on.
+    /// Where it stands, and what was sent.
     pub part: StepPart,
+    /// What came back as text, once something was sent.
+    pub log: Option<LogPart>,
+    /// Everything else.
+    pub rest: StepRest,
 }
 
-/// The part of the page that changes.
+/// The part of the page before the output.
 #[derive(Clone, Debug, Template)]
 #[template(path = "run/_step_detail.html")]
 pub struct StepPart {
@@ -78,13 +99,22 @@ pub struct StepPart {
     is_approver: bool,
     attempts: Vec<AttemptLink>,
     chosen: Option<Chosen>,
-    probes: Vec<ProbeLine>,
     lease: Option<LeaseLine>,
-    inputs: Vec<InputLine>,
-    events: Vec<EventLine>,
 }
 
 impl HtmlSafe for StepPart {}
+
+/// The part of the page behind the output.
+#[derive(Clone, Debug, Template)]
+#[template(path = "run/_step_rest.html")]
+pub struct StepRest {
+    probes: Vec<ProbeLine>,
+    inputs: Vec<InputLine>,
+    rules: Vec<(&'static str, String)>,
+    events: Vec<EventLine>,
+}
+
+impl HtmlSafe for StepRest {}
 
 /// One attempt, to be chosen.
 #[derive(Clone, Debug)]
@@ -95,6 +125,8 @@ pub struct AttemptLink {
     pub href: String,
     /// Whether it is the one that is shown.
     pub is_chosen: bool,
+    /// The key that leads there from the one that is shown.
+    pub key: Option<&'static str>,
 }
 
 /// The attempt that is shown.
@@ -108,12 +140,23 @@ pub struct Chosen {
     pub fence: i64,
     /// What was sent, name by name.
     pub request: Vec<(String, Said)>,
+    /// The attempt before, and what it sent otherwise.
+    pub before: Option<(i32, Vec<Changed>)>,
     /// How far it got.
     pub stages: Vec<Stage>,
     /// What came back besides text.
     pub response: Vec<(String, Said)>,
-    /// The text that came back.
-    pub log: LogPane,
+}
+
+/// One field of a request that is not as it was.
+#[derive(Clone, Debug)]
+pub struct Changed {
+    /// Which.
+    pub name: String,
+    /// As it was; empty where it was not sent.
+    pub then: Said,
+    /// As it is; empty where it is not sent any more.
+    pub now: Said,
 }
 
 /// What a verify probe said.
@@ -196,11 +239,15 @@ impl StepPart {
                 .map(|row| AttemptLink {
                     href: text::with_query(&path, &[("attempt", &row.attempt.to_string())]),
                     is_chosen: chosen.is_some_and(|chosen| chosen.row.attempt == row.attempt),
+                    key: chosen.and_then(|chosen| match row.attempt - chosen.row.attempt {
+                        -1 => Some("["),
+                        1 => Some("]"),
+                        _ => None,
+                    }),
                     view: AttemptView::of(row, now),
                 })
                 .collect(),
-            chosen: chosen.map(|chosen| Chosen::of(chosen, record, &path, now)),
-            probes: probes(&record.events, now),
+            chosen: chosen.map(|chosen| Chosen::of(chosen, record, now)),
             lease: record
                 .lease
                 .filter(|_| matches!(log.state(id), StepState::Started { .. }))
@@ -209,7 +256,17 @@ impl StepPart {
                     fence: lease.fence,
                     left: left(lease.until, now),
                 }),
+        })
+    }
+}
+
+impl StepRest {
+    /// The part as it stands now.
+    pub fn of(record: &StepRecord, part: &StepPart, now: DateTime<Utc>) -> Self {
+        Self {
+            probes: probes(&record.events, now),
             inputs: inputs(record),
+            rules: part.step.plan.rules.clone(),
             events: record
                 .events
                 .iter()
@@ -220,22 +277,77 @@ impl StepPart {
                     words: said(&sentence(&recorded.event)),
                 })
                 .collect(),
+        }
+    }
+}
+
+/// What came back as text: lines as they were written, or else the text of the answer.
+pub fn log(record: &StepRecord, now: DateTime<Utc>) -> Option<LogPart> {
+    let detail = record.chosen.as_ref()?;
+    let (row, asked) = (&detail.row, &record.asked);
+    let path = step::href(record.run.run.id, &record.step);
+    let died = record
+        .events
+        .iter()
+        .find(|recorded| cut_off(&recorded.event, row.attempt));
+    let died = |after: Option<DateTime<Utc>>| {
+        died.map(|recorded| Foot::Died {
+            after: after.map(|after| at(after, now)),
+            found: at(recorded.recorded_at, now),
         })
+    };
+    let is_going = row.state == "started";
+    let (window, foot) = match &record.written {
+        Written::Lines(window, stored) => {
+            let over = || died(Some(*stored)).unwrap_or(Foot::Over);
+            (window.clone(), if is_going { Foot::Going } else { over() })
+        }
+        Written::Unreadable => {
+            let again = text::with_query(&path, &[("attempt", &row.attempt.to_string())]);
+            (Window::default(), Foot::Unreadable { again })
+        }
+        Written::Nothing => {
+            let output = row.result.as_ref().map(Output::of).unwrap_or_default();
+            let window = Window::of_text(&output.text, output.is_cut, asked);
+            let is_command = detail.request.get("action").and_then(Value::as_str) == Some("command");
+            let foot = match (row.state.as_str(), &row.result) {
+                _ if window.total > 0 => Foot::Over,
+                ("started", _) => Foot::Silent {
+                    since: at(row.started_at, now),
+                    whole: !is_command,
+                },
+                (state, result) => died(None).unwrap_or(match (state, result) {
+                    ("interrupted" | "unknown", None) => Foot::Lost,
+                    _ => Foot::Nothing,
+                }),
+            };
+            (window, foot)
+        }
+    };
+    Some(LogPart {
+        log: LogPane::of(&window, foot, asked, &path, row.attempt),
+    })
+}
+
+/// Whether this says that the worker of an attempt died.
+fn cut_off(event: &Event, number: i32) -> bool {
+    let Event::Run(_, fact) = event else { return false };
+    match fact {
+        RunFact::StepInterrupted { attempt, .. } => *attempt == number.unsigned_abs(),
+        RunFact::OutcomeUnknown { attempt, reason, .. } => {
+            *attempt == number.unsigned_abs() && reason == CUT_OFF
+        }
+        _ => false,
     }
 }
 
 impl Chosen {
-    fn of(detail: &AttemptDetail, record: &StepRecord, path: &str, now: DateTime<Utc>) -> Self {
+    fn of(detail: &AttemptDetail, record: &StepRecord, now: DateTime<Utc>) -> Self {
         let result = detail.row.result.as_ref();
         let class = result
             .and_then(|result| result.get("class"))
             .and_then(|class| serde_json::from_value::<FailureClass>(class.clone()).ok());
         let output = result.map(Output::of).unwrap_or_default();
-        let silence = match (detail.row.state.as_str(), result) {
-            ("started", _) => Silence::Running(format::length(now - detail.row.started_at)),
-            ("interrupted" | "unknown", None) => Silence::Lost,
-            _ => Silence::Nothing,
-        };
         let shown = |(name, value): (String, String)| (name, said(&value));
         Self {
             view: AttemptView::of(&detail.row, now),
@@ -246,16 +358,12 @@ impl Chosen {
             },
             fence: detail.fence,
             request: request(&detail.request),
+            before: record
+                .before
+                .as_ref()
+                .map(|before| (before.row.attempt, changed(&before.request, &detail.request))),
             stages: reach::stages(&record.events, detail.row.attempt.unsigned_abs(), class, now),
             response: output.fields.into_iter().map(shown).collect(),
-            log: LogPane::of(
-                &output.text,
-                output.is_cut,
-                Some(silence),
-                &record.asked,
-                path,
-                detail.row.attempt,
-            ),
         }
     }
 }
@@ -269,6 +377,39 @@ fn request(request: &Value) -> Vec<(String, Said)> {
         .into_iter()
         .filter_map(field)
         .chain(inputs.map(|(name, value)| (name.clone(), said(&short(value)))))
+        .collect()
+}
+
+/// What two attempts sent otherwise, name by name.
+fn changed(then: &Value, now: &Value) -> Vec<Changed> {
+    let (then, now) = (fields(then), fields(now));
+    let names: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
+    names
+        .into_iter()
+        .filter(|name| then.get(*name) != now.get(*name))
+        .map(|name| {
+            let of = |fields: &BTreeMap<String, &Value>| {
+                said(&fields.get(name).map_or_else(String::new, |value| short(value)))
+            };
+            Changed {
+                name: name.clone(),
+                then: of(&then),
+                now: of(&now),
+            }
+        })
+        .collect()
+}
+
+/// The fields of a request by the names that people read.
+fn fields(request: &Value) -> BTreeMap<String, &Value> {
+    let own = ["action", "target"].into_iter();
+    let own = own.filter_map(|name| Some((name.to_owned(), request.get(name)?)));
+    let with = request
+        .get("with")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten();
+    own.chain(with.map(|(name, value)| (name.clone(), value)))
         .collect()
 }
 
@@ -358,5 +499,11 @@ impl StepPart {
     /// Whether more may happen to it.
     pub fn is_live(record: &StepRecord) -> bool {
         record.run.is_live() && !stand::is_over(record.run.state.step(&record.step))
+    }
+
+    /// Whether the attempt that is looked at may write more.
+    pub fn is_written(record: &StepRecord) -> bool {
+        let is_started = |chosen: &AttemptDetail| chosen.row.state == "started";
+        record.asked.follows() && record.chosen.as_ref().is_some_and(is_started)
     }
 }

@@ -33,6 +33,12 @@ const LISTED_MAX: usize = 10;
 /// Characters of what was sent that are shown of one call.
 const COMMAND_CHARS_MAX: usize = 200;
 
+/// The page of the target of that name.
+pub fn page_of(name: &str) -> String {
+    let name: String = url::form_urlencoded::byte_serialize(name.as_bytes()).collect();
+    format!("/settings/targets/{name}")
+}
+
 /// What a page of one target is made of.
 pub struct TargetFacts<'a> {
     /// What runbooks call it.
@@ -55,6 +61,8 @@ pub struct TargetFacts<'a> {
     pub may_touch: bool,
     /// Whether this person may close its circuit.
     pub may_release: bool,
+    /// Whether this person may hold it open.
+    pub may_hold: bool,
 }
 
 /// What came of asking it.
@@ -99,6 +107,8 @@ pub struct TargetPage {
     facts: Vec<(&'static str, Vec<Said>)>,
     circuit: CircuitPart,
     is_open: bool,
+    is_by_hand: bool,
+    may_hold: bool,
     strip: Vec<Mark>,
     history: String,
     openings: Vec<OpeningRow>,
@@ -272,6 +282,7 @@ impl TargetPage {
             touched,
             may_touch,
             may_release,
+            may_hold,
         } = facts_of;
         let uses = |version: &&Version| version.runbook.all_steps().any(|step| names(step, name));
         Self {
@@ -284,6 +295,10 @@ impl TargetPage {
             is_open: breaker
                 .as_ref()
                 .is_some_and(|breaker| !matches!(breaker.state, BreakerState::Closed { .. })),
+            is_by_hand: breaker
+                .as_ref()
+                .is_some_and(|breaker| matches!(breaker.state, BreakerState::ByHand { .. })),
+            may_hold: may_hold && target.is_some(),
             strip: strip(&openings, now),
             history: history(&openings, now),
             openings: openings

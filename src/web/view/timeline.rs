@@ -4,7 +4,7 @@ use askama::{Template, filters::HtmlSafe};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    event_row::{EventRow, Reader, Repeats},
+    event_row::{EventItem, EventRow, Reader, Repeats},
     format,
     lens::Lens,
     parts::{Ago, At, Icon, Said, ago, at, category, icon, said},
@@ -35,6 +35,8 @@ pub struct TimelineRecord {
     pub has_more: bool,
     /// The pinned ones, the newest first.
     pub pinned: Vec<Recorded>,
+    /// Corrections of the notes among them, the newest first.
+    pub corrections: Vec<Recorded>,
     /// What a search found.
     pub hits: Option<Hits>,
     /// What the steps of its runs are called.
@@ -71,7 +73,7 @@ pub struct Chip {
 #[derive(Clone, Debug)]
 pub enum Line {
     /// An event, or several alike.
-    Event(Box<EventRow>),
+    Event(Box<EventItem>),
     /// A time in which nothing happened, or nothing that is shown.
     Gap(String),
 }
@@ -146,6 +148,7 @@ impl Timeline {
         let reader = Reader {
             incident,
             pinned: &pinned,
+            corrections: &record.corrections,
             titles: &record.titles,
             may_act,
             now,
@@ -260,7 +263,7 @@ fn lines(events: &[Recorded], reader: &Reader<'_>) -> (Vec<Line>, i64, bool) {
         if alike > 0 {
             row.repeats = Some(Repeats::of(&events[next..=next + alike], reader.now));
         }
-        lines.push(Line::Event(Box::new(row)));
+        lines.push(Line::Event(Box::new(EventItem { row })));
         next += alike + 1;
         rows += 1;
         before = events.get(next - 1);
@@ -317,7 +320,7 @@ pub struct AwayLine {
 }
 
 /// What is worth a word to somebody who was away, by the kind of its events.
-const TOLD: [(&str, &str, &str); 14] = [
+const TOLD: [(&str, &str, &str); 15] = [
     ("outcome_unknown", "outcome unknown", "outcomes unknown"),
     ("step_failed", "failed try", "failed tries"),
     ("gate_opened", "gate opened", "gates opened"),
@@ -336,6 +339,7 @@ const TOLD: [(&str, &str, &str); 14] = [
     ("duty_taken", "change of roles", "changes of roles"),
     ("severity_changed", "change of severity", "changes of severity"),
     ("note", "note", "notes"),
+    ("note_corrected", "note corrected", "notes corrected"),
 ];
 
 impl AwayLine {

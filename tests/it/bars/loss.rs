@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     cutter::{Cutter, Mood, wait},
-    ground::{Eyes, Ground, PATIENCE},
+    ground::{Eyes, Ground},
 };
 
 /// Breaks of the network in an ordinary run.
@@ -117,6 +117,6 @@ async fn no_row_is_lost_and_none_comes_twice_however_often_the_stream_breaks() -
     );
     ensure!(missing.is_empty(), "missing: {missing:?}");
     ensure!(rows == shown, "not as the database has them: {rows:?}");
-    ensure!(begun.elapsed() < PATIENCE * 60, "the page did not keep up");
+    ensure!(begun.elapsed() < BACK * breaks as u32, "the page did not keep up");
     eyes.close().await
 }

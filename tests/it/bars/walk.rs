@@ -209,6 +209,7 @@ async fn furnish(ground: &Ground) -> Result<()> {
 async fn every_page_in_every_state_keeps_the_bars() -> Result<()> {
     let ground = Ground::new().await;
     furnish(&ground).await?;
+    let note = ground.notes(1).await;
     let mut walker = Walker {
         axe: Axe::fetched()?,
         eyes: Eyes::of(&ground, &ground.ana).await?,
@@ -230,6 +231,7 @@ async fn every_page_in_every_state_keeps_the_bars() -> Result<()> {
         }
         let page = match &*route.path {
             "/runbooks/{slug}/proposals/{id}" => "/runbooks/shop/proposals/1".to_owned(),
+            "/incidents/{id}/notes/{seq}" => format!("/incidents/1/notes/{note}"),
             path => address(&ground, path).await?,
         };
         let answer = ground.site.get(&page, &ground.ana.1).await;

@@ -27,7 +27,7 @@ use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
 use super::{World, chance::Chance};
-use crate::support::database::Database;
+use crate::support::{database::Database, word::word};
 
 /// How often they look.
 const LOOK_EVERY: Duration = Duration::from_millis(150);
@@ -138,7 +138,7 @@ impl Person {
         let now = self.clock.now();
         let mut tx = self.begin().await?;
         let (id, digest) = (approval.id, approval.digest);
-        people::decide(&mut tx, id, digest, verdict, "because", &self.ana, now).await?;
+        people::decide(&mut tx, id, &word(verdict, digest, "because"), &self.ana, now).await?;
         // Noted before the commit: what follows from it cannot come before the note.
         {
             let mut notes = self.world.notebook.lock().unwrap();

@@ -67,13 +67,36 @@ async fn old_evidence_is_read_again_by_one_press_and_the_gate_asks_anew() {
     let page = format!("/approvals/{first}");
     let action = format!("{page}/read-again");
     let html = bench.page(&page, &bench.ana).await;
-    assert!(!html.contains(&action), "it was read just now: {html}");
-    bench.site.clock().advance(Duration::from_secs(300));
-    let html = bench.page(&page, &bench.ana).await;
     assert!(
-        html.contains("old: read") && html.contains("Read evidence again"),
+        html.contains("id=\"hold\" hidden data-in=\"300000\""),
+        "it was read just now: {html}"
+    );
+    bench.site.clock().advance(Duration::from_secs(301));
+    let html = bench.page(&page, &bench.ana).await;
+    let hold = html.split("id=\"hold\"").nth(1).unwrap();
+    assert!(
+        html.contains("old: read")
+            && hold.contains("Orders of the last minute was read 5m1s ago")
+            && hold.contains("Read evidence again")
+            && hold.contains("value=\"approve\" class=\"primary approve\" disabled"),
         "{html}"
     );
+    let fields = [("verdict", "approve"), ("reason", "the shop is down")];
+    let decision = format!("{page}/decision");
+    let old = bench.submit(&page, &decision, &bench.ana, &fields).await;
+    assert_eq!(old.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(
+        old.text.contains("read the evidence again first") && old.text.contains("the shop is down"),
+        "{}",
+        old.text
+    );
+    let digest = bench.digest(first).await;
+    let old = json!({"verdict": "approve", "digest": digest});
+    let old = bench
+        .json(&format!("/approvals/{first}/decision"), &bench.ana, old)
+        .await;
+    assert_eq!(old.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", old.text);
+    assert_eq!(bench.state(first).await, "pending");
     assert!(
         !bench.page(&page, &bench.rob).await.contains(&action),
         "who may not decide does not end what others gave"
@@ -83,7 +106,7 @@ async fn old_evidence_is_read_again_by_one_press_and_the_gate_asks_anew() {
     let read = bench.get_json(&format!("/approvals/{second}")).await["bound"]["evidence"][0]["at"].clone();
     assert_eq!(
         read,
-        json!("2026-11-21T03:05:00Z"),
+        json!("2026-11-21T03:05:01Z"),
         "without anybody letting the run go on"
     );
     let html = bench.page(&page, &bench.ana).await;

@@ -2,6 +2,7 @@
 //! that carries the run on and a target that counts.
 
 mod asked;
+mod careful;
 mod gates;
 mod glass;
 mod named;

@@ -17,7 +17,7 @@ steps:
     call: http
     with: { target: web, method: POST, path: /lost/strike }
     effect: once
-  - { id: tell, manual: Tell the team }
+  - { id: tell, title: Tell the shop, manual: Tell the team }
 inputs:
   count: { default: "700" }
 "#;
@@ -123,6 +123,11 @@ async fn an_unknown_outcome_is_settled_on_the_page_of_its_step() {
     );
     let asked = |fact: &RunFact| matches!(fact, RunFact::ManualAsked { .. });
     bench.until(run, "it goes on", asked).await;
+    let list = bench.page("/incidents", &bench.rob).await;
+    assert!(
+        list.contains("<strong><bdi>Tell the shop</bdi></strong>"),
+        "whoever is needed reads a title: {list}"
+    );
     let tell = format!("/runs/{run}/steps/tell");
     bench
         .does(
@@ -133,6 +138,50 @@ async fn an_unknown_outcome_is_settled_on_the_page_of_its_step() {
         )
         .await;
     assert_eq!(bench.result(run).await, RunResult::Succeeded);
+}
+
+const AGAIN: &str = r#"
+runbook: again
+title: Again
+steps:
+  - id: strike
+    call: http
+    with: { target: web, method: POST, path: /fail/strike, body: "one" }
+    retry: { attempts: 2, initial: 1s, max: 1s }
+    effect: idempotent
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attempt_says_what_it_sent_otherwise_than_the_one_before() {
+    let bench = Bench::new().await;
+    let run = bench.start(AGAIN).await;
+    let failed = |fact: &RunFact| matches!(fact, RunFact::StepFailed { .. });
+    bench.until(run, "it fails", failed).await;
+    sqlx::raw_sql("update attempts set request = jsonb_set(request, '{with,body}', '\"none\"')")
+        .execute(&mut *bench.site.conn().await)
+        .await
+        .unwrap();
+    bench.site.clock().advance(std::time::Duration::from_secs(5));
+    bench.result(run).await;
+    let page = format!("/runs/{run}/steps/strike");
+    let html = bench.page(&page, &bench.vic).await;
+    for said in [
+        "Not as attempt 1 sent it:",
+        "− <code><bdi>none</bdi></code>",
+        "+ <code><bdi>one</bdi></code>",
+        "data-key=\"[\"",
+    ] {
+        assert!(html.contains(said), "{said}: {html}");
+    }
+    assert!(
+        !html.contains("+ <code><bdi>POST</bdi></code>"),
+        "only what differs"
+    );
+    let first = bench.page(&format!("{page}?attempt=1"), &bench.vic).await;
+    assert!(
+        !first.contains("Not as attempt") && first.contains("data-key=\"]\""),
+        "{first}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

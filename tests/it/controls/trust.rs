@@ -17,6 +17,7 @@ use muster::{
 use serde_json::json;
 
 use super::{Bench, named::gated};
+use crate::support::word::word as said;
 
 impl Bench {
     async fn acts(&self, run: RunId) -> i64 {
@@ -204,7 +205,7 @@ async fn nobody_is_lowered_between_their_word_and_its_commit_and_whoever_was_bef
     let verdict = muster::domain::approval::Verdict::Approve;
 
     let mut word = bench.site.intake.database.pools.web.begin().await.unwrap();
-    people::decide(&mut word, asked, digest, verdict, "", &ana, now)
+    people::decide(&mut word, asked, &said(verdict, digest, ""), &ana, now)
         .await
         .unwrap();
     let lower = "set lock_timeout = '200ms'; update operators set role = 'viewer' where name = 'ana'";
@@ -228,7 +229,7 @@ async fn nobody_is_lowered_between_their_word_and_its_commit_and_whoever_was_bef
     let second = bench.asked(Some(asked)).await;
     let digest = serde_json::from_value(bench.digest(second).await).unwrap();
     let mut word = bench.site.intake.database.pools.web.begin().await.unwrap();
-    let refused = people::decide(&mut word, second, digest, verdict, "", &ana, now).await;
+    let refused = people::decide(&mut word, second, &said(verdict, digest, ""), &ana, now).await;
     assert!(
         matches!(refused, Err(people::PeopleError::Forbidden(_))),
         "{refused:?}"

@@ -122,3 +122,105 @@ async fn many_are_resolved_only_after_a_page_that_lists_them_and_what_changed_me
     assert!(none.contains("Tick the incidents in the list first."), "{none}");
     assert_eq!(rows(&desk.get("/incidents").await.text), [5, 3, 2]);
 }
+
+#[tokio::test]
+async fn many_are_given_to_somebody_who_then_commands_each_of_them() {
+    let desk = Desk::new().await;
+    desk.five().await;
+    let (ben, _) = desk.site.person("ben", Role::Responder).await;
+    let (vic, _) = desk.site.person("vic", Role::Viewer).await;
+    let page = desk.get("/incidents/assign?id=1&id=2&id=4").await.text;
+    assert!(
+        page.contains("Assign 2 incidents") && page.contains("1 of those ticked are over"),
+        "{page}"
+    );
+    assert!(
+        page.contains(">ben<") || page.contains("<bdi>ben</bdi>"),
+        "{page}"
+    );
+    assert!(!page.contains("<bdi>vic</bdi>"), "only who may respond: {page}");
+    let to = ben.id.to_string();
+    let fields = [
+        ("to", to.as_str()),
+        ("reason", "you know the switch"),
+        ("id", "1"),
+        ("id", "2"),
+        ("id", "999"),
+    ];
+    let form = [&[("act", "assign")][..], &fields].concat();
+    let answer = desk.act("/incidents/bulk", &form).await;
+    let told = desk.get(answer.header("location")).await.text;
+    assert!(told.contains("2 incidents given to <bdi>ben</bdi>."), "{told}");
+    assert!(
+        told.contains("INC-999</a>: <bdi>There is no such incident.</bdi>"),
+        "{told}"
+    );
+    assert_eq!(
+        told.matches("<bdi>ben</bdi> commands").count(),
+        2,
+        "the rows say so: {told}"
+    );
+    let story = desk.get("/incidents/2?show=all").await.text;
+    assert!(
+        story.contains("ben is incident commander now: you know the switch"),
+        "{story}"
+    );
+    // Once more says of each why nothing was done.
+    let answer = desk.act("/incidents/bulk", &form).await;
+    let told = desk.get(answer.header("location")).await.text;
+    assert!(
+        told.contains("0 incidents given to") && told.contains("Ben has it already"),
+        "{told}"
+    );
+    let vic = vic.id.to_string();
+    for to in [vic.as_str(), "", "77"] {
+        let refused = desk
+            .act("/incidents/bulk", &[("act", "assign"), ("id", "1"), ("to", to)])
+            .await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{to}");
+    }
+}
+
+#[tokio::test]
+async fn many_are_merged_into_the_one_that_is_kept_and_those_that_cannot_be_say_why() {
+    let desk = Desk::new().await;
+    desk.five().await;
+    let page = desk.get("/incidents/merge?id=2&id=3&id=5").await.text;
+    assert!(page.contains("Merge 3 incidents into one"), "{page}");
+    assert!(
+        page.contains("name=\"into\" value=\"3\" required checked>"),
+        "the worst is kept: {page}"
+    );
+    assert_eq!(page.matches(" checked>").count(), 1);
+    let alone = desk.get("/incidents/merge?id=2&id=4").await.text;
+    assert!(alone.contains("Tick at least two open incidents"), "{alone}");
+    let form = [
+        ("act", "merge"),
+        ("into", "3"),
+        ("reason", "the same switch"),
+        ("id", "2"),
+        ("id", "3"),
+        ("id", "4"),
+        ("id", "5"),
+    ];
+    let answer = desk.act("/incidents/bulk", &form).await;
+    let told = desk.get(answer.header("location")).await.text;
+    assert!(
+        told.contains("2 incidents merged into <bdi>INC-3</bdi>."),
+        "{told}"
+    );
+    assert!(
+        told.contains("INC-4</a>: <bdi>INC-4 is resolved; only open incidents are merged"),
+        "{told}"
+    );
+    assert_eq!(desk.found("state:merged").await, [5, 2]);
+    let kept = desk.get("/incidents/3").await.text;
+    assert!(kept.contains("Took in <a href=\"/incidents/2\">"), "{kept}");
+    for wrong in [
+        &[("act", "merge"), ("id", "1")][..],
+        &[("act", "merge"), ("id", "1"), ("into", "1")],
+    ] {
+        let refused = desk.act("/incidents/bulk", wrong).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong:?}");
+    }
+}

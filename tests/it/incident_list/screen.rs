@@ -52,6 +52,8 @@ async fn the_list_on_a_phone_and_on_a_desk_with_its_keys() -> Result<()> {
         ("/incidents?q=service:none", "incident-list-filtered"),
         ("/incidents/new", "incident-new"),
         ("/incidents/resolve?q=state:open&all=yes", "incident-resolve-many"),
+        ("/incidents/assign?q=state:open&all=yes", "incident-assign-many"),
+        ("/incidents/merge?q=state:open&all=yes", "incident-merge-many"),
     ] {
         page.goto(&format!("{base}{path}")).await?;
         look(&browser, name).await?;

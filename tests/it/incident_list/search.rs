@@ -221,3 +221,59 @@ async fn a_viewer_is_offered_no_act() {
         assert_eq!(refused.status, StatusCode::FORBIDDEN, "{path}");
     }
 }
+
+#[tokio::test]
+async fn a_program_searches_as_the_page_does_and_is_told_of_a_wrong_term() {
+    let desk = Desk::new().await;
+    desk.five().await;
+    let encoded =
+        |query: &str| -> String { url::form_urlencoded::byte_serialize(query.as_bytes()).collect() };
+    for query in [
+        "sev:1",
+        "state:open",
+        "owner:me",
+        "service:checkout,mail -sev:2",
+        "database",
+        "",
+        "INC-4 INC-2",
+    ] {
+        let path = format!("/api/v1/incidents?q={}", encoded(query));
+        let rows = desk.get(&path).await.json();
+        let ids: Vec<i64> = rows["rows"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["id"].as_i64().unwrap())
+            .collect();
+        assert_eq!(ids, desk.found(query).await, "{query}");
+    }
+    let first = desk.get("/api/v1/incidents?q=state:open&limit=2").await.json();
+    assert_eq!(first["next"], 3);
+    let rest = desk
+        .get("/api/v1/incidents?q=state:open&limit=2&before=3")
+        .await
+        .json();
+    assert_eq!(
+        (&rest["rows"][0]["id"], &rest["rows"][1]["id"], &rest["next"]),
+        (&json!(2), &json!(1), &json!(null))
+    );
+    for (query, told) in [
+        ("sev:1 stat:open", "column 7: stat:open: "),
+        ("sev:1 stat:open", "did you mean state:open?"),
+        ("owner:anna", "column 1: owner:anna: "),
+    ] {
+        let path = format!("/api/v1/incidents?q={}", encoded(query));
+        let answer = desk.site.get(&path, &desk.ana).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", answer.text);
+        assert!(
+            answer.json()["error"]["message"].as_str().unwrap().contains(told),
+            "{}",
+            answer.text
+        );
+    }
+    let both = desk
+        .site
+        .get("/api/v1/incidents?q=sev:1&state=all", &desk.ana)
+        .await;
+    assert_eq!(both.status, StatusCode::BAD_REQUEST);
+}

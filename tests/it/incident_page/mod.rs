@@ -2,12 +2,18 @@
 //! part of it cannot be read.
 
 mod away;
+mod corrections;
 mod desk;
+mod json;
 mod parts;
 mod rows;
 mod screen;
+mod services;
 
-use axum::http::StatusCode;
+use std::time::Duration;
+
+use axum::{body::BodyDataStream, http::StatusCode};
+use futures_util::StreamExt;
 use muster::{
     domain::{
         event::{Event, NewEvent},
@@ -21,6 +27,8 @@ use uuid::Uuid;
 use crate::support::site::{Answer, Site};
 
 const PAGE: &str = "/incidents/1";
+/// How long an open page waits for news.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Sends a form of the page and expects it to be taken.
 async fn act(site: &Site, cookie: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
@@ -46,6 +54,27 @@ async fn happen(site: &Site, events: &[Event]) {
     events::append(&mut *site.conn().await, IncidentId(1), &new, now)
         .await
         .unwrap();
+}
+
+/// Where an open page listens, from the page itself.
+fn stream_of(html: &str) -> String {
+    let address = html.split("data-live=\"").nth(1).unwrap();
+    let address = address.split('"').next().unwrap();
+    address.replace("&#38;", "&").replace("&amp;", "&")
+}
+
+/// Listens until something was said.
+async fn hear(stream: &mut BodyDataStream, until: &str) -> String {
+    let mut heard = String::new();
+    let listening = async {
+        while !heard.contains(until) {
+            let bytes = stream.next().await.unwrap().unwrap();
+            heard.push_str(&String::from_utf8_lossy(&bytes));
+        }
+    };
+    let is_heard = tokio::time::timeout(PATIENCE, listening).await.is_ok();
+    assert!(is_heard, "never heard {until}: {heard}");
+    heard
 }
 
 /// The part of a page between two marks.

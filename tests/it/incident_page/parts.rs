@@ -1,5 +1,7 @@
 //! A part that cannot be read leaves the others as they are.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use muster::{
     catalog,
@@ -15,7 +17,7 @@ use muster::{
     },
 };
 
-use super::PAGE;
+use super::{PAGE, act, hear, stream_of};
 use crate::{pages::fire, support::site::Site};
 
 async fn sql(site: &Site, statement: &'static str) {
@@ -78,6 +80,40 @@ async fn each_part_fails_alone() {
     }
     let whole = site.get(PAGE, &ana).await.text;
     assert!(!whole.contains("Could not load"), "{whole}");
+}
+
+#[tokio::test]
+async fn an_open_page_keeps_a_section_that_cannot_be_read_anew_and_says_how_old_it_is() {
+    let site = Site::new().await;
+    let (_, ana) = site.person("ana", Role::Responder).await;
+    fire(&site, "Down", 1).await;
+    let page = site.get(PAGE, &ana).await.text;
+    let from = site.clock().now().format("%H:%M:%S").to_string();
+    let mut stream = site.live(&stream_of(&page), &ana).await;
+    hear(&mut stream, "event: tick").await;
+    site.clock().advance(Duration::from_secs(40));
+    sql(&site, "alter table silences rename to x").await;
+    act(&site, &ana, "notes", &[("text", "still here")]).await;
+    let heard = hear(&mut stream, "\"target\":\"silences-age\"").await;
+    let told = heard.split("\"target\":\"silences-age\"").nth(1).unwrap();
+    assert!(
+        told.contains("Could not refresh this: from <time") && told.contains(&from),
+        "{told}"
+    );
+    assert!(
+        !heard.contains("\"target\":\"silences\""),
+        "what it has stays: {heard}"
+    );
+    assert!(heard.contains("\"target\":\"team\""), "the others go on: {heard}");
+    // It is tried again without any news, and the words go when it works.
+    sql(&site, "alter table x rename to silences").await;
+    site.state.wake.changed();
+    let heard = hear(
+        &mut stream,
+        "\"target\":\"silences-age\",\"mode\":\"morph\",\"html\":\"\"",
+    )
+    .await;
+    assert!(!heard.contains("Could not refresh"), "{heard}");
 }
 
 #[tokio::test]

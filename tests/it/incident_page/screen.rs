@@ -26,6 +26,8 @@ async fn the_page_of_an_incident_fits_a_phone_and_a_desk_in_every_state() -> Res
         "long",
         "fault",
         "viewer",
+        "correct",
+        "correct-again",
     ];
     let mut pages = vec![("/incidents/1".to_owned(), "incident-real".to_owned())];
     pages.extend(states.map(|state| {

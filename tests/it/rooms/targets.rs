@@ -148,6 +148,64 @@ async fn a_circuit_is_closed_with_a_reason_and_its_history_stays() {
 }
 
 #[tokio::test]
+async fn a_circuit_is_held_open_by_hand_and_no_answer_closes_it() {
+    let (site, _door) = with_targets().await;
+    let (_, vic) = site.person("vic", Role::Viewer).await;
+    let (_, rob) = site.person("rob", Role::Responder).await;
+    let (_, ana) = site.person("ana", Role::Approver).await;
+    let (page, open) = ("/settings/targets/door", "/settings/targets/door/open");
+    assert!(!site.get(page, &vic).await.text.contains(open));
+    assert!(site.get(page, &rob).await.text.contains(open));
+    let forbidden = post(&site, open, &vic, &[("reason", "x")]).await;
+    assert_eq!(forbidden.status, StatusCode::FORBIDDEN);
+    let silent = post(&site, open, &rob, &[("reason", " ")]).await;
+    assert_eq!(silent.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let nobody = post(&site, "/settings/targets/nobody/open", &rob, &[("reason", "x")]).await;
+    assert_eq!(nobody.status, StatusCode::NOT_FOUND);
+    let held = post(&site, open, &rob, &[("reason", "the network team moves it")]).await;
+    assert_eq!(held.header("location"), page, "{}", held.text);
+    let again = post(&site, open, &rob, &[("reason", "me too")]).await;
+    assert_eq!(again.status, StatusCode::CONFLICT);
+
+    // What is only read still comes back with an answer, long after; and every replica knows from the database.
+    site.clock().advance(Duration::from_secs(3600));
+    site.state
+        .standing
+        .refresh(&mut *site.conn().await)
+        .await
+        .unwrap();
+    let now = site.clock().now();
+    let standing = &site.state.standing;
+    standing.report(&site.state.db, "door", None, now).await.unwrap();
+    let refused = standing.admit(&site.state.db, "door", now).await.unwrap_err();
+    assert!(refused.to_string().contains("held open by hand"), "{refused}");
+    let shown = site.get(page, &ana).await.text;
+    for said in [
+        "Somebody holds it open by hand",
+        "the network team moves it",
+        "/settings/targets/door/close",
+    ] {
+        assert!(shown.contains(said), "{said}: {shown}");
+    }
+    let listed = site.get("/settings/targets", &vic).await.text;
+    assert!(listed.contains("Held open"), "{listed}");
+    let closed = post(
+        &site,
+        "/settings/targets/door/close",
+        &ana,
+        &[("reason", "it stands again")],
+    )
+    .await;
+    assert_eq!(closed.header("location"), page, "{}", closed.text);
+    standing.refresh(&mut *site.conn().await).await.unwrap();
+    standing.admit(&site.state.db, "door", now).await.unwrap();
+    let audit = site.get("/audit", &ana).await.text;
+    for said in ["opened the circuit of", "closed the circuit of"] {
+        assert!(audit.contains(said), "{said}: {audit}");
+    }
+}
+
+#[tokio::test]
 async fn without_a_target_the_page_says_how_one_is_written() {
     let site = Site::new().await;
     let (_, vic) = site.person("vic", Role::Viewer).await;

@@ -66,6 +66,43 @@ async fn a_runbook_without_a_past_says_so_and_one_with_a_past_does_not_pretend()
 }
 
 #[tokio::test]
+async fn a_start_asks_twice_where_a_credential_was_missing() {
+    let world = World::new().await;
+    world.publish(&text("shop", "Down", "")).await;
+    let incident = world.fire("Down").await;
+    let page = format!("/incidents/{incident}/runs/new?runbook=shop");
+    let calm = world.page(&page, &world.rob).await;
+    assert!(!calm.contains("name=\"despite\""), "{calm}");
+    world
+        .sql(
+            "insert into preflights (incident_id, version_id, state, queued_at, due, report, finished_at)
+             select 1, current_version_id, 'done', now(), now(), '{\"steps\": [{\"verdict\": {\"verdict\": \"broken\",
+                    \"fault\": \"secret\", \"reason\": \"secret env:LB_TOKEN is not set\"}}]}', now() from runbooks
+             on conflict (incident_id, version_id) do update set state = 'done', report = excluded.report,
+                    finished_at = excluded.finished_at",
+        )
+        .await;
+    let told = world.page(&page, &world.rob).await;
+    assert!(
+        told.contains("A credential was missing when Muster looked TIME: secret env:LB_TOKEN is not set.")
+            && told.contains("name=\"despite\" value=\"yes\" required"),
+        "{told}"
+    );
+    let form = world.site.get(&page, &world.rob).await;
+    let (op, version) = (form.field("op"), form.field("version"));
+    let (path, runs) = (format!("/incidents/{incident}/runs"), "select count(*) from runs");
+    let once = [("op", op.as_str()), ("version", &version)];
+    let refused = world.site.post(&path, &world.rob, &once).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(refused.text.contains("env:LB_TOKEN"), "{}", refused.text);
+    assert_eq!(world.site.intake.database.count(runs).await, 0);
+    let twice = [once[0], once[1], ("despite", "yes")];
+    let started = world.site.post(&path, &world.rob, &twice).await;
+    assert_eq!(started.status, StatusCode::SEE_OTHER, "{}", started.text);
+    assert_eq!(world.site.intake.database.count(runs).await, 1);
+}
+
+#[tokio::test]
 async fn steps_and_gates_of_past_runs_are_timed() {
     let world = World::new().await;
     world.publish(&text("shop", "Down", "")).await;

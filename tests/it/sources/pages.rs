@@ -394,3 +394,35 @@ async fn the_sender_config_names_the_address_people_use() {
         page.text
     );
 }
+
+#[tokio::test]
+async fn the_list_draws_what_came_in_each_hour_of_a_day_and_says_it_in_words() {
+    let site = Site::new().await;
+    let (_, root) = site.person("root", Role::Admin).await;
+    let list = site.get("/sources", &root).await.text;
+    assert!(
+        !list.contains("<svg role=\"img\""),
+        "nothing came, nothing is drawn: {list}"
+    );
+    let hour = Duration::from_secs(3600);
+    for _ in 0..3 {
+        deliver(&site, "prom", "a-token-of-a-test-prom", BODY).await;
+    }
+    let from = site.clock().now();
+    site.clock().advance(5 * hour);
+    deliver(&site, "prom", "a-token-of-a-test-prom", BODY).await;
+    site.clock().advance(2 * hour);
+    let list = site.get("/sources", &root).await.text;
+    let told = format!("at most 3 from {}", from.format("%H:%M"));
+    assert!(list.contains(&told), "{told}: {list}");
+    assert!(
+        list.contains("none in the last 1 hour.") || list.contains("none in the last 2 hours."),
+        "{list}"
+    );
+    let bars = list.split("<svg role=\"img\"").nth(1).unwrap();
+    assert_eq!(bars.split("</svg>").next().unwrap().matches("<rect").count(), 24);
+    // A day later none of it is of the last day.
+    site.clock().advance(24 * hour);
+    let list = site.get("/sources", &root).await.text;
+    assert!(!list.contains("Deliveries by hour"), "{list}");
+}

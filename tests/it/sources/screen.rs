@@ -21,6 +21,7 @@ async fn pages_of_sources_fit_a_phone_and_a_desk() -> Result<()> {
         ("/sources/new", "source-new"),
         ("/sources/prom", "source-show"),
         (page.as_str(), "source-long"),
+        ("/dev/gallery/sources/full", "source-hours"),
     ];
     look_at(&site, "root", &pages).await
 }

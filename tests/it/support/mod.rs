@@ -9,3 +9,4 @@ pub mod muster;
 pub mod screen;
 pub mod site;
 pub mod starts;
+pub mod word;

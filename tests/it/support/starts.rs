@@ -203,6 +203,7 @@ impl Bench {
                 target: Digest::ZERO,
                 undo: None,
                 changes: true,
+                irreversible: false,
             }],
             evidence: Vec::new(),
         };

@@ -12,7 +12,7 @@ use crate::domain::{
     run::{RunFact, Settled, UnknownChoice},
     runbook::StartMode,
     span::Span,
-    step::{Act, ActWord, ActionKind, ForEach, GateRule, Probe, Request, Retry, Until},
+    step::{Act, ActWord, ActionKind, EVIDENCE_WITHIN, ForEach, GateRule, Probe, Request, Retry, Until},
     template::{Expression, Template},
 };
 
@@ -40,6 +40,7 @@ pub(super) fn action(effect: Effect) -> Act {
         effect,
         verify: None,
         undo: None,
+        irreversible: false,
     }
 }
 
@@ -96,6 +97,7 @@ pub(super) fn gate(id: &str) -> Step {
         requester_may_approve: false,
         decide_within: Span::from_secs(900),
         use_within: Span::from_secs(600),
+        evidence_within: EVIDENCE_WITHIN,
         impact: None,
         on_expiry: None,
         break_glass: true,

@@ -89,6 +89,8 @@ pub struct ApprovalBody {
     pub on_expiry: Option<String>,
     /// Whether a responder may open it alone.
     pub break_glass: bool,
+    /// How old evidence that can be read again may be to approve by, like `5m`.
+    pub evidence_within: String,
     /// What opening it alone has left.
     pub review: Option<ReviewBody>,
     /// The votes so far.
@@ -138,6 +140,7 @@ impl ApprovalBody {
             people: approval.rule.people,
             on_expiry: approval.rule.on_expiry.map(|step| step.0),
             break_glass: approval.rule.break_glass,
+            evidence_within: approval.rule.evidence_within.to_string(),
             review: review.map(ReviewBody::from),
             votes: votes
                 .into_iter()
@@ -166,6 +169,9 @@ pub struct DecisionBody {
     /// Why; needed to reject.
     #[serde(default)]
     pub reason: String,
+    /// The short name of the target, where what is let through cannot be taken back.
+    #[serde(default)]
+    pub typed: String,
 }
 
 /// Where a request stands after a decision.
@@ -213,6 +219,9 @@ pub struct BreakBody {
     pub digest: String,
     /// Why this cannot wait for somebody else, in at least 10 characters.
     pub reason: String,
+    /// The short name of the target, where what is let through cannot be taken back.
+    #[serde(default)]
+    pub typed: String,
 }
 
 /// What a second person found.

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::silence::SilenceBody;
+use super::{
+    silence::SilenceBody,
+    words::{HolderBody, ServiceBody, UpdateStands},
+};
 use crate::{
     domain::{
         event::{Event, Recorded},
@@ -139,6 +142,16 @@ pub struct IncidentFull {
     pub runs: Vec<i64>,
     /// Numbers of the decisions that wait.
     pub pending_approvals: Vec<i64>,
+    /// What it does to people, in one sentence; empty when nobody said.
+    pub impact: String,
+    /// The newest status update.
+    pub update: Option<UpdateStands>,
+    /// Who has taken on what.
+    pub duties: Vec<HolderBody>,
+    /// Numbers of the pinned events, the newest first.
+    pub pins: Vec<i64>,
+    /// The services it is about, those with firing alerts first.
+    pub services: Vec<ServiceBody>,
 }
 
 /// An alert of an incident.
@@ -367,4 +380,18 @@ pub struct FoldedBody {
 pub struct NoteBody {
     /// The text.
     pub text: String,
+    /// `observation`, `hypothesis` or `decision`; absent for a note of no kind.
+    pub tag: Option<String>,
+    /// When what it tells of happened, if that was earlier.
+    pub happened_at: Option<DateTime<Utc>>,
+}
+
+/// How bad an incident is.
+#[derive(Deserialize, ToSchema)]
+pub struct SeverityBody {
+    /// 1 is the worst, 4 the least.
+    pub severity: i16,
+    /// In words.
+    #[serde(default)]
+    pub reason: String,
 }

@@ -16,6 +16,7 @@ pub mod silence;
 pub mod source;
 pub mod standing;
 pub mod token;
+pub mod words;
 
 use serde::Serialize;
 use utoipa::ToSchema;

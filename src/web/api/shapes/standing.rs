@@ -44,13 +44,13 @@ impl From<Option<Pause>> for PauseBody {
 pub struct BreakerBody {
     /// Of which target.
     pub target: String,
-    /// `closed`, `open`, `half_open`
+    /// `closed`, `open`, `half_open`, or `by_hand`: a person holds it open
     pub state: String,
     /// Failures in a row, while it is closed.
     pub failures: Option<u32>,
     /// When it opened.
     pub since: Option<DateTime<Utc>>,
-    /// How the target failed last.
+    /// How the target failed last, or why a person holds it open.
     pub reason: Option<String>,
     /// When the next try may go out, at the latest.
     pub next_try_at: Option<DateTime<Utc>>,
@@ -66,19 +66,20 @@ impl From<Breaker> for BreakerBody {
                 since,
                 reason,
                 retry_at,
-            } => ("open", None, Some((since, reason, retry_at))),
+            } => ("open", None, Some((since, reason, Some(retry_at)))),
+            BreakerState::ByHand { since, reason } => ("by_hand", None, Some((since, reason, None))),
             BreakerState::HalfOpen {
                 since,
                 reason,
                 probe_until,
-            } => ("half_open", None, Some((since, reason, probe_until))),
+            } => ("half_open", None, Some((since, reason, Some(probe_until)))),
         };
         Self {
             target: breaker.target,
             state: state.to_owned(),
             failures,
             since: open.as_ref().map(|(since, _, _)| *since),
-            next_try_at: open.as_ref().map(|(_, _, due)| *due),
+            next_try_at: open.as_ref().and_then(|(_, _, due)| *due),
             reason: open.map(|(_, reason, _)| reason),
             changed_at: breaker.changed_at,
         }
@@ -187,7 +188,7 @@ pub struct ActBody {
     pub at: DateTime<Utc>,
     /// Who.
     pub by: String,
-    /// `paused`, `resumed`, `circuit_closed`, `freeze_made`, `freeze_ended`, `source_made`, `source_changed`,
+    /// `paused`, `resumed`, `circuit_opened`, `circuit_closed`, `freeze_made`, `freeze_ended`, `source_made`, `source_changed`,
     /// `source_disabled`, `source_enabled`, `source_token_issued`, `source_token_revoked`, `routing_rule_made`,
     /// `routing_rule_ended`
     pub act: String,
