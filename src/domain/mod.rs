@@ -85,3 +85,6 @@ pub mod consequence;
 
 pub mod fixture;
 pub mod rehearsal;
+
+pub mod scenario;
+pub mod simulation;

@@ -4,7 +4,10 @@
 //! Fuel bounds time; it does not bound memory, so the filters and operators that can blow a text up are not there
 //! and both the source and the outcome are capped.
 
-use std::{collections::BTreeSet, sync::LazyLock};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, LazyLock},
+};
 
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde::{Deserialize, Serialize};
@@ -191,6 +194,70 @@ impl Expression {
             .compile_expression(&self.source)
             .map(|expression| expression.undeclared_variables(true).into_iter().collect())
             .unwrap_or_default()
+    }
+}
+
+/// Names and values, made ready once for many evaluations.
+#[derive(Clone, Debug)]
+pub struct Scene(minijinja::Value);
+
+impl Scene {
+    /// An object of names, as [`Expression::evaluate`] takes it.
+    pub fn of(context: &Value) -> Self {
+        Self(minijinja::Value::from_serialize(context))
+    }
+}
+
+/// An [`Expression`] that is evaluated over and over: read once, then only run.
+#[derive(Clone)]
+pub struct Prepared {
+    source: String,
+    compiled: Arc<minijinja::Expression<'static, 'static>>,
+}
+
+impl Prepared {
+    /// Reads the expression.
+    pub fn of(expression: &Expression) -> Result<Self, TemplateError> {
+        let compiled = ENGINE
+            .compile_expression_owned(expression.source.clone())
+            .map_err(|error| message(&error))?;
+        Ok(Self {
+            source: expression.source.clone(),
+            compiled: Arc::new(compiled),
+        })
+    }
+
+    /// The text as written.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// As [`Expression::evaluate`].
+    pub fn evaluate(&self, scene: &Scene) -> Result<Value, TemplateError> {
+        let value = self.run(scene)?;
+        if value.is_undefined() {
+            return Err(TemplateError(format!("{} is not defined", self.source)));
+        }
+        serde_json::to_value(&value).map_err(|error| TemplateError(error.to_string()))
+    }
+
+    /// As [`Expression::holds`].
+    pub fn holds(&self, scene: &Scene) -> Result<bool, TemplateError> {
+        let value = self.run(scene)?;
+        if value.is_undefined() {
+            return Err(TemplateError(format!("{} is not defined", self.source)));
+        }
+        Ok(value.is_true())
+    }
+
+    fn run(&self, scene: &Scene) -> Result<minijinja::Value, TemplateError> {
+        self.compiled.eval(&scene.0).map_err(|error| message(&error))
+    }
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Prepared({})", self.source)
     }
 }
 
