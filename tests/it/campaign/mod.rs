@@ -104,7 +104,8 @@ impl Scale {
                 every: 300..1500,
                 pauses: 100..1000,
                 is_full: false,
-                end_within: Duration::from_secs(90),
+                // Beside other tests on a small machine it takes several times the usual ten seconds.
+                end_within: Duration::from_secs(240),
             },
         }
     }
@@ -214,10 +215,14 @@ async fn kills_of_three_replicas_break_no_promise() {
     let took = began.elapsed();
     let report = report::Report::new(&world, &replicas, &evidence, &toll, &past, violations, took).await;
     println!("{report}");
+    if !report.violations.is_empty() {
+        println!("the logs:\n{}", replicas.logs());
+    }
+    // The logs are long: what was broken stands behind them, where a shortened output still shows it.
     assert!(
         report.violations.is_empty(),
-        "promises were broken, see above; the logs:\n{}",
-        replicas.logs()
+        "promises were broken: {:#?}",
+        report.violations
     );
     let silent = report.silent();
     assert!(silent.is_empty(), "these faults hit nothing: {silent:?}");
