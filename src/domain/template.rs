@@ -308,6 +308,22 @@ impl Template {
         }
     }
 
+    /// Whether it is a single `{{ }}` and nothing else, so that its value keeps its type.
+    pub fn is_one_place(&self) -> bool {
+        matches!(parts(&self.source).as_deref(), Ok([Part::Expression(_)]))
+    }
+
+    /// Its places as expressions, and the texts around them as `Err`, in order.
+    pub fn pieces(&self) -> Result<Vec<Result<Expression, String>>, TemplateError> {
+        parts(&self.source)?
+            .into_iter()
+            .map(|part| match part {
+                Part::Expression(source) => Expression::parse(source).map(Ok),
+                Part::Text(text) => Ok(Err(text.to_owned())),
+            })
+            .collect()
+    }
+
     /// Its expressions, in order.
     pub fn expressions(&self) -> Vec<Expression> {
         parts(&self.source)
