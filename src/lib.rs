@@ -24,8 +24,8 @@
 //! ```text
 //! roof      main → app, demo, cli                                            config, telemetry
 //! web       hooks · incidents · runs · approvals · runbooks · live · api     pages and JSON from the same reads
-//! corridor  receive (disk, then database) · pipeline (alerts in → runs queued) · upkeep (timers) · outward (silences)
-//! stages    intake → correlate → incident → matching → execute → timeline    beside them: catalog, fixtures, sources, audit, rights, identity
+//! corridor  receive (disk, then database) · pipeline (alerts in → runs queued) · drill (the same, rehearsed) · upkeep (timers) · outward (silences)
+//! stages    intake → correlate → incident → matching → execute → timeline    beside them: catalog, fixtures, simulate, sources, audit, rights, identity
 //! doors     store (Postgres, all SQL)             actions (the outside world, the only way out)
 //! ground    domain (nouns, states, pure rules)    clock (the only reader of time)    faults (crash points)
 //! ```
@@ -52,6 +52,8 @@
 //!   [`audit`].
 //! - **P8** A run is pinned to its version, and versions never change: a trigger refuses.
 //! - **P9** Timers are rows: [`store::queue`] for runs, due columns for incidents, episodes, held alerts and heartbeats.
+//! - **P10** A drill acts on its twins and on nothing else: [`simulate`] leads every request of it to a socket of its own, the
+//!   way out it has is caged to those ([`actions::Cage`]), and an incident is a drill's by a trigger that nobody passes.
 //! - **P11** Outside text is data: templates render once, from values; pages escape; SQL binds; commands take lists.
 //! - **P12** Secrets are references, read at the socket and redacted by value: [`actions`]; in what a program writes line
 //!   by line, before a line is stored.
@@ -78,8 +80,10 @@ pub mod execute;
 pub mod incident;
 pub mod intake;
 pub mod matching;
+pub mod simulate;
 pub mod timeline;
 
+pub mod drill;
 pub mod outward;
 pub mod pipeline;
 pub mod receive;

@@ -88,6 +88,7 @@ impl Upkeep {
         let mut stale_due = self.clock.now();
         let mut size_due = self.clock.now();
         let mut audit_due = self.clock.now();
+        let work = self.clock.work();
         while !stop.is_cancelled() {
             changes.mark_unchanged();
             self.after(self.pass().await);
@@ -119,10 +120,12 @@ impl Upkeep {
                     );
                 }
             }
+            let rest = work.rest();
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = self.clock.sleep(POLL) => {}
             }
+            drop(rest);
         }
     }
 

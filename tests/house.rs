@@ -48,6 +48,13 @@ const ROOMS: &[(&str, &[&str])] = &[
             "domain", "store", "clock", "faults", "actions", "intake", "pipeline",
         ],
     ),
+    ("simulate", &["domain", "store", "actions", "twins", "clock"]),
+    (
+        "drill",
+        &[
+            "domain", "store", "clock", "intake", "incident", "execute", "simulate", "pipeline",
+        ],
+    ),
     (
         "upkeep",
         &[
@@ -65,7 +72,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "web",
         &[
             "domain", "store", "clock", "audit", "catalog", "fixtures", "identity", "sources", "rights",
-            "intake", "incident", "matching", "execute", "timeline", "pipeline", "receive",
+            "intake", "incident", "matching", "execute", "timeline", "pipeline", "receive", "simulate", "drill",
         ],
     ),
     ("config", &["domain"]),

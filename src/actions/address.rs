@@ -14,7 +14,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use tokio::{net::TcpStream, time::timeout};
 
-use super::{Call, invalid};
+use super::{Call, cage::Cage, invalid};
 use crate::domain::{
     action::{Failure, FailureClass},
     network::{Network, Scope, is_odd_number, scope},
@@ -80,6 +80,8 @@ pub(super) struct Reach {
     pub(super) own: Own,
     /// What may be reached although it is not public.
     pub(super) networks: Arc<[Network]>,
+    /// The only things that may be reached, for what must not leave.
+    pub(super) cage: Option<Cage>,
 }
 
 impl Reach {
@@ -133,7 +135,13 @@ impl Reach {
                 return Err(AddressError::Own(host.to_owned(), *ip, port));
             }
         }
-        Ok(found.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
+        let found: Vec<SocketAddr> = found.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
+        match &self.cage {
+            Some(cage) if !found.iter().all(|address| cage.admits(*address)) => {
+                Err(AddressError::Caged(host.to_owned(), port))
+            }
+            _ => Ok(found),
+        }
     }
 
     async fn is_own(&self, ip: IpAddr, port: u16) -> bool {
@@ -182,6 +190,9 @@ pub(super) enum AddressError {
     /// An address that only its own target may name.
     #[error("{0} is the address {1}, which is not public; the target that means it says networks: [{1}]")]
     NotNamed(String, IpAddr),
+    /// Not one of the few that may be reached.
+    #[error("{0} port {1} is outside of the drill, and nothing of a drill leaves it")]
+    Caged(String, u16),
     /// Muster's own listener or database.
     #[error("{0} is {1} port {2}, where Muster itself is; the target that means it says networks: [{1}]")]
     Own(String, IpAddr, u16),
@@ -269,6 +280,7 @@ mod tests {
             }),
             own: Own::default(),
             networks: networks.iter().map(|text| text.parse().unwrap()).collect(),
+            cage: None,
         };
         let (open, named) = (reach(&[]), reach(&["1.1.1.0/24"]));
         for reach in [&open, &named] {

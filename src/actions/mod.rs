@@ -11,9 +11,11 @@ mod answer;
 mod inputs;
 
 mod address;
+mod cage;
 mod client;
 mod fetch;
 mod flow;
+mod ground;
 mod redact;
 mod route;
 pub mod secret;
@@ -50,9 +52,11 @@ use tokio::time::{Instant, timeout_at};
 
 pub use address::Lookup;
 pub use answer::RESULT_BYTES_MAX;
+pub use cage::Cage;
 pub use client::install_crypto;
 pub use fetch::Fetch;
 pub use flow::Listener;
+pub use ground::{Ground, Grounds, Hold, NoDrills};
 pub use redact::Redactor;
 pub use secret::{Secret, SecretStore};
 
@@ -132,6 +136,7 @@ pub struct Outside {
     own: Own,
     secrets: Arc<dyn SecretStore>,
     bounds: Bounds,
+    cage: Option<Cage>,
 }
 
 /// Whether anything has gone out yet: what makes a timeout `NotSent` or `Lost`.
@@ -198,12 +203,22 @@ impl Outside {
             own: Own::default(),
             secrets: Arc::new(Machine),
             bounds,
+            cage: None,
         }
     }
 
     /// The same, with secrets from another store than the environment and the files of this machine.
     pub fn with_secrets(self, secrets: Arc<dyn SecretStore>) -> Self {
         Self { secrets, ..self }
+    }
+
+    /// The same, with nothing to be reached but what is inside of the cage, and without any secret.
+    pub fn caged(bounds: Bounds, cage: Cage) -> Self {
+        Self {
+            cage: Some(cage),
+            secrets: Arc::new(cage::NoSecrets),
+            ..Self::new(bounds)
+        }
     }
 
     /// Keeps everything sent from here, and from every copy, away from a door of Muster's own: its listener, its database.
@@ -219,6 +234,7 @@ impl Outside {
             lookup: self.lookup.clone(),
             own: self.own.clone(),
             networks: networks.into(),
+            cage: self.cage.clone(),
         }
     }
 
@@ -246,6 +262,9 @@ impl Outside {
         let limit = envelope.timeout.min(target.timeout_max).as_duration();
         let deadline = Instant::now() + limit;
         let sent = Sent::nothing_yet(envelope);
+        if let Some(cage) = &self.cage {
+            cage.admits_connection(&target.connection)?;
+        }
         let vault = timeout_at(deadline, Vault::open(target, &*self.secrets))
             .await
             .unwrap_or_else(|_| Err(too_late(&sent, limit)))?;

@@ -250,6 +250,12 @@ pub enum IncidentFact {
     TruncationSettled { hidden: i32, reason: String },
     /// An automatic start became a suggestion.
     StartHeldBack { runbook: String, reason: String },
+    /// In a drill somebody says something: a stakeholder who asks, a colleague who is mistaken.
+    SaidInDrill { who: String, text: String },
+    /// In a drill whoever plays this part drops out.
+    LeftInDrill { role: String },
+    /// The drill this belongs to is over.
+    DrillEnded { reason: String },
     /// Nobody ran Muster: nothing was received and nothing was done.
     MusterWasDown {
         since: DateTime<Utc>,

@@ -30,6 +30,10 @@ numbered! {
     AlertId,
     /// One firing period of an alert.
     EpisodeId,
+    /// One drill; people see it as `DRILL-17`.
+    DrillId,
+    /// One immutable version of a scenario (its row, not its number within the scenario).
+    ScenarioVersionId,
     /// One configured sender.
     SourceId,
     /// One received webhook body.

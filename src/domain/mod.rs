@@ -86,5 +86,7 @@ pub mod consequence;
 pub mod fixture;
 pub mod rehearsal;
 
+pub mod drill;
 pub mod scenario;
+pub mod score;
 pub mod simulation;

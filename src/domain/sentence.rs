@@ -57,7 +57,10 @@ pub fn category(event: &Event) -> Category {
             IncidentFact::Note { .. }
             | IncidentFact::NoteCorrected { .. }
             | IncidentFact::QuestionAsked { .. } => Category::Note,
-            IncidentFact::ImpactStated { .. } | IncidentFact::UpdatePosted { .. } => Category::Update,
+            IncidentFact::ImpactStated { .. }
+            | IncidentFact::UpdatePosted { .. }
+            | IncidentFact::SaidInDrill { .. }
+            | IncidentFact::LeftInDrill { .. } => Category::Update,
             IncidentFact::Acknowledged
             | IncidentFact::Unacknowledged
             | IncidentFact::DutyTaken { .. }
@@ -108,7 +111,8 @@ pub fn category(event: &Event) -> Category {
             | IncidentFact::AlertsSettled { .. }
             | IncidentFact::TruncationSettled { .. }
             // Not bookkeeping: nobody would have heard an alert, so it belongs into every story.
-            | IncidentFact::MusterWasDown { .. } => Category::Alert,
+            | IncidentFact::MusterWasDown { .. }
+            | IncidentFact::DrillEnded { .. } => Category::Alert,
         },
         Event::Run(_, fact) => match fact {
             RunFact::GateApproval { .. }
@@ -423,6 +427,11 @@ fn of_incident(fact: &IncidentFact) -> String {
             because(reason)
         ),
         Fact::StartHeldBack { runbook, reason } => format!("{runbook} was not started by itself: {reason}"),
+        Fact::SaidInDrill { who, text } => format!("DRILL: {who} says: {text}"),
+        Fact::LeftInDrill { role } => {
+            format!("DRILL: whoever plays {role} drops out; somebody else takes it over")
+        }
+        Fact::DrillEnded { reason } => format!("The drill is over: {reason}"),
         Fact::MusterWasDown {
             since,
             until,

@@ -8,10 +8,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{engine::Engine, keeper::Keeper};
 use crate::{
+    actions::Ground,
+    clock::Work,
     domain::{
         action::{Envelope, Failure, FailureClass},
         aim::{Aimed, aim},
         attempt::idempotency_key,
+        digest::Digest,
         id::StepId,
         judge::{Judgement, Told, asks_again, confirmed, confirming, judge, told},
         span::Span,
@@ -68,14 +71,16 @@ pub(super) struct Sending {
     pub give_up: Option<DateTime<Utc>>,
     /// Set when nobody wants the answer of a step that changes nothing any more.
     pub cut: CancellationToken,
+    /// Where it acts.
+    pub ground: Ground,
 }
 
 impl Sending {
     /// Sends it and judges the answer; a step with `until` asks again until it likes the answer or the time is over.
-    pub async fn send(self, engine: Arc<Engine>) -> Back {
+    pub async fn send(self, engine: Arc<Engine>, work: &Work) -> Back {
         let keeper = Keeper::new(engine.clone(), self.claim, self.step.clone(), self.made.attempt);
         let judgement = tokio::select! {
-            judgement = self.perform(&engine, &keeper) => judgement,
+            judgement = self.perform(&engine, &keeper, work) => judgement,
             () = self.cut.cancelled(), if self.act.effect == Effect::Safe => None,
             never = keeper.keep() => match never {},
         };
@@ -91,7 +96,7 @@ impl Sending {
         }
     }
 
-    async fn perform(&self, engine: &Engine, keeper: &Keeper) -> Option<Judgement> {
+    async fn perform(&self, engine: &Engine, keeper: &Keeper, work: &Work) -> Option<Judgement> {
         loop {
             let not_begun = || Judgement::NotBegun {
                 reason: "Muster is stopping here; nothing was sent".to_owned(),
@@ -114,7 +119,8 @@ impl Sending {
                 not_after: Some(not_after),
                 read_only: self.act.effect == Effect::Safe,
             };
-            let answer = engine
+            let answer = self
+                .ground
                 .world
                 .perform_heard(&self.aimed.target, &self.aimed.request, &envelope, keeper)
                 .await;
@@ -126,12 +132,12 @@ impl Sending {
             }
             self.report(engine, answer.as_ref().err()).await;
             let judgement = self
-                .confirm(engine, judge(&self.act, &self.context, answer))
+                .confirm(engine, judge(&self.act, &self.context, answer), work)
                 .await?;
             let again = asks_again(&self.act, &judgement, self.give_up, engine.clock.now());
             match again {
                 Some(_) if engine.stopping.is_cancelled() => return None,
-                Some(every) => engine.clock.sleep(every.as_duration()).await,
+                Some(every) => engine.clock.rest(work, every.as_duration()).await,
                 None => return Some(judgement),
             }
         }
@@ -153,7 +159,7 @@ impl Sending {
     }
 
     /// Asks the probe that must confirm a good answer, if there is one.
-    async fn confirm(&self, engine: &Engine, judged: Judgement) -> Option<Judgement> {
+    async fn confirm(&self, engine: &Engine, judged: Judgement, work: &Work) -> Option<Judgement> {
         let Some(probe) = confirming(&self.act, &judged) else {
             return Some(judged);
         };
@@ -162,8 +168,9 @@ impl Sending {
             step: self.step.clone(),
             probe: probe.clone(),
             context: self.context.clone(),
+            ground: self.ground.clone(),
         };
-        let told = question.ask_until_done(engine).await?;
+        let told = question.ask_until_done(engine, work).await?;
         Some(match judged {
             Judgement::Done(outcome) => confirmed(self.act.effect, outcome, told),
             judged => judged,
@@ -177,6 +184,8 @@ pub(super) struct Question {
     pub step: StepId,
     pub probe: Probe,
     pub context: Arc<Value>,
+    /// Where it is asked.
+    pub ground: Ground,
 }
 
 impl Question {
@@ -190,8 +199,8 @@ impl Question {
     }
 
     /// What became of an attempt whose outcome nobody knows.
-    pub async fn settle(self, engine: Arc<Engine>, made: Try) -> Back {
-        match self.ask_until_done(&engine).await {
+    pub async fn settle(self, engine: Arc<Engine>, made: Try, work: &Work) -> Back {
+        match self.ask_until_done(&engine, work).await {
             Some(told) => Back::Settled {
                 step: self.step,
                 made,
@@ -202,8 +211,7 @@ impl Question {
     }
 
     async fn ask(&self, engine: &Engine) -> Told {
-        let targets = Arc::clone(&engine.targets.borrow());
-        let aimed = match aim(&targets, &self.probe.request, &self.context) {
+        let aimed = match aim(&self.ground.targets, &self.probe.request, &self.context) {
             Ok(aimed) => aimed,
             Err(problem) => return Told::NotShown { finding: problem },
         };
@@ -220,7 +228,8 @@ impl Question {
             not_after: Some(engine.sends_until(self.claim)),
             read_only: true,
         };
-        let answer = engine
+        let answer = self
+            .ground
             .world
             .perform(&aimed.target, &aimed.request, &envelope)
             .await;
@@ -228,25 +237,30 @@ impl Question {
     }
 
     /// Asks until the probe says done or its time is over; `None` when a stop of Muster cut the asking short.
-    async fn ask_until_done(&self, engine: &Engine) -> Option<Told> {
+    async fn ask_until_done(&self, engine: &Engine, work: &Work) -> Option<Told> {
         let until = self.probe.until;
-        let began = Instant::now();
+        let began = engine.clock.now();
         loop {
             let told = self.ask(engine).await;
-            let is_over = began.elapsed() + until.every.as_duration() >= until.within.as_duration();
+            let is_over = engine.clock.now() - began + until.every.as_delta() >= until.within.as_delta();
             if matches!(told, Told::Done { .. }) || is_over {
                 return Some(told);
             }
             if !engine.may_begin(self.claim) {
                 return None;
             }
-            engine.clock.sleep(until.every.as_duration()).await;
+            engine.clock.rest(work, until.every.as_duration()).await;
         }
     }
 }
 
-/// A random share in 0..1.
-pub(super) fn jitter() -> f64 {
+/// A random share in 0..1 for the pause before a retry. In a drill it is drawn from the step and the try, so that the same
+/// drill goes the same way.
+pub(super) fn jitter(claim: Claim, step: &StepId, made: Try) -> f64 {
+    if claim.drill.is_some() {
+        let drawn = Digest::of_bytes(format!("{step} {} {}", made.attempt, made.generation).as_bytes());
+        return f64::from(drawn.0[0]) / f64::from(u8::MAX);
+    }
     let mut bytes = [0; 4];
     match getrandom::fill(&mut bytes) {
         Ok(()) => f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX),

@@ -22,8 +22,8 @@ use super::{
     view::View,
 };
 use crate::{
-    actions,
-    clock::Clock,
+    actions::{self, Ground, Hold},
+    clock::{Clock, Work},
     domain::{
         action::FailureClass,
         aim::{Aimed, aim},
@@ -70,9 +70,14 @@ pub(super) enum Flow {
 pub(super) struct Driver {
     pub engine: Arc<Engine>,
     pub view: View,
+    /// Where it acts, as of this turn.
+    pub ground: Ground,
     /// Steps that something is on its way for.
     busy: BTreeSet<StepId>,
-    out: JoinSet<Back>,
+    /// What is on its way; whoever brings it works until it is taken in.
+    out: JoinSet<(Back, Work)>,
+    /// This worker's own work, from which it rests while it listens.
+    work: Work,
     /// The steps these are for.
     away: BTreeSet<StepId>,
     /// When there may be more to do although nothing came back.
@@ -85,6 +90,13 @@ pub(super) struct Driver {
     cut: CancellationToken,
 }
 
+/// Something a worker sets out for.
+enum Errand {
+    Send(Box<Sending>),
+    AskBefore(Question),
+    Settle(Question, Try),
+}
+
 /// A move that takes a transaction of its own.
 enum Special {
     OpenGate(StepId),
@@ -94,11 +106,15 @@ enum Special {
 
 /// Drives the run of a claim. Returns when the run waits, is over, or the process stops.
 pub(super) async fn drive(engine: Arc<Engine>, view: View) -> Result<(), StoreError> {
+    let work = engine.clock.work();
+    let ground = engine.ground(view.claim).await?;
     let mut driver = Driver {
         engine,
         view,
+        ground,
         busy: BTreeSet::new(),
         out: JoinSet::new(),
+        work,
         away: BTreeSet::new(),
         due: None,
         landed: Vec::new(),
@@ -131,12 +147,19 @@ impl Driver {
     /// Takes in what came back, plans, and writes.
     async fn turn(&mut self) -> Result<Flow, StoreError> {
         let now = self.engine.clock.now();
+        self.ground = self.engine.ground(self.view.claim).await?;
         if self.view.state.ending.is_some() && self.cut.is_cancelled() {
             // The stop cut off what nobody wanted any more; the last steps are wanted.
             self.cut = CancellationToken::new();
         }
         let mut draft = Draft::default();
         self.take_in(&mut draft, now)?;
+        if let Some(Hold::Over(reason)) = self.ground.held.clone()
+            && self.out.is_empty()
+            && draft.is_empty()
+        {
+            return closing::finish(self, RunResult::Stopped, reason, now).await;
+        }
         let may_begin = self.engine.may_begin(self.view.claim);
         let mut special = None;
         let plan = loop {
@@ -195,9 +218,9 @@ impl Driver {
         plan
     }
 
-    /// Whether all automation is paused.
+    /// Whether all automation is paused, or the drill it belongs to.
     fn is_held(&self) -> bool {
-        self.engine.standing.pause().is_some()
+        self.engine.standing.pause().is_some() || self.ground.held.is_some()
     }
 
     /// Drafts what came back. After a reload, what is recorded already is passed over.
@@ -217,7 +240,7 @@ impl Driver {
                     let retry = self.view.find(step)?.step.retry;
                     (
                         step,
-                        conclude(step, *made, &retry, judgement.clone(), now, jitter()),
+                        conclude(step, *made, &retry, judgement.clone(), now, jitter(self.view.claim, step, *made)),
                     )
                 }
                 Back::Settled { step, made, told } => {
@@ -332,7 +355,7 @@ impl Driver {
             return Ok(Made::Moved);
         }
         let context = self.view.context(id);
-        let targets = Arc::clone(&self.engine.targets.borrow());
+        let targets = self.ground.targets.clone();
         let aimed = match aim(&targets, &act.request, &context) {
             Ok(aimed) => aimed,
             Err(problem) => {
@@ -350,8 +373,9 @@ impl Driver {
                     step: id.clone(),
                     probe: probe.clone(),
                     context,
+                    ground: self.ground.clone(),
                 };
-                self.set_out(id, question.before(self.engine.clone()));
+                self.set_out(id, Errand::AskBefore(question));
                 return Ok(Made::Moved);
             }
             if let Some((gate, approval)) = gate {
@@ -393,7 +417,8 @@ impl Driver {
             && let Some(reason) = self.held_by_circuit(&aimed.target.name, now).await?
         {
             let class = FailureClass::NotSent;
-            let fact = attempt::failed(id.clone(), next, &step.retry, class, reason, true, now, jitter());
+            let share = jitter(self.view.claim, id, next);
+            let fact = attempt::failed(id.clone(), next, &step.retry, class, reason, true, now, share);
             draft.fact(&mut self.view, fact, now)?;
             return Ok(Made::Moved);
         }
@@ -438,6 +463,7 @@ impl Driver {
             use_by,
             give_up: act.until.map(|until| began + until.within.as_delta()),
             cut: self.cut.clone(),
+            ground: self.ground.clone(),
         }
     }
 
@@ -475,14 +501,28 @@ impl Driver {
             step: id.clone(),
             probe: probe.clone(),
             context: self.view.context(id),
+            ground: self.ground.clone(),
         };
-        self.set_out(id, question.settle(self.engine.clone(), made));
+        self.set_out(id, Errand::Settle(question, made));
         Ok(())
     }
 
-    fn set_out(&mut self, id: &StepId, coming: impl Future<Output = Back> + Send + 'static) {
+    fn set_out(&mut self, id: &StepId, errand: Errand) {
         self.busy.insert(id.clone());
         self.away.insert(id.clone());
+        self.run_errand(errand);
+    }
+
+    fn run_errand(&mut self, errand: Errand) {
+        let (engine, work) = (self.engine.clone(), self.engine.clock.work());
+        let coming = async move {
+            let back = match errand {
+                Errand::Send(sending) => sending.send(engine, &work).await,
+                Errand::AskBefore(question) => question.before(engine).await,
+                Errand::Settle(question, made) => question.settle(engine, made, &work).await,
+            };
+            (back, work)
+        };
         self.out.spawn(coming.in_current_span());
     }
 
@@ -508,8 +548,7 @@ impl Driver {
                 self.landed.clear();
                 for sending in sends {
                     self.away.insert(sending.step.clone());
-                    self.out
-                        .spawn(sending.send(self.engine.clone()).in_current_span());
+                    self.run_errand(Errand::Send(Box::new(sending)));
                 }
                 Ok(match then {
                     Then::Hold => Flow::Again,
@@ -577,8 +616,8 @@ impl Driver {
     }
 
     /// Takes in what came back. A task that broke off leaves its attempt open; recovery says what that means.
-    fn land(&mut self, back: Result<Back, tokio::task::JoinError>) -> Result<(), StoreError> {
-        let back = back.map_err(|error| {
+    fn land(&mut self, back: Result<(Back, Work), tokio::task::JoinError>) -> Result<(), StoreError> {
+        let (back, _work) = back.map_err(|error| {
             StoreError::corrupt("attempts", "state", format!("an attempt broke off: {error}"))
         })?;
         self.away.remove(back.step());
@@ -589,8 +628,13 @@ impl Driver {
     /// Waits for something to come back or to be due, and looks now and then whether a person has acted.
     async fn listen(&mut self) -> Result<(), StoreError> {
         loop {
+            let rest = match self.due {
+                Some(due) => self.work.rest_until(due),
+                None => self.work.rest(),
+            };
             tokio::select! {
                 back = self.out.join_next() => {
+                    drop(rest);
                     let Some(back) = back else { return Ok(()) };
                     self.land(back)?;
                     while let Some(back) = self.out.try_join_next() {
@@ -600,6 +644,7 @@ impl Driver {
                 }
                 () = due(&self.engine.clock, self.due) => return Ok(()),
                 () = tokio::time::sleep(ACTS_POLL) => {
+                    drop(rest);
                     let claim = self.view.claim;
                     let looked = in_time(async {
                         let mut conn = self.engine.pool.acquire().await?;

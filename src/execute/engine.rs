@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{standing::Standing, writer::Writer};
 use crate::{
-    actions::World,
+    actions::{Ground, Grounds, NoDrills, World},
     clock::Clock,
     domain::{
         id::{IncidentId, ReplicaId, VersionId},
@@ -84,6 +84,8 @@ pub struct Engine {
     pub looked: watch::Sender<DateTime<Utc>>,
     /// Pauses and breakers that stand over every run.
     pub standing: Standing,
+    /// Where runs of drills act.
+    pub grounds: Arc<dyn Grounds>,
     /// Takes what workers write.
     pub(super) writer: Writer,
     /// Named places to crash at, in debug builds.
@@ -142,6 +144,7 @@ impl Engine {
             pool: pool.clone(),
             writer: Writer::start(&pool, &wake, &crash_points, &stopping),
             standing,
+            grounds: Arc::new(NoDrills),
             world,
             clock,
             wake,
@@ -186,6 +189,21 @@ impl Engine {
             .lease
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Where a run of this claim acts, as of now. The targets of drills and the real ones never meet.
+    pub async fn ground(&self, claim: Claim) -> Result<Ground, StoreError> {
+        match claim.drill {
+            None => Ok(Ground {
+                targets: Arc::clone(&self.targets.borrow()),
+                world: self.world.clone(),
+                held: None,
+            }),
+            Some(drill) => {
+                let found = self.grounds.of(drill).await;
+                found.map_err(|why| StoreError::corrupt("drills", "id", why))
+            }
+        }
     }
 
     /// A runbook version, which never changes, so it is read once.

@@ -6,7 +6,9 @@ use super::{
 };
 use crate::{
     domain::{
+        drill,
         event::NewEvent,
+        id::DrillId,
         run::{RunFact, RunResult},
         span::Span,
     },
@@ -27,7 +29,7 @@ pub(super) async fn take(driver: &mut Driver) -> Result<Flow, StoreError> {
     }
     let context = driver.view.context(&"".into());
     let names = match version.runbook.lock_names(&context) {
-        Ok(names) => names,
+        Ok(names) => apart(names, driver.view.claim.drill),
         Err(reason) => return over(driver, RunResult::Failed, reason).await,
     };
     loop {
@@ -81,6 +83,17 @@ pub(super) async fn take(driver: &mut Driver) -> Result<Flow, StoreError> {
         queue::release(&mut tx, claim, now + LOCK_POLL.as_delta()).await?;
         driver.engine.commit(tx, "lock-awaited").await?;
         return Ok(Flow::Through);
+    }
+}
+
+/// What a drill locks are its twins: it never waits for the real thing, nor that for it.
+fn apart(names: Vec<String>, drill: Option<DrillId>) -> Vec<String> {
+    match drill {
+        None => names,
+        Some(drill) => names
+            .into_iter()
+            .map(|name| format!("{} {name}", drill::name(drill)))
+            .collect(),
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) async fn open(driver: &mut Driver, id: &StepId, now: DateTime<Utc>) -
         .impact
         .as_ref()
         .map_or(Ok(String::new()), |impact| impact.render(&context));
-    let targets = std::sync::Arc::clone(&driver.engine.targets.borrow());
+    let targets = driver.ground.targets.clone();
     let asked = gate::bound(&targets, view, id).and_then(|bound| {
         let impact = impact.map_err(|error| error.to_string())?;
         Ok((bound, impact))

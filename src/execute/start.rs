@@ -18,7 +18,7 @@ use crate::{
         runbook::{MissingInputs, StartMode},
     },
     store::{
-        StoreError, events, flaps, freezes, matches, operators, pauses, publications, runbooks::Version, runs,
+        StoreError, drills, events, flaps, freezes, matches, operators, pauses, publications, runbooks::Version, runs,
     },
 };
 
@@ -110,7 +110,7 @@ pub async fn begin_automatically(
         });
     }
     if held_back.is_none() {
-        held_back = over_budget(conn, version, now).await?;
+        held_back = over_budget(conn, incident, version, now).await?;
     }
     if held_back.is_none() {
         held_back = in_a_storm(conn, incident, now).await?;
@@ -164,7 +164,8 @@ async fn held_by_people(
         return Ok(Some(pause.why()));
     }
     let freezes = freezes::list(conn, now).await?;
-    if freezes.is_empty() {
+    // A freeze protects what is real: while one holds is a good time to practise.
+    if freezes.is_empty() || drills::of_incident(conn, incident).await?.is_some() {
         return Ok(None);
     }
     let mut context = matches::run_context(conn, incident, version.id).await?;
@@ -199,6 +200,7 @@ async fn beyond_its_publisher(
 /// The budget of a runbook that is spent.
 async fn over_budget(
     conn: &mut PgConnection,
+    incident: IncidentId,
     version: &Version,
     now: DateTime<Utc>,
 ) -> Result<Option<String>, StoreError> {
@@ -207,7 +209,7 @@ async fn over_budget(
     };
     let since = now - budget.per.as_delta();
     runs::lock_budget(conn, version.runbook_id).await?;
-    let started = runs::count_automatic_since(conn, version.runbook_id, since).await?;
+    let started = runs::count_automatic_since(conn, incident, version.runbook_id, since).await?;
     Ok((started >= i64::from(budget.runs)).then(|| {
         format!(
             "it started {started} times in {}, and its budget is {}",

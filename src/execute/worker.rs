@@ -92,6 +92,7 @@ async fn claim_loop(engine: &Arc<Engine>, working: &Working, tasks: &mut JoinSet
     let freed = Arc::new(Notify::new());
     let mut changes = engine.wake.subscribe_queue();
     let mut mark = Mark::default();
+    let own_work = engine.clock.work();
     while !engine.stopping.is_cancelled() {
         changes.mark_unchanged();
         while tasks.try_join_next().is_some() {}
@@ -123,12 +124,14 @@ async fn claim_loop(engine: &Arc<Engine>, working: &Working, tasks: &mut JoinSet
                 POLL
             }
         };
+        let rest = own_work.rest();
         tokio::select! {
             () = engine.stopping.cancelled() => {}
             _ = changes.changed() => {}
             () = freed.notified(), if permits.available_permits() <= engine.limits.runs_at_once / 2 => {}
             () = engine.clock.sleep(wait) => {}
         }
+        drop(rest);
     }
 }
 

@@ -157,7 +157,7 @@ pub async fn page_ids(
 ) -> Result<Vec<IncidentId>, StoreError> {
     Ok(found!(
         "select i.id ",
-        " and i.id < $24 order by i.id desc limit $25",
+        " and i.id < $25 order by i.id desc limit $26",
         wanted,
         before,
         limit,
@@ -276,7 +276,7 @@ pub async fn list_ids(
     limit: i64,
 ) -> Result<Vec<IncidentId>, StoreError> {
     Ok(
-        found!("select i.id ", " order by i.id desc limit $24", wanted, limit)
+        found!("select i.id ", " order by i.id desc limit $25", wanted, limit)
             .fetch_all(conn)
             .await?
             .into_iter()

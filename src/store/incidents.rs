@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use super::StoreError;
 use crate::domain::{
     digest::Digest,
-    id::{IncidentId, OperatorId, SourceId},
+    id::{DrillId, IncidentId, OperatorId, SourceId},
     incident::{IncidentState, Severity},
 };
 
@@ -87,6 +87,8 @@ pub struct Incident {
     pub lives_in: Option<i64>,
     /// The one that stands for it in the list.
     pub folded_under: Option<i64>,
+    /// The drill it belongs to.
+    pub drill: Option<DrillId>,
     /// The newest event's number.
     pub last_seq: i64,
 }
@@ -117,6 +119,7 @@ struct Row {
     merged_into: Option<i64>,
     lives_in: Option<i64>,
     folded_under: Option<i64>,
+    drill_id: Option<i64>,
     last_seq: i64,
 }
 
@@ -158,6 +161,7 @@ impl TryFrom<Row> for Incident {
             merged_into: row.merged_into,
             lives_in: row.lives_in,
             folded_under: row.folded_under,
+            drill: row.drill_id.map(DrillId),
             last_seq: row.last_seq,
         })
     }
@@ -420,7 +424,7 @@ pub async fn find(conn: &mut PgConnection, id: IncidentId) -> Result<Option<Inci
                   i.detected_at, i.acknowledged_at, o.name as "acknowledged_by?", i.mitigated_at, i.resolved_at,
                   i.closed_at, i.recover_due, i.recovered_at, i.truncated_alerts, i.reopened, i.recurrence_of,
                   i.came_back, i.flapping_since, i.calm_due, i.merged_into, i.lives_in, i.folded_under,
-                  i.next_seq - 1 as "last_seq!"
+                  i.drill_id, i.next_seq - 1 as "last_seq!"
            from incidents i join sources s on s.id = i.source_id
            left join operators o on o.id = i.acknowledged_by
            where i.id = $1"#,
@@ -491,7 +495,7 @@ pub struct IncidentLine {
     pub below: i64,
 }
 
-/// Incidents older than `before`, the newest first, at most `limit`; open ones only unless `all`. First page with
+/// Real incidents older than `before`, the newest first, at most `limit`; open ones only unless `all`. First page with
 /// `i64::MAX`. Those folded under another one that is listed as well are left out, or are the only ones when it is
 /// named.
 pub async fn list(
@@ -503,7 +507,7 @@ pub async fn list(
 ) -> Result<Vec<IncidentLine>, StoreError> {
     let ids = sqlx::query_scalar!(
         "select id from incidents page
-         where id < $2 and ($1 or state in ('triggered', 'acknowledged', 'mitigated'))
+         where id < $2 and drill_id is null and ($1 or state in ('triggered', 'acknowledged', 'mitigated'))
            and case when $4::bigint is not null then folded_under = $4
                     else folded_under is null or not ($1 or exists (
                         select from incidents p where p.id = page.folded_under
@@ -532,7 +536,7 @@ pub async fn list_these(
                   i.detected_at, i.acknowledged_at, o.name as "acknowledged_by?", i.mitigated_at, i.resolved_at,
                   i.closed_at, i.recover_due, i.recovered_at, i.truncated_alerts, i.reopened, i.recurrence_of,
                   i.came_back, i.flapping_since, i.calm_due, i.merged_into, i.lives_in, i.folded_under,
-                  i.next_seq - 1 as "last_seq!",
+                  i.drill_id, i.next_seq - 1 as "last_seq!",
                   (select count(*) from episodes e where e.incident_id = i.id and e.ends_at is null) as "firing!",
                   (select count(*) from episodes e join alerts a on a.id = e.alert_id
                    where e.incident_id = i.id and e.ends_at is null
@@ -587,6 +591,7 @@ pub async fn list_these(
                 merged_into: row.merged_into,
                 lives_in: row.lives_in,
                 folded_under: row.folded_under,
+                drill_id: row.drill_id,
                 last_seq: row.last_seq,
             }
             .try_into()?,
@@ -618,12 +623,24 @@ pub async fn pulse(conn: &mut PgConnection) -> Result<Pulse, StoreError> {
     .await?)
 }
 
+/// A real incident that is as bad as it gets and open, with its title: the oldest.
+pub async fn find_open_sev1(conn: &mut PgConnection) -> Result<Option<(IncidentId, String)>, StoreError> {
+    Ok(sqlx::query!(
+        "select id, title from incidents
+         where state in ('triggered', 'acknowledged', 'mitigated') and severity = 1 and drill_id is null
+         order by id limit 1"
+    )
+    .fetch_optional(conn)
+    .await?
+    .map(|row| (IncidentId(row.id), row.title)))
+}
+
 /// The incident that was over last, and when.
 pub async fn find_last_resolved(
     conn: &mut PgConnection,
 ) -> Result<Option<(IncidentId, DateTime<Utc>)>, StoreError> {
     Ok(sqlx::query!(
-        r#"select id, resolved_at as "resolved_at!" from incidents where resolved_at is not null
+        r#"select id, resolved_at as "resolved_at!" from incidents where resolved_at is not null and drill_id is null
            order by id desc limit 1"#
     )
     .fetch_optional(conn)

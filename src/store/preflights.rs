@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 
 use super::StoreError;
 use crate::domain::{
-    id::{IncidentId, VersionId},
+    id::{DrillId, IncidentId, VersionId},
     rehearsal::Rehearsal,
 };
 
@@ -28,6 +28,8 @@ pub struct Claimed {
     pub severity: i16,
     /// Whether the incident is still open.
     pub is_open: bool,
+    /// The drill it belongs to.
+    pub drill: Option<DrillId>,
 }
 
 /// A preflight as people see it.
@@ -58,7 +60,7 @@ pub async fn claim(
                from next where p.incident_id = next.incident_id and p.version_id = next.version_id
                returning p.incident_id, p.version_id, p.claims)
            select m.incident_id, m.version_id, m.claims, i.title, i.severity,
-                  i.state in ('triggered', 'acknowledged', 'mitigated') as "is_open!"
+                  i.state in ('triggered', 'acknowledged', 'mitigated') as "is_open!", i.drill_id
            from mine m join incidents i on i.id = m.incident_id"#,
         now,
         lease
@@ -72,6 +74,7 @@ pub async fn claim(
         title: row.title,
         severity: row.severity,
         is_open: row.is_open,
+        drill: row.drill_id.map(DrillId),
     }))
 }
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 
 use super::StoreError;
-use crate::domain::id::{IncidentId, OperatorId, ReplicaId, RunId, VersionId};
+use crate::domain::id::{DrillId, IncidentId, OperatorId, ReplicaId, RunId, VersionId};
 
 /// The first pause after a fault of a worker; it doubles with each further one.
 pub const FAULT_PAUSE_MIN: Duration = Duration::from_secs(5);
@@ -42,6 +42,8 @@ pub struct Claim {
     pub fence: i64,
     /// Whose lease it stands on.
     pub owner: ReplicaId,
+    /// The drill it belongs to.
+    pub drill: Option<DrillId>,
 }
 
 /// A claimed run with what does not change while it lives.
@@ -98,7 +100,7 @@ pub async fn claim(
              from due where q.run_id = due.run_id
              returning q.run_id, q.incident_id, q.fence, q.acts, q.due)
          select m.run_id, m.incident_id, m.fence, m.acts, m.due, r.version_id, r.requested_by, r.inputs, r.context,
-                r.root_id, i.title, i.severity
+                r.root_id, i.title, i.severity, i.drill_id
          from mine m join runs r on r.id = m.run_id join incidents i on i.id = m.incident_id",
         replica.0,
         now,
@@ -114,6 +116,7 @@ pub async fn claim(
             incident: IncidentId(row.incident_id),
             fence: row.fence,
             owner: replica,
+            drill: row.drill_id.map(DrillId),
         },
         acts: row.acts,
         due: row.due,
@@ -283,6 +286,32 @@ pub async fn wake(conn: &mut PgConnection, run: RunId, now: DateTime<Utc>) -> Re
     Ok(())
 }
 
+/// Makes all runs of an incident due that wait: what they wait for may be over.
+pub async fn wake_incident(
+    conn: &mut PgConnection,
+    incident: IncidentId,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update run_queue set due = least(due, $2) where incident_id = $1 and state in (0, 2)",
+        incident.0,
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Whether a run is due now that no worker has taken yet.
+pub async fn has_due(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"select exists (select from run_queue where state in (0, 2) and due <= $1) as "due!""#,
+        now
+    )
+    .fetch_one(conn)
+    .await?)
+}
+
 /// Takes a finished run out of the queue.
 pub async fn delete(conn: &mut PgConnection, claim: Claim) -> Result<(), StoreError> {
     let deleted = sqlx::query!(
@@ -328,14 +357,21 @@ pub async fn strays(
 ) -> Result<Vec<Claim>, StoreError> {
     let working_on: Vec<i64> = working_on.iter().map(|run| run.0).collect();
     Ok(sqlx::query!(
-        "select run_id, incident_id, fence from run_queue where owner = $1 and state = 1 and run_id <> all($2)",
+        "select q.run_id, q.incident_id, q.fence, i.drill_id from run_queue q join incidents i on i.id = q.incident_id
+         where q.owner = $1 and q.state = 1 and q.run_id <> all($2)",
         replica.0,
         &working_on
     )
     .fetch_all(conn)
     .await?
     .into_iter()
-    .map(|row| Claim { run: RunId(row.run_id), incident: IncidentId(row.incident_id), fence: row.fence, owner: replica })
+    .map(|row| Claim {
+        run: RunId(row.run_id),
+        incident: IncidentId(row.incident_id),
+        fence: row.fence,
+        owner: replica,
+        drill: row.drill_id.map(DrillId),
+    })
     .collect())
 }
 

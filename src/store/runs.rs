@@ -117,16 +117,20 @@ pub async fn lock_budget(conn: &mut PgConnection, runbook_id: i64) -> Result<(),
     Ok(())
 }
 
-/// How many runs of a runbook Muster has started by itself since then.
+/// How many runs of a runbook Muster has started by itself since then, for real, or in the drill of the incident.
 pub async fn count_automatic_since(
     conn: &mut PgConnection,
+    incident: IncidentId,
     runbook_id: i64,
     since: DateTime<Utc>,
 ) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar!(
-        r#"select count(*) as "n!" from runs where runbook_id = $1 and started_at > $2 and mode = 'automatic'"#,
+        r#"select count(*) as "n!" from runs r join incidents i on i.id = r.incident_id
+           where r.runbook_id = $1 and r.started_at > $2 and r.mode = 'automatic'
+             and i.drill_id is not distinct from (select o.drill_id from incidents o where o.id = $3)"#,
         runbook_id,
-        since
+        since,
+        incident.0
     )
     .fetch_one(conn)
     .await?)
@@ -362,6 +366,25 @@ pub async fn list_of_incident(
     .into_iter()
     .map(RunLine::try_from)
     .collect()
+}
+
+/// Runs of an incident that go on, the newest first, at most `limit`; of one runbook or of all.
+pub async fn list_live(
+    conn: &mut PgConnection,
+    incident: IncidentId,
+    runbook: Option<&str>,
+    limit: i64,
+) -> Result<Vec<RunId>, StoreError> {
+    let ids = sqlx::query_scalar!(
+        "select r.id from run_queue q join runs r on r.id = q.run_id join runbooks b on b.id = r.runbook_id
+         where q.incident_id = $1 and ($2::text is null or b.slug = $2) order by r.id desc limit $3",
+        incident.0,
+        runbook,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(ids.into_iter().map(RunId).collect())
 }
 
 /// Runs of a runbook, the newest first, at most `limit`.

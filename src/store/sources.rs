@@ -180,7 +180,7 @@ pub async fn insert(
                               storm_within_ms, sign_with, mapping, topic_arn, alertmanager, created_at, fold_over,
                               fold_within_ms, client_name)
          select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $14, coalesce($15::bigint, 300000), $16
-         where (select count(*) from sources) < $13
+         where (select count(*) from sources where drill_id is null) < $13
          on conflict (name) do nothing returning id",
         name,
         settings.format.name(),
@@ -321,14 +321,14 @@ pub async fn find(conn: &mut PgConnection, id: SourceId) -> Result<Option<Source
     .transpose()
 }
 
-/// All sources by name, at most [`SOURCES_MAX`].
+/// All sources by name, at most [`SOURCES_MAX`]; a drill's own is none of them.
 pub async fn list(conn: &mut PgConnection) -> Result<Vec<Source>, StoreError> {
     sqlx::query_as!(
         Row,
         "select id, name, format, correlate_by, stale_after_ms, heartbeat_within_ms, storm_starts, storm_within_ms,
                 sign_with, mapping, topic_arn, alertmanager, client_name, fold_over, fold_within_ms, revision,
                 created_at, disabled_at
-         from sources order by name limit $1",
+         from sources where drill_id is null order by name limit $1",
         SOURCES_MAX
     )
     .fetch_all(conn)
@@ -346,7 +346,7 @@ pub async fn snapshot(conn: &mut PgConnection) -> Result<Vec<KnownSource>, Store
                   revision, s.created_at, disabled_at,
                   array(select t.token_hash from source_tokens t
                         where t.source_id = s.id and t.revoked_at is null order by t.id) as "token_hashes!"
-           from sources s where s.disabled_at is null order by s.name"#,
+           from sources s where s.disabled_at is null and s.drill_id is null order by s.name"#,
     )
     .fetch_all(conn)
     .await?
@@ -414,7 +414,7 @@ pub async fn list_pulses(
            cross join lateral (
                select count(*) as tokens, max(last_used_at) as used_at
                from source_tokens t where t.source_id = s.id and t.revoked_at is null) live
-           where ($1::bigint is null or s.id = $1)
+           where ($1::bigint is null or s.id = $1) and s.drill_id is null
            order by s.name limit $4"#,
         only.map(|id| id.0),
         since,

@@ -114,7 +114,11 @@ impl Subject {
             incident,
             asks,
         };
-        Ok(app.rehearser.rehearse(&script).await)
+        let drill = self.incident.as_ref().and_then(|incident| incident.drill);
+        match app.rehearser.within(drill).await {
+            Ok(rehearser) => Ok(rehearser.rehearse(&script).await),
+            Err(why) => Err(WebError::refused(why)),
+        }
     }
 }
 

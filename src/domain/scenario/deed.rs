@@ -1,12 +1,14 @@
 //! What people do in a drill: what is expected of them, and what would be wrong.
 
+use serde::{Deserialize, Serialize};
+
 use super::At;
 use crate::domain::{
     approval::Verdict, incident::Severity, run::UnknownChoice, span::Span, template::Expression,
 };
 
 /// One thing a person can do.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Deed {
     /// Says "I have it".
     Acknowledge,
@@ -50,7 +52,7 @@ pub enum Deed {
 }
 
 /// What is expected.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Expected {
     /// Where it stands.
     pub at: At,
@@ -67,7 +69,7 @@ pub struct Expected {
 }
 
 /// What would be wrong.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Wrong {
     /// Where it stands.
     pub at: At,

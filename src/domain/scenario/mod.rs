@@ -11,6 +11,8 @@ mod twin;
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::{span::Span, template::Expression};
 
 pub use deed::{Deed, Expected, Wrong};
@@ -32,7 +34,7 @@ pub const TOLD: [&str; 5] = ["t", "gates", "steps", "injects", "incident"];
 pub const TOLD_WORLD: [&str; 1] = ["t"];
 
 /// A place in the scenario's text, so that what goes wrong later can still name it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct At {
     /// From 1.
     pub line: u32,
@@ -41,7 +43,7 @@ pub struct At {
 }
 
 /// One scenario.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scenario {
     /// What it is called in addresses and commands.
     pub slug: String,

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::At;
 use crate::domain::template::Expression;
 
 /// Everything that is simulated.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Model {
     /// The services, by name.
     pub services: BTreeMap<String, Service>,
@@ -21,7 +22,7 @@ pub struct Model {
 }
 
 /// One service, or anything else that has state.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Service {
     /// Services without which this one does not work.
     pub needs: Vec<String>,
@@ -32,7 +33,7 @@ pub struct Service {
 }
 
 /// What a variable begins as.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Start {
     /// This.
     Value(Value),
@@ -43,7 +44,7 @@ pub enum Start {
 }
 
 /// One change of the world.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rule {
     /// Where it stands.
     pub at: At,
@@ -54,7 +55,7 @@ pub struct Rule {
 }
 
 /// A variable and its new value.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Assignment {
     /// Of which service.
     pub service: String,

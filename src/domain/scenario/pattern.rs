@@ -1,7 +1,9 @@
 //! What a twin listens for: a text in which `*` stands for anything.
 
+use serde::{Deserialize, Serialize};
+
 /// A text with `*` for anything. Case and the width of white space make no difference.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pattern(String);
 
 impl Pattern {

@@ -1,6 +1,8 @@
 //! What happens in a drill besides what follows from its world: alerts, surprises, hints, and what ends it.
 
-use super::{At, Assignment};
+use serde::{Deserialize, Serialize};
+
+use super::{Assignment, At};
 use crate::domain::{
     labels::Labels,
     span::Span,
@@ -8,7 +10,7 @@ use crate::domain::{
 };
 
 /// What monitoring would report.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alarm {
     /// Where it stands.
     pub at: At,
@@ -23,7 +25,7 @@ pub struct Alarm {
 }
 
 /// A surprise.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Inject {
     /// Where it stands.
     pub at: At,
@@ -40,7 +42,7 @@ pub struct Inject {
 }
 
 /// One thing that happens.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Happening {
     /// The world changes.
     Set(Vec<Assignment>),
@@ -77,7 +79,7 @@ pub enum Happening {
 }
 
 /// How a target fails that is itself well.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Failing {
     /// Connections are refused.
     Down,
@@ -103,7 +105,7 @@ impl Failing {
 }
 
 /// How fast is good. What is absent is measured and not judged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Objectives {
     /// From the first fault to the incident.
     pub detect: Option<Span>,
@@ -120,7 +122,7 @@ pub struct Objectives {
 }
 
 /// What the trainer may tell.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hint {
     /// What.
     pub text: String,
@@ -129,7 +131,7 @@ pub struct Hint {
 }
 
 /// What ends a drill early.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StopRule {
     /// Where it stands.
     pub at: At,

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{At, Assignment, Pattern};
+use super::{Assignment, At, Pattern};
 use crate::domain::{
     target::Target,
     template::{Expression, Template},
 };
 
 /// What stands in for one target.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Twin {
     /// Where it stands.
     pub at: At,
@@ -28,7 +29,7 @@ pub struct Twin {
 }
 
 /// One server of a proxy's backend.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Server {
     /// Whether the proxy finds it well.
     pub up: Expression,
@@ -37,7 +38,7 @@ pub struct Server {
 }
 
 /// What a twin says to a question that fits.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
     /// Where it stands.
     pub at: At,

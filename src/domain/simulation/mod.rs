@@ -71,6 +71,8 @@ pub struct Simulation {
     second: u64,
     state: Map<String, Value>,
     scene: Scene,
+    /// Since which second the condition of each alarm has held.
+    held_since: Vec<Option<u64>>,
 }
 
 impl Simulation {
@@ -94,6 +96,7 @@ impl Simulation {
         state.insert("t".to_owned(), Value::from(0));
         let scene = Scene::of(&Value::Object(state.clone()));
         let mut world = Self {
+            held_since: vec![None; rules.scenario.alarms.len()],
             rules,
             seed,
             second: 0,
@@ -119,6 +122,17 @@ impl Simulation {
         &self.state
     }
 
+    /// Whether each alarm of the scenario fires: its condition has held for long enough.
+    pub fn firing(&self) -> Vec<bool> {
+        let alarms = self.rules.scenario.alarms.iter().zip(&self.held_since);
+        alarms
+            .map(|(alarm, since)| {
+                let lasting = alarm.lasting.as_millis().div_ceil(1000);
+                since.is_some_and(|since| self.second - since >= lasting)
+            })
+            .collect()
+    }
+
     /// The same for expressions.
     pub fn scene(&self) -> &Scene {
         &self.scene
@@ -137,7 +151,7 @@ impl Simulation {
         if self.rules.stands_still() && until > self.second {
             self.second = until;
             self.set_time();
-            return Ok(());
+            return self.watch();
         }
         while self.second < until {
             self.second += 1;
@@ -204,7 +218,7 @@ impl Simulation {
                 has_moved = true;
             }
             if !has_moved {
-                return Ok(());
+                return self.watch();
             }
         }
         Err(WorldFault {
@@ -215,6 +229,18 @@ impl Simulation {
             ),
             second: self.second,
         })
+    }
+
+    /// Notes since when the conditions of alarms have held.
+    fn watch(&mut self) -> Result<(), WorldFault> {
+        let holding = self.rules.alarms(&self.scene).map_err(|(index, error)| {
+            let at = self.rules.scenario.alarms.get(index).map(|alarm| alarm.at);
+            self.fault((at.unwrap_or_default(), format!("whether this alert fires: {error}")))
+        })?;
+        for (since, holds) in self.held_since.iter_mut().zip(holding) {
+            *since = holds.then(|| since.unwrap_or(self.second));
+        }
+        Ok(())
     }
 
     /// A service works when it does by itself and all that it needs works.

@@ -146,9 +146,10 @@ impl Rules {
         self.each_second.is_empty() && self.noise.is_empty() && self.always.is_empty() && self.works.is_empty()
     }
 
-    /// Which alarms would fire now if they had held long enough, in the order of the scenario.
-    pub fn alarms(&self, scene: &Scene) -> Result<Vec<bool>, TemplateError> {
-        self.alarms.iter().map(|alarm| alarm.holds(scene)).collect()
+    /// Whether the condition of each alarm holds, in the order of the scenario; or which cannot be worked out.
+    pub(super) fn alarms(&self, scene: &Scene) -> Result<Vec<bool>, (usize, TemplateError)> {
+        let holds = |(index, alarm): (usize, &Prepared)| alarm.holds(scene).map_err(|error| (index, error));
+        self.alarms.iter().enumerate().map(holds).collect()
     }
 
     /// Whether the condition of an inject has come true; never for one without.

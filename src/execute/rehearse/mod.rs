@@ -36,16 +36,16 @@ use self::{
 };
 use super::standing::Standing;
 use crate::{
-    actions::{Bounds, Outside, Secret, World},
+    actions::{Bounds, Grounds, NoDrills, Outside, Secret, World},
     clock::Clock,
     domain::{
         action::{Envelope, Outcome},
         context::Setting,
-        id::{IncidentId, RunId},
+        id::{DrillId, IncidentId, RunId},
         rehearsal::Rehearsal,
         runbook::Runbook,
         span::Span,
-        target::Targets,
+        target::{Target, Targets},
     },
 };
 
@@ -67,6 +67,8 @@ pub struct Rehearser {
     pub clock: Clock,
     /// How long a whole rehearsal may take.
     pub limit: Span,
+    /// Where runs of drills act.
+    pub grounds: Arc<dyn Grounds>,
 }
 
 /// What is rehearsed, and with what.
@@ -104,7 +106,21 @@ impl Rehearser {
             standing,
             clock,
             limit: REHEARSAL_MAX,
+            grounds: Arc::new(NoDrills),
         }
+    }
+
+    /// The same over the ground of a drill, for what belongs to one; or why it has none.
+    pub async fn within(&self, drill: Option<DrillId>) -> Result<Self, String> {
+        let Some(drill) = drill else {
+            return Ok(self.clone());
+        };
+        let ground = self.grounds.of(drill).await?;
+        Ok(Self {
+            world: ground.world,
+            targets: watch::channel(ground.targets).1,
+            ..self.clone()
+        })
     }
 
     /// Goes through a runbook. Nothing outside changes.
@@ -165,8 +181,11 @@ impl Rehearser {
     /// Why nothing may be sent to a target now, by target.
     fn held(&self, targets: &Targets) -> BTreeMap<String, String> {
         let now = self.clock.now();
-        let held = |name: &String| Some((name.clone(), self.standing.held(name, now)?.to_string()));
-        targets.0.keys().filter_map(held).collect()
+        // A twin has a circuit of its own, under its own name.
+        let held = |(name, target): (&String, &Target)| {
+            Some((name.clone(), self.standing.held(&target.name, now)?.to_string()))
+        };
+        targets.0.iter().filter_map(held).collect()
     }
 }
 

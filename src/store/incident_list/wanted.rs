@@ -154,9 +154,14 @@ impl Wanted {
         self.folds as i16
     }
 
-    /// Nothing can be so: no drill is kept among incidents, and some things contradict each other.
+    /// Nothing can be so: some things contradict each other.
     pub(super) fn is_nothing(&self) -> bool {
-        self.filter.is_impossible() || self.filter.asks(Trait::Drill) == Some(true)
+        self.filter.is_impossible()
+    }
+
+    /// Whether drills are wanted instead of what is real; the two are never listed together.
+    pub(super) fn wants_drills(&self) -> bool {
+        self.filter.asks(Trait::Drill) == Some(true)
     }
 }
 
@@ -198,7 +203,7 @@ fn words(words: &[(String, bool)]) -> Option<String> {
 }
 
 /// One statement over the incidents `i` that are wanted: what stands before the condition, what after, the filter, and
-/// further parameters from `$24`.
+/// further parameters from `$25`.
 macro_rules! found {
     ($head:tt, $tail:tt, $wanted:expr $(, $more:expr)* $(,)?) => {
         sqlx::query!(
@@ -230,7 +235,8 @@ macro_rules! found {
                          else i.folded_under is null or $22 = 1 and not exists (
                              select from incidents p where p.id = i.folded_under
                                 and p.state in ('triggered', 'acknowledged', 'mitigated')) end
-                and not $23::bool " + $tail,
+                and not $23::bool
+                and ($24::bool = (i.drill_id is not null) or $13::bigint[] is not null) " + $tail,
             $wanted.states.as_deref() as Option<&[String]>,
             $wanted.severities.as_deref() as Option<&[i16]>,
             $wanted.owners.as_deref() as Option<&[i64]>,
@@ -254,6 +260,7 @@ macro_rules! found {
             $wanted.under as Option<i64>,
             $wanted.fold_rule(),
             $wanted.is_nothing(),
+            $wanted.wants_drills(),
             $($more),*
         )
     };

@@ -150,6 +150,7 @@ pub fn incident() -> Incident {
         merged_into: None,
         lives_in: None,
         folded_under: None,
+        drill: None,
         last_seq: 31,
     }
 }

@@ -39,6 +39,7 @@ async fn what_a_dead_worker_had_stored_stays_and_the_page_says_that_the_rest_is_
         incident: IncidentId(1),
         fence,
         owner: ReplicaId(1),
+        drill: None,
     };
     let late = Batch {
         chunks: vec![OutputChunk {

@@ -1,0 +1,172 @@
+//! The worlds of drills: where a drill's runs act. Each replica that carries out a step of a drill opens the twins it needs
+//! on its own loopback; what is true in their world is worked out from the drill's log, so that all replicas have the same
+//! world and none of them has to be there.
+//!
+//! Nothing of a drill leaves: a request goes to a twin of its own drill or nowhere, [`Hall`] leads it there, and the way
+//! out it uses is caged to the sockets of twins ([`crate::actions::Cage`]).
+
+mod hall;
+mod reply;
+mod world;
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures_util::future::BoxFuture;
+use sqlx::{PgConnection, PgPool};
+use tokio::sync::OnceCell;
+
+use crate::{
+    actions::{Bounds, Cage, Ground, Grounds, Hold, Outside},
+    clock::Clock,
+    domain::{
+        drill::{Depth, DrillState, name},
+        id::DrillId,
+        simulation::{Rules, Simulation},
+        span::Span,
+    },
+    store::{StoreError, drills, scenarios},
+    twins::Closed,
+};
+use hall::Hall;
+pub use world::{Live, WorldError};
+
+/// Drills whose twins one replica keeps open; the oldest are closed for a new one.
+const HALLS_MAX: usize = 16;
+
+/// What simulating needs.
+#[derive(Clone)]
+pub struct SimulatorParts {
+    /// Connections.
+    pub pool: PgPool,
+    /// The time.
+    pub clock: Clock,
+    /// Where twins that are files are kept.
+    pub folder: PathBuf,
+    /// The program Muster itself, which the stand-ins of programs call.
+    pub relay: PathBuf,
+    /// The longest a request waits for its answer, for drills with compressed time; as its step says otherwise.
+    pub patience: Option<Span>,
+}
+
+/// Knows the grounds of drills. Clones share them.
+#[derive(Clone)]
+pub struct Simulator(Arc<Shared>);
+
+struct Shared {
+    parts: SimulatorParts,
+    cage: Cage,
+    outside: Outside,
+    halls: Mutex<HashMap<DrillId, Arc<OnceCell<Arc<Hall>>>>>,
+}
+
+impl Simulator {
+    /// Begins with no drill.
+    pub fn new(parts: SimulatorParts) -> Self {
+        let cage = Cage::new(parts.folder.clone());
+        let bounds = Bounds {
+            connect: parts.patience.unwrap_or(Bounds::default().connect),
+        };
+        Self(Arc::new(Shared {
+            outside: Outside::caged(bounds, cage.clone()),
+            cage,
+            parts,
+            halls: Mutex::default(),
+        }))
+    }
+
+    /// The rules of a drill.
+    pub async fn rules(&self, conn: &mut PgConnection, drill: DrillId) -> Result<Arc<Rules>, StoreError> {
+        Ok(self.hall(conn, drill).await?.rules().clone())
+    }
+
+    /// The world of a drill as it is now, by everything that is stored of it. The caller has locked the drill, or takes
+    /// that more may just be happening.
+    pub async fn world(&self, conn: &mut PgConnection, drill: DrillId) -> Result<Simulation, WorldError> {
+        self.hall(conn, drill).await?.world(conn).await
+    }
+
+    /// Closes the twins of a drill that is over.
+    pub fn close(&self, drill: DrillId) {
+        self.halls().remove(&drill);
+    }
+
+    fn halls(&self) -> std::sync::MutexGuard<'_, HashMap<DrillId, Arc<OnceCell<Arc<Hall>>>>> {
+        self.0.halls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn hall(&self, conn: &mut PgConnection, id: DrillId) -> Result<Arc<Hall>, StoreError> {
+        let cell = {
+            let mut halls = self.halls();
+            if halls.len() >= HALLS_MAX
+                && !halls.contains_key(&id)
+                && let Some(oldest) = halls.keys().min().copied()
+            {
+                halls.remove(&oldest);
+            }
+            halls.entry(id).or_default().clone()
+        };
+        let hall = cell.get_or_try_init(|| self.open(conn, id)).await?;
+        Ok(hall.clone())
+    }
+
+    async fn open(&self, conn: &mut PgConnection, id: DrillId) -> Result<Arc<Hall>, StoreError> {
+        let corrupt = |detail: String| StoreError::corrupt("drills", "version_id", detail);
+        let drill = drills::find(conn, id)
+            .await?
+            .ok_or_else(|| corrupt(format!("there is no {}", name(id))))?;
+        let version = scenarios::find(conn, drill.version)
+            .await?
+            .ok_or_else(|| corrupt(format!("{} has no scenario", name(id))))?;
+        let rules = Rules::of(version.scenario).map_err(|error| corrupt(error.to_string()))?;
+        let closed = Closed::open().map_err(|error| StoreError::Database(sqlx::Error::Io(error)))?;
+        let parts = &self.0.parts;
+        let folder = parts.folder.join(name(id));
+        std::fs::create_dir_all(&folder).map_err(|error| StoreError::Database(sqlx::Error::Io(error)))?;
+        Ok(Arc::new(Hall::new(
+            id,
+            drill.seed,
+            Arc::new(rules),
+            closed,
+            folder,
+            self.clone(),
+        )))
+    }
+
+    fn parts(&self) -> &SimulatorParts {
+        &self.0.parts
+    }
+}
+
+impl Grounds for Simulator {
+    fn of(&self, drill: DrillId) -> BoxFuture<'_, Result<Ground, String>> {
+        Box::pin(async move {
+            let told = |error: StoreError| error.to_string();
+            let mut conn = self.0.parts.pool.acquire().await.map_err(|error| error.to_string())?;
+            let hall = self.hall(&mut conn, drill).await.map_err(told)?;
+            let found = drills::find(&mut conn, drill).await.map_err(told)?;
+            let held = match found.map(|found| (found.state, found.depth)) {
+                Some((DrillState::Running, Depth::Simulated)) => None,
+                Some((DrillState::Running, Depth::Tabletop)) => {
+                    Some(Hold::Waits("a tabletop drill carries nothing out".to_owned()))
+                }
+                Some((DrillState::Paused, _)) => Some(Hold::Waits(format!("{} stands still", name(drill)))),
+                _ => Some(Hold::Over(format!("{} is over", name(drill)))),
+            };
+            Ok(Ground {
+                targets: hall.targets().clone(),
+                world: Arc::new(hall.clone()),
+                held,
+            })
+        })
+    }
+}
+
+/// How often something that must be written is tried when others were in the way.
+const TRIES_MAX: usize = 5;
+/// The pause between two tries.
+const TRY_PAUSE: Duration = Duration::from_millis(20);

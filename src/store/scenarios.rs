@@ -1,0 +1,126 @@
+//! Scenarios and their immutable versions.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::PgConnection;
+
+use super::StoreError;
+use crate::domain::{digest::Digest, id::ScenarioVersionId, scenario::Scenario};
+
+/// One version.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScenarioVersion {
+    /// Its row.
+    pub id: ScenarioVersionId,
+    /// Of which scenario.
+    pub slug: String,
+    /// Its number within the scenario, from 1.
+    pub number: i32,
+    /// What it says.
+    pub scenario: Scenario,
+}
+
+/// Keeps a text as a version and makes it the one in use: the same content is the version it was before.
+pub async fn publish(
+    conn: &mut PgConnection,
+    parsed: &Scenario,
+    source: &str,
+    now: DateTime<Utc>,
+) -> Result<ScenarioVersionId, StoreError> {
+    let digest = Digest::of_bytes(source.as_bytes());
+    let definition = serde_json::to_value(parsed)
+        .map_err(|error| StoreError::corrupt("scenario_versions", "definition", error))?;
+    let scenario = sqlx::query_scalar!(
+        "insert into scenarios (slug) values ($1) on conflict (slug) do update set slug = excluded.slug returning id",
+        parsed.slug
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    let version = sqlx::query_scalar!(
+        r#"with made as (
+               insert into scenario_versions (scenario_id, number, digest, source, definition, created_at)
+               select $1, coalesce((select max(number) from scenario_versions where scenario_id = $1), 0) + 1,
+                      $2, $3, $4, $5
+               where not exists (select from scenario_versions where scenario_id = $1 and digest = $2)
+               returning id)
+           select id as "id!" from made
+           union all
+           select id from scenario_versions where scenario_id = $1 and digest = $2"#,
+        scenario,
+        &digest.0[..],
+        source,
+        definition,
+        now
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "update scenarios set current_version_id = $2 where id = $1 and current_version_id is distinct from $2",
+        scenario,
+        version
+    )
+    .execute(conn)
+    .await?;
+    Ok(ScenarioVersionId(version))
+}
+
+/// Takes all but these out of use; their versions and drills stay.
+pub async fn retire_all_but(conn: &mut PgConnection, slugs: &[String]) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update scenarios set current_version_id = null where current_version_id is not null and slug <> all($1)",
+        slugs
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The version with that row.
+pub async fn find(
+    conn: &mut PgConnection,
+    id: ScenarioVersionId,
+) -> Result<Option<ScenarioVersion>, StoreError> {
+    let row = sqlx::query!(
+        "select v.id, s.slug, v.number, v.definition
+         from scenario_versions v join scenarios s on s.id = v.scenario_id where v.id = $1",
+        id.0
+    )
+    .fetch_optional(conn)
+    .await?;
+    row.map(|row| version(row.id, row.slug, row.number, row.definition))
+        .transpose()
+}
+
+/// The versions in use, by name, at most `limit`.
+pub async fn list_current(conn: &mut PgConnection, limit: i64) -> Result<Vec<ScenarioVersion>, StoreError> {
+    let rows = sqlx::query!(
+        "select v.id, s.slug, v.number, v.definition
+         from scenarios s join scenario_versions v on v.id = s.current_version_id order by s.slug limit $1",
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|row| version(row.id, row.slug, row.number, row.definition))
+        .collect()
+}
+
+fn version(id: i64, slug: String, number: i32, definition: Value) -> Result<ScenarioVersion, StoreError> {
+    let scenario = serde_json::from_value(definition)
+        .map_err(|error| StoreError::corrupt("scenario_versions", "definition", error))?;
+    Ok(ScenarioVersion {
+        id: ScenarioVersionId(id),
+        slug,
+        number,
+        scenario,
+    })
+}
+
+/// The text of a version.
+pub async fn source(conn: &mut PgConnection, id: ScenarioVersionId) -> Result<Option<String>, StoreError> {
+    Ok(
+        sqlx::query_scalar!("select source from scenario_versions where id = $1", id.0)
+            .fetch_optional(conn)
+            .await?,
+    )
+}
