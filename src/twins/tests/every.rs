@@ -213,3 +213,38 @@ async fn an_answer_takes_next_to_no_time() {
     // Far more than it takes, and less than what a delayed acknowledgement costs.
     assert!(each < Duration::from_millis(20), "{each:?}");
 }
+
+#[tokio::test]
+async fn whoever_gave_up_waiting_takes_nobodys_place() {
+    // More than a twin serves at once.
+    const MANY: usize = 80;
+    let is_silent = |text: &str| text.contains("silent");
+    for (real, silent, good) in [
+        (
+            Connection::Http(far("")),
+            json!({"path": "silent"}),
+            json!({"path": "good"}),
+        ),
+        (
+            database(),
+            json!({"query": "select silent"}),
+            json!({"query": "select good"}),
+        ),
+        (proxy(), json!({"backend": "silent"}), json!({"backend": "good"})),
+    ] {
+        let stage = Stage::open(real, move |asked| match asked {
+            Asked::Web { path, .. } if is_silent(path) => Reply::Silence,
+            Asked::Query { text, .. } if is_silent(text) => Reply::Silence,
+            Asked::Servers { backend } if is_silent(backend) => Reply::Silence,
+            _ => Reply::Done,
+        })
+        .await;
+        let (target, short) = (stage.target(), envelope(SHORT));
+        let waiting = (0..MANY).map(|_| perform(&target, silent.clone(), &short));
+        for answer in futures_util::future::join_all(waiting).await {
+            answer.unwrap_err();
+        }
+        let outcome = stage.look(good).await.unwrap();
+        assert_eq!(outcome.result["ok"], true, "{outcome:?}");
+    }
+}
