@@ -27,6 +27,7 @@
 //! corridor  receive (disk, then database) · pipeline (alerts in → runs queued) · drill (the same, rehearsed) · upkeep (timers) · outward (silences)
 //! stages    intake → correlate → incident → matching → execute → timeline    beside them: catalog, fixtures, simulate, sources, audit, rights, identity
 //! doors     store (Postgres, all SQL)             actions (the outside world, the only way out)
+//!           twins (what stands in for the outside world in a drill)
 //! ground    domain (nouns, states, pure rules)    clock (the only reader of time)    faults (crash points)
 //! ```
 //!
@@ -67,6 +68,7 @@ pub mod faults;
 
 pub mod actions;
 pub mod store;
+pub mod twins;
 
 pub mod catalog;
 pub mod fixtures;
