@@ -204,7 +204,7 @@ pub struct Scene(minijinja::Value);
 impl Scene {
     /// An object of names, as [`Expression::evaluate`] takes it.
     pub fn of(context: &Value) -> Self {
-        Self(minijinja::Value::from_serialize(context))
+        Self(minijinja::Value::from(minijinja::value::Serde(context)))
     }
 }
 
