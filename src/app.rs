@@ -1,7 +1,7 @@
 //! The whole of Muster, put together: the only file that sees every floor. Builds each thing once, starts the loops,
 //! and stops them in the order that loses nothing.
 
-use std::{net::SocketAddr, str::FromStr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -16,6 +16,7 @@ use crate::{
     clock::Clock,
     config::{Database, Serve},
     domain::{digest::Digest, flap::FlapLimits},
+    drill::conductor::Conductor,
     execute::{
         engine::{Engine, EngineLimits, Lease},
         preflight::Preflights,
@@ -27,6 +28,7 @@ use crate::{
     outward::{Outward, SETTLED_AFTER, heartbeat::OwnHeartbeat},
     pipeline::Patience,
     receive::{ReceiverParts, spool::folder::SpoolLimits},
+    simulate::{Simulator, SimulatorParts},
     store::{
         boots,
         embedded::Embedded,
@@ -149,6 +151,22 @@ impl App {
             reopen_within: config.reopen_within,
             flap: FlapLimits::default(),
         };
+        let simulator = Simulator::new(SimulatorParts {
+            pool: pools.background.clone(),
+            clock: clock.clone(),
+            folder: twins_folder(&config)?,
+            relay: config.relay.clone().map_or_else(std::env::current_exe, Ok)?,
+            patience: None,
+        });
+        state.rehearser.grounds = Arc::new(simulator.clone());
+        state.conductor = Conductor::new(
+            pools.background.clone(),
+            clock.clone(),
+            wake.clone(),
+            simulator.clone(),
+            shelf.versions.subscribe(),
+            patience,
+        );
         let hook_limits = HookLimits {
             body_bytes_max: config.body_max,
             ..HookLimits::default()
@@ -194,6 +212,7 @@ impl App {
             standing: state.standing.clone(),
             rehearser: state.rehearser.clone(),
             outside,
+            conductor: state.conductor.clone(),
             shelf: shelf.clone(),
             patience,
             config,
@@ -254,6 +273,12 @@ impl App {
     }
 }
 
+/// Where twins of drills that are files are kept: an absolute path.
+fn twins_folder(config: &Serve) -> anyhow::Result<PathBuf> {
+    let folder = config.database.data.join("twins");
+    std::path::absolute(&folder).with_context(|| format!("cannot tell where {} is", folder.display()))
+}
+
 /// The identity provider, when one is configured.
 fn open_provider(config: &Serve, outside: &Outside) -> Option<Provider> {
     let asked = &config.oidc;
@@ -297,6 +322,7 @@ struct Background {
     rehearser: Rehearser,
     /// The way out, which everything shares.
     outside: Outside,
+    conductor: Conductor,
     shelf: Shelf,
     patience: Patience,
     config: Serve,
@@ -351,6 +377,7 @@ impl Background {
         let standing =
             tokio::spawn(standing.run(self.pools.engine.clone(), self.clock.clone(), loops.clone()));
         let preflights = tokio::spawn(self.preflights().run(loops.clone()));
+        let drills = tokio::spawn(self.conductor.clone().run(loops.clone()));
         let outward = tokio::spawn(self.outward(listening_since).run(loops.clone()));
         let heartbeat = self.own_heartbeat(&engine, timers);
         let heartbeat = tokio::spawn({
@@ -370,7 +397,7 @@ impl Background {
             tracing::error!(%error, "the worker broke off");
         }
         loops.cancel();
-        let _ = tokio::join!(upkeep, wake, librarian, standing, preflights, outward, heartbeat);
+        let _ = tokio::join!(upkeep, wake, librarian, standing, preflights, drills, outward, heartbeat);
     }
 
     fn outward(&self, listening_since: DateTime<Utc>) -> Outward {
@@ -487,7 +514,7 @@ impl Background {
             lock_wait: self.config.lock_wait,
             output_bytes: usize::from(self.config.output_mib) << 20,
         };
-        Ok(Engine::new(
+        let mut engine = Engine::new(
             self.pools.engine.clone(),
             self.rehearser.world.clone(),
             self.standing.clone(),
@@ -497,6 +524,8 @@ impl Background {
             installation,
             limits,
             lease,
-        ))
+        );
+        engine.grounds = Arc::new(self.conductor.simulator.clone());
+        Ok(engine)
     }
 }

@@ -61,7 +61,7 @@ pub enum Command {
     Serve(Box<Serve>),
     /// Show the whole thing on a simulated fleet inside this process; needs nothing but Postgres binaries.
     Demo(Demo),
-    /// Check runbooks and targets, offline: the same as `runbook lint`.
+    /// Check runbooks, targets, tests and drills, offline: the same as `runbook lint`.
     Lint {
         /// The folder with runbooks and targets.yaml.
         #[arg(default_value = "runbooks")]
@@ -72,6 +72,12 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: RunbookCommand,
+    },
+    /// Work on the scenarios of drills without a running Muster and without a database.
+    Drill {
+        /// What to do.
+        #[command(subcommand)]
+        command: DrillCommand,
     },
     /// Add people.
     User {
@@ -139,6 +145,72 @@ pub enum RunbookCommand {
     /// Play the fixtures of a folder of runbooks and say which branches they take. The exit code is 1 when one does not
     /// come out as it expects.
     Test(Test),
+}
+
+/// Drills.
+#[derive(Debug, Subcommand)]
+pub enum DrillCommand {
+    /// Check the scenarios in drills/ against the runbooks they train: every fault with file, line and column.
+    Lint {
+        /// The folder with runbooks; scenarios are in drills/ in it.
+        #[arg(default_value = "runbooks")]
+        folder: PathBuf,
+    },
+    /// Play drills by themselves, in compressed time and in a Muster of their own. The exit code is 1 when one does not
+    /// pass.
+    Run(DrillRun),
+    /// Speak for a program that has a twin; twins start this, people have no use for it.
+    #[command(hide = true)]
+    Answer {
+        /// Where the twin listens, its token, the program and its arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
+}
+
+/// Which drills to play, and how.
+#[derive(Clone, Debug, Args)]
+pub struct DrillRun {
+    /// Scenarios by name; all of them when none is named.
+    pub scenarios: Vec<String>,
+    /// Let everybody's part be played by Muster: what is expected, each thing a moment after its turn has come.
+    #[arg(long, required = true)]
+    pub auto: bool,
+    /// The chance of their worlds: the same number gives the same drill.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Something wrong that the scenario knows, to be done in place of what is expected.
+    #[arg(long, value_name = "NAME")]
+    pub wrong: Option<String>,
+    /// Folder with runbooks; scenarios are in drills/ in it.
+    #[arg(long, env = "MUSTER_RUNBOOKS", default_value = "runbooks")]
+    pub runbooks: PathBuf,
+    /// What to print: text, json or junit.
+    #[arg(long, default_value = "text", value_parser = drill_format)]
+    pub format: DrillFormat,
+    /// An empty database to play in; a private one, thrown away afterwards, when absent.
+    #[arg(long, env = "MUSTER_DRILL_DATABASE_URL")]
+    pub database_url: Option<String>,
+}
+
+/// How drills are reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DrillFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// For continuous integration.
+    Junit,
+}
+
+fn drill_format(text: &str) -> Result<DrillFormat, String> {
+    match text {
+        "text" => Ok(DrillFormat::Text),
+        "json" => Ok(DrillFormat::Json),
+        "junit" => Ok(DrillFormat::Junit),
+        _ => Err(format!("{text} is none of text, json, junit")),
+    }
 }
 
 /// What to plan, and with what.
@@ -331,6 +403,9 @@ pub struct Serve {
     /// How long a session lasts at most, used or not.
     #[arg(help_heading = SIGNING_IN, long, env = "MUSTER_SESSION_MAX", default_value = "7d", value_parser = session_span)]
     pub session_max: Span,
+    /// The program that twins of programs start in drills: Muster itself, when it is not this one.
+    #[arg(help_heading = FILES, long, env = "MUSTER_RELAY", hide = true)]
+    pub relay: Option<PathBuf>,
     /// Folder with runbooks.
     #[arg(help_heading = FILES, long, env = "MUSTER_RUNBOOKS", default_value = "runbooks")]
     pub runbooks: PathBuf,

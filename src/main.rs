@@ -8,7 +8,7 @@ use muster::{
     app::{App, OpenDatabase},
     cli::{self, complain, say},
     clock::Clock,
-    config::{AuditCommand, Cli, Command, Database, RunbookCommand, Serve, UserCommand},
+    config::{AuditCommand, Cli, Command, Database, DrillCommand, RunbookCommand, Serve, UserCommand},
     demo,
     domain::{audit::ActKind, operator::Role},
     identity::{
@@ -20,6 +20,7 @@ use muster::{
         pool::{self, PoolSizes},
     },
     telemetry::{self, LogOptions},
+    twins,
 };
 use sqlx::PgPool;
 use tokio::signal::unix::{SignalKind, signal};
@@ -60,6 +61,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Runbook {
             command: RunbookCommand::Test(test),
         } => return cli::test::run(&test),
+        Command::Drill { command } => return drill(&command).await,
         Command::User {
             command: UserCommand::Add { name, role, database },
         } => {
@@ -80,6 +82,21 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Audit { command } => return audit(&command).await,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn drill(command: &DrillCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        DrillCommand::Lint { folder } => Ok(cli::drill::lint::run(folder)),
+        DrillCommand::Run(run) => {
+            let mut options = LogOptions::from_env();
+            if std::env::var_os("MUSTER_LOG").is_none() {
+                options.filter = "error".to_owned();
+            }
+            telemetry::init(&options)?;
+            cli::drill::run(run).await
+        }
+        DrillCommand::Answer { words } => Ok(twins::relay::run(words)?),
+    }
 }
 
 async fn audit(command: &AuditCommand) -> anyhow::Result<ExitCode> {

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     folder::{self, Reading},
     publish::{self, Outcome},
+    scenario::folder::{self as scenario, Scenarios},
 };
 use crate::{
     clock::Clock,
@@ -20,6 +21,7 @@ use crate::{
     store::{
         StoreError, publications,
         runbooks::{self, Version},
+        scenarios as rows,
     },
 };
 
@@ -104,17 +106,20 @@ impl Librarian {
         let (folder, targets) = (self.folder.clone(), self.targets.clone());
         let look = move || {
             let targets = targets.as_deref();
-            let has_changed = seen != Some(folder::digest(&folder, targets));
-            has_changed.then(|| folder::read(&folder, targets))
+            let digest = Digest::of_bytes(&[folder::digest(&folder, targets).0, scenario::digest(&folder).0].concat());
+            (seen != Some(digest)).then(|| {
+                let reading = folder::read(&folder, targets);
+                let scenarios = scenario::read(&folder, &reading);
+                (digest, reading, scenarios)
+            })
         };
         let reading = tokio::task::spawn_blocking(look)
             .await
             .map_err(|error| sqlx::Error::Io(std::io::Error::other(error)))?;
         match (reading, seen) {
-            (Some(reading), _) => {
-                let digest = reading.digest;
-                self.tell(&reading);
-                self.publish(reading).await?;
+            (Some((digest, reading, scenarios)), _) => {
+                self.tell(&reading, &scenarios);
+                self.publish(reading, scenarios).await?;
                 Ok(digest)
             }
             // Nothing read means that what was seen is still there.
@@ -144,11 +149,13 @@ impl Librarian {
 
     /// Shows faults on every page. Warnings only ask whoever writes the runbook for a second look: they stand in the
     /// log, in `muster runbook lint` and in the editor, not before somebody who is in the middle of an incident.
-    fn tell(&self, reading: &Reading) {
-        for warning in reading.runbooks.iter().flat_map(|file| &file.parsed.warnings) {
+    fn tell(&self, reading: &Reading, scenarios: &Scenarios) {
+        let of_runbooks = reading.runbooks.iter().flat_map(|file| &file.parsed.warnings);
+        for warning in of_runbooks.chain(scenarios.warnings()) {
             tracing::warn!("{warning}");
         }
-        let faults: Vec<String> = reading.faults.iter().map(ToString::to_string).collect();
+        let all = reading.faults.iter().chain(&scenarios.faults);
+        let faults: Vec<String> = all.map(ToString::to_string).collect();
         for fault in &faults {
             tracing::error!("{fault}");
         }
@@ -156,7 +163,7 @@ impl Librarian {
     }
 
     /// A runbook with a fault stays as its last good version says; one whose file is gone is retired.
-    async fn publish(&self, reading: Reading) -> Result<(), StoreError> {
+    async fn publish(&self, reading: Reading, scenarios: Scenarios) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut tx = self.pool.begin().await?;
         for file in &reading.runbooks {
@@ -183,6 +190,17 @@ impl Librarian {
                 .map(|file| file.parsed.runbook.slug.clone())
                 .collect();
             publications::retire_all_but(&mut tx, &slugs).await?;
+        }
+        for file in &scenarios.files {
+            rows::publish(&mut tx, &file.parsed.scenario, &file.source, now).await?;
+        }
+        if scenarios.faults.is_empty() {
+            let slugs: Vec<String> = scenarios
+                .files
+                .iter()
+                .map(|file| file.parsed.scenario.slug.clone())
+                .collect();
+            rows::retire_all_but(&mut tx, &slugs).await?;
         }
         let versions = runbooks::list_current(&mut tx).await?;
         tx.commit().await?;

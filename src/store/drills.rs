@@ -341,6 +341,17 @@ pub async fn incidents(
     Ok(ids.into_iter().map(IncidentId).collect())
 }
 
+/// Whether a run of a drill has not ended.
+pub async fn has_live_run(conn: &mut PgConnection, id: DrillId) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"select exists (select from run_queue q join incidents i on i.id = q.incident_id where i.drill_id = $1)
+           as "live!""#,
+        id.0
+    )
+    .fetch_one(conn)
+    .await?)
+}
+
 /// The drill that an incident belongs to.
 pub async fn of_incident(
     conn: &mut PgConnection,

@@ -623,6 +623,15 @@ pub async fn pulse(conn: &mut PgConnection) -> Result<Pulse, StoreError> {
     .await?)
 }
 
+/// Whether nothing has ever gone wrong.
+pub async fn none_exists(conn: &mut PgConnection) -> Result<bool, StoreError> {
+    Ok(
+        sqlx::query_scalar!(r#"select not exists (select from incidents) as "none!""#)
+            .fetch_one(conn)
+            .await?,
+    )
+}
+
 /// A real incident that is as bad as it gets and open, with its title: the oldest.
 pub async fn find_open_sev1(conn: &mut PgConnection) -> Result<Option<(IncidentId, String)>, StoreError> {
     Ok(sqlx::query!(

@@ -1,9 +1,9 @@
 //! What every handler can reach.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use sqlx::PgPool;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -12,9 +12,12 @@ use crate::{
     catalog::shelf::Faults,
     clock::Clock,
     domain::setting::Setting,
+    drill::conductor::Conductor,
     execute::{rehearse::Rehearser, standing::Standing},
     identity::{oidc::Provider, password::Passwords},
+    pipeline::Patience,
     receive::Receiver,
+    simulate::{Simulator, SimulatorParts},
     store::wake::Wake,
 };
 
@@ -64,6 +67,8 @@ pub struct AppState {
     pub asks_clients: bool,
     /// What the server was started with, for people; empty where no command line was read.
     pub settings: Arc<[Setting]>,
+    /// Plays drills.
+    pub conductor: Conductor,
     /// Ends live streams when the process is to stop.
     pub stopping: CancellationToken,
 }
@@ -72,7 +77,17 @@ impl AppState {
     /// A state over these doors; everything else begins empty.
     pub fn new(db: PgPool, clock: Clock, wake: Wake) -> Self {
         let standing = Standing::new(wake.clone());
+        let simulator = Simulator::new(SimulatorParts {
+            pool: db.clone(),
+            clock: clock.clone(),
+            folder: std::env::temp_dir().join(format!("muster-twins-{}", std::process::id())),
+            relay: PathBuf::from("muster"),
+            patience: None,
+        });
+        let shelf = watch::Sender::new(None).subscribe();
+        let patience = Patience::default();
         Self {
+            conductor: Conductor::new(db.clone(), clock.clone(), wake.clone(), simulator, shelf, patience),
             db,
             rehearser: Rehearser::new(standing.clone(), clock.clone()),
             rehearsals: Arc::new(Semaphore::new(REHEARSALS_MAX)),

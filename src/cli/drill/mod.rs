@@ -1,6 +1,7 @@
-//! `muster drill run`: unattended drills, for continuous integration and for the night. Each is played by itself in
+//! `muster drill`: scenarios checked, and unattended drills, for continuous integration and for the night. Each is played by itself in
 //! compressed time, in a Muster of its own; a team can hold back a runbook's change when its drills do not pass.
 
+pub mod lint;
 pub mod report;
 pub mod theatre;
 

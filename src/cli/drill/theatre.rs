@@ -14,7 +14,7 @@ use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    actions::{Cage, Bounds, Outside},
+    actions::{Bounds, Cage, Outside},
     catalog::shelf::{Librarian, Shelf},
     clock::Clock,
     domain::{drill::Depth, id::ScenarioVersionId, span::Span},
@@ -31,7 +31,7 @@ use crate::{
     pipeline::Patience,
     simulate::{Simulator, SimulatorParts},
     store::{
-        drills, incident_list, migrate, operators,
+        drills, incidents, migrate, operators,
         pool::{PoolSizes, Pools},
         queue, scenarios,
         wake::Wake,
@@ -78,7 +78,7 @@ impl Theatre {
         let shelf = Shelf::default();
         let mut conn = pools.background.acquire().await?;
         anyhow::ensure!(
-            incident_list::is_empty(&mut conn).await?,
+            incidents::none_exists(&mut conn).await?,
             "unattended drills move the clock of everything in their database, and this one is in use; leave \
              --database-url out"
         );
