@@ -33,7 +33,6 @@ use crate::{
     pipeline::Patience,
     simulate::{Simulator, WorldError},
     store::{
-        StoreError,
         drills::{self, Drill},
         events, incidents,
         runbooks::Version,

@@ -9,6 +9,7 @@ use super::{
 use crate::domain::{
     approval::Verdict,
     drill::{DrillFact, Logged},
+    run::UnknownChoice,
     scenario::{Deed, Scenario},
     simulation::{Rules, Told, WorldFault},
     span::Span,
@@ -300,11 +301,21 @@ pub(super) fn words(deed: &Deed) -> String {
             verdict: Verdict::Reject,
         } => format!("reject {gate}"),
         Deed::Manual { step } => format!("do {step} by hand"),
-        Deed::Settle { step, choice } => format!("settle {step}: {}", choice.name()),
+        Deed::Settle { step, choice } => format!("settle {step}: {}", settled(*choice)),
         Deed::Stop { runbook } => format!("stop {runbook}"),
         Deed::Update => "tell the others how it goes".to_owned(),
         Deed::Severity(severity) => format!("call it {severity}"),
         Deed::Mitigate => "say that the harm is over".to_owned(),
         Deed::Resolve => "resolve the incident".to_owned(),
+    }
+}
+
+fn settled(choice: UnknownChoice) -> &'static str {
+    match choice {
+        UnknownChoice::RunCheck => "ask the probe again",
+        UnknownChoice::MarkDone => "it was done",
+        UnknownChoice::MarkNotDone => "it was not done",
+        UnknownChoice::RetrySameKey => "send it again with the same key",
+        UnknownChoice::RetryNewKey => "send it again with a new key",
     }
 }

@@ -38,9 +38,9 @@ pub async fn count(conn: &mut PgConnection, wanted: &Wanted, me: OperatorId) -> 
     let rows = found!(
         "with found as materialized (
              select i.id, i.state, i.severity::text, i.service,
-                    case when i.acknowledged_by is null then 'nobody' when i.acknowledged_by = $24 then 'me'
+                    case when i.acknowledged_by is null then 'nobody' when i.acknowledged_by = $25 then 'me'
                          else 'other' end as owner ",
-        " order by i.id desc limit $25)
+        " order by i.id desc limit $26)
         select case when grouping(f.state) = 0 then 'state' when grouping(f.severity) = 0 then 'severity'
                     when grouping(f.service) = 0 then 'service' when grouping(f.owner) = 0 then 'owner'
                     else 'all' end as \"kind!\",

@@ -169,6 +169,7 @@ fn incident(state: IncidentState, title: &str) -> Incident {
         merged_into: None,
         lives_in: None,
         folded_under: None,
+        drill: None,
         last_seq: 12,
     }
 }
