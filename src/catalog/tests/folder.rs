@@ -306,6 +306,7 @@ fn the_samples_are_without_fault_and_warning() {
             "disk-filling",
             "node-maintenance",
             "postgres-primary-down",
+            "postgres-primary-restart",
             "web-service-down"
         ]
     );
