@@ -61,7 +61,7 @@ pub enum Command {
     Serve(Box<Serve>),
     /// Show the whole thing on a simulated fleet inside this process; needs nothing but Postgres binaries.
     Demo(Demo),
-    /// Check runbooks and targets, offline: the same as `runbook lint`.
+    /// Check runbooks, targets, tests and drills, offline: the same as `runbook lint`.
     Lint {
         /// The folder with runbooks and targets.yaml.
         #[arg(default_value = "runbooks")]
@@ -72,6 +72,12 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: RunbookCommand,
+    },
+    /// Work on the scenarios of drills without a running Muster and without a database.
+    Drill {
+        /// What to do.
+        #[command(subcommand)]
+        command: DrillCommand,
     },
     /// Add people.
     User {
@@ -139,6 +145,17 @@ pub enum RunbookCommand {
     /// Play the fixtures of a folder of runbooks and say which branches they take. The exit code is 1 when one does not
     /// come out as it expects.
     Test(Test),
+}
+
+/// Drills.
+#[derive(Debug, Subcommand)]
+pub enum DrillCommand {
+    /// Check the scenarios in drills/ against the runbooks they train: every fault with file, line and column.
+    Lint {
+        /// The folder with runbooks; scenarios are in drills/ in it.
+        #[arg(default_value = "runbooks")]
+        folder: PathBuf,
+    },
 }
 
 /// What to plan, and with what.

@@ -8,7 +8,7 @@ use muster::{
     app::{App, OpenDatabase},
     cli::{self, complain, say},
     clock::Clock,
-    config::{AuditCommand, Cli, Command, Database, RunbookCommand, Serve, UserCommand},
+    config::{AuditCommand, Cli, Command, Database, DrillCommand, RunbookCommand, Serve, UserCommand},
     demo,
     domain::{audit::ActKind, operator::Role},
     identity::{
@@ -60,6 +60,9 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Runbook {
             command: RunbookCommand::Test(test),
         } => return cli::test::run(&test),
+        Command::Drill {
+            command: DrillCommand::Lint { folder },
+        } => return Ok(cli::drill_lint::run(&folder)),
         Command::User {
             command: UserCommand::Add { name, role, database },
         } => {

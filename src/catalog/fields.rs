@@ -67,7 +67,10 @@ impl<'a> Field<'a> {
                 continue;
             }
             let path = self.path.key(&entry.key);
-            let (message, hint) = match LATER.iter().find(|(key, _)| *key == entry.key) {
+            // `twin` is a slip where twins are known, and not what is to come.
+            let is_slip = nearest::nearest(&entry.key, known.iter().copied()).is_some();
+            let later = LATER.iter().find(|(key, _)| *key == entry.key && !is_slip);
+            let (message, hint) = match later {
                 Some((key, instead)) => (
                     format!("this version of Muster does not carry out \"{key}\""),
                     Some((*instead).to_owned()),

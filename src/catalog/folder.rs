@@ -158,7 +158,7 @@ impl Reading {
 }
 
 /// Every request of an acting step with the keys that lead to it.
-fn requests(act: &Act) -> impl Iterator<Item = (&Request, &'static [&'static str])> {
+pub(super) fn requests(act: &Act) -> impl Iterator<Item = (&Request, &'static [&'static str])> {
     fn of<'a>(
         act: &'a Act,
         at: [&'static [&'static str]; 2],
@@ -173,7 +173,11 @@ fn requests(act: &Act) -> impl Iterator<Item = (&Request, &'static [&'static str
     of(act, [&[], &["verify"]]).chain(undo.flat_map(|undo| of(undo, [&["undo"], &["undo", "verify"]])))
 }
 
-fn place_in(source: &str, way: impl FnOnce(findings::Path) -> findings::Path, message: String) -> Fault {
+pub(super) fn place_in(
+    source: &str,
+    way: impl FnOnce(findings::Path) -> findings::Path,
+    message: String,
+) -> Fault {
     let path = way(findings::Path::default());
     let place = super::document::read(source)
         .map(|root| findings::Findings::new(&root).place_of(&path))

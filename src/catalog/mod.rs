@@ -26,6 +26,7 @@ pub mod fixture;
 pub mod folder;
 pub mod publish;
 pub mod review;
+pub mod scenario;
 pub mod shelf;
 pub mod targets;
 pub mod write;

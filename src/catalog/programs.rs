@@ -33,20 +33,10 @@ const PROCESSES: RangeInclusive<u32> = 1..=65_536;
 /// Reads `command` of a target.
 pub(super) fn read(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<CommandConnection> {
     let fields = field.fields(&["programs", "dir", "env", "user", "limits"], findings)?;
-    let mut programs = Vec::new();
-    if let Some(list) = fields.need("programs", findings) {
-        let items = list.list(PROGRAMS_MAX, findings);
-        if matches!(&list.node.content, Content::List(items) if items.is_empty()) {
-            findings.fault(&list.path, "at least one program is needed");
-        }
-        for item in items {
-            let Some(program) = program(&item, findings) else {
-                continue;
-            };
-            tell_apart(&program, &programs, &item, findings);
-            programs.push(program);
-        }
-    }
+    let programs = match fields.need("programs", findings) {
+        Some(field) => list(&field, findings),
+        None => Vec::new(),
+    };
     let dir = fields.get("dir").and_then(|dir| dir.parsed(absolute, findings));
     let env = secrets(fields.get("env"), findings);
     let user = fields.get("user").and_then(|user| user.parsed(login, findings));
@@ -58,6 +48,23 @@ pub(super) fn read(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Com
         user,
         limits: limits.unwrap_or_default(),
     })
+}
+
+/// Reads `programs`.
+pub(super) fn list(field: &Field<'_>, findings: &mut Findings<'_>) -> Vec<Program> {
+    let mut programs = Vec::new();
+    let items = field.list(PROGRAMS_MAX, findings);
+    if matches!(&field.node.content, Content::List(items) if items.is_empty()) {
+        findings.fault(&field.path, "at least one program is needed");
+    }
+    for item in items {
+        let Some(program) = program(&item, findings) else {
+            continue;
+        };
+        tell_apart(&program, &programs, &item, findings);
+        programs.push(program);
+    }
+    programs
 }
 
 /// A path alone takes no arguments.

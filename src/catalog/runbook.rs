@@ -147,7 +147,7 @@ pub(super) fn slug(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Str
     )
 }
 
-fn title(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> {
+pub(super) fn title(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> {
     field.parsed(
         |text| match text.chars().count() <= TITLE_CHARS_MAX && !text.trim().contains('\n') {
             true => Ok(text.trim().to_owned()),

@@ -2,6 +2,7 @@
 //! all is well, 1 when something has to be put right.
 
 pub mod audit;
+pub mod drill_lint;
 pub mod lint;
 pub mod plan;
 pub mod source;

@@ -35,7 +35,8 @@ enum Token {
     Compare,
 }
 
-const KEYWORDS: [&str; 13] = [
+/// Words of the language itself, which nothing can be called by.
+pub const KEYWORDS: [&str; 13] = [
     "and", "or", "not", "in", "is", "if", "else", "true", "false", "none", "True", "False", "None",
 ];
 

@@ -24,6 +24,7 @@ mod correlation;
 mod crash;
 mod dead_primary;
 mod demo;
+mod drill_lint;
 mod embedded;
 mod faults;
 mod fleet_works;

@@ -51,7 +51,11 @@ mod tests {
         for (pattern, text, fits) in [
             ("select 1", "SELECT\n  1", true),
             ("select 1", "select 12", false),
-            ("select pg_promote(*", "select pg_promote(true, 30) as promoted", true),
+            (
+                "select pg_promote(*",
+                "select pg_promote(true, 30) as promoted",
+                true,
+            ),
             ("*lag*", "select pg_wal_lag_mb() as lag", true),
             ("*lag*", "select 1", false),
             ("a*b*a", "aba", true),

@@ -1,6 +1,6 @@
 //! What happens in a drill besides what follows from its world: alerts, surprises, hints, and what ends it.
 
-use super::{At, Assignment};
+use super::{Assignment, At};
 use crate::domain::{
     labels::Labels,
     span::Span,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{At, Assignment, Pattern};
+use super::{Assignment, At, Pattern};
 use crate::domain::{
     target::Target,
     template::{Expression, Template},
