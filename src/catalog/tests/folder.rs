@@ -303,9 +303,21 @@ fn the_samples_are_without_fault_and_warning() {
     assert_eq!(
         slugs,
         [
+            "certificate-renewal",
+            "deploy-rollback",
             "disk-filling",
             "node-maintenance",
+            "overload-shed",
+            "postgres-fence",
             "postgres-primary-down",
+            "postgres-primary-restart",
+            "postgres-traffic",
+            "queue-poison",
+            "region-failover",
+            "region-return",
+            "restore-in-place",
+            "restore-rows",
+            "service-restart",
             "web-service-down"
         ]
     );
