@@ -15,7 +15,7 @@ use crate::{
     actions::{Listener, World},
     domain::{
         action::{Envelope, Failure, FailureClass, Outcome, Rendered},
-        drill::{DrillFact, DrillState, name},
+        drill::{DrillFact, DrillState, name, twin_mark},
         id::DrillId,
         simulation::{Change, Rules, Simulation, Standing, WorldFault},
         span::Span,
@@ -55,7 +55,7 @@ impl Hall {
         let named = |(target, twin): (&String, &crate::domain::scenario::Twin)| {
             let mut known = twin.target.clone();
             // Under this name it has its own circuit, and stands at gates.
-            known.name = format!("{} {target}", name(id));
+            known.name = format!("{}{target}", twin_mark(id));
             (target.clone(), known)
         };
         Self {
@@ -115,7 +115,7 @@ impl Hall {
 
     /// The name by which the scenario knows a target of this drill.
     fn twin_of<'a>(&self, target: &'a Target) -> Option<&'a str> {
-        let plain = target.name.strip_prefix(&format!("{} ", name(self.id)))?;
+        let plain = target.name.strip_prefix(&twin_mark(self.id))?;
         self.targets.0.contains_key(plain).then_some(plain)
     }
 

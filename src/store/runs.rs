@@ -258,7 +258,7 @@ pub async fn finish(
     Ok(())
 }
 
-/// Figures of a runbook's past.
+/// Figures of a runbook's past; runs of drills are not counted.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
 pub struct Record {
     /// Runs that have ended.
@@ -276,7 +276,7 @@ pub async fn record(conn: &mut PgConnection, runbook_id: i64) -> Result<Record, 
         r#"select count(*) filter (where result is not null) as "finished!",
                   count(*) filter (where result = 'succeeded') as "succeeded!",
                   max(started_at) as last_started_at
-           from runs where runbook_id = $1"#,
+           from runs r join incidents i on i.id = r.incident_id where r.runbook_id = $1 and i.drill_id is null"#,
         runbook_id
     )
     .fetch_one(conn)
@@ -387,7 +387,7 @@ pub async fn list_live(
     Ok(ids.into_iter().map(RunId).collect())
 }
 
-/// Runs of a runbook, the newest first, at most `limit`.
+/// Real runs of a runbook, the newest first, at most `limit`.
 pub async fn list_of_runbook(
     conn: &mut PgConnection,
     runbook_id: i64,
@@ -400,7 +400,7 @@ pub async fn list_of_runbook(
            from runs r join incidents i on i.id = r.incident_id
            join runbook_versions v on v.id = r.version_id join runbooks b on b.id = r.runbook_id
            left join operators o on o.id = r.requested_by
-           where r.runbook_id = $1 order by r.started_at desc, r.id desc limit $2"#,
+           where r.runbook_id = $1 and i.drill_id is null order by r.started_at desc, r.id desc limit $2"#,
         runbook_id,
         limit
     )
@@ -428,7 +428,7 @@ pub struct Awaiting {
     pub since: DateTime<Utc>,
 }
 
-/// Live runs whose last fact asks a person to do something by hand or to settle an unknown outcome, the longest wait
+/// Real live runs whose last fact asks a person to do something by hand or to settle an unknown outcome, the longest wait
 /// first, at most `limit`.
 pub async fn list_awaiting(conn: &mut PgConnection, limit: i64) -> Result<Vec<Awaiting>, StoreError> {
     Ok(sqlx::query!(
@@ -438,7 +438,7 @@ pub async fn list_awaiting(conn: &mut PgConnection, limit: i64) -> Result<Vec<Aw
            join lateral (select kind, body, recorded_at from events where run_id = q.run_id
                          order by seq desc limit 1) e
                 on e.kind in ('manual_asked', 'outcome_unknown', 'probe_inconclusive')
-           order by e.recorded_at limit $1"#,
+           where i.drill_id is null order by e.recorded_at limit $1"#,
         limit
     )
     .fetch_all(conn)
@@ -461,7 +461,7 @@ pub async fn records(conn: &mut PgConnection) -> Result<BTreeMap<i64, Record>, S
         r#"select runbook_id, count(*) filter (where result is not null) as "finished!",
                   count(*) filter (where result = 'succeeded') as "succeeded!",
                   max(started_at) as last_started_at
-           from runs group by runbook_id"#
+           from runs r join incidents i on i.id = r.incident_id where i.drill_id is null group by runbook_id"#
     )
     .fetch_all(conn)
     .await?

@@ -10,6 +10,7 @@ use super::measure::{Times, measure};
 use crate::{
     domain::{
         digest::Digest,
+        drill,
         event::{Event, IncidentFact, Recorded, first_broken_link},
         id::IncidentId,
         incident::IncidentState,
@@ -201,10 +202,17 @@ fn summary(incident: &Incident, timeline: &[Recorded], runs: &[RunLine]) -> Stri
         })
         .sum();
     let plural = if alerts == 1 { "" } else { "s" };
-    let mut text = format!(
+    let mut text = match incident.drill {
+        Some(drill) => format!(
+            "DRILL: nothing of this was real, it was practised in {}. ",
+            drill::name(drill)
+        ),
+        None => String::new(),
+    };
+    text.push_str(&format!(
         "{} was a {} incident reported by {} with {alerts} alert{plural}.",
         incident.title, incident.severity, incident.source
-    );
+    ));
     for run in runs {
         let how = match run.result {
             Some(RunResult::Succeeded) => "succeeded",
@@ -289,8 +297,11 @@ impl Postmortem {
             out.push_str(&text);
             out.push('\n');
         };
+        let practised = incident
+            .drill
+            .map_or_else(String::new, |drill| format!("{}, ", drill::name(drill)));
         line(format!(
-            "# Postmortem: INC-{} {}\n",
+            "# Postmortem: {practised}INC-{} {}\n",
             incident.id,
             escape(&incident.title)
         ));

@@ -34,7 +34,7 @@ use crate::{
         incident::IncidentState,
         nearest::nearest,
         operator::Operator,
-        search::{OPEN, What},
+        search::{OPEN, Trait, What},
         titles::Titles,
     },
     store::{
@@ -101,9 +101,9 @@ pub async fn list(
     let now = app.clock.now();
     let mut tx = store::begin_reading(&app.db).await?;
     let mut frame = page::frame(&app, &mut tx, &me, "Incidents", Place::Incidents, now).await?;
-    let cursor = cursor(&mut tx).await?;
     let views = saved_views::list(&mut tx, me.id).await?;
     let mut asked = query.asked(&views);
+    let cursor = cursor(&mut tx, wants_drills(&asked)).await?;
     let needs = needs(&mut tx, &me, now).await?;
     let away = boots::banner(&mut tx, now).await?;
     let outcome = match query.result {
@@ -152,9 +152,14 @@ pub async fn list(
     Ok(Html(page.render()?))
 }
 
-/// What changes whenever the list may.
-pub async fn cursor(conn: &mut PgConnection) -> Result<String, StoreError> {
-    let pulse = incidents::pulse(conn).await?;
+/// Whether drills are asked for: what happens in them is no news to anybody else.
+pub fn wants_drills(asked: &Asked) -> bool {
+    asked.search.filter().asks(Trait::Drill) == Some(true)
+}
+
+/// What changes whenever the list may; a list of drills, or one with them, when `drills`.
+pub async fn cursor(conn: &mut PgConnection, drills: bool) -> Result<String, StoreError> {
+    let pulse = incidents::pulse(conn, drills).await?;
     Ok(format!("{}-{}-{}", pulse.open, pulse.events, pulse.newest))
 }
 

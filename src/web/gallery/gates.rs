@@ -514,6 +514,7 @@ fn line(id: i64, title: &str, state: ApprovalState) -> askama::Result<ApprovalLi
         id: ApprovalId(id),
         incident: INCIDENT,
         incident_title: "Checkout database does not answer".to_owned(),
+        drill: None,
         severity: Severity::Sev1,
         title: title.to_owned(),
         state,

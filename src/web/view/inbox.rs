@@ -15,6 +15,7 @@ use super::{
 use crate::{
     domain::{
         approval::{ApprovalState, may_decide},
+        drill,
         operator::Operator,
         step::StepKind,
     },
@@ -69,7 +70,7 @@ pub struct InboxRow {
     pub title: Said,
     /// What it acts on.
     pub targets: String,
-    /// Of which incident.
+    /// Of which incident, and of which drill.
     pub incident: String,
     /// What that is called.
     pub incident_title: Said,
@@ -113,7 +114,10 @@ impl Inbox {
                 state: standing(line.state, line.given, line.rule.approvals, line.broken),
                 title: said(&line.title),
                 targets: format::listed(&targets),
-                incident: key(line.incident.0),
+                incident: match line.drill {
+                    Some(drill) => format!("{} {}", drill::name(drill), key(line.incident.0)),
+                    None => key(line.incident.0),
+                },
                 incident_title: said(&line.incident_title),
                 by: said(line.requester_name.as_deref().unwrap_or("Muster")),
                 given: format!("{} of {}", line.given, line.rule.approvals),
