@@ -1,5 +1,7 @@
 //! Drills, who plays in them, and their logs.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -357,6 +359,24 @@ pub async fn has_live_run(conn: &mut PgConnection, id: DrillId) -> Result<bool, 
     )
     .fetch_one(conn)
     .await?)
+}
+
+/// Which of these incidents are drills', and whose.
+pub async fn of_incidents(
+    conn: &mut PgConnection,
+    incidents: &[IncidentId],
+) -> Result<BTreeMap<IncidentId, DrillId>, StoreError> {
+    let ids: Vec<i64> = incidents.iter().map(|id| id.0).collect();
+    let rows = sqlx::query!(
+        r#"select id, drill_id as "drill_id!" from incidents where id = any($1) and drill_id is not null"#,
+        &ids
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (IncidentId(row.id), DrillId(row.drill_id)))
+        .collect())
 }
 
 /// The drill whose sender a source is.

@@ -1,3 +1,7 @@
 //! Drills, on a real database, with real sockets for twins.
 
+mod beside;
+mod figures;
+mod safety;
+mod stage;
 mod unattended;
