@@ -25,6 +25,7 @@ mod crash;
 mod dead_primary;
 mod demo;
 mod drill_lint;
+mod drills;
 mod embedded;
 mod faults;
 mod fleet_works;

@@ -1,0 +1,3 @@
+//! Drills, on a real database, with real sockets for twins.
+
+mod pages;
