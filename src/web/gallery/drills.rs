@@ -45,8 +45,8 @@ pub fn specimens() -> Vec<Specimen> {
     vec![
         specimen("drills", "full", || catalogue(false)),
         specimen("drills", "empty", || catalogue(true)),
-        specimen("scenario", "full", || scenario(None)),
-        specimen("scenario", "held", || {
+        specimen("drill-scenario", "full", || scenario(None)),
+        specimen("drill-scenario", "held", || {
             scenario(Some((IncidentId(204), "Checkout <b>is</b> down".to_owned())))
         }),
         specimen("drill", "planned", || drill_page(DrillState::Planned, None, true)),
@@ -63,13 +63,13 @@ pub fn specimens() -> Vec<Specimen> {
                 false,
             )
         }),
-        specimen("score", "good", || {
+        specimen("drill-score", "good", || {
             score_page(good(), Some(bad()), EndKind::Finished)
         }),
-        specimen("score", "bad", || {
+        specimen("drill-score", "bad", || {
             score_page(bad(), Some(good()), EndKind::TooLong)
         }),
-        specimen("score", "cut-short", || {
+        specimen("drill-score", "cut-short", || {
             score_page(cut_short(), None, EndKind::RealIncident)
         }),
     ]
