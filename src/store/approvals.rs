@@ -8,7 +8,7 @@ use super::{StoreError, operators};
 use crate::domain::{
     approval::{ApprovalState, Bound, Verdict, may_decide},
     digest::Digest,
-    id::{ApprovalId, IncidentId, OperatorId, RunId, StepId},
+    id::{ApprovalId, DrillId, IncidentId, OperatorId, RunId, StepId},
     incident::Severity,
     operator::Operator,
     step::GateRule,
@@ -337,6 +337,8 @@ pub struct ApprovalLine {
     pub incident: IncidentId,
     /// What that is called.
     pub incident_title: String,
+    /// The drill it is part of.
+    pub drill: Option<DrillId>,
     /// How bad it is.
     pub severity: Severity,
     /// What is asked.
@@ -391,8 +393,8 @@ pub async fn list_lines(
     limit: i64,
 ) -> Result<Vec<ApprovalLine>, StoreError> {
     sqlx::query!(
-        r#"select a.id, a.incident_id, i.title as incident_title, i.severity, a.title, a.state, a.rule, a.requester,
-                  o.name as "requester_name?", a.opened_at, a.decide_by, a.decided_at,
+        r#"select a.id, a.incident_id, i.title as incident_title, i.severity, i.drill_id, a.title, a.state, a.rule,
+                  a.requester, o.name as "requester_name?", a.opened_at, a.decide_by, a.decided_at,
                   (select count(*) from votes v where v.approval_id = a.id and v.verdict = 'approve') as "given!",
                   array(select distinct s -> 'request' ->> 'target' from jsonb_array_elements(a.bound -> 'steps') s
                         where (s ->> 'changes')::boolean) as "targets!",
@@ -413,6 +415,7 @@ pub async fn list_lines(
             id: ApprovalId(row.id),
             incident: IncidentId(row.incident_id),
             incident_title: row.incident_title,
+            drill: row.drill_id.map(DrillId),
             severity: Severity::numbered(row.severity)
                 .ok_or_else(|| StoreError::corrupt("incidents", "severity", row.severity))?,
             title: row.title,

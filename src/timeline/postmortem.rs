@@ -10,6 +10,7 @@ use super::measure::{Times, measure};
 use crate::{
     domain::{
         digest::Digest,
+        drill::name,
         event::{Event, IncidentFact, Recorded, first_broken_link},
         id::IncidentId,
         incident::IncidentState,
@@ -290,7 +291,10 @@ impl Postmortem {
             out.push('\n');
         };
         line(format!(
-            "# Postmortem: INC-{} {}\n",
+            "# {}Postmortem: INC-{} {}\n",
+            incident
+                .drill
+                .map_or_else(String::new, |drill| format!("{} · ", name(drill))),
             incident.id,
             escape(&incident.title)
         ));

@@ -20,6 +20,7 @@ use super::{
     state::AppState,
     view::{
         bulk::Result as Outcome,
+        drill::going_on::GoingOnPart,
         format,
         incident::key,
         incidents::{Around, Empty, List, ListPage, Needs, ROWS_MAX, may_act},
@@ -40,7 +41,7 @@ use crate::{
     store::{
         self, StoreError, bulk_acts,
         incident_list::{self, Facets, Folds, Names, Wanted},
-        incidents, runs, saved_views,
+        incidents, playing, runs, saved_views,
         saved_views::View,
         titles,
     },
@@ -48,6 +49,8 @@ use crate::{
 
 /// Steps waiting for a person that are looked at.
 const AWAITING_MAX: i64 = 50;
+/// Drills named on top of the list.
+const DRILLS_MAX: i64 = 5;
 /// How long a statement that reads the rows may take.
 pub const READING_MAX: Duration = Duration::from_secs(3);
 /// How long a statement that counts may take; then the list is shown without counts.
@@ -106,6 +109,7 @@ pub async fn list(
     let mut asked = query.asked(&views);
     let needs = needs(&mut tx, &me, now).await?;
     let away = boots::banner(&mut tx, now).await?;
+    let drills = playing::going_on(&mut tx, me.id, DRILLS_MAX).await?;
     let outcome = match query.result {
         Some(op) => bulk_acts::find(&mut tx, op, me.id).await?,
         None => None,
@@ -139,6 +143,7 @@ pub async fn list(
     };
     let page = ListPage {
         frame,
+        drills: GoingOnPart::of(&drills, now),
         away,
         needs,
         result: outcome.as_ref().map(Outcome::of),

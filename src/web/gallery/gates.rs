@@ -511,6 +511,7 @@ fn link() -> LinkPage {
 fn line(id: i64, title: &str, state: ApprovalState) -> askama::Result<ApprovalLine> {
     let is_pending = state == ApprovalState::Pending;
     Ok(ApprovalLine {
+        drill: None,
         id: ApprovalId(id),
         incident: INCIDENT,
         incident_title: "Checkout database does not answer".to_owned(),

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     approval::{standing, who},
+    drill::mark,
     format,
     incident::key,
     layout::Frame,
@@ -61,6 +62,8 @@ pub struct InboxRow {
     pub id: i64,
     /// Its page.
     pub href: String,
+    /// `DRILL-17`, where it is part of one.
+    pub drill: Option<Badge>,
     /// How bad the incident is.
     pub severity: Badge,
     /// How the request stands.
@@ -109,6 +112,7 @@ impl Inbox {
             place.push(InboxRow {
                 id: line.id.0,
                 href: format!("/approvals/{}", line.id),
+                drill: line.drill.map(mark),
                 severity: line.severity.into(),
                 state: standing(line.state, line.given, line.rule.approvals, line.broken),
                 title: said(&line.title),
