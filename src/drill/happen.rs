@@ -40,7 +40,7 @@ pub struct Stage<'a> {
 }
 
 /// Everything a drill's log holds.
-pub(super) async fn log(conn: &mut PgConnection, id: DrillId) -> Result<Vec<Logged>, StoreError> {
+pub async fn log(conn: &mut PgConnection, id: DrillId) -> Result<Vec<Logged>, StoreError> {
     drills::log_after(conn, id, 0, LOG_MAX).await
 }
 

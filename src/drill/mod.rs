@@ -12,9 +12,8 @@ mod happen;
 mod report;
 mod score;
 
-pub use acts::{
-    NewPlan, end, note, pause, plan, resume, send_inject, skip_inject, start, tell_hint,
-};
+pub use acts::{NewPlan, end, note, pause, plan, resume, send_inject, skip_inject, start, tell_hint};
+pub use happen::{Stage, log};
 pub use score::{Card, score};
 
 use crate::{

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use sqlx::PgConnection;
 
-use super::{DrillError, happen};
+use super::{DrillError, happen, unworkable};
 use crate::{
     domain::{
-        drill::Logged,
+        drill::{DrillState, Logged},
         event::Recorded,
         id::DrillId,
         runbook::Runbook,
@@ -19,7 +19,7 @@ use crate::{
     store::{
         StoreError,
         drills::{self, Drill},
-        events, runbooks,
+        events, runbooks, scenarios,
     },
 };
 
@@ -44,15 +44,11 @@ pub struct Card {
 }
 
 /// Works it out.
-pub async fn score(
-    conn: &mut PgConnection,
-    simulator: &Simulator,
-    id: DrillId,
-) -> Result<Card, DrillError> {
+pub async fn score(conn: &mut PgConnection, simulator: &Simulator, id: DrillId) -> Result<Card, DrillError> {
     let drill = drills::find(conn, id)
         .await?
         .ok_or(DrillError::NotFound("drill"))?;
-    let rules = simulator.rules(conn, id).await?;
+    let rules = rules(conn, simulator, &drill).await?;
     let log = happen::log(conn, id).await?;
     let observed = observed(conn, id).await?;
     let told = untold(conn, &rules).await?;
@@ -63,6 +59,21 @@ pub async fn score(
         log,
         score,
     })
+}
+
+/// What was played. Of a drill that is over they are read anew: looking at its scorecard opens no twin.
+async fn rules(
+    conn: &mut PgConnection,
+    simulator: &Simulator,
+    drill: &Drill,
+) -> Result<Arc<Rules>, DrillError> {
+    if drill.state != DrillState::Ended {
+        return Ok(simulator.rules(conn, drill.id).await?);
+    }
+    let version = scenarios::find(conn, drill.version)
+        .await?
+        .ok_or(DrillError::NotFound("scenario"))?;
+    Ok(Arc::new(Rules::of(version.scenario).map_err(unworkable)?))
 }
 
 /// What was seen of a drill's incidents, in the order of time.
@@ -88,7 +99,9 @@ pub(super) async fn untold(conn: &mut PgConnection, rules: &Rules) -> Result<Tol
     let steps = of_scenario
         .iter()
         .flat_map(|runbook| runbook.steps.iter().chain(&runbook.finally));
-    let gates = steps.clone().filter(|step| matches!(step.kind, StepKind::Gate(_)));
+    let gates = steps
+        .clone()
+        .filter(|step| matches!(step.kind, StepKind::Gate(_)));
     Ok(nothing_told(
         &rules.scenario,
         steps.map(|step| step.id.0.as_str()),

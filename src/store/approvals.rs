@@ -337,7 +337,7 @@ pub struct ApprovalLine {
     pub incident: IncidentId,
     /// What that is called.
     pub incident_title: String,
-    /// The drill it belongs to.
+    /// The drill it is part of.
     pub drill: Option<DrillId>,
     /// How bad it is.
     pub severity: Severity,
@@ -395,8 +395,8 @@ pub async fn list_lines(
     limit: i64,
 ) -> Result<Vec<ApprovalLine>, StoreError> {
     sqlx::query!(
-        r#"select a.id, a.incident_id, i.title as incident_title, i.severity, i.drill_id, a.title, a.state, a.rule, a.requester,
-                  o.name as "requester_name?", a.opened_at, a.decide_by, a.decided_at,
+        r#"select a.id, a.incident_id, i.title as incident_title, i.severity, i.drill_id, a.title, a.state, a.rule,
+                  a.requester, o.name as "requester_name?", a.opened_at, a.decide_by, a.decided_at,
                   (select count(*) from votes v where v.approval_id = a.id and v.verdict = 'approve') as "given!",
                   array(select distinct s -> 'request' ->> 'target' from jsonb_array_elements(a.bound -> 'steps') s
                         where (s ->> 'changes')::boolean) as "targets!",

@@ -54,6 +54,7 @@ pub mod past_alerts;
 pub mod pauses;
 pub mod people;
 pub mod pins;
+pub mod playing;
 pub mod precedents;
 pub mod preferences;
 pub mod preflights;

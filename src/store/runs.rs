@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 
 use super::StoreError;
 use crate::domain::{
-    id::{IncidentId, OperatorId, RunId, SourceId, VersionId},
+    id::{DrillId, IncidentId, OperatorId, RunId, SourceId, VersionId},
     run::RunResult,
     runbook::StartMode,
     source::Storm,
@@ -420,6 +420,8 @@ pub struct Awaiting {
     pub incident: IncidentId,
     /// What that is called.
     pub incident_title: String,
+    /// The drill it is part of.
+    pub drill: Option<DrillId>,
     /// At which step.
     pub step: String,
     /// Whether its outcome is unknown; otherwise somebody is to do something by hand.
@@ -428,17 +430,17 @@ pub struct Awaiting {
     pub since: DateTime<Utc>,
 }
 
-/// Real live runs whose last fact asks a person to do something by hand or to settle an unknown outcome, the longest wait
+/// Live runs whose last fact asks a person to do something by hand or to settle an unknown outcome, the longest wait
 /// first, at most `limit`.
 pub async fn list_awaiting(conn: &mut PgConnection, limit: i64) -> Result<Vec<Awaiting>, StoreError> {
     Ok(sqlx::query!(
-        r#"select q.run_id, q.incident_id, i.title, e.body ->> 'step' as "step!",
+        r#"select q.run_id, q.incident_id, i.title, i.drill_id, e.body ->> 'step' as "step!",
                   (e.kind <> 'manual_asked') as "unknown!", e.recorded_at
            from run_queue q join incidents i on i.id = q.incident_id
            join lateral (select kind, body, recorded_at from events where run_id = q.run_id
                          order by seq desc limit 1) e
                 on e.kind in ('manual_asked', 'outcome_unknown', 'probe_inconclusive')
-           where i.drill_id is null order by e.recorded_at limit $1"#,
+           order by e.recorded_at limit $1"#,
         limit
     )
     .fetch_all(conn)
@@ -448,6 +450,7 @@ pub async fn list_awaiting(conn: &mut PgConnection, limit: i64) -> Result<Vec<Aw
         run: RunId(row.run_id),
         incident: IncidentId(row.incident_id),
         incident_title: row.title,
+        drill: row.drill_id.map(DrillId),
         step: row.step,
         unknown: row.unknown,
         since: row.recorded_at,

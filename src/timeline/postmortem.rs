@@ -10,7 +10,7 @@ use super::measure::{Times, measure};
 use crate::{
     domain::{
         digest::Digest,
-        drill,
+        drill::name,
         event::{Event, IncidentFact, Recorded, first_broken_link},
         id::IncidentId,
         incident::IncidentState,
@@ -205,7 +205,7 @@ fn summary(incident: &Incident, timeline: &[Recorded], runs: &[RunLine]) -> Stri
     let mut text = match incident.drill {
         Some(drill) => format!(
             "DRILL: nothing of this was real, it was practised in {}. ",
-            drill::name(drill)
+            name(drill)
         ),
         None => String::new(),
     };
@@ -297,11 +297,11 @@ impl Postmortem {
             out.push_str(&text);
             out.push('\n');
         };
-        let practised = incident
-            .drill
-            .map_or_else(String::new, |drill| format!("{}, ", drill::name(drill)));
         line(format!(
-            "# Postmortem: {practised}INC-{} {}\n",
+            "# {}Postmortem: INC-{} {}\n",
+            incident
+                .drill
+                .map_or_else(String::new, |drill| format!("{} · ", name(drill))),
             incident.id,
             escape(&incident.title)
         ));

@@ -104,6 +104,7 @@ pub async fn page(
     );
     let frame = page::frame(app, &mut tx, me, title, Place::Approvals, now)
         .await?
+        .of_drill(record.run.incident.drill)
         .live(text::with_query(
             "/live",
             &[("scope", &format!("approval:{id}")), ("after", &seq.to_string())],
@@ -322,7 +323,9 @@ pub async fn glass_form(
         return Err(back(WebError::moved("this request does not wait any more")));
     }
     let title = format!("Open alone · {}", text::visible(&approval.title));
-    let frame = page::frame(&app, &mut tx, &me, title, Place::Approvals, now).await?;
+    let frame = page::frame(&app, &mut tx, &me, title, Place::Approvals, now)
+        .await?
+        .of_drill(record.run.incident.drill);
     Ok(Html(GlassPage::of(frame, &record, &me, presence, now).render()?))
 }
 

@@ -40,7 +40,9 @@ pub async fn form(
         .await?
         .ok_or_else(|| WebError::not_found("note"))?;
     let title = format!("Correct a note · {}", key(id.0));
-    let frame = page::frame(&app, &mut tx, &me, title, Place::Incidents, now).await?;
+    let frame = page::frame(&app, &mut tx, &me, title, Place::Incidents, now)
+        .await?
+        .of_drill(incident.drill);
     Ok(Html(CorrectionPage::of(frame, &incident, &note, now).render()?))
 }
 

@@ -13,6 +13,7 @@ use super::view::format;
 use crate::{
     catalog::publish::PublishError,
     domain::{access::Denial, approval::Refusal, permission::Permission},
+    drill::DrillError,
     execute::{people::PeopleError, routing::MakeError},
     identity::IdentityError,
     incident::respond::RespondError,
@@ -401,6 +402,20 @@ impl From<RightsError> for WebError {
             RightsError::Random(cause) => Self::bug("no random bytes", cause),
             RightsError::Identity(error) => error.into(),
             RightsError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<DrillError> for WebError {
+    fn from(error: DrillError) -> Self {
+        match error {
+            DrillError::NotFound(what) => Self::not_found(what),
+            DrillError::Moved(message) => Self::moved(message),
+            DrillError::Refused(message) => Self::refused(message),
+            DrillError::Fault(fault) => {
+                Self::refused(format!("the world of the drill cannot go on: {fault}"))
+            }
+            DrillError::Store(error) => error.into(),
         }
     }
 }

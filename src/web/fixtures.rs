@@ -13,8 +13,9 @@ use super::{caller::Runs, error::WebError, extract::Path, state::AppState};
 use crate::{
     catalog::fixture,
     domain::{
+        drill::name,
         fixture::Fixture,
-        id::{RunId, StepId},
+        id::{DrillId, RunId, StepId},
         labels::Labels,
     },
     fixtures::{
@@ -92,12 +93,17 @@ async fn make(conn: &mut PgConnection, id: RunId) -> Result<File, WebError> {
     let saved = record::fixture(&recording).map_err(refusal)?;
     Ok(File {
         name: format!("{}-run-{id}.yaml", version.runbook.slug),
-        text: written(&saved, &run, &version)?,
+        text: written(&saved, &run, &version, incident.drill)?,
     })
 }
 
 /// The file, with where it comes from and whether it comes out as the run did.
-fn written(saved: &Fixture, run: &Run, version: &Version) -> Result<String, WebError> {
+fn written(
+    saved: &Fixture,
+    run: &Run,
+    version: &Version,
+    drill: Option<DrillId>,
+) -> Result<String, WebError> {
     let text = fixture::write(saved);
     let read = fixture::parse(&text, &[&version.runbook]).map_err(|faults| {
         let first = faults.first().map(ToString::to_string).unwrap_or_default();
@@ -107,8 +113,9 @@ fn written(saved: &Fixture, run: &Run, version: &Version) -> Result<String, WebE
     })?;
     let played = play(&read, &version.runbook, None);
     let found = differences(&read, &version.runbook, &played);
+    let practice = drill.map_or_else(String::new, |drill| format!(" ({})", name(drill)));
     let mut head = format!(
-        "# Saved from run {} of INC-{}: {} v{}, started {} UTC.\n",
+        "# Saved from run {} of INC-{}{practice}: {} v{}, started {} UTC.\n",
         run.id,
         run.incident,
         version.runbook.slug,

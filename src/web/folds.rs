@@ -50,7 +50,9 @@ pub async fn form(
         .map(|source| source.name)
         .collect();
     let title = format!("Fold under {}", key(id.0));
-    let frame = page::frame(&app, &mut tx, &me, title, Place::Incidents, now).await?;
+    let frame = page::frame(&app, &mut tx, &me, title, Place::Incidents, now)
+        .await?
+        .of_drill(incident.drill);
     Ok(Html(
         FoldPage::of(frame, &incident, &text, &lines, names, now).render()?,
     ))

@@ -93,7 +93,9 @@ pub async fn show(
     );
     let cursor = cursors::find(&mut tx, id).await?.unwrap_or_default();
     let (away, undo) = personal(&mut tx, incident, &me, now).await?;
-    let frame = page::frame(&app, &mut tx, &me, title, Place::Incidents, now).await?;
+    let frame = page::frame(&app, &mut tx, &me, title, Place::Incidents, now)
+        .await?
+        .of_drill(incident.drill);
     let page = IncidentPage {
         frame: frame.live(live(id, cursor, &lens)),
         id: id.0,

@@ -20,6 +20,7 @@ use super::{
     state::AppState,
     view::{
         bulk::Result as Outcome,
+        drill::going_on::GoingOnPart,
         format,
         incident::key,
         incidents::{Around, Empty, List, ListPage, Needs, ROWS_MAX, may_act},
@@ -30,7 +31,7 @@ use super::{
 };
 use crate::{
     domain::{
-        id::{IncidentId, RunId},
+        id::{DrillId, IncidentId, RunId},
         incident::IncidentState,
         nearest::nearest,
         operator::Operator,
@@ -38,9 +39,9 @@ use crate::{
         titles::Titles,
     },
     store::{
-        self, StoreError, bulk_acts,
+        self, StoreError, approvals, bulk_acts,
         incident_list::{self, Facets, Folds, Names, Wanted},
-        incidents, runs, saved_views,
+        incidents, playing, runs, saved_views,
         saved_views::View,
         titles,
     },
@@ -48,6 +49,10 @@ use crate::{
 
 /// Steps waiting for a person that are looked at.
 const AWAITING_MAX: i64 = 50;
+/// Requests for a decision that are looked at.
+const PENDING_MAX: i64 = 100;
+/// Drills named on top of the list.
+const DRILLS_MAX: i64 = 5;
 /// How long a statement that reads the rows may take.
 pub const READING_MAX: Duration = Duration::from_secs(3);
 /// How long a statement that counts may take; then the list is shown without counts.
@@ -106,6 +111,7 @@ pub async fn list(
     let cursor = cursor(&mut tx, wants_drills(&asked)).await?;
     let needs = needs(&mut tx, &me, now).await?;
     let away = boots::banner(&mut tx, now).await?;
+    let drills = playing::going_on(&mut tx, me.id, DRILLS_MAX).await?;
     let outcome = match query.result {
         Some(op) => bulk_acts::find(&mut tx, op, me.id).await?,
         None => None,
@@ -139,6 +145,7 @@ pub async fn list(
     };
     let page = ListPage {
         frame,
+        drills: GoingOnPart::of(&drills, now),
         away,
         needs,
         result: outcome.as_ref().map(Outcome::of),
@@ -163,10 +170,16 @@ pub async fn cursor(conn: &mut PgConnection, drills: bool) -> Result<String, Sto
     Ok(format!("{}-{}-{}", pulse.open, pulse.events, pulse.newest))
 }
 
-/// What needs this person.
+/// What needs this person: of drills only what they play in themselves.
 pub async fn needs(conn: &mut PgConnection, me: &Operator, now: DateTime<Utc>) -> Result<Needs, StoreError> {
-    let pending = page::pending(conn).await?;
-    let awaiting = runs::list_awaiting(conn, AWAITING_MAX).await?;
+    let playing = playing::going_on(conn, me.id, DRILLS_MAX).await?;
+    let is_theirs = |drill: Option<DrillId>| {
+        drill.is_none_or(|drill| playing.iter().any(|played| played.drill == drill))
+    };
+    let mut pending = approvals::list_lines(conn, None, PENDING_MAX).await?;
+    pending.retain(|line| is_theirs(line.drill));
+    let mut awaiting = runs::list_awaiting(conn, AWAITING_MAX).await?;
+    awaiting.retain(|line| is_theirs(line.drill));
     let titles = match awaiting.is_empty() {
         true => Titles::default(),
         false => {

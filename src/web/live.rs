@@ -49,7 +49,7 @@ use super::{
 use crate::{
     domain::{
         digest::Digest,
-        id::{ApprovalId, IncidentId, RunId, StepId},
+        id::{ApprovalId, DrillId, IncidentId, RunId, StepId},
         operator::Operator,
     },
     incident::visits,
@@ -113,6 +113,7 @@ pub(super) enum Scope {
         rows: bool,
     },
     Approval(ApprovalId),
+    Drill(DrillId),
     Run(RunId),
     Step(RunId, StepId, StepQuery),
     List(ListQuery),
@@ -136,6 +137,7 @@ impl Scope {
                 rows: query.rows != "no",
             },
             "approval" => Self::Approval(ApprovalId(number()?)),
+            "drill" => Self::Drill(DrillId(number()?)),
             "run" => Self::Run(RunId(number()?)),
             "step" => {
                 let (run, step) = id.split_once(':')?;

@@ -44,7 +44,9 @@ pub async fn form(
     let mut tx = store::begin_reading(&app.db).await?;
     let (incident, text, lines) = candidates::find(&mut tx, id, &query, LINES_MAX, now).await?;
     let title = format!("Merge {}", key(id.0));
-    let frame = page::frame(&app, &mut tx, &me, title, Place::Incidents, now).await?;
+    let frame = page::frame(&app, &mut tx, &me, title, Place::Incidents, now)
+        .await?
+        .of_drill(incident.drill);
     Ok(Html(
         MergePage::of(frame, &incident, &text, &lines, now).render()?,
     ))

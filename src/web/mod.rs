@@ -38,6 +38,7 @@ pub mod checking;
 pub mod controls;
 pub mod corrections;
 pub mod deliveries;
+pub mod drills;
 pub mod duties;
 pub mod editor;
 pub mod favicon;
@@ -238,6 +239,19 @@ fn pages() -> Routes {
         .post("/runbooks/{slug}/proposals/{id}/approve", proposals::approve)
         .post("/runbooks/{slug}/proposals/{id}/send-back", proposals::send_back)
         .post("/runbooks/{slug}/proposals/{id}/withdraw", proposals::withdraw)
+        .get("/drills", drills::catalogue)
+        .post("/drills", drills::plan::plan)
+        .get("/drills/scenarios/{slug}", drills::scenario)
+        .get("/drills/{id}", drills::show)
+        .get("/drills/{id}/score", drills::score)
+        .post("/drills/{id}/start", drills::acts::start)
+        .post("/drills/{id}/pause", drills::acts::pause)
+        .post("/drills/{id}/resume", drills::acts::resume)
+        .post("/drills/{id}/end", drills::acts::end)
+        .post("/drills/{id}/inject", drills::acts::inject)
+        .post("/drills/{id}/skip", drills::acts::skip)
+        .post("/drills/{id}/hint", drills::acts::hint)
+        .post("/drills/{id}/note", drills::acts::note)
         .get("/settings", settings::show)
         .get("/settings/access", access::show)
         .get("/settings/targets", targets::list)

@@ -25,10 +25,11 @@ use super::{
 };
 use crate::{
     domain::{
+        drill::name as name_of,
         id::{RunId, StepId},
         output::{Extent, OutputChunk, last_line},
     },
-    store::{StoreError, attempts, outputs},
+    store::{StoreError, attempts, drills, outputs, runs},
 };
 
 /// Chunks read at once where all are read: 2 MB, unless single lines are long.
@@ -161,9 +162,14 @@ pub async fn download(
             '_'
         }
     };
+    let drill = match runs::find(&mut conn, run).await? {
+        Some(found) => drills::of_incident(&mut conn, found.incident).await?,
+        None => None,
+    };
+    let mark = drill.map_or_else(String::new, |drill| format!("{}-", name_of(drill)));
     let name: String = step.0.chars().map(plain).collect();
     let number = found.row.attempt;
-    let name = format!("run-{run}-{name}-{number}.txt");
+    let name = format!("{mark}run-{run}-{name}-{number}.txt");
     let head = [
         (header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()),
         (

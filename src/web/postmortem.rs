@@ -29,7 +29,9 @@ pub async fn show(
         .await?
         .ok_or_else(|| WebError::not_found("incident"))?;
     let title = format!("Postmortem INC-{id}");
-    let frame = page::frame(&app, &mut tx, &me, title, Place::Incidents, now).await?;
+    let frame = page::frame(&app, &mut tx, &me, title, Place::Incidents, now)
+        .await?
+        .of_drill(draft.incident.drill);
     Ok(Html(PostmortemPage::of(frame, &draft).render()?))
 }
 

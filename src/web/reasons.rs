@@ -97,6 +97,8 @@ pub async fn show(
         .ok_or_else(|| WebError::not_found("incident"))?;
     let reasons = Reasons::load(&mut tx, id, &query.after).await?;
     let title = format!("Runbooks of {}", key(id.0));
-    let frame = page::frame(&app, &mut tx, &me, title, Place::Incidents, now).await?;
+    let frame = page::frame(&app, &mut tx, &me, title, Place::Incidents, now)
+        .await?
+        .of_drill(incident.drill);
     Ok(Html(ReasonsPage::of(frame, &incident, &reasons, now).render()?))
 }

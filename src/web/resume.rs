@@ -82,7 +82,9 @@ pub async fn form(
         source: &source,
     };
     let title = format!("Go on where run {id} ended");
-    let frame = page::frame(&app, &mut tx, &me, title, Place::Incidents, now).await?;
+    let frame = page::frame(&app, &mut tx, &me, title, Place::Incidents, now)
+        .await?
+        .of_drill(record.incident.drill);
     Ok(Html(ResumePage::of(frame, &record, &choice, now).render()?))
 }
 

@@ -62,7 +62,9 @@ pub async fn show(
         .ok_or_else(|| WebError::not_found("run"))?;
     let seq = record.incident.last_seq;
     let title = format!("Run {id} · {}", text::visible(&record.version.runbook.title));
-    let mut frame = page::frame(&app, &mut tx, &me, title, Place::Incidents, now).await?;
+    let mut frame = page::frame(&app, &mut tx, &me, title, Place::Incidents, now)
+        .await?
+        .of_drill(record.incident.drill);
     if record.run.finished_at.is_none() {
         frame = frame.live(text::with_query(
             "/live",
@@ -176,7 +178,9 @@ pub async fn new_form(
     let chosen = current
         .iter()
         .find(|version| version.runbook.slug == query.runbook);
-    let frame = page::frame(&app, &mut tx, &me, "Start a runbook", Place::Incidents, now).await?;
+    let frame = page::frame(&app, &mut tx, &me, "Start a runbook", Place::Incidents, now)
+        .await?
+        .of_drill(incident.drill);
     if let Some(version) = chosen {
         // Told before anything is typed.
         may_within(&me, Permission::Run, &version.runbook.access.start)
@@ -199,7 +203,7 @@ pub async fn new_form(
         incident: id.0,
         incident_title: said(&incident.title),
         plan: plan::address(&version.runbook.slug, id, version.number),
-        form: StartForm::of(id.0, version, &context, missing, now),
+        form: StartForm::of(id.0, version, &context, missing, now).practised(incident.drill.is_some()),
         summary: said(&version.runbook.summary),
     };
     Ok(Html(page.render()?).into_response())

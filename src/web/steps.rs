@@ -88,7 +88,8 @@ pub async fn show(
         Place::Incidents,
         now,
     )
-    .await?;
+    .await?
+    .of_drill(record.run.incident.drill);
     if StepPart::is_live(&record) {
         let seq = cursor(&record);
         let attempt = query

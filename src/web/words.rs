@@ -56,7 +56,7 @@ pub struct UpdateForm {
 }
 
 /// A moment as a field for date and time sends it, with or without seconds; `None` when it is empty.
-fn moment(text: &str) -> Result<Option<DateTime<Utc>>, WebError> {
+pub(super) fn moment(text: &str) -> Result<Option<DateTime<Utc>>, WebError> {
     let text = text.trim();
     if text.is_empty() {
         return Ok(None);

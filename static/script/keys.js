@@ -3,8 +3,7 @@
 
 import { reach } from "./incident.js";
 
-// `d` is kept for drills.
-const PLACES = { i: "/incidents", a: "/approvals", r: "/runbooks", l: "/deliveries", s: "/system", t: "/settings/targets", h: "/help" };
+const PLACES = { i: "/incidents", a: "/approvals", r: "/runbooks", d: "/drills", l: "/deliveries", s: "/system", t: "/settings/targets", h: "/help" };
 const how = document.documentElement.dataset.keys ?? "on";
 const PLAIN = { Slash: "/", BracketLeft: "[", BracketRight: "]" };
 const SECTIONS = { p: "#decisions :is(.button, button)", r: "#runs :is(a, summary, button)", n: "[data-draft] textarea" };

@@ -9,6 +9,7 @@ pub mod audit;
 pub mod boots;
 pub mod deliveries;
 pub mod document;
+pub mod drills;
 pub mod duties;
 pub mod fixtures;
 pub mod folds;
@@ -169,6 +170,9 @@ fn parts() -> Documented {
         .with(described!(tokens::list))
         .with(described!(tokens::make))
         .with(described!(tokens::revoke))
+        .with(described!(drills::list))
+        .with(described!(drills::get))
+        .with(described!(drills::score))
         .with(described!(document::get))
 }
 

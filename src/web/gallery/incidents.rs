@@ -132,6 +132,7 @@ impl<'a> Show<'a> {
         let list = List::of(&self.lines, &asked, &self.around, now());
         let page = ListPage {
             frame: frame("Incidents", Place::Incidents),
+            drills: None,
             away: None,
             needs: Needs::of(&[], &waiting(), &titles(), &operator(), now()),
             result: self.result.map(Result::of),
@@ -230,6 +231,7 @@ fn long() -> Vec<Line> {
 
 fn waiting() -> Vec<Awaiting> {
     vec![Awaiting {
+        drill: None,
         run: RunId(31),
         incident: IncidentId(204),
         incident_title: "Checkout database does not answer".to_owned(),

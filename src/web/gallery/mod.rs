@@ -3,6 +3,7 @@
 //!
 //! Each room of pages keeps its specimens in a file of the same name here. A specimen needs no database.
 
+mod drills;
 mod editor;
 mod gates;
 mod incident;
@@ -47,6 +48,7 @@ pub fn specimens() -> Vec<Specimen> {
     all.extend(people::specimens());
     all.extend(runbooks::specimens());
     all.extend(editor::specimens());
+    all.extend(drills::specimens());
     all.extend(incident::specimens());
     all.extend(sign_in::specimens());
     all.extend(gates::specimens());

@@ -88,7 +88,13 @@ impl DecisionForm {
             code,
             hidden: hidden(Some(seen)),
             seen,
-            approve_words: format!("Approve: {}", text::cut(&question, BUTTON_CHARS_MAX)),
+            approve_words: {
+                let question = text::cut(&question, BUTTON_CHARS_MAX);
+                match record.run.incident.drill {
+                    None => format!("Approve: {question}"),
+                    Some(_) => format!("Practise, approve: {question}"),
+                }
+            },
             refusal,
             hold,
             to_type: hold::to_type(record),

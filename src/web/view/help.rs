@@ -149,6 +149,14 @@ impl HelpPage {
                 "One message of a sender, kept as it came, with what became of it. It can be replayed.",
             ),
             word(
+                "drill",
+                "drill",
+                "chevrons",
+                "Drill",
+                "Practice: a scenario played through the same pages as a real incident. Its targets are twins, and its pages all \
+                 say DRILL.",
+            ),
+            word(
                 "source",
                 "quiet",
                 "circle-open",
@@ -218,6 +226,7 @@ impl KeysPage {
                     key(&["g", "i"], "Incidents"),
                     key(&["g", "a"], "Approvals"),
                     key(&["g", "r"], "Runbooks"),
+                    key(&["g", "d"], "Drills"),
                     key(&["g", "l"], "Deliveries"),
                     key(&["g", "t"], "Targets"),
                     key(&["g", "s"], "System"),
@@ -249,6 +258,7 @@ impl KeysPage {
                     key(&["["], "Attempt before"),
                 ],
             ),
+            ("On a drill that you lead", vec![key(&["o"], "To the note")]),
             (
                 "On a runbook",
                 vec![

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     approval::{standing, who},
+    drill::mark,
     format,
     incident::key,
     layout::Frame,
@@ -15,7 +16,6 @@ use super::{
 use crate::{
     domain::{
         approval::{ApprovalState, may_decide},
-        drill,
         operator::Operator,
         step::StepKind,
     },
@@ -62,6 +62,8 @@ pub struct InboxRow {
     pub id: i64,
     /// Its page.
     pub href: String,
+    /// `DRILL-17`, where it is part of one.
+    pub drill: Option<Badge>,
     /// How bad the incident is.
     pub severity: Badge,
     /// How the request stands.
@@ -70,7 +72,7 @@ pub struct InboxRow {
     pub title: Said,
     /// What it acts on.
     pub targets: String,
-    /// Of which incident, and of which drill.
+    /// Of which incident.
     pub incident: String,
     /// What that is called.
     pub incident_title: Said,
@@ -110,14 +112,12 @@ impl Inbox {
             place.push(InboxRow {
                 id: line.id.0,
                 href: format!("/approvals/{}", line.id),
+                drill: line.drill.map(mark),
                 severity: line.severity.into(),
                 state: standing(line.state, line.given, line.rule.approvals, line.broken),
                 title: said(&line.title),
                 targets: format::listed(&targets),
-                incident: match line.drill {
-                    Some(drill) => format!("{} {}", drill::name(drill), key(line.incident.0)),
-                    None => key(line.incident.0),
-                },
+                incident: key(line.incident.0),
                 incident_title: said(&line.incident_title),
                 by: said(line.requester_name.as_deref().unwrap_or("Muster")),
                 given: format!("{} of {}", line.given, line.rule.approvals),

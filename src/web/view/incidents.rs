@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use super::{
     boots::AwayBanner,
     bulk::Result,
+    drill::{going_on::GoingOnPart, mark},
     format,
     incident::key,
     layout::Frame,
@@ -19,6 +20,7 @@ use crate::{
         id::{IncidentId, StepId},
         operator::{Operator, Role},
         permission::Permission,
+        search::Trait,
         titles::Titles,
     },
     store::{
@@ -39,6 +41,8 @@ pub const BULK_MAX: i64 = 500;
 pub struct ListPage {
     /// The frame.
     pub frame: Frame,
+    /// Drills that this person plays in or leads.
+    pub drills: Option<GoingOnPart>,
     /// That Muster was away not long ago.
     pub away: Option<AwayBanner>,
     /// What needs this person.
@@ -73,6 +77,8 @@ impl HtmlSafe for Needs {}
 pub struct Need {
     /// What kind of thing.
     pub badge: Badge,
+    /// `DRILL-17`, where it is part of one.
+    pub drill: Option<Badge>,
     /// Where it is done.
     pub href: String,
     /// What is asked.
@@ -99,6 +105,7 @@ impl Needs {
             .filter(|line| may_decide(&line.rule, me, line.requester).is_ok())
             .map(|line| Need {
                 badge: Badge::new("gate", "lock", "Decide"),
+                drill: line.drill.map(mark),
                 href: format!("/approvals/{}", line.id),
                 title: said(&line.title),
                 incident: key(line.incident.0),
@@ -113,6 +120,7 @@ impl Needs {
                     true => Badge::new("unknown", "question", "Outcome unknown"),
                     false => Badge::new("gate", "person", "By hand"),
                 },
+                drill: line.drill.map(mark),
                 href: format!("/incidents/{}#ask-{}-{}", line.incident, line.run, line.step),
                 title: said(
                     &titles
@@ -178,6 +186,8 @@ pub struct Row {
     pub id: i64,
     /// `INC-204`
     pub key: String,
+    /// Whether it is practice.
+    pub is_drill: bool,
     /// How bad.
     pub severity: Badge,
     /// How it stands.
@@ -259,6 +269,7 @@ impl Row {
         Self {
             id: line.id.0,
             key: key(line.id.0),
+            is_drill: asked.search.filter().asks(Trait::Drill) == Some(true),
             severity: line.severity.into(),
             state: line.state.into(),
             title: said(&line.title),

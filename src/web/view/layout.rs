@@ -11,6 +11,7 @@ use super::{
 use crate::{
     domain::{
         access,
+        id::DrillId,
         operator::{Operator, Role},
         permission::Permission,
         preferences::{Clocks, Keys, Preferences, TextSize, Theme},
@@ -27,6 +28,8 @@ pub enum Place {
     Approvals,
     /// The library.
     Runbooks,
+    /// Drills and their scenarios.
+    Drills,
     /// What senders sent.
     Deliveries,
     /// Who may send, and how they do.
@@ -57,6 +60,7 @@ impl Place {
             Self::Incidents => "incidents",
             Self::Approvals => "approvals",
             Self::Runbooks => "runbooks",
+            Self::Drills => "drills",
             Self::Deliveries => "deliveries",
             Self::Sources => "sources",
             Self::Routing => "routing",
@@ -99,6 +103,8 @@ pub struct Frame {
     pub faults: Option<BannerPart>,
     /// How its person wants it.
     pub look: Preferences,
+    /// The drill it is about, which every page of it says.
+    pub drill: Option<DrillId>,
     /// When the page was made.
     pub made: At,
     /// Address of the stream that keeps it up to date.
@@ -119,6 +125,7 @@ impl Frame {
             paused: None,
             faults: None,
             look: Preferences::default(),
+            drill: None,
             made: at(now, now),
             live: None,
             refresh_s: None,
@@ -128,6 +135,12 @@ impl Frame {
     /// The same as somebody wants it.
     pub fn looking(mut self, look: Preferences) -> Self {
         self.look = look;
+        self
+    }
+
+    /// The same, about a drill if there is one.
+    pub fn of_drill(mut self, drill: Option<DrillId>) -> Self {
+        self.drill = drill;
         self
     }
 

@@ -72,6 +72,8 @@ pub mod people;
 pub mod plan;
 pub mod proposal;
 
+pub mod drill;
+
 pub mod checked;
 pub mod diff;
 pub mod dots;

@@ -117,6 +117,7 @@ impl Runs {
     /// The section.
     pub fn of(record: &IncidentRecord, me: &Operator, now: DateTime<Utc>) -> Self {
         let id = record.incident.id.0;
+        let is_drill = record.incident.drill.is_some();
         let matches = record
             .matches
             .iter()
@@ -153,9 +154,9 @@ impl Runs {
                         .live_runs()
                         .find(|run| run.version.runbook.slug == found.slug)
                         .map(|run| run.run.id.0),
-                    form: version
-                        .as_ref()
-                        .map(|version| StartForm::of(id, version, &found.context, missing, now)),
+                    form: version.as_ref().map(|version| {
+                        StartForm::of(id, version, &found.context, missing, now).practised(is_drill)
+                    }),
                     refusal: version
                         .as_ref()
                         .and_then(|version| refusal(me, &version.runbook.access)),

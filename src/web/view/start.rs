@@ -41,6 +41,8 @@ pub struct StartForm {
     pub inputs: Vec<InputField>,
     /// Hidden fields.
     pub hidden: Hidden,
+    /// Whether it is practice.
+    pub is_drill: bool,
     /// Whether it changes anything.
     pub has_effects: bool,
     /// A credential that was missing at the last look, and when that was: then it asks once more.
@@ -76,9 +78,16 @@ impl StartForm {
             title: said(&runbook.title),
             inputs: inputs(version, context),
             hidden: hidden(None),
+            is_drill: false,
             has_effects: runbook.has_effects(),
             missing: missing.map(|(what, at)| (said(what), ago(at, now))),
         }
+    }
+
+    /// The same in the incident of a drill, where it is practised.
+    pub fn practised(mut self, is_drill: bool) -> Self {
+        self.is_drill = is_drill;
+        self
     }
 }
 

@@ -1,6 +1,7 @@
 //! What an open page has not seen yet: one look at the database after each wake-up, and the parts that changed.
 
 mod approval;
+mod drill;
 mod incident;
 mod list;
 mod step;
@@ -64,6 +65,7 @@ impl Watcher {
             Scope::Incident { audience, lens, rows } => {
                 self.look_at_incident(audience, lens, *rows, asked).await
             }
+            Scope::Drill(id) => self.look_at_drill(*id).await,
             Scope::Approval(id) => self.look_at_approval(*id).await,
             Scope::Run(id) => self.look_at_run(*id).await,
             Scope::Step(run, step, query) => self.look_at_step(*run, step, query).await,

@@ -41,6 +41,10 @@ const ELSEWHERE: &[&str] = &[
     "/settings/targets/{name}",
     // A step that has begun.
     "/runs/{id}/steps/{step}/output",
+    // A scenario and a drill of it.
+    "/drills/scenarios/{slug}",
+    "/drills/{id}",
+    "/drills/{id}/score",
 ];
 
 /// Something that a page does not keep.

@@ -122,7 +122,7 @@ async fn the_figures_of_what_is_real_leave_drills_out() {
     // What leaves Muster as a document says what it was.
     let mut tx = conn.begin().await.unwrap();
     let document = postmortem::load(&mut tx, practised).await.unwrap().unwrap().markdown();
-    assert!(document.starts_with(&format!("# Postmortem: DRILL-{drill}, INC-{practised}")), "{document}");
+    assert!(document.starts_with(&format!("# DRILL-{drill} · Postmortem: INC-{practised}")), "{document}");
     assert!(document.contains("DRILL: nothing of this was real"), "{document}");
     let document = postmortem::load(&mut tx, real).await.unwrap().unwrap().markdown();
     assert!(!document.contains("DRILL"), "{document}");

@@ -2,6 +2,7 @@
 
 mod beside;
 mod figures;
+mod pages;
 mod safety;
 mod stage;
 mod unattended;

@@ -136,7 +136,7 @@ async fn a_world_without_end_ends_with_its_rule() {
     let (score, why, reason) = house.play("filling", None).await;
     house.theatre.close().await;
     assert_eq!(why, EndKind::Fault);
-    assert!(reason.starts_with("14:7: the world does not come to rest"), "{reason}");
+    assert!(reason.starts_with("13:7: the world does not come to rest"), "{reason}");
     assert!(reason.ends_with("41 s into the drill"), "{reason}");
     assert_eq!(score.expected[0].verdict(), Verdict::InTime, "until then it counts");
     assert_eq!(score.expected[1].verdict(), Verdict::Missed);

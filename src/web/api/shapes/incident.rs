@@ -63,6 +63,9 @@ pub struct IncidentBody {
     pub lives_in: Option<i64>,
     /// The one that stands for it in the list.
     pub folded_under: Option<i64>,
+    /// The drill it is part of; absent when it is real.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drill: Option<i64>,
     /// The newest event's number.
     pub last_seq: i64,
 }
@@ -88,6 +91,7 @@ impl From<Incident> for IncidentBody {
             merged_into: incident.merged_into,
             lives_in: incident.lives_in,
             folded_under: incident.folded_under,
+            drill: incident.drill.map(|drill| drill.0),
             last_seq: incident.last_seq,
         }
     }

@@ -5,6 +5,7 @@ pub mod approval;
 pub mod audit;
 pub mod boot;
 pub mod delivery;
+pub mod drill;
 pub mod incident;
 pub mod person;
 pub mod plan;

@@ -1,0 +1,111 @@
+//! What pages ask about drills besides the drills themselves: when each scenario was played last, what goes on for whom,
+//! and whether anything is new.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use super::StoreError;
+use crate::domain::{
+    drill::{DrillState, EndKind},
+    id::{DrillId, IncidentId, OperatorId},
+};
+
+/// The last drill of a scenario that began.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Played {
+    /// The scenario's name.
+    pub slug: String,
+    /// The drill.
+    pub drill: DrillId,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// Why it was over; `None` while it goes on.
+    pub end: Option<EndKind>,
+}
+
+/// The last drill of each scenario that began, by name.
+pub async fn last(conn: &mut PgConnection) -> Result<Vec<Played>, StoreError> {
+    sqlx::query!(
+        r#"select distinct on (s.slug) s.slug, d.id, d.started_at as "started_at!", d.end_kind
+           from drills d join scenario_versions v on v.id = d.version_id join scenarios s on s.id = v.scenario_id
+           where d.started_at is not null order by s.slug, d.id desc"#
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| {
+        let end = match row.end_kind {
+            None => None,
+            Some(kind) => Some(
+                EndKind::named(&kind).ok_or_else(|| StoreError::corrupt("drills", "end_kind", &kind))?,
+            ),
+        };
+        Ok(Played {
+            slug: row.slug,
+            drill: DrillId(row.id),
+            started_at: row.started_at,
+            end,
+        })
+    })
+    .collect()
+}
+
+/// A drill that somebody plays in or leads, and that is not over.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GoingOn {
+    /// The drill.
+    pub drill: DrillId,
+    /// What is played.
+    pub title: String,
+    /// How it stands.
+    pub state: DrillState,
+    /// When it shall begin.
+    pub planned_for: Option<DateTime<Utc>>,
+    /// The newest of its incidents.
+    pub incident: Option<IncidentId>,
+}
+
+/// The drills that this person plays in or leads and that are not over, the oldest first, at most `limit`.
+pub async fn going_on(
+    conn: &mut PgConnection,
+    me: OperatorId,
+    limit: i64,
+) -> Result<Vec<GoingOn>, StoreError> {
+    sqlx::query!(
+        r#"select d.id, v.definition ->> 'title' as "title!", d.state, d.planned_for,
+                  (select max(i.id) from incidents i where i.drill_id = d.id) as incident
+           from drills d join scenario_versions v on v.id = d.version_id
+           where d.state <> 'ended'
+                 and (d.trainer = $1
+                      or exists (select from drill_players p where p.drill_id = d.id and p.operator_id = $1))
+           order by d.id limit $2"#,
+        me.0,
+        limit
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| {
+        Ok(GoingOn {
+            drill: DrillId(row.id),
+            title: row.title,
+            state: DrillState::named(&row.state)
+                .ok_or_else(|| StoreError::corrupt("drills", "state", &row.state))?,
+            planned_for: row.planned_for,
+            incident: row.incident.map(IncidentId),
+        })
+    })
+    .collect()
+}
+
+/// What changes whenever something of a drill does: equal while nothing happened. `None` when there is no such drill.
+pub async fn pulse(conn: &mut PgConnection, id: DrillId) -> Result<Option<String>, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"select d.state || '-' || d.next_seq || '-'
+                  || (select coalesce(sum(i.next_seq), 0) from incidents i where i.drill_id = d.id) as "pulse!"
+           from drills d where d.id = $1"#,
+        id.0
+    )
+    .fetch_optional(conn)
+    .await?)
+}

@@ -1,0 +1,314 @@
+//! `/drills`: the catalogue, scenarios, drills and their scorecards. Planning stands in `plan`, what a trainer does in
+//! `acts`.
+
+pub mod acts;
+pub mod plan;
+
+use askama::Template;
+use axum::{
+    extract::{Query, State},
+    response::Html,
+};
+use serde::{Deserialize, Deserializer, de};
+use sqlx::PgConnection;
+
+use super::{
+    caller::Reads,
+    error::WebError,
+    extract::Path,
+    page, runs as run_page,
+    state::AppState,
+    view::{
+        drill::{
+            card::{ScorePage, ScoreRecord},
+            catalogue::{CataloguePage, Found},
+            play::Played,
+            scenario::{LaunchForm, ScenarioPage},
+            show::{DrillPage, DrillRecord},
+        },
+        layout::Place,
+        text,
+    },
+};
+use crate::{
+    domain::{
+        access::may,
+        drill::{DrillState, name},
+        id::{DrillId, IncidentId},
+        operator::{Operator, Role},
+        permission::Permission,
+        score::Score,
+    },
+    drill,
+    store::{
+        self, StoreError, approvals, drills,
+        drills::Drill,
+        incidents, operators, playing, runs, scenarios,
+        scenarios::ScenarioVersion,
+        timelines::{self, Window},
+        titles,
+    },
+};
+
+/// Scenarios in the catalogue.
+const SCENARIOS_MAX: i64 = 200;
+/// Drills in a list.
+const DRILLS_MAX: usize = 30;
+/// Incidents of one drill on its page.
+const INCIDENTS_MAX: i64 = 10;
+/// Runs of one incident there.
+const RUNS_MAX: i64 = 20;
+/// Open gates of one incident there.
+const GATES_MAX: i64 = 10;
+/// Events of one incident there, the newest.
+const EVENTS_MAX: i64 = 8;
+/// How far back a drill of the same scenario is looked for.
+const BEFORE_MAX: i64 = 10;
+
+/// A drill as an address names it: `17` or `DRILL-17`.
+#[derive(Clone, Copy, Debug)]
+pub struct DrillKey(pub DrillId);
+
+impl<'de> Deserialize<'de> for DrillKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let number = match text.get(..6) {
+            Some(mark) if mark.eq_ignore_ascii_case("drill-") => &text[6..],
+            _ => text.as_str(),
+        };
+        let id = number
+            .parse()
+            .map_err(|_| de::Error::custom("no number of a drill"))?;
+        Ok(Self(DrillId(id)))
+    }
+}
+
+/// Which drills of the catalogue.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub struct CatalogueQuery {
+    before: Option<i64>,
+}
+
+/// Whether somebody has the console of a drill: who leads it, and admins.
+pub fn leads(me: &Operator, drill: &Drill) -> bool {
+    may(me, Permission::Run).is_ok() && (drill.trainer == Some(me.id) || me.role == Role::Admin)
+}
+
+/// `GET /drills`
+pub async fn catalogue(
+    State(app): State<AppState>,
+    Reads(me): Reads,
+    Query(query): Query<CatalogueQuery>,
+) -> Result<Html<String>, WebError> {
+    let now = app.clock.now();
+    let mut tx = store::begin_reading(&app.db).await?;
+    let before = query.before.map(DrillId);
+    let found = Found {
+        scenarios: scenarios::list_current(&mut tx, SCENARIOS_MAX).await?,
+        last: playing::last(&mut tx).await?,
+        live: drills::list_live(&mut tx, DRILLS_MAX as i64).await?,
+        past: drills::list(&mut tx, None, before, DRILLS_MAX as i64 + 1).await?,
+        rows_max: DRILLS_MAX,
+        is_older: before.is_some(),
+    };
+    let frame = page::frame(&app, &mut tx, &me, "Drills", Place::Drills, now).await?;
+    Ok(Html(CataloguePage::of(frame, &found, now).render()?))
+}
+
+/// The version of a scenario that is in use.
+pub async fn current(conn: &mut PgConnection, slug: &str) -> Result<ScenarioVersion, WebError> {
+    let all = scenarios::list_current(conn, SCENARIOS_MAX).await?;
+    all.into_iter()
+        .find(|version| version.slug == slug)
+        .ok_or_else(|| WebError::not_found("scenario").with_next("/drills", "All scenarios"))
+}
+
+/// `GET /drills/scenarios/{slug}`
+pub async fn scenario(
+    State(app): State<AppState>,
+    Reads(me): Reads,
+    Path(slug): Path<String>,
+) -> Result<Html<String>, WebError> {
+    let now = app.clock.now();
+    let mut tx = store::begin_reading(&app.db).await?;
+    let version = current(&mut tx, &slug).await?;
+    let past = drills::list(&mut tx, Some(&slug), None, DRILLS_MAX as i64).await?;
+    let form = match may(&me, Permission::Run) {
+        Ok(_) => {
+            let people = operators::list(&mut tx).await?;
+            let real = incidents::find_open_sev1(&mut tx).await?;
+            Some(LaunchForm::of(&people, me.id, real.as_ref()))
+        }
+        Err(_) => None,
+    };
+    let title = text::visible(&version.scenario.title);
+    let frame = page::frame(&app, &mut tx, &me, title, Place::Drills, now).await?;
+    Ok(Html(
+        ScenarioPage::of(frame, &version, &past, form, now).render()?,
+    ))
+}
+
+/// `GET /drills/{id}`
+pub async fn show(
+    State(app): State<AppState>,
+    Reads(me): Reads,
+    Path(DrillKey(id)): Path<DrillKey>,
+) -> Result<Html<String>, WebError> {
+    let now = app.clock.now();
+    let mut tx = store::begin_reading(&app.db).await?;
+    let record = load(&mut tx, &app, &me, id)
+        .await?
+        .ok_or_else(|| WebError::not_found("drill"))?;
+    let pulse = playing::pulse(&mut tx, id).await?.unwrap_or_default();
+    let title = format!("{} · {}", text::visible(&record.drill.title), name(id));
+    let mut frame = page::frame(&app, &mut tx, &me, title, Place::Drills, now)
+        .await?
+        .of_drill(Some(id));
+    if record.drill.state != DrillState::Ended {
+        let parameters = [("scope", &*format!("drill:{id}")), ("after", &*pulse)];
+        frame = frame.live(text::with_query("/live", &parameters));
+    }
+    let leads = leads(&me, &record.drill);
+    Ok(Html(DrillPage::of(frame, &record, leads, now).render()?))
+}
+
+/// Everything known of a drill, as much of it as this person may see.
+pub async fn load(
+    conn: &mut PgConnection,
+    app: &AppState,
+    me: &Operator,
+    id: DrillId,
+) -> Result<Option<DrillRecord>, WebError> {
+    let Some(drill) = drills::find(conn, id).await? else {
+        return Ok(None);
+    };
+    let version = scenarios::find(conn, drill.version)
+        .await?
+        .ok_or_else(|| StoreError::corrupt("drills", "version_id", drill.version))?;
+    let trainer = match drill.trainer {
+        Some(person) => operators::find_name(conn, person).await?,
+        None => None,
+    };
+    let mut played = Vec::new();
+    for incident in drills::incidents(conn, id, INCIDENTS_MAX).await? {
+        played.extend(over_the_shoulder(conn, app, incident).await?);
+    }
+    let leads = leads(me, &drill);
+    // A world that cannot go on is told by the end of its drill, a moment later.
+    let world = match leads && drill.state.is_live() {
+        true => drill::acts::world(conn, &app.conductor.simulator, id).await.ok(),
+        false => None,
+    };
+    Ok(Some(DrillRecord {
+        players: drills::players(conn, id).await?,
+        log: match leads {
+            true => drill::log(conn, id).await?,
+            false => Vec::new(),
+        },
+        world: world.map(|world| world.state().clone()),
+        real: incidents::find_open_sev1(conn).await?,
+        incidents: played,
+        scenario: version.scenario,
+        trainer,
+        drill,
+    }))
+}
+
+/// What is seen of an incident from the page of its drill.
+async fn over_the_shoulder(
+    conn: &mut PgConnection,
+    app: &AppState,
+    id: IncidentId,
+) -> Result<Option<Played>, StoreError> {
+    let Some(incident) = incidents::find(conn, id).await? else {
+        return Ok(None);
+    };
+    let newest = Window {
+        kinds: None,
+        also: None,
+        after: 0,
+        before: i64::MAX,
+        limit: EVENTS_MAX,
+    };
+    let mut going = Vec::new();
+    for line in runs::list_of_incident(conn, id, RUNS_MAX).await? {
+        if line.finished_at.is_none() {
+            going.extend(run_page::load(conn, &app.standing, line.id).await?);
+        }
+    }
+    Ok(Some(Played {
+        incident,
+        gates: approvals::list_pending(conn, Some(id), GATES_MAX).await?,
+        events: timelines::newest(conn, id, &newest).await?,
+        titles: titles::list(conn, id, RUNS_MAX).await?,
+        runs: going,
+    }))
+}
+
+/// `GET /drills/{id}/score`
+pub async fn score(
+    State(app): State<AppState>,
+    Reads(me): Reads,
+    Path(DrillKey(id)): Path<DrillKey>,
+) -> Result<Html<String>, WebError> {
+    let now = app.clock.now();
+    let mut tx = store::begin_reading(&app.db).await?;
+    let record = scored(&mut tx, &app, &me, id).await?;
+    let title = format!("Scorecard · {}", name(id));
+    let frame = page::frame(&app, &mut tx, &me, title, Place::Drills, now)
+        .await?
+        .of_drill(Some(id));
+    Ok(Html(ScorePage::of(frame, &record, now).render()?))
+}
+
+/// A drill with its scorecard. Before it is over only who leads it may see that: it says what is expected.
+pub async fn scored(
+    conn: &mut PgConnection,
+    app: &AppState,
+    me: &Operator,
+    id: DrillId,
+) -> Result<ScoreRecord, WebError> {
+    let drill = drills::find(conn, id)
+        .await?
+        .ok_or_else(|| WebError::not_found("drill"))?;
+    let here = (format!("/drills/{id}"), name(id));
+    if drill.state != DrillState::Ended && !leads(me, &drill) {
+        return Err(
+            WebError::forbidden("The scorecard is shown when the drill is over.").with_next(here.0, here.1),
+        );
+    }
+    if drill.clock.is_none() {
+        return Err(
+            WebError::refused("the drill has not begun, so there is nothing to score")
+                .with_next(here.0, here.1),
+        );
+    }
+    let card = drill::score(conn, &app.conductor.simulator, id)
+        .await
+        .map_err(|error| WebError::from(error).with_next(here.0, here.1))?;
+    Ok(ScoreRecord {
+        before: before(conn, app, &card.drill).await?,
+        runbooks: card.rules.scenario.runbooks.clone(),
+        incidents: drills::incidents(conn, id, INCIDENTS_MAX).await?,
+        drill: card.drill,
+        score: card.score,
+    })
+}
+
+/// The drill of the same scenario before, if one was played to an end and its scorecard can be worked out.
+async fn before(
+    conn: &mut PgConnection,
+    app: &AppState,
+    drill: &Drill,
+) -> Result<Option<(Drill, Score)>, WebError> {
+    let earlier = drills::list(conn, Some(&drill.slug), Some(drill.id), BEFORE_MAX).await?;
+    let played = |one: &Drill| one.clock.is_some() && one.state == DrillState::Ended;
+    let Some(found) = earlier.into_iter().find(played) else {
+        return Ok(None);
+    };
+    match drill::score(conn, &app.conductor.simulator, found.id).await {
+        Ok(card) => Ok(Some((card.drill, card.score))),
+        Err(drill::DrillError::Store(error)) => Err(error.into()),
+        Err(_) => Ok(None),
+    }
+}

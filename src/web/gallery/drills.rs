@@ -1,0 +1,375 @@
+//! Drills: the catalogue, a scenario, the page of a drill for its trainer and for its players, and the scorecard.
+
+use askama::Template;
+use chrono::TimeDelta;
+use serde_json::{Map, Value, json};
+
+use super::{
+    Specimen, frame, now, operator, runbooks,
+    story::{self, ago},
+};
+use crate::{
+    catalog,
+    domain::{
+        drill::{Depth, DrillClock, DrillFact, DrillState, EndKind, Logged, ObserverTag},
+        id::{DrillId, IncidentId, OperatorId, ScenarioVersionId},
+        operator::{Operator, Role},
+        score::{Figure, FigureName, InjectOutcome, Outcome, Phase, Remark, Score, Share, Slip},
+        simulation::Change,
+        span::Span,
+        titles::Titles,
+    },
+    store::{
+        drills::{Drill, Player},
+        playing,
+        scenarios::ScenarioVersion,
+    },
+    web::view::{
+        drill::{
+            card::{ScorePage, ScoreRecord},
+            catalogue::{CataloguePage, Found},
+            play::Played,
+            scenario::{LaunchForm, ScenarioPage},
+            show::{DrillPage, DrillRecord},
+        },
+        layout::{Frame, Place},
+    },
+};
+
+const SCENARIO: &str = include_str!("../../../runbooks/drills/checkout-primary-dead.yaml");
+const RUNBOOK: &str = include_str!("../../../runbooks/postgres-primary-down.yaml");
+
+/// The specimens of this room.
+pub fn specimens() -> Vec<Specimen> {
+    let specimen = |page, state, html| Specimen { page, state, html };
+    vec![
+        specimen("drills", "full", || catalogue(false)),
+        specimen("drills", "empty", || catalogue(true)),
+        specimen("drill-scenario", "full", || scenario(None)),
+        specimen("drill-scenario", "held", || {
+            scenario(Some((IncidentId(204), "Checkout <b>is</b> down".to_owned())))
+        }),
+        specimen("drill", "planned", || drill_page(DrillState::Planned, None, true)),
+        specimen("drill", "running", || drill_page(DrillState::Running, None, true)),
+        specimen("drill", "paused", || drill_page(DrillState::Paused, None, true)),
+        specimen("drill", "player", || drill_page(DrillState::Running, None, false)),
+        specimen("drill", "ended", || {
+            drill_page(DrillState::Ended, Some((EndKind::Finished, "")), true)
+        }),
+        specimen("drill", "real", || {
+            drill_page(
+                DrillState::Ended,
+                Some((EndKind::RealIncident, "INC-209 (Shop is down) is real and SEV1")),
+                false,
+            )
+        }),
+        specimen("drill-score", "good", || {
+            score_page(good(), Some(bad()), EndKind::Finished)
+        }),
+        specimen("drill-score", "bad", || {
+            score_page(bad(), Some(good()), EndKind::TooLong)
+        }),
+        specimen("drill-score", "cut-short", || {
+            score_page(cut_short(), None, EndKind::RealIncident)
+        }),
+    ]
+}
+
+/// The frame of a page about the drill.
+fn drill_frame(title: &str) -> Frame {
+    frame(title, Place::Drills).of_drill(Some(DrillId(17)))
+}
+
+/// The sample scenario.
+fn version() -> askama::Result<ScenarioVersion> {
+    let runbook = runbooks::read(RUNBOOK)?;
+    let parsed = catalog::scenario::parse(SCENARIO, &[&runbook]).map_err(|_| askama::Error::Fmt)?;
+    Ok(ScenarioVersion {
+        id: ScenarioVersionId(3),
+        slug: parsed.scenario.slug.clone(),
+        number: 2,
+        scenario: parsed.scenario,
+    })
+}
+
+fn drill(id: i64, state: DrillState, end: Option<(EndKind, &str)>) -> Drill {
+    let has_begun = state != DrillState::Planned;
+    Drill {
+        id: DrillId(id),
+        version: ScenarioVersionId(3),
+        slug: "checkout-primary-dead".to_owned(),
+        title: "The checkout database loses its primary".to_owned(),
+        depth: Depth::Simulated,
+        seed: 7,
+        state,
+        trainer: Some(operator().id),
+        planned_for: (!has_begun).then(|| now() + TimeDelta::hours(2)),
+        clock: has_begun.then(|| DrillClock {
+            started_at: ago(190),
+            stands_since: (state == DrillState::Paused).then(|| ago(20)),
+            paused: TimeDelta::zero(),
+        }),
+        ended: end.map(|(kind, reason)| (ago(5), kind, reason.to_owned())),
+        source: None,
+    }
+}
+
+fn catalogue(is_empty: bool) -> askama::Result<String> {
+    let mut found = Found {
+        rows_max: 30,
+        ..Found::default()
+    };
+    if !is_empty {
+        let one = version()?;
+        let mut other = one.clone();
+        other.slug = "retry-storm".to_owned();
+        other.scenario.title =
+            "A retry storm, with a name that goes on-and-on-without-any-space-in-it".to_owned();
+        other.scenario.summary = "Trains opening a <circuit>.".to_owned();
+        found.last.push(playing::Played {
+            slug: one.slug.clone(),
+            drill: DrillId(16),
+            started_at: now() - TimeDelta::days(12),
+            end: Some(EndKind::Finished),
+        });
+        found.scenarios = vec![one, other];
+        found.live = vec![
+            drill(17, DrillState::Running, None),
+            drill(18, DrillState::Planned, None),
+        ];
+        found.past = vec![
+            drill(16, DrillState::Ended, Some((EndKind::Finished, ""))),
+            drill(15, DrillState::Ended, Some((EndKind::Rule, "too many orders"))),
+        ];
+    }
+    CataloguePage::of(frame("Drills", Place::Drills), &found, now()).render()
+}
+
+fn scenario(real: Option<(IncidentId, String)>) -> askama::Result<String> {
+    let version = version()?;
+    let person = |id, name: &str| Operator {
+        id: OperatorId(id),
+        name: name.to_owned(),
+        role: Role::Responder,
+        ..operator()
+    };
+    let people = [person(1, "Ana"), person(2, "Ben"), person(3, "Cleo")];
+    let form = LaunchForm::of(&people, operator().id, real.as_ref());
+    let past = [drill(16, DrillState::Ended, Some((EndKind::Finished, "")))];
+    let frame = frame("The checkout database loses its primary", Place::Drills);
+    ScenarioPage::of(frame, &version, &past, Some(form), now()).render()
+}
+
+fn log() -> Vec<Logged> {
+    let set = |service: &str, variable: &str, to: Value| Change {
+        service: service.to_owned(),
+        variable: variable.to_owned(),
+        to,
+    };
+    let facts = [
+        (0, DrillFact::Began),
+        (
+            20,
+            DrillFact::InjectSent {
+                inject: "crash".to_owned(),
+                set: vec![set("primary", "up", json!(false))],
+            },
+        ),
+        (20, DrillFact::Harm { works: false }),
+        (31, DrillFact::AlertFired { alarm: 0 }),
+        (
+            70,
+            DrillFact::InjectSkipped {
+                inject: "rumour".to_owned(),
+            },
+        ),
+        (95, DrillFact::HintTold { hint: 0 }),
+        (
+            120,
+            DrillFact::Noted {
+                tag: Some(ObserverTag::Good),
+                text: "They read the log <first>.".to_owned(),
+            },
+        ),
+        (
+            150,
+            DrillFact::Acted {
+                target: "checkout-standby".to_owned(),
+                asked: "select pg_promote(true, 30)".to_owned(),
+                set: vec![set("standby", "standby", json!(false))],
+            },
+        ),
+    ];
+    let logged = |(seq, (s, fact)): (usize, (u64, DrillFact))| Logged {
+        seq: seq as i64 + 1,
+        age: Span::from_secs(s),
+        at: ago(190 - s as i64),
+        fact,
+    };
+    facts.into_iter().enumerate().map(logged).collect()
+}
+
+fn world() -> Map<String, Value> {
+    let world = json!({
+        "primary": {"up": false, "works": false},
+        "orders": {"lost": 412, "per_second": 3},
+        "connectors": {},
+        "t": 190,
+    });
+    world.as_object().cloned().unwrap_or_default()
+}
+
+fn drill_page(state: DrillState, end: Option<(EndKind, &str)>, leads: bool) -> askama::Result<String> {
+    let has_begun = state != DrillState::Planned;
+    let mut incident = story::incident();
+    incident.drill = Some(DrillId(17));
+    let run = story::run(story::FAILOVER, story::beginning())?;
+    let played = Played {
+        events: story::recorded(&run.facts),
+        incident,
+        runs: vec![run],
+        gates: Vec::new(),
+        titles: Titles::default(),
+    };
+    let player = |id, name: &str, role: &str| Player {
+        id: OperatorId(id),
+        name: name.to_owned(),
+        role: role.to_owned(),
+    };
+    let record = DrillRecord {
+        drill: drill(17, state, end),
+        scenario: version()?.scenario,
+        players: vec![player(2, "Ben", "commander"), player(3, "Cleo", "")],
+        trainer: Some("Ana".to_owned()),
+        incidents: if has_begun { vec![played] } else { Vec::new() },
+        log: if has_begun { log() } else { Vec::new() },
+        world: state.is_live().then(world),
+        real: Some((IncidentId(209), "Shop is down".to_owned())),
+    };
+    let frame = drill_frame("The checkout database loses its primary · DRILL-17");
+    DrillPage::of(frame, &record, leads, now()).render()
+}
+
+fn figure(name: FigureName, took: Option<u64>, objective: Option<u64>) -> Figure {
+    Figure {
+        name,
+        took: took.map(Span::from_secs),
+        objective: objective.map(Span::from_secs),
+    }
+}
+
+fn outcome(id: &str, what: &str, due: Option<u64>, done: Option<u64>) -> Outcome {
+    Outcome {
+        id: id.to_owned(),
+        what: what.to_owned(),
+        because: Some("Others know that somebody has it.".to_owned()),
+        due: due.map(Span::from_secs),
+        done: done.map(Span::from_secs),
+    }
+}
+
+fn inject(id: &str, title: &str, sent: Option<u64>, expected: &[&str]) -> InjectOutcome {
+    InjectOutcome {
+        id: id.to_owned(),
+        title: title.to_owned(),
+        sent: sent.map(Span::from_secs),
+        is_skipped: id == "rumour",
+        expected: expected.iter().map(|id| (*id).to_owned()).collect(),
+    }
+}
+
+fn slip(what: &str, done: Option<u64>) -> Slip {
+    Slip {
+        id: "waits".to_owned(),
+        what: what.to_owned(),
+        because: "The disk of the primary is broken.".to_owned(),
+        done: done.map(Span::from_secs),
+    }
+}
+
+fn good() -> Score {
+    let remark = |s, phase, tag, text: &str| Remark {
+        age: Span::from_secs(s),
+        phase,
+        tag,
+        text: text.to_owned(),
+    };
+    Score {
+        took: Some(Span::from_secs(412)),
+        figures: vec![
+            figure(FigureName::Detect, Some(11), Some(45)),
+            figure(FigureName::Acknowledge, Some(24), Some(60)),
+            figure(FigureName::FirstStep, Some(63), Some(120)),
+            figure(FigureName::Gate, Some(52), Some(180)),
+            figure(FigureName::Mitigate, Some(140), Some(300)),
+            figure(FigureName::Resolve, Some(361), None),
+        ],
+        expected: vec![
+            outcome("take", "acknowledge the incident", Some(151), Some(55)),
+            outcome("decide", "approve ask", Some(331), Some(120)),
+        ],
+        wrong: vec![slip("reject ask in place of approving it", None)],
+        injects: vec![
+            inject(
+                "crash",
+                "The disk of the primary breaks, and it stops",
+                Some(20),
+                &["take"],
+            ),
+            inject("rumour", "A colleague is mistaken", None, &[]),
+        ],
+        updates: Share { done: 2, of: 2 },
+        unknowns: Share { done: 0, of: 0 },
+        hints: Vec::new(),
+        notes: vec![
+            remark(44, Phase::Acknowledge, Some(ObserverTag::Good), "Fast."),
+            remark(120, Phase::Mitigate, None, "They read the log <first>."),
+        ],
+    }
+}
+
+fn bad() -> Score {
+    let mut score = good();
+    score.figures = vec![
+        figure(FigureName::Detect, Some(11), Some(45)),
+        figure(FigureName::Acknowledge, Some(190), Some(60)),
+        figure(FigureName::FirstStep, Some(320), Some(120)),
+        figure(FigureName::Mitigate, None, Some(300)),
+        figure(FigureName::Resolve, None, None),
+    ];
+    score.expected = vec![
+        outcome("take", "acknowledge the incident", Some(151), Some(221)),
+        outcome("decide", "approve ask", Some(331), None),
+        outcome("over", "resolve the incident", None, None),
+    ];
+    score.wrong = vec![slip("reject ask", Some(250)), slip("resolve the incident", None)];
+    score.hints = vec![("Read what the run has found.".to_owned(), 5)];
+    score.updates = Share { done: 0, of: 3 };
+    score.unknowns = Share { done: 1, of: 2 };
+    score
+}
+
+fn cut_short() -> Score {
+    Score {
+        figures: vec![
+            figure(FigureName::Detect, None, Some(45)),
+            figure(FigureName::Mitigate, None, Some(300)),
+        ],
+        expected: vec![outcome("take", "acknowledge the incident", None, None)],
+        ..Score::default()
+    }
+}
+
+fn score_page(score: Score, before: Option<Score>, end: EndKind) -> askama::Result<String> {
+    let record = ScoreRecord {
+        drill: drill(17, DrillState::Ended, Some((end, ""))),
+        score,
+        runbooks: vec!["postgres-primary-down".to_owned()],
+        incidents: vec![IncidentId(31)],
+        before: before.map(|score| {
+            let drill = drill(16, DrillState::Ended, Some((EndKind::Finished, "")));
+            (drill, score)
+        }),
+    };
+    ScorePage::of(drill_frame("Scorecard · DRILL-17"), &record, now()).render()
+}

@@ -1,0 +1,146 @@
+//! The catalogue: what is due, every scenario, what goes on and what was played.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{
+    super::{
+        layout::Frame,
+        parts::{Ago, Badge, Said, ago, said},
+    },
+    DrillRow, badge, length,
+};
+use crate::{
+    domain::drill::{DrillState, name},
+    store::{drills::Drill, playing::Played, scenarios::ScenarioVersion},
+};
+
+/// A scenario that was not played for so many days is due.
+pub const DUE_AFTER_DAYS: i64 = 90;
+
+/// The page.
+#[derive(Clone, Debug, Template)]
+#[template(path = "drill/list.html")]
+pub struct CataloguePage {
+    /// The frame.
+    pub frame: Frame,
+    /// Scenarios that are due, those never played first.
+    pub due: Vec<ScenarioRow>,
+    /// Every scenario.
+    pub scenarios: Vec<ScenarioRow>,
+    /// Drills that are planned or go on.
+    pub live: Vec<DrillRow>,
+    /// Drills that are over, the newest first.
+    pub past: Vec<DrillRow>,
+    /// Address of older ones.
+    pub older: Option<String>,
+    /// Whether older ones are shown.
+    pub is_older: bool,
+}
+
+/// One scenario.
+#[derive(Clone, Debug)]
+pub struct ScenarioRow {
+    /// Its name.
+    pub slug: String,
+    /// What people call it.
+    pub title: Said,
+    /// What it trains.
+    pub summary: Said,
+    /// The runbooks it trains.
+    pub runbooks: Vec<String>,
+    /// The parts of its players.
+    pub roles: String,
+    /// How long it is planned to take.
+    pub length: String,
+    /// Its last drill: address, name, how it ended, when it began.
+    pub last: Option<(String, String, Badge, Ago)>,
+    /// Whether somebody should play it.
+    pub is_due: bool,
+}
+
+impl ScenarioRow {
+    /// The line of a scenario.
+    pub fn of(version: &ScenarioVersion, last: Option<&Played>, now: DateTime<Utc>) -> Self {
+        let scenario = &version.scenario;
+        let is_recent = |played: &Played| now - played.started_at < TimeDelta::days(DUE_AFTER_DAYS);
+        Self {
+            slug: version.slug.clone(),
+            title: said(&scenario.title),
+            summary: said(&scenario.summary),
+            runbooks: scenario.runbooks.clone(),
+            roles: scenario.roles.join(", "),
+            length: length(scenario.length),
+            last: last.map(|played| {
+                let state = played.end.map_or(DrillState::Running, |_| DrillState::Ended);
+                let ending = if played.end.is_some() { "/score" } else { "" };
+                (
+                    format!("/drills/{}{ending}", played.drill),
+                    name(played.drill),
+                    badge(state, played.end),
+                    ago(played.started_at, now),
+                )
+            }),
+            is_due: !last.is_some_and(is_recent),
+        }
+    }
+}
+
+/// What the catalogue is made of, as the store gives it. `past` may be one more than is shown.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// The scenarios in use.
+    pub scenarios: Vec<ScenarioVersion>,
+    /// The last drill of each.
+    pub last: Vec<Played>,
+    /// Drills that are not over.
+    pub live: Vec<Drill>,
+    /// Drills, the newest first.
+    pub past: Vec<Drill>,
+    /// Rows that are shown of those.
+    pub rows_max: usize,
+    /// Whether they are older than the newest.
+    pub is_older: bool,
+}
+
+impl CataloguePage {
+    fn due_after(&self) -> i64 {
+        DUE_AFTER_DAYS
+    }
+
+    /// The page.
+    pub fn of(frame: Frame, found: &Found, now: DateTime<Utc>) -> Self {
+        let last: BTreeMap<&str, &Played> = found
+            .last
+            .iter()
+            .map(|played| (played.slug.as_str(), played))
+            .collect();
+        let scenarios: Vec<ScenarioRow> = found
+            .scenarios
+            .iter()
+            .map(|version| ScenarioRow::of(version, last.get(version.slug.as_str()).copied(), now))
+            .collect();
+        let mut due: Vec<ScenarioRow> = scenarios.iter().filter(|row| row.is_due).cloned().collect();
+        // Those never played come first; a stable sort keeps the names in order.
+        due.sort_by_key(|row| row.last.is_some());
+        let shown = &found.past[..found.past.len().min(found.rows_max)];
+        Self {
+            frame,
+            due,
+            scenarios,
+            live: found.live.iter().map(|drill| DrillRow::of(drill, now)).collect(),
+            past: shown
+                .iter()
+                .filter(|drill| drill.state == DrillState::Ended)
+                .map(|drill| DrillRow::of(drill, now))
+                .collect(),
+            older: shown
+                .last()
+                .filter(|_| found.past.len() > found.rows_max)
+                .map(|drill| format!("/drills?before={}", drill.id)),
+            is_older: found.is_older,
+        }
+    }
+}

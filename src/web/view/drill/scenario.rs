@@ -1,0 +1,204 @@
+//! The page of one scenario: what it trains, what the trainer should know, its drills, and the form that begins one.
+
+use askama::Template;
+use chrono::{DateTime, Utc};
+
+use super::{
+    super::{
+        incident::key,
+        layout::Frame,
+        markdown::Markdown,
+        parts::{Hidden, Said, hidden, said},
+    },
+    DrillRow, length,
+};
+use crate::{
+    domain::{
+        drill::Depth,
+        id::{IncidentId, OperatorId},
+        operator::Operator,
+        scenario::{Happening, Inject, Objectives, Scenario},
+    },
+    store::{drills::Drill, scenarios::ScenarioVersion},
+};
+
+/// People offered as players.
+pub const PLAYERS_MAX: usize = 50;
+/// The value of a player who takes no part in particular.
+pub const NO_PART: &str = "*";
+
+/// The page.
+#[derive(Clone, Debug, Template)]
+#[template(path = "drill/scenario.html")]
+pub struct ScenarioPage {
+    frame: Frame,
+    slug: String,
+    number: i32,
+    title: Said,
+    summary: Said,
+    brief: Markdown,
+    length: String,
+    runbooks: Vec<String>,
+    roles: Vec<String>,
+    objectives: Vec<(&'static str, String)>,
+    injects: Vec<(Said, String, Vec<Said>)>,
+    expected: Vec<Said>,
+    stops: Vec<Said>,
+    twins: Vec<(Said, Said)>,
+    drills: Vec<DrillRow>,
+    /// The form, for those who may begin a drill.
+    form: Option<LaunchForm>,
+}
+
+/// The form that begins a drill.
+#[derive(Clone, Debug)]
+pub struct LaunchForm {
+    hidden: Hidden,
+    depths: [(&'static str, &'static str); 2],
+    people: Vec<(OperatorId, Said)>,
+    has_more_people: bool,
+    /// The real incident in whose time nothing begins.
+    in_the_way: Option<(String, i64, Said)>,
+}
+
+impl LaunchForm {
+    /// The form with these people to choose from, somebody else than who leads it.
+    pub fn of(people: &[Operator], me: OperatorId, real: Option<&(IncidentId, String)>) -> Self {
+        let others: Vec<&Operator> = people.iter().filter(|person| person.id != me).collect();
+        Self {
+            hidden: hidden(None),
+            depths: [
+                (
+                    Depth::Simulated.name(),
+                    "Simulated: runs act on twins in a simulated world",
+                ),
+                (
+                    Depth::Tabletop.name(),
+                    "Tabletop: runs send nothing, people say what they would do",
+                ),
+            ],
+            people: others
+                .iter()
+                .take(PLAYERS_MAX)
+                .map(|person| (person.id, said(&person.name)))
+                .collect(),
+            has_more_people: others.len() > PLAYERS_MAX,
+            in_the_way: real.map(|(id, title)| (key(id.0), id.0, said(title))),
+        }
+    }
+}
+
+impl ScenarioPage {
+    /// The page.
+    pub fn of(
+        frame: Frame,
+        version: &ScenarioVersion,
+        drills: &[Drill],
+        form: Option<LaunchForm>,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let scenario = &version.scenario;
+        Self {
+            frame,
+            slug: version.slug.clone(),
+            number: version.number,
+            title: said(&scenario.title),
+            summary: said(&scenario.summary),
+            brief: Markdown::of(&scenario.brief),
+            length: length(scenario.length),
+            runbooks: scenario.runbooks.clone(),
+            roles: scenario.roles.clone(),
+            objectives: objectives(&scenario.objectives),
+            injects: scenario
+                .injects
+                .iter()
+                .map(|inject| (said(&inject.title), due(inject), happenings(inject)))
+                .collect(),
+            expected: expected(scenario),
+            stops: scenario.stops.iter().map(|stop| said(&stop.because)).collect(),
+            twins: scenario
+                .twins
+                .iter()
+                .map(|(name, twin)| (said(name), said(twin.target.kind().name())))
+                .collect(),
+            drills: drills.iter().map(|drill| DrillRow::of(drill, now)).collect(),
+            form,
+        }
+    }
+
+    fn no_part(&self) -> &'static str {
+        NO_PART
+    }
+}
+
+/// What is judged, with how fast is good.
+fn objectives(objectives: &Objectives) -> Vec<(&'static str, String)> {
+    [
+        ("Detect", objectives.detect),
+        ("Acknowledge", objectives.acknowledge),
+        ("First correct step", objectives.first_step),
+        ("Longest wait at a gate", objectives.gate),
+        ("Mitigate", objectives.mitigate),
+        ("Tell the others at least every", objectives.update_every),
+    ]
+    .into_iter()
+    .filter_map(|(name, span)| Some((name, length(span?))))
+    .collect()
+}
+
+fn expected(scenario: &Scenario) -> Vec<Said> {
+    let because = |because: &Option<String>| {
+        because
+            .as_deref()
+            .map_or_else(String::new, |text| format!(": {text}"))
+    };
+    scenario
+        .expected
+        .iter()
+        .map(|one| {
+            let within = length(one.within);
+            said(&format!("{} within {within}{}", one.id, because(&one.because)))
+        })
+        .collect()
+}
+
+/// When a surprise comes.
+pub fn due(inject: &Inject) -> String {
+    match (inject.after, &inject.when) {
+        (Some(after), None) => format!("at {}", super::clock(after)),
+        (Some(after), Some(when)) => format!("from {} on, when {}", super::clock(after), when.source()),
+        (None, Some(when)) => format!("when {}", when.source()),
+        (None, None) => "by hand".to_owned(),
+    }
+}
+
+/// What a surprise does.
+pub fn happenings(inject: &Inject) -> Vec<Said> {
+    let words = |happening: &Happening| match happening {
+        Happening::Set(assignments) => {
+            let names: Vec<String> = assignments
+                .iter()
+                .map(|one| format!("{}.{}", one.service, one.variable))
+                .collect();
+            format!("the world changes: {}", names.join(", "))
+        }
+        Happening::Says { who, text } => format!("{who} says: {text}"),
+        Happening::Alert { labels, lasting, .. } => {
+            let name = labels.0.get("alertname").map_or("an alert", String::as_str);
+            format!("{name} fires for {}", length(*lasting))
+        }
+        Happening::Leaves { role } => format!("the {role} drops out"),
+        Happening::Connector {
+            target,
+            fails,
+            lasting,
+        } => {
+            format!("{target} fails ({}) for {}", fails.word(), length(*lasting))
+        }
+    };
+    inject
+        .then
+        .iter()
+        .map(|happening| said(&words(happening)))
+        .collect()
+}
