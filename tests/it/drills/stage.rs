@@ -55,7 +55,7 @@ pub struct Canary {
 }
 
 impl Canary {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let connections = Arc::new(AtomicUsize::new(0));
