@@ -191,11 +191,7 @@ fn apart(away: &Node, home: &Node) -> RespondError {
         Some(drill) => format!("INC-{} is a drill ({})", node.id, drill::name(drill)),
         None => format!("INC-{} is real", node.id),
     };
-    refused(&format!(
-        "{}, {}: they are never merged",
-        what(away),
-        what(home)
-    ))
+    refused(&format!("{}, {}: they are never merged", what(away), what(home)))
 }
 
 fn node(nodes: &[Node], id: IncidentId) -> Result<&Node, RespondError> {

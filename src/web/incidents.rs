@@ -173,9 +173,8 @@ pub async fn cursor(conn: &mut PgConnection, drills: bool) -> Result<String, Sto
 /// What needs this person: of drills only what they play in themselves.
 pub async fn needs(conn: &mut PgConnection, me: &Operator, now: DateTime<Utc>) -> Result<Needs, StoreError> {
     let playing = playing::going_on(conn, me.id, DRILLS_MAX).await?;
-    let is_theirs = |drill: Option<DrillId>| {
-        drill.is_none_or(|drill| playing.iter().any(|played| played.drill == drill))
-    };
+    let is_theirs =
+        |drill: Option<DrillId>| drill.is_none_or(|drill| playing.iter().any(|played| played.drill == drill));
     let mut pending = approvals::list_lines(conn, None, PENDING_MAX).await?;
     pending.retain(|line| is_theirs(line.drill));
     let mut awaiting = runs::list_awaiting(conn, AWAITING_MAX).await?;

@@ -34,7 +34,9 @@ impl Watcher {
         let mut conn = self.app.db.acquire().await.map_err(StoreError::from)?;
         let drills = query.is_none_or(|query| list_page::wants_drills(&query.asked(&[])));
         let is_owed = |counted: &Counted| counted.is_old && counted.at.elapsed() >= COUNTED_FOR;
-        if list_page::cursor(&mut conn, drills).await? == self.cursor && !self.counted.as_ref().is_some_and(is_owed) {
+        if list_page::cursor(&mut conn, drills).await? == self.cursor
+            && !self.counted.as_ref().is_some_and(is_owed)
+        {
             return Ok(Found::Nothing);
         }
         drop(conn);

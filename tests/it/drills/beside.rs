@@ -2,11 +2,7 @@
 //! when it is as bad as it gets, the drill ends.
 
 use anyhow::ensure;
-use muster::{
-    domain::drill::EndKind,
-    incident::respond,
-    store::drills,
-};
+use muster::{domain::drill::EndKind, incident::respond, store::drills};
 use serde_json::json;
 use sqlx::Connection;
 
@@ -66,11 +62,16 @@ async fn a_real_incident_is_not_slowed_mixed_or_scored_by_a_drill_and_a_real_sev
     // The drill holds its lock, and the circuit of its twin is open.
     stage.counts("select count(*) from target_locks", 1).await;
     stage
-        .counts("select count(*) from breakers where state = 'open' and target = 'DRILL-1 web'", 1)
+        .counts(
+            "select count(*) from breakers where state = 'open' and target = 'DRILL-1 web'",
+            1,
+        )
         .await;
     assert_eq!(stage.canary.connections(), 0);
 
-    stage.alert(json!({"alertname": "Slow", "service": "app", "severity": "warning"})).await;
+    stage
+        .alert(json!({"alertname": "Slow", "service": "app", "severity": "warning"}))
+        .await;
     let real = stage.incident(None).await;
     assert_ne!(real, practised);
     let run = stage.run(real).await;
@@ -91,14 +92,21 @@ async fn a_real_incident_is_not_slowed_mixed_or_scored_by_a_drill_and_a_real_sev
     // Taking the real one is no deed of the drill.
     let mut conn = stage.conn().await;
     let mut tx = conn.begin().await.unwrap();
-    respond::acknowledge(&mut tx, real, &stage.person, stage.now()).await.unwrap();
+    respond::acknowledge(&mut tx, real, &stage.person, stage.now())
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     let card = stage.score(drill).await;
     assert_eq!(card.score.expected[0].done, None, "{:?}", card.score);
-    assert_eq!(drills::incidents(&mut conn, drill, 10).await.unwrap(), [practised]);
+    assert_eq!(
+        drills::incidents(&mut conn, drill, 10).await.unwrap(),
+        [practised]
+    );
     assert!(card.drill.state.is_live(), "a warning ends no drill");
 
-    stage.alert(json!({"alertname": "Fire", "severity": "critical"})).await;
+    stage
+        .alert(json!({"alertname": "Fire", "severity": "critical"}))
+        .await;
     let worst = stage.incident(None).await;
     let ended = wait::until("the drill ends", SOON, async || {
         let ended = stage.drill(drill).await.ended;
@@ -112,7 +120,9 @@ async fn a_real_incident_is_not_slowed_mixed_or_scored_by_a_drill_and_a_real_sev
     assert!(!stage.story(real).await.contains("drill_ended"));
     // Its run stops and lets its lock go, its circuit is forgotten; the real run goes on.
     stage.counts("select count(*) from target_locks", 1).await;
-    stage.counts("select count(*) from breakers where target = 'DRILL-1 web'", 0).await;
+    stage
+        .counts("select count(*) from breakers where target = 'DRILL-1 web'", 0)
+        .await;
     let live: i64 = sqlx::query_scalar("select count(*) from run_queue where run_id = $1")
         .bind(run.0)
         .fetch_one(&mut *conn)

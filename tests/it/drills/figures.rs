@@ -1,19 +1,15 @@
 //! What is counted of the real past and the real present leaves drills out, and says of them what they were.
 
+use chrono::{DateTime, Utc};
 use muster::{
-    domain::{
-        incident::Severity,
-        run::RunResult,
-        search,
-        track::Mark,
-    },
+    domain::{incident::Severity, run::RunResult, search, track::Mark},
     store::{
-        calls, incident_list::{self, Names, Wanted}, incidents, matches, past_alerts, queue, runbooks, runs, services,
-        sources, timings, tracks,
+        calls,
+        incident_list::{self, Names, Wanted},
+        incidents, matches, past_alerts, queue, runbooks, runs, services, sources, timings, tracks,
     },
     timeline::postmortem,
 };
-use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::Connection;
 
@@ -59,8 +55,12 @@ async fn found(stage: &Stage, typed: &str) -> Vec<i64> {
     incident_list::plan_by_values(&mut tx).await.unwrap();
     let filter = search::read(typed).0.filter();
     let mut wanted = Wanted::of(&filter, stage.person.id, &Names::default());
-    incident_list::look_up_words(&mut tx, &mut wanted, i64::MAX).await.unwrap();
-    let ids = incident_list::page_ids(&mut tx, &wanted, i64::MAX, 100).await.unwrap();
+    incident_list::look_up_words(&mut tx, &mut wanted, i64::MAX)
+        .await
+        .unwrap();
+    let ids = incident_list::page_ids(&mut tx, &wanted, i64::MAX, 100)
+        .await
+        .unwrap();
     ids.into_iter().map(|id| id.0).collect()
 }
 
@@ -83,14 +83,41 @@ async fn the_figures_of_what_is_real_leave_drills_out() {
     let day = DateTime::<Utc>::UNIX_EPOCH;
     assert_eq!(incident_list::alerts_since(&mut conn, day).await.unwrap().0, 0);
     assert_eq!(queue::count(&mut conn).await.unwrap(), 0);
-    assert_eq!(runs::record(&mut conn, version.runbook_id).await.unwrap().finished, 0);
+    assert_eq!(
+        runs::record(&mut conn, version.runbook_id)
+            .await
+            .unwrap()
+            .finished,
+        0
+    );
     assert!(runs::records(&mut conn).await.unwrap().is_empty());
-    assert!(runs::list_of_runbook(&mut conn, version.runbook_id, 10).await.unwrap().is_empty());
-    assert!(matches::list_of_runbook(&mut conn, version.runbook_id, 10).await.unwrap().is_empty());
-    assert!(timings::list(&mut conn, version.runbook_id).await.unwrap().is_empty());
+    assert!(
+        runs::list_of_runbook(&mut conn, version.runbook_id, 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert!(
+        matches::list_of_runbook(&mut conn, version.runbook_id, 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert!(
+        timings::list(&mut conn, version.runbook_id)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert!(past_alerts::list(&mut conn, day, 10).await.unwrap().is_empty());
     assert!(calls::list(&mut conn, "web", 10).await.unwrap().is_empty());
-    assert!(sources::list(&mut conn).await.unwrap().iter().all(|source| !source.name.starts_with("drill")));
+    assert!(
+        sources::list(&mut conn)
+            .await
+            .unwrap()
+            .iter()
+            .all(|source| !source.name.starts_with("drill"))
+    );
     // A word, unlike a number, finds only what was asked for.
     assert!(found(&stage, "short").await.is_empty());
     assert_eq!(found(&stage, "short is:drill").await, [practised.0]);
@@ -99,20 +126,44 @@ async fn the_figures_of_what_is_real_leave_drills_out() {
     // The track tells the drill as a drill.
     let track = &tracks::list(&mut conn, &slug).await.unwrap()[&slug[0]];
     assert_eq!((track.last, track.ended, track.has_matched), (None, 0, false));
-    assert_eq!(track.check, None, "that twins answered says nothing of the real targets");
+    assert_eq!(
+        track.check, None,
+        "that twins answered says nothing of the real targets"
+    );
     let marks = track.marks(version.number);
     assert_eq!(marks[0], Mark::NeverRun);
-    let Mark::LastDrill { other, result, is_cut_short, .. } = marks[1] else {
+    let Mark::LastDrill {
+        other,
+        result,
+        is_cut_short,
+        ..
+    } = marks[1]
+    else {
         panic!("{marks:?}");
     };
-    assert_eq!((other, result, is_cut_short), (None, Some(RunResult::Succeeded), false));
+    assert_eq!(
+        (other, result, is_cut_short),
+        (None, Some(RunResult::Succeeded), false)
+    );
 
     // A real one beside it is alone among what is real, and the drill is not.
-    stage.alert(json!({"alertname": "Other", "service": "app", "severity": "warning"})).await;
+    stage
+        .alert(json!({"alertname": "Other", "service": "app", "severity": "warning"}))
+        .await;
     let real = stage.incident(None).await;
     let of_app = ["app".to_owned()];
-    assert!(services::list_open(&mut conn, &of_app, real, 10).await.unwrap().is_empty());
-    assert!(services::list_open(&mut conn, &of_app, practised, 10).await.unwrap().is_empty());
+    assert!(
+        services::list_open(&mut conn, &of_app, real, 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert!(
+        services::list_open(&mut conn, &of_app, practised, 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert_eq!(incidents::pulse(&mut conn, false).await.unwrap().open, 1);
     assert_eq!(found(&stage, "").await, [real.0]);
     let bad = incidents::find(&mut conn, practised).await.unwrap().unwrap();
@@ -121,8 +172,15 @@ async fn the_figures_of_what_is_real_leave_drills_out() {
 
     // What leaves Muster as a document says what it was.
     let mut tx = conn.begin().await.unwrap();
-    let document = postmortem::load(&mut tx, practised).await.unwrap().unwrap().markdown();
-    assert!(document.starts_with(&format!("# DRILL-{drill} · Postmortem: INC-{practised}")), "{document}");
+    let document = postmortem::load(&mut tx, practised)
+        .await
+        .unwrap()
+        .unwrap()
+        .markdown();
+    assert!(
+        document.starts_with(&format!("# DRILL-{drill} · Postmortem: INC-{practised}")),
+        "{document}"
+    );
     assert!(document.contains("DRILL: nothing of this was real"), "{document}");
     let document = postmortem::load(&mut tx, real).await.unwrap().unwrap().markdown();
     assert!(!document.contains("DRILL"), "{document}");

@@ -179,12 +179,18 @@ async fn no_way_to_act_leads_out_of_a_drill_and_every_one_leads_to_what_is_real_
         .filter(|step| step.starts_with("undo:"))
         .collect();
     for step in ["http-do", "sql-do", "lb-do", "program-do"] {
-        assert!(undone.iter().any(|undo| undo.contains(step)), "{step}: {undone:?}");
+        assert!(
+            undone.iter().any(|undo| undo.contains(step)),
+            "{step}: {undone:?}"
+        );
     }
     for one in &sent {
         // No scenario can say yet which alerts its monitoring lists: the twin answers that it does not know.
         let is_unknown = one.step == "alerts-look" && one.back.contains("the scenario has no answer to this");
-        assert!(one.state == "succeeded" || one.step == "breaks" || is_unknown, "{one:?}");
+        assert!(
+            one.state == "succeeded" || one.step == "breaks" || is_unknown,
+            "{one:?}"
+        );
         // Where it went is the address of a twin, or a path that was a twin's: nothing of what is real is even named.
         for real in ["127.0.0.1", "localhost", "real.log", "a-real-secret", REAL_LINE] {
             assert!(!one.command.contains(real) && !one.back.contains(real), "{one:?}");
@@ -195,7 +201,10 @@ async fn no_way_to_act_leads_out_of_a_drill_and_every_one_leads_to_what_is_real_
     // What named something real by a template was not sent at all, and says why.
     let story = stage.story(incident).await;
     assert!(!sent.iter().any(|sent| sent.step == "astray"), "{sent:#?}");
-    assert!(story.contains("stranger has no twin in this drill, and nothing of a drill leaves it"), "{story}");
+    assert!(
+        story.contains("stranger has no twin in this drill, and nothing of a drill leaves it"),
+        "{story}"
+    );
 
     // The same without the drill is seen by everything that is real.
     let labels = json!({"alertname": "EveryWay", "service": "app", "severity": "warning"});
@@ -204,7 +213,11 @@ async fn no_way_to_act_leads_out_of_a_drill_and_every_one_leads_to_what_is_real_
     assert_eq!(stage.over(real).await, "failed");
     let sent = stage.attempts(real).await;
     assert!(stage.canary.is_marked(), "{sent:#?}");
-    assert!(stage.canary.connections() >= 10, "{} {sent:#?}", stage.canary.connections());
+    assert!(
+        stage.canary.connections() >= 10,
+        "{} {sent:#?}",
+        stage.canary.connections()
+    );
     assert!(sent.iter().any(|sent| sent.back.contains(REAL_LINE)), "{sent:#?}");
     assert!(sent.iter().any(|sent| sent.step == "astray"), "{sent:#?}");
 }
@@ -220,7 +233,10 @@ async fn what_people_ask_for_in_a_drill_stays_in_it_or_is_refused_with_words() {
 
     // A runbook that the scenario does not know, with a target that has no twin.
     let versions = runbooks::list_current(&mut conn).await.unwrap();
-    let stray = versions.iter().find(|version| version.runbook.slug == "stray").unwrap();
+    let stray = versions
+        .iter()
+        .find(|version| version.runbook.slug == "stray")
+        .unwrap();
     let mut tx = conn.begin().await.unwrap();
     let run = people::start(&mut tx, incident, stray.id, &BTreeMap::new(), &stage.person, now)
         .await
@@ -244,13 +260,25 @@ async fn what_people_ask_for_in_a_drill_stays_in_it_or_is_refused_with_words() {
     let Err(RespondError::Refused { message }) = asked else {
         panic!("{asked:?}");
     };
-    assert!(message.contains(&format!("INC-{incident} is a drill (DRILL-{drill})")), "{message}");
+    assert!(
+        message.contains(&format!("INC-{incident} is a drill (DRILL-{drill})")),
+        "{message}"
+    );
     let forced = sqlx::query(
         "insert into silences (incident_id, target, matchers, comment, key, state, asked_at, asked_by, until, due)
          values ($1, 'alerts', 'a=\"b\"', '', 'k', 'asked', now(), $2, now() + interval '1 hour', now())",
     );
-    let forced = forced.bind(incident.0).bind(stage.person.id.0).execute(&mut *conn).await;
-    assert!(forced.unwrap_err().to_string().contains("nothing of a drill is silenced"));
+    let forced = forced
+        .bind(incident.0)
+        .bind(stage.person.id.0)
+        .execute(&mut *conn)
+        .await;
+    assert!(
+        forced
+            .unwrap_err()
+            .to_string()
+            .contains("nothing of a drill is silenced")
+    );
 
     // Its sender is nobody's: no token opens it, no Alertmanager is asked about it, nobody sends in its name.
     let source: (i64, String) = sqlx::query("select id, name from sources where drill_id = $1")
@@ -262,7 +290,10 @@ async fn what_people_ask_for_in_a_drill_stays_in_it_or_is_refused_with_words() {
     let by = stage.person.actor();
     let token = muster::sources::issue(&mut conn, &source.1, "mine", &by, now).await;
     let said = token.map(|_| ()).unwrap_err().to_string();
-    assert!(said.contains(&format!("is the sender of DRILL-{drill}")), "{said}");
+    assert!(
+        said.contains(&format!("is the sender of DRILL-{drill}")),
+        "{said}"
+    );
     for forced in [
         "update sources set alertmanager = 'alerts' where drill_id is not null",
         "update sources set heartbeat_within_ms = 60000 where drill_id is not null",
@@ -274,7 +305,9 @@ async fn what_people_ask_for_in_a_drill_stays_in_it_or_is_refused_with_words() {
     }
 
     // What is real and what is not are never one incident.
-    stage.alert(json!({"alertname": "Other", "severity": "warning"})).await;
+    stage
+        .alert(json!({"alertname": "Other", "severity": "warning"}))
+        .await;
     let real: IncidentId = stage.incident(None).await;
     for (from, into) in [(incident, real), (real, incident)] {
         let mut tx = conn.begin().await.unwrap();
@@ -282,7 +315,10 @@ async fn what_people_ask_for_in_a_drill_stays_in_it_or_is_refused_with_words() {
         let Err(RespondError::Refused { message }) = merged else {
             panic!("{merged:?}");
         };
-        assert!(message.contains("is real") && message.contains("they are never merged"), "{message}");
+        assert!(
+            message.contains("is real") && message.contains("they are never merged"),
+            "{message}"
+        );
     }
     assert_untouched(&stage);
 }
@@ -322,7 +358,8 @@ async fn whatever_is_led_astray_meets_the_cage() {
             Ok(outcome) => outcome.result.to_string(),
             Err(failure) => failure.message,
         };
-        let is_refused = told.contains("nothing of a drill leaves it") || told.contains("is not read in a drill");
+        let is_refused =
+            told.contains("nothing of a drill leaves it") || told.contains("is not read in a drill");
         assert!(is_refused, "{}: {told}", target.name);
         kinds.insert(action.name());
     }

@@ -132,7 +132,9 @@ impl Stage {
         fs::write(folder.join("targets.yaml"), canary.fill(targets)).unwrap();
         let mut setup = Setup::new(database.url(), files.path());
         setup.runbooks = folder;
-        setup.env.push(("REAL_TOKEN".to_owned(), "a-real-secret".to_owned()));
+        setup
+            .env
+            .push(("REAL_TOKEN".to_owned(), "a-real-secret".to_owned()));
         let muster = setup.start(None);
         let person = person(&mut *database.pools.web.acquire().await.unwrap()).await;
         let simulator = Simulator::new(SimulatorParts {
@@ -166,9 +168,10 @@ impl Stage {
     pub async fn begin(&self) -> DrillId {
         let version = wait::until("the scenario is published", SOON, async || {
             let found = scenarios::list_current(&mut *self.conn().await, 10).await?;
-            found.first().map(|version| version.id).ok_or_else(|| {
-                anyhow::anyhow!("there is none yet: {}", last_lines(&self.setup.logged()))
-            })
+            found
+                .first()
+                .map(|version| version.id)
+                .ok_or_else(|| anyhow::anyhow!("there is none yet: {}", last_lines(&self.setup.logged())))
         })
         .await
         .unwrap();
@@ -193,7 +196,9 @@ impl Stage {
 
     /// The scorecard as it is now.
     pub async fn score(&self, id: DrillId) -> drill::Card {
-        drill::score(&mut *self.conn().await, &self.simulator, id).await.unwrap()
+        drill::score(&mut *self.conn().await, &self.simulator, id)
+            .await
+            .unwrap()
     }
 
     /// Ends a drill by hand.
@@ -235,7 +240,10 @@ impl Stage {
     pub async fn run(&self, incident: IncidentId) -> RunId {
         let id: i64 = wait::until("there is a run", SOON, async || {
             let found = sqlx::query_scalar("select id from runs where incident_id = $1 order by id limit 1");
-            let found = found.bind(incident.0).fetch_optional(&mut *self.conn().await).await?;
+            let found = found
+                .bind(incident.0)
+                .fetch_optional(&mut *self.conn().await)
+                .await?;
             found.ok_or_else(|| anyhow::anyhow!("none was started: {}", last_lines(&self.setup.logged())))
         })
         .await
@@ -260,7 +268,11 @@ impl Stage {
     pub async fn counts(&self, sql: &'static str, wanted: i64) {
         wait::until(sql, SOON, async || {
             let found = self.database.count(sql).await;
-            ensure!(found == wanted, "it is {found}: {}", last_lines(&self.setup.logged()));
+            ensure!(
+                found == wanted,
+                "it is {found}: {}",
+                last_lines(&self.setup.logged())
+            );
             Ok(())
         })
         .await
@@ -269,10 +281,15 @@ impl Stage {
 
     /// Every attempt of a run: step, kind of action, what was sent, how it stands, what came back.
     pub async fn attempts(&self, run: RunId) -> Vec<Sent> {
-        let sql = "select step, request ->> 'action' as action, command, state, coalesce(summary, '') as summary,
+        let sql =
+            "select step, request ->> 'action' as action, command, state, coalesce(summary, '') as summary,
                           coalesce(result::text, '') as result
                    from attempts where run_id = $1 order by started_at, step, attempt";
-        let rows = sqlx::query(sql).bind(run.0).fetch_all(&mut *self.conn().await).await.unwrap();
+        let rows = sqlx::query(sql)
+            .bind(run.0)
+            .fetch_all(&mut *self.conn().await)
+            .await
+            .unwrap();
         rows.iter()
             .map(|row| Sent {
                 step: row.get("step"),
