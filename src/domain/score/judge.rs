@@ -288,7 +288,7 @@ fn sum(a: Span, b: Span) -> Span {
 }
 
 /// A deed as people read it.
-pub(super) fn words(deed: &Deed) -> String {
+pub fn words(deed: &Deed) -> String {
     match deed {
         Deed::Acknowledge => "acknowledge the incident".to_owned(),
         Deed::Start { runbook } => format!("start {runbook}"),

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{drill::ObserverTag, span::Span};
 
 pub use course::{Course, Moment, nothing_told};
-pub use judge::judge;
+pub use judge::{judge, words as deed_words};
 pub use observe::{Observed, Seen, observe, take_in};
 
 /// Everything a team reads after a drill.
