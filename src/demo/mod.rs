@@ -21,6 +21,9 @@ use crate::{
 use fleet::Fleet;
 
 const RUNBOOK: &str = include_str!("../../runbooks/demo/checkout-primary-down.yaml");
+/// The drill a newcomer plays: a scenario of eight minutes with its runbook. Its twins need no targets.
+const DRILL: &str = include_str!("../../runbooks/drills/checkout-primary-dead.yaml");
+const DRILLED: &str = include_str!("../../runbooks/postgres-primary-down.yaml");
 /// How long the printed link signs a newcomer in.
 const LINK: TimeDelta = TimeDelta::hours(1);
 /// How long after writes work again the demo's monitoring says so.
@@ -44,6 +47,9 @@ impl Demo {
         std::fs::create_dir_all(folder.join("runbooks"))?;
         let fleet = Fleet::start(folder).await.context("starting the fleet")?;
         std::fs::write(folder.join("runbooks/checkout-primary-down.yaml"), RUNBOOK)?;
+        std::fs::create_dir_all(folder.join("runbooks/drills"))?;
+        std::fs::write(folder.join("runbooks/postgres-primary-down.yaml"), DRILLED)?;
+        std::fs::write(folder.join("runbooks/drills/checkout-primary-dead.yaml"), DRILL)?;
         std::fs::write(folder.join("runbooks/targets.yaml"), fleet.targets())?;
 
         let mut config = Serve::over(Database {
@@ -156,8 +162,9 @@ pub async fn run(demo: &config::Demo, stopped: impl Future<Output = ()>) -> anyh
     say(&format!(
         "\nThe primary of the demo's checkout database has just died, and its alert has been posted.\n\n  \
          Open  {}\n\nIt signs you in, once. Open the incident, read the evidence, approve the failover, watch the standby\n\
-         take over, then read the postmortem. Ctrl-C ends the demo.\n",
-        running.link
+         take over, then read the postmortem. Afterwards practise such a night as a drill: {}/drills\nCtrl-C ends the demo.\n",
+        running.link,
+        running.app.url()
     ));
     let recovery = async {
         match running.report_recovery(&clock).await {

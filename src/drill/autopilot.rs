@@ -26,6 +26,8 @@ use crate::{
 
 /// How long they think before they act.
 pub const REACTION: Span = Span::from_secs(10);
+/// Nobody acts at the very moment at which something happens: what was done before what can then be told.
+const NOTICE: Span = Span::from_secs(1);
 /// How many there are: one who leads and enough to decide at any gate.
 const PEOPLE: usize = 4;
 /// Gates looked at.
@@ -100,6 +102,9 @@ impl Autopilot {
         };
         let times = self.times(&mut conn, id).await?;
         drop(conn);
+        if times.newest >= Some(now) {
+            return Ok(false);
+        }
         let mut has_acted = false;
         if let Some((deed, None)) = self.wrong.clone()
             && !self.has_done_wrong
@@ -151,7 +156,9 @@ impl Autopilot {
             .iter()
             .filter(|expected| !self.done.contains_key(&expected.id));
         let ready = open.filter_map(|expected| Some(self.since(expected, &times)? + REACTION.as_delta()));
-        Ok(ready.filter(|at| *at > now).min())
+        let (due, later): (Vec<_>, Vec<_>) = ready.partition(|at| *at <= now);
+        let soon = (!due.is_empty() && times.newest >= Some(now)).then(|| now + NOTICE.as_delta());
+        Ok(later.into_iter().chain(soon).min())
     }
 
     fn since(&self, expected: &Expected, times: &Times) -> Option<DateTime<Utc>> {
@@ -178,6 +185,7 @@ impl Autopilot {
     async fn times(&self, conn: &mut PgConnection, id: DrillId) -> Result<Times, DrillError> {
         let mut times = Times::default();
         for logged in happen::log(conn, id).await? {
+            times.newest = times.newest.max(Some(logged.at));
             if let DrillFact::InjectSent { inject, .. } = logged.fact {
                 times.injects.entry(inject).or_insert(logged.at);
             }
@@ -185,6 +193,7 @@ impl Autopilot {
         let observed = score::observed(conn, id).await?;
         let opened = observed.iter().find(|one| one.seen == Seen::Opened);
         times.opened = opened.map(|one| one.at);
+        times.newest = times.newest.max(observed.last().map(|one| one.at));
         Ok(times)
     }
 
@@ -367,6 +376,8 @@ impl Autopilot {
 #[derive(Debug, Default)]
 struct Times {
     opened: Option<DateTime<Utc>>,
+    /// When anything happened last.
+    newest: Option<DateTime<Utc>>,
     injects: BTreeMap<String, DateTime<Utc>>,
 }
 

@@ -22,6 +22,14 @@ pub enum Moment {
     Seen(Seen),
 }
 
+/// What comes first of the same moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Deed,
+    World,
+    Finding,
+}
+
 /// A drill, step by step.
 #[derive(Clone, Debug)]
 pub struct Course {
@@ -29,6 +37,7 @@ pub struct Course {
     pub world: Simulation,
     /// What had been told.
     pub told: Told,
+    is_stuck: bool,
     moments: std::vec::IntoIter<(Span, Moment)>,
 }
 
@@ -42,18 +51,22 @@ impl Course {
         observed: &[Observed],
     ) -> Result<Self, WorldFault> {
         let pauses = pauses(log);
-        let mut moments: Vec<(Span, u8, Moment)> = log
+        let of_drill = log
             .iter()
-            .map(|logged| (logged.age, 0, Moment::Drill(logged.fact.clone())))
-            .collect();
+            .map(|logged| (logged.age, Rank::World, Moment::Drill(logged.fact.clone())));
+        let mut moments: Vec<(Span, Rank, Moment)> = of_drill.collect();
         if let Some(started_at) = log.first().map(|first| first.at) {
             let of_incidents = observed.iter().map(|one| {
-                let age = age_of(one.at, started_at, &pauses);
-                (age, 1, Moment::Seen(one.seen.clone()))
+                let rank = match one.seen {
+                    Seen::Deed(_) => Rank::Deed,
+                    _ => Rank::Finding,
+                };
+                (age_of(one.at, started_at, &pauses), rank, Moment::Seen(one.seen.clone()))
             });
             moments.extend(of_incidents);
         }
-        // The world changes before people see it; what came at the same time keeps its order.
+        // In compressed time much has the same time: what people do comes before what follows from it, and that before
+        // what is found. What is alike keeps its order.
         moments.sort_by_key(|(age, rank, _)| (*age, *rank));
         let moments: Vec<(Span, Moment)> = moments
             .into_iter()
@@ -62,32 +75,26 @@ impl Course {
         Ok(Self {
             world: Simulation::begin(rules, seed)?,
             told,
+            is_stuck: false,
             moments: moments.into_iter(),
         })
     }
 
-    /// The next moment, with the world and what is told brought up to it. `None` after the last.
-    pub fn step(&mut self) -> Result<Option<(Span, Moment)>, WorldFault> {
-        let Some((age, moment)) = self.moments.next() else {
-            return Ok(None);
-        };
-        self.world.advance(age)?;
+    /// The next moment, with the world and what is told brought up to it. `None` after the last. A world that cannot go on
+    /// stands still from then on.
+    pub fn step(&mut self) -> Option<(Span, Moment)> {
+        let (age, moment) = self.moments.next()?;
+        self.is_stuck = self.is_stuck || self.world.advance(age).is_err();
         match &moment {
             Moment::Drill(fact) => {
-                self.world.apply(fact.changes())?;
+                self.is_stuck = self.is_stuck || self.world.apply(fact.changes()).is_err();
                 if let DrillFact::InjectSent { inject, .. } = fact {
                     self.told.injects.insert(inject.clone(), true);
                 }
             }
             Moment::Seen(seen) => take_in(&mut self.told, seen),
         }
-        Ok(Some((age, moment)))
-    }
-
-    /// All that is left.
-    pub fn finish(&mut self) -> Result<(), WorldFault> {
-        while self.step()?.is_some() {}
-        Ok(())
+        Some((age, moment))
     }
 }
 

@@ -25,7 +25,7 @@ pub fn judge(
 ) -> Result<Score, WorldFault> {
     let mut course = Course::begin(rules.clone(), seed, told, log, observed)?;
     let mut bench = Bench::new(&rules.scenario);
-    while let Some((age, moment)) = course.step()? {
+    while let Some((age, moment)) = course.step() {
         let scene = course.world.scene_with(&course.told);
         match moment {
             Moment::Drill(fact) => bench.of_drill(age, fact),
