@@ -312,3 +312,22 @@ async fn before(
         Err(_) => Ok(None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_names_a_drill_as_people_do() {
+        let key = |text: &str| {
+            let text = de::IntoDeserializer::<de::value::Error>::into_deserializer(text);
+            DrillKey::deserialize(text).ok().map(|key| key.0)
+        };
+        for text in ["17", "DRILL-17", "drill-17"] {
+            assert_eq!(key(text), Some(DrillId(17)), "{text}");
+        }
+        for text in ["", "DRILL-", "drill17", "new", "ÄÖÜ-17"] {
+            assert_eq!(key(text), None, "{text}");
+        }
+    }
+}

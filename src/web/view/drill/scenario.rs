@@ -17,8 +17,8 @@ use crate::{
         drill::Depth,
         id::{IncidentId, OperatorId},
         operator::Operator,
-        score::deed_words,
         scenario::{Happening, Inject, Objectives, Scenario},
+        score::deed_words,
     },
     store::{drills::Drill, scenarios::ScenarioVersion},
 };
