@@ -123,6 +123,13 @@ pub async fn current(conn: &mut PgConnection, slug: &str) -> Result<ScenarioVers
         .ok_or_else(|| WebError::not_found("scenario").with_next("/drills", "All scenarios"))
 }
 
+/// The scenarios in use that train a runbook.
+pub async fn training(conn: &mut PgConnection, runbook: &str) -> Result<Vec<ScenarioVersion>, StoreError> {
+    let mut all = scenarios::list_current(conn, SCENARIOS_MAX).await?;
+    all.retain(|version| version.scenario.runbooks.iter().any(|slug| slug == runbook));
+    Ok(all)
+}
+
 /// `GET /drills/scenarios/{slug}`
 pub async fn scenario(
     State(app): State<AppState>,
