@@ -6,11 +6,15 @@ use serde_json::Value;
 
 use crate::{
     domain::{
+        scenario::Pattern,
         simulation::{Change, Found, Manner, Simulation, WorldFault},
         step::ActionKind,
     },
     twins::{Asked, Reply},
 };
+
+/// The smallest question to a database.
+const KNOCK: &str = "select 1";
 
 /// What it says, and what being asked changes.
 pub(super) struct Said {
@@ -126,6 +130,10 @@ fn spoken(kind: Option<ActionKind>, found: &Found) -> Reply {
 /// A question that nobody foresaw: what a target says to something it does not know.
 fn unheard(kind: Option<ActionKind>, asked: &Asked) -> Reply {
     match kind {
+        // What every database answers: it is how one is asked whether it is there.
+        Some(ActionKind::Postgres) if Pattern::new(KNOCK).fits(&words(asked)) => {
+            Reply::Rows(vec![vec![("?column?".to_owned(), Value::from(1))]])
+        }
         Some(ActionKind::Prometheus) => Reply::Samples(Vec::new()),
         Some(ActionKind::Loki | ActionKind::Elasticsearch | ActionKind::File) => Reply::Lines(Vec::new()),
         Some(ActionKind::Http | ActionKind::Alertmanager) => Reply::Web {
