@@ -11,6 +11,7 @@ use crate::{
     domain::{
         act::{Act, ActKind, Object},
         digest::Digest,
+        drill,
         fields::Fields,
         id::SourceId,
         operator::Actor,
@@ -18,7 +19,7 @@ use crate::{
     },
     intake::mapping::Mapping,
     store::{
-        StoreError, audit,
+        StoreError, audit, drills,
         sources::{self, SOURCES_MAX, Source},
         tokens::{self, NewToken},
     },
@@ -294,10 +295,17 @@ fn state(name: &str) -> Fields {
     Fields::of([("state", name.to_owned())])
 }
 
-/// The source of that name.
+/// The source of that name; that of a drill is nobody's to look at.
 pub async fn find(conn: &mut PgConnection, name: &str) -> Result<Source, SourceError> {
     let found = sources::find_by_name(conn, name).await?;
-    found.ok_or(SourceError::NotFound("source"))
+    let source = found.ok_or(SourceError::NotFound("source"))?;
+    match drills::of_source(conn, source.id).await? {
+        None => Ok(source),
+        Some(drill) => Err(moved(format!(
+            "{name} is the sender of {}; it goes with its drill, and nobody else sets or uses it",
+            drill::name(drill)
+        ))),
+    }
 }
 
 /// 256 random bits as text, with the mark.

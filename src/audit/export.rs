@@ -48,10 +48,11 @@ pub fn json(decision: &Decision) -> serde_json::Value {
             value["session"] = json!(row.act.origin.session);
             value["address"] = json!(row.act.origin.address);
         }
-        Decision::Event(incident, row) => {
+        Decision::Event(incident, drill, row) => {
             value["before"] = json!(before);
             value["after"] = json!(after);
             value["incident"] = json!(incident);
+            value["drill"] = json!(drill);
             value["fact"] = row.event.body();
         }
     }
@@ -64,7 +65,7 @@ fn csv(decision: &Decision) -> String {
     let place = decision.place();
     let incident = match decision {
         Decision::Act(_) => String::new(),
-        Decision::Event(incident, _) => incident.to_string(),
+        Decision::Event(incident, ..) => incident.to_string(),
     };
     let cells = [
         place.at.to_rfc3339_opts(SecondsFormat::Micros, true),

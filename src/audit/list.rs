@@ -1,6 +1,6 @@
 //! Decisions of both kinds in one list: acts from the audit, and what people and Muster decided in timelines.
 
-use std::str::FromStr;
+use std::{collections::BTreeMap, str::FromStr};
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -9,8 +9,9 @@ use crate::{
     domain::{
         audit::RecordedAct,
         digest::Digest,
+        drill,
         event::{Event, IncidentFact, Recorded},
-        id::IncidentId,
+        id::{DrillId, IncidentId},
         operator::{Actor, TERMINAL, Via},
         run::RunFact,
         sentence,
@@ -18,7 +19,7 @@ use crate::{
     store::{
         StoreError,
         audit::{self, Place, Wanted},
-        decisions,
+        decisions, drills,
     },
 };
 
@@ -30,8 +31,8 @@ const INCIDENT_MARK: &str = "INC-";
 pub enum Decision {
     /// About what is not one incident.
     Act(RecordedAct),
-    /// In a timeline.
-    Event(IncidentId, Recorded),
+    /// In a timeline, that of a drill maybe.
+    Event(IncidentId, Option<DrillId>, Recorded),
 }
 
 /// What a decision is about.
@@ -54,7 +55,7 @@ impl Decision {
                 incident: 0,
                 seq: row.seq,
             },
-            Self::Event(incident, row) => Place {
+            Self::Event(incident, _, row) => Place {
                 at: row.recorded_at,
                 incident: incident.0,
                 seq: row.seq,
@@ -66,7 +67,7 @@ impl Decision {
     pub fn hash(&self) -> Digest {
         match self {
             Self::Act(row) => row.hash,
-            Self::Event(_, row) => row.hash,
+            Self::Event(_, _, row) => row.hash,
         }
     }
 
@@ -74,14 +75,14 @@ impl Decision {
     pub fn actor(&self) -> &Actor {
         match self {
             Self::Act(row) => &row.act.actor,
-            Self::Event(_, row) => &row.actor,
+            Self::Event(_, _, row) => &row.actor,
         }
     }
 
     /// What they showed to be let in; `break-glass` for a gate that somebody opened alone. Empty for what nobody showed
     /// anything for.
     pub fn via(&self) -> String {
-        if let Self::Event(_, row) = self
+        if let Self::Event(_, _, row) = self
             && matches!(row.event, Event::Run(_, RunFact::GateBroken { .. }))
         {
             return "break-glass".to_owned();
@@ -97,7 +98,7 @@ impl Decision {
     pub fn kind(&self) -> String {
         match self {
             Self::Act(row) => row.act.kind.clone(),
-            Self::Event(_, row) => row.event.kind(),
+            Self::Event(_, _, row) => row.event.kind(),
         }
     }
 
@@ -105,7 +106,10 @@ impl Decision {
     pub fn sentence(&self) -> String {
         match self {
             Self::Act(row) => row.act.words(),
-            Self::Event(_, row) => sentence::sentence(&row.event),
+            Self::Event(_, None, row) => sentence::sentence(&row.event),
+            Self::Event(_, Some(drill), row) => {
+                format!("{}: {}", drill::name(*drill), sentence::sentence(&row.event))
+            }
         }
     }
 
@@ -116,7 +120,7 @@ impl Decision {
                 let object = &row.act.object;
                 (object.kind.as_str(), object.id.clone(), object.name.clone())
             }
-            Self::Event(incident, _) => (
+            Self::Event(incident, ..) => (
                 "incident",
                 incident.to_string(),
                 format!("{INCIDENT_MARK}{incident}"),
@@ -133,7 +137,7 @@ impl Decision {
     pub fn change(&self) -> (String, String) {
         match self {
             Self::Act(row) => (row.act.before.to_string(), row.act.after.to_string()),
-            Self::Event(_, row) => moved(&row.event),
+            Self::Event(_, _, row) => moved(&row.event),
         }
     }
 
@@ -289,10 +293,15 @@ pub async fn list(
         (Some(_), None) => Vec::new(),
         _ => decisions::list_before(conn, &wanted, place, rows).await?,
     };
+    let ids: Vec<IncidentId> = events.iter().map(|(incident, _)| *incident).collect();
+    let practised = match ids.is_empty() {
+        true => BTreeMap::new(),
+        false => drills::of_incidents(conn, &ids).await?,
+    };
     let acts = acts.into_iter().map(Decision::Act);
     let events = events
         .into_iter()
-        .map(|(incident, row)| Decision::Event(incident, row));
+        .map(|(incident, row)| Decision::Event(incident, practised.get(&incident).copied(), row));
     let mut both: Vec<Decision> = acts.chain(events).collect();
     both.sort_by_key(|decision| std::cmp::Reverse(decision.place()));
     both.truncate(limit);

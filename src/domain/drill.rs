@@ -12,6 +12,17 @@ pub fn name(drill: DrillId) -> String {
     format!("DRILL-{drill}")
 }
 
+/// How the names of a drill's twins begin, wherever they stand beside those of real targets, which hold no blank.
+pub fn twin_mark(drill: DrillId) -> String {
+    format!("{} ", name(drill))
+}
+
+/// Whether this is the name of a twin and not of a target.
+pub fn is_twin(target: &str) -> bool {
+    let number = target.strip_prefix("DRILL-").and_then(|rest| rest.split_once(' '));
+    number.is_some_and(|(number, _)| number.parse::<i64>().is_ok())
+}
+
 /// How deep a drill goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
@@ -297,6 +308,14 @@ mod tests {
         clock.paused = TimeDelta::minutes(8);
         assert_eq!(clock.age(at("12:11:00")), Span::from_secs(180));
         assert_eq!(clock.when(Span::from_secs(180)), at("12:11:00"));
+    }
+
+    #[test]
+    fn twins_are_told_from_targets_by_their_names() {
+        assert!(is_twin(&format!("{}checkout-primary", twin_mark(DrillId(17)))));
+        for target in ["checkout-primary", "DRILL-17", "DRILL-x y", "drill-17 a"] {
+            assert!(!is_twin(target), "{target}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     digest::Digest,
+    drill::is_twin,
     network::Network,
     program::{Program, ProgramLimits},
     span::Span,
@@ -382,9 +383,12 @@ pub struct Targets(pub BTreeMap<String, Target>);
 impl Targets {
     /// The target of that name that takes this action, or why there is none.
     pub fn find(&self, name: &str, action: ActionKind) -> Result<&Target, String> {
-        let target = self.0.get(name).ok_or_else(|| match self.0.is_empty() {
-            true => format!("there is no target {name}: no targets are configured"),
-            false => format!("there is no target {name}; add it to the targets file"),
+        let target = self.0.get(name).ok_or_else(|| match self.0.values().next() {
+            None => format!("there is no target {name}: no targets are configured"),
+            Some(twin) if is_twin(&twin.name) => format!(
+                "{name} has no twin in this drill, and nothing of a drill leaves it; give it one in the scenario"
+            ),
+            Some(_) => format!("there is no target {name}; add it to the targets file"),
         })?;
         match target.takes(action) {
             true => Ok(target),

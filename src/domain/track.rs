@@ -2,13 +2,15 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::run::RunResult;
+use super::{id::DrillId, run::RunResult};
 
 /// What is known of a runbook's past.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Track {
-    /// The newest run, of whatever version.
+    /// The newest real run, of whatever version.
     pub last: Option<LastRun>,
+    /// The newest run in a drill, of whatever version.
+    pub drill: Option<LastDrill>,
     /// Runs that have ended, among the newest ones that are counted.
     pub ended: i64,
     /// Those of them that worked.
@@ -30,6 +32,23 @@ pub struct LastRun {
     pub at: DateTime<Utc>,
     /// How it ended; `None` while it goes on.
     pub result: Option<RunResult>,
+}
+
+/// The newest run of a runbook in a drill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastDrill {
+    /// Which drill.
+    pub drill: DrillId,
+    /// Number of the version it was pinned to.
+    pub number: i32,
+    /// When it began.
+    pub at: DateTime<Utc>,
+    /// How it ended; `None` while it goes on.
+    pub result: Option<RunResult>,
+    /// Whether the drill is over.
+    pub is_over: bool,
+    /// Whether the drill was played to its end.
+    pub is_whole: bool,
 }
 
 /// A look at whether a version could work: its targets were asked, nothing was changed.
@@ -59,6 +78,17 @@ pub enum Mark {
     },
     /// Nobody has practised it.
     NeverDrilled,
+    /// The newest drill in which it ran.
+    LastDrill {
+        /// Number of the version that ran there, when it is another one than the one in question.
+        other: Option<i32>,
+        /// When it began.
+        at: DateTime<Utc>,
+        /// How the run ended; `None` while it goes on.
+        result: Option<RunResult>,
+        /// Whether the drill ended before its time.
+        is_cut_short: bool,
+    },
     /// So many of the runs that ended worked.
     Worked {
         /// How many worked.
@@ -111,7 +141,15 @@ impl Track {
                 result: last.result,
             },
         });
-        marks.push(Mark::NeverDrilled);
+        marks.push(match self.drill {
+            None => Mark::NeverDrilled,
+            Some(drill) => Mark::LastDrill {
+                other: (drill.number != number).then_some(drill.number),
+                at: drill.at,
+                result: drill.result,
+                is_cut_short: drill.is_over && !drill.is_whole,
+            },
+        });
         if self.ended > 0 {
             marks.push(Mark::Worked {
                 worked: self.worked,

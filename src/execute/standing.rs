@@ -21,6 +21,7 @@ use crate::{
     domain::{
         action::FailureClass,
         breaker::{Admission, BreakerInput, BreakerState, Held},
+        drill::is_twin,
         pause::Pause,
     },
     store::{StoreError, breakers, pauses, wake::Wake},
@@ -177,8 +178,8 @@ impl Standing {
             .map(|breaker| (breaker.target, breaker.state))
             .collect();
         let open = breakers
-            .values()
-            .filter(|state| !matches!(state, BreakerState::Closed { .. }))
+            .iter()
+            .filter(|(target, state)| !is_twin(target) && !matches!(state, BreakerState::Closed { .. }))
             .count();
         metrics::gauge!("muster_paused").set(if pause.is_some() { 1.0 } else { 0.0 });
         metrics::gauge!("muster_circuits_open").set(open as f64);

@@ -101,6 +101,16 @@ async fn carry_out(
         let message = format!("INC-{parent} is {}; fold under an open incident", top.state);
         return Err(RespondError::Moved { message });
     }
+    let stranger = locked
+        .iter()
+        .find(|leaf| chosen.contains(&leaf.id) && leaf.drill != top.drill);
+    if let Some(stranger) = stranger {
+        return Err(refused(format!(
+            "INC-{} and INC-{parent} are not of one kind: what is real and what is a drill, or another one, are never \
+             folded together",
+            stranger.id
+        )));
+    }
     let is_folded = |leaf: &&Leaf| {
         let comes_along = leaf.folded_under.is_some_and(|above| chosen.contains(&above));
         let is_chosen = chosen.contains(&leaf.id) && leaf.state.is_open();

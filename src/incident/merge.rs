@@ -10,6 +10,7 @@ use sqlx::PgConnection;
 use super::respond::RespondError;
 use crate::{
     domain::{
+        drill,
         event::{IncidentFact, NewEvent},
         id::IncidentId,
         incident::IncidentState,
@@ -44,6 +45,9 @@ pub async fn merge(
     let moving = merges::lock_alerts(conn, from, None).await?;
     let nodes = merges::lock_trees(conn, &[from, into]).await?;
     let (away, home) = (node(&nodes, from)?, node(&nodes, into)?);
+    if away.drill != home.drill {
+        return Err(apart(away, home));
+    }
     for incident in [away, home] {
         if let Some(lives_in) = incident.lives_in {
             let message = format!("INC-{} is merged into INC-{lives_in} already", incident.id);
@@ -179,6 +183,15 @@ async fn settle(
         IncidentFact::RecoveryBegan { until },
         now,
     )))
+}
+
+/// What is a drill and what is not, or is another one, stay apart.
+fn apart(away: &Node, home: &Node) -> RespondError {
+    let what = |node: &Node| match node.drill {
+        Some(drill) => format!("INC-{} is a drill ({})", node.id, drill::name(drill)),
+        None => format!("INC-{} is real", node.id),
+    };
+    refused(&format!("{}, {}: they are never merged", what(away), what(home)))
 }
 
 fn node(nodes: &[Node], id: IncidentId) -> Result<&Node, RespondError> {

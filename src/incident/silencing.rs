@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 use super::respond::RespondError;
 use crate::{
     domain::{
+        drill,
         event::{IncidentFact, NewEvent},
         id::{IncidentId, SilenceId},
         matcher::Matcher,
@@ -14,7 +15,7 @@ use crate::{
         span::Span,
     },
     store::{
-        StoreError, events, incidents,
+        StoreError, drills, events, incidents,
         silences::{self, NewSilence, Silence},
     },
 };
@@ -58,6 +59,13 @@ pub async fn ask(
     now: DateTime<Utc>,
 ) -> Result<(), RespondError> {
     incidents::lock(conn, id).await?.ok_or(RespondError::NotFound)?;
+    if let Some(drill) = drills::of_incident(conn, id).await? {
+        let name = drill::name(drill);
+        return Err(refused(format!(
+            "INC-{id} is a drill ({name}), and nothing of a drill leaves it: a silence would hide real alerts. Let a step of \
+             its runbook silence the twin, or note what you would have silenced"
+        )));
+    }
     let target = silences::target_of(conn, id).await?.ok_or_else(|| {
         refused("the source of this incident names no Alertmanager; an admin can, on its page")
     })?;

@@ -15,7 +15,7 @@ use crate::{
     actions::{Listener, World},
     domain::{
         action::{Envelope, Failure, FailureClass, Outcome, Rendered},
-        drill::{DrillFact, DrillState, name},
+        drill::{DrillFact, DrillState, name, twin_mark},
         id::DrillId,
         simulation::{Change, Rules, Simulation, Standing, WorldFault},
         span::Span,
@@ -55,7 +55,7 @@ impl Hall {
         let named = |(target, twin): (&String, &crate::domain::scenario::Twin)| {
             let mut known = twin.target.clone();
             // Under this name it has its own circuit, and stands at gates.
-            known.name = format!("{} {target}", name(id));
+            known.name = format!("{}{target}", twin_mark(id));
             (target.clone(), known)
         };
         Self {
@@ -115,7 +115,7 @@ impl Hall {
 
     /// The name by which the scenario knows a target of this drill.
     fn twin_of<'a>(&self, target: &'a Target) -> Option<&'a str> {
-        let plain = target.name.strip_prefix(&format!("{} ", name(self.id)))?;
+        let plain = target.name.strip_prefix(&twin_mark(self.id))?;
         self.targets.0.contains_key(plain).then_some(plain)
     }
 
@@ -207,17 +207,20 @@ impl Hall {
             Some(listener) => World::perform_heard(outside, &led, request, &envelope, listener).await,
             None => World::perform(outside, &led, request, &envelope).await,
         };
-        // What people read is the name they know, not the socket of the day.
-        sent.map_err(|failure| Failure {
-            message: self.without_sockets(failure.message, &led, target),
-            ..failure
-        })
-    }
-
-    fn without_sockets(&self, message: String, led: &Target, target: &Target) -> String {
-        match (place(&led.connection), place(&target.connection)) {
-            (Some(socket), Some(known)) => message.replace(&socket, &known),
-            _ => message,
+        // What people and expressions read is the name they know, not the socket of the day.
+        let known = |text: String| without_sockets(text, &led, target);
+        match sent {
+            Ok(outcome) => {
+                let result = serde_json::from_str(&known(outcome.result.to_string()));
+                Ok(Outcome {
+                    result: result.unwrap_or(outcome.result),
+                    summary: known(outcome.summary),
+                })
+            }
+            Err(failure) => Err(Failure {
+                message: known(failure.message),
+                ..failure
+            }),
         }
     }
 
@@ -332,6 +335,15 @@ fn address(connection: &Connection) -> Option<SocketAddr> {
         Connection::Tcp { address } => address.parse().ok(),
         _ => None,
     }
+}
+
+/// The same text with the name of a twin wherever its socket stood.
+fn without_sockets(text: String, led: &Target, target: &Target) -> String {
+    let (Some(socket), Some(known)) = (place(&led.connection), place(&target.connection)) else {
+        return text;
+    };
+    let bare = |place: &str| place.trim_start_matches("http://").to_owned();
+    text.replace(&socket, &known).replace(&bare(&socket), &bare(&known))
 }
 
 /// Where a connection goes, as messages name it.

@@ -365,13 +365,15 @@ pub struct ApprovalLine {
     pub broken: bool,
 }
 
-/// Who may decide on the pending requests and who asked for each, at most `limit`: all that a count of them needs.
+/// Who may decide on the pending requests of real incidents and who asked for each, at most `limit`: all that a count of
+/// them needs.
 pub async fn list_rules(
     conn: &mut PgConnection,
     limit: i64,
 ) -> Result<Vec<(GateRule, Option<OperatorId>)>, StoreError> {
     sqlx::query!(
-        "select rule, requester from approvals where state = 'pending' order by decide_by limit $1",
+        "select a.rule, a.requester from approvals a join incidents i on i.id = a.incident_id
+         where a.state = 'pending' and i.drill_id is null order by a.decide_by limit $1",
         limit
     )
     .fetch_all(conn)

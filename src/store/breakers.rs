@@ -90,6 +90,21 @@ pub async fn list(conn: &mut PgConnection, limit: i64) -> Result<Vec<Breaker>, S
     .collect()
 }
 
+/// The same of real targets, without the twins of drills.
+pub async fn list_real(conn: &mut PgConnection, limit: i64) -> Result<Vec<Breaker>, StoreError> {
+    sqlx::query_as!(
+        Row,
+        "select target, state, failures, since, reason, due, changed_at, revision from breakers
+         where target !~ '^DRILL-[0-9]+ ' order by since nulls last, target limit $1",
+        limit
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(Breaker::try_from)
+    .collect()
+}
+
 /// Moves a circuit from what was read (`None`: it had no row) to `next`; `false` when somebody moved it meanwhile.
 pub async fn swap(
     conn: &mut PgConnection,

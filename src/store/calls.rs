@@ -1,4 +1,4 @@
-//! What runs sent to one target lately.
+//! What runs sent to one target lately; what drills sent to its twins is none of it.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use super::StoreError;
 use crate::domain::id::{IncidentId, RunId};
 
-/// The newest runs that are looked through.
+/// The newest real runs that are looked through.
 pub const RUNS_MAX: i64 = 500;
 
 /// One attempt of a step, as its run's page shows it: without secrets.
@@ -34,7 +34,9 @@ pub struct Call {
 pub async fn list(conn: &mut PgConnection, target: &str, limit: i64) -> Result<Vec<Call>, StoreError> {
     Ok(sqlx::query!(
         "select a.run_id, r.incident_id, a.step, a.command, a.state, a.summary, a.started_at, a.finished_at
-         from (select id, incident_id from runs order by id desc limit $2) r join attempts a on a.run_id = r.id
+         from (select n.id, n.incident_id from runs n join incidents i on i.id = n.incident_id
+               where i.drill_id is null order by n.id desc limit $2) r
+         join attempts a on a.run_id = r.id
          where a.request ->> 'target' = $1 order by a.started_at desc, a.run_id desc, a.step limit $3",
         target,
         RUNS_MAX,

@@ -365,11 +365,12 @@ pub async fn find_body(conn: &mut PgConnection, id: DeliveryId) -> Result<Option
     )
 }
 
-/// Alerts in the deliveries applied since then: whether intake is alive.
+/// Alerts in the deliveries of real senders applied since then: whether intake is alive.
 pub async fn count_alerts_since(conn: &mut PgConnection, since: DateTime<Utc>) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar!(
         r#"select coalesce(sum(alerts), 0)::bigint as "n!" from deliveries
-           where received_at > $1 and outcome = 'applied'"#,
+           where received_at > $1 and outcome = 'applied'
+             and (source_id is null or source_id not in (select id from sources where drill_id is not null))"#,
         since
     )
     .fetch_one(conn)

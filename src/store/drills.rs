@@ -1,12 +1,14 @@
 //! Drills, who plays in them, and their logs.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 
 use super::StoreError;
 use crate::domain::{
-    drill::{Depth, DrillClock, DrillFact, DrillState, EndKind, Logged},
+    drill::{self, Depth, DrillClock, DrillFact, DrillState, EndKind, Logged},
     id::{DrillId, IncidentId, OperatorId, ScenarioVersionId, SourceId},
     span::Span,
 };
@@ -234,7 +236,7 @@ pub async fn resume(conn: &mut PgConnection, id: DrillId, now: DateTime<Utc>) ->
     Ok(done.rows_affected() == 1)
 }
 
-/// Ends a drill that is not over; false when it is.
+/// Ends a drill that is not over; false when it is. The circuits of its twins end with it: they say nothing of what is real.
 pub async fn end(
     conn: &mut PgConnection,
     id: DrillId,
@@ -258,6 +260,13 @@ pub async fn end(
         return Ok(false);
     }
     sqlx::query!("update sources set disabled_at = $2 where drill_id = $1", id.0, now)
+        .execute(&mut *conn)
+        .await?;
+    let twins = drill::twin_mark(id);
+    sqlx::query!("delete from breakers where starts_with(target, $1)", twins)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query!("delete from breaker_openings where starts_with(target, $1)", twins)
         .execute(conn)
         .await?;
     Ok(true)
@@ -350,6 +359,32 @@ pub async fn has_live_run(conn: &mut PgConnection, id: DrillId) -> Result<bool, 
     )
     .fetch_one(conn)
     .await?)
+}
+
+/// Which of these incidents are drills', and whose.
+pub async fn of_incidents(
+    conn: &mut PgConnection,
+    incidents: &[IncidentId],
+) -> Result<BTreeMap<IncidentId, DrillId>, StoreError> {
+    let ids: Vec<i64> = incidents.iter().map(|id| id.0).collect();
+    let rows = sqlx::query!(
+        r#"select id, drill_id as "drill_id!" from incidents where id = any($1) and drill_id is not null"#,
+        &ids
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (IncidentId(row.id), DrillId(row.drill_id)))
+        .collect())
+}
+
+/// The drill whose sender a source is.
+pub async fn of_source(conn: &mut PgConnection, source: SourceId) -> Result<Option<DrillId>, StoreError> {
+    let drill = sqlx::query_scalar!("select drill_id from sources where id = $1", source.0)
+        .fetch_optional(conn)
+        .await?;
+    Ok(drill.flatten().map(DrillId))
 }
 
 /// The drill that an incident belongs to.

@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 
 use super::StoreError;
 use crate::domain::{
-    id::{IncidentId, SourceId},
+    id::{DrillId, IncidentId, SourceId},
     incident::IncidentState,
     source::FoldRule,
     span::Span,
@@ -20,6 +20,8 @@ pub struct Leaf {
     pub state: IncidentState,
     /// The one that stands for it.
     pub folded_under: Option<IncidentId>,
+    /// The drill it belongs to.
+    pub drill: Option<DrillId>,
 }
 
 /// Locks these incidents and those folded under them, in the order of their numbers, at most `limit`.
@@ -30,7 +32,7 @@ pub async fn lock_all(
 ) -> Result<Vec<Leaf>, StoreError> {
     let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
     sqlx::query!(
-        "select id, state, folded_under from incidents where id = any($1) or folded_under = any($1)
+        "select id, state, folded_under, drill_id from incidents where id = any($1) or folded_under = any($1)
          order by id limit $2 for no key update",
         &ids,
         limit
@@ -44,6 +46,7 @@ pub async fn lock_all(
             state: IncidentState::named(&row.state)
                 .ok_or_else(|| StoreError::corrupt("incidents", "state", row.state))?,
             folded_under: row.folded_under.map(IncidentId),
+            drill: row.drill_id.map(DrillId),
         })
     })
     .collect()

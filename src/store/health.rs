@@ -50,11 +50,13 @@ pub async fn oldest_timer(conn: &mut PgConnection) -> Result<Option<DateTime<Utc
     .await?)
 }
 
-/// When the newest delivery that is kept arrived.
+/// When the newest delivery that is kept arrived; what a drill reports is none.
 pub async fn last_delivery(conn: &mut PgConnection) -> Result<Option<DateTime<Utc>>, StoreError> {
-    Ok(
-        sqlx::query_scalar!("select received_at from deliveries order by id desc limit 1")
-            .fetch_optional(conn)
-            .await?,
+    Ok(sqlx::query_scalar!(
+        "select received_at from deliveries
+             where source_id is null or source_id not in (select id from sources where drill_id is not null)
+             order by id desc limit 1"
     )
+    .fetch_optional(conn)
+    .await?)
 }

@@ -607,17 +607,18 @@ pub struct Pulse {
     pub open: i64,
     /// All their timelines' lengths together.
     pub events: i64,
-    /// The newest incident of all.
+    /// The newest incident, open or not.
     pub newest: i64,
 }
 
-/// The pulse of the open incidents.
-pub async fn pulse(conn: &mut PgConnection) -> Result<Pulse, StoreError> {
+/// The pulse of the open incidents; of those of drills as well when `drills`.
+pub async fn pulse(conn: &mut PgConnection, drills: bool) -> Result<Pulse, StoreError> {
     Ok(sqlx::query_as!(
         Pulse,
         r#"select count(*) as "open!", coalesce(sum(next_seq), 0)::bigint as "events!",
-                  coalesce((select max(id) from incidents), 0) as "newest!"
-           from incidents where state in ('triggered', 'acknowledged', 'mitigated')"#
+                  coalesce((select max(id) from incidents where $1 or drill_id is null), 0) as "newest!"
+           from incidents where state in ('triggered', 'acknowledged', 'mitigated') and ($1 or drill_id is null)"#,
+        drills
     )
     .fetch_one(conn)
     .await?)

@@ -145,7 +145,7 @@ pub struct MatchedIncident {
     pub at: DateTime<Utc>,
 }
 
-/// The newest incidents that any version of a runbook matched, at most `limit`.
+/// The newest real incidents that any version of a runbook matched, at most `limit`.
 pub async fn list_of_runbook(
     conn: &mut PgConnection,
     runbook_id: i64,
@@ -155,7 +155,8 @@ pub async fn list_of_runbook(
         r#"select distinct on (m.incident_id) m.incident_id as "id!", i.title as "title!", i.severity as "severity!",
                   v.number as "number!", m.at as "at!"
            from runbook_versions v
-           cross join lateral (select * from matches m where m.version_id = v.id
+           cross join lateral (select m.* from matches m join incidents r on r.id = m.incident_id
+                               where m.version_id = v.id and r.drill_id is null
                                order by m.incident_id desc limit $2) m
            join incidents i on i.id = m.incident_id
            where v.runbook_id = $1 order by m.incident_id desc, v.number desc limit $2"#,

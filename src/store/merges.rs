@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 
 use super::StoreError;
 use crate::domain::{
-    id::{AlertId, IncidentId},
+    id::{AlertId, DrillId, IncidentId},
     incident::{IncidentState, Severity},
 };
 
@@ -31,6 +31,8 @@ pub struct Node {
     pub merged_into: Option<IncidentId>,
     /// Where it lives on.
     pub lives_in: Option<IncidentId>,
+    /// The drill it belongs to.
+    pub drill: Option<DrillId>,
 }
 
 /// Where an incident lives on, not locked; `None` when it was not merged, or does not exist.
@@ -61,7 +63,7 @@ pub async fn list_tree(conn: &mut PgConnection, id: IncidentId) -> Result<Vec<In
 pub async fn lock_trees(conn: &mut PgConnection, ids: &[IncidentId]) -> Result<Vec<Node>, StoreError> {
     let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
     sqlx::query!(
-        "select id, title, state, severity, recover_due, truncated_alerts, merged_into, lives_in from incidents
+        "select id, title, state, severity, recover_due, truncated_alerts, merged_into, lives_in, drill_id from incidents
          where id = any($1) or lives_in = any($1) order by id for no key update",
         &ids
     )
@@ -80,6 +82,7 @@ pub async fn lock_trees(conn: &mut PgConnection, ids: &[IncidentId]) -> Result<V
             truncated: row.truncated_alerts,
             merged_into: row.merged_into.map(IncidentId),
             lives_in: row.lives_in.map(IncidentId),
+            drill: row.drill_id.map(DrillId),
         })
     })
     .collect()
@@ -315,7 +318,7 @@ impl TryFrom<Row> for Line {
 }
 
 /// Open incidents besides one, opened since then or named by their number, whose title, source or key holds a text; the
-/// newest first, at most `limit`.
+/// newest first, at most `limit`. Only those that it can be merged with: of the same drill, or real as well.
 pub async fn find_open(
     conn: &mut PgConnection,
     besides: IncidentId,
@@ -329,6 +332,7 @@ pub async fn find_open(
                   (select count(*) from episodes e where e.incident_id = i.id and e.ends_at is null) as "firing!"
            from incidents i join sources s on s.id = i.source_id
            where i.state in ('triggered', 'acknowledged', 'mitigated') and i.id <> $1
+             and i.drill_id is not distinct from (select o.drill_id from incidents o where o.id = $1)
              and (i.opened_at >= $3 and ($2 = '' or strpos(lower(i.title), lower($2)) > 0
                                          or strpos(lower(s.name), lower($2)) > 0)
                   or lower($2) in (i.id::text, 'inc-' || i.id))

@@ -27,7 +27,7 @@ pub struct PastAlert {
     pub opened_at: DateTime<Utc>,
 }
 
-/// The newest `limit` firings since `since` that belong to an incident, the newest first. What is looked at is bounded
+/// The newest `limit` firings since `since` that belong to a real incident, the newest first. What is looked at is bounded
 /// before anything is left out, so a long past costs nothing.
 pub async fn list(
     conn: &mut PgConnection,
@@ -38,7 +38,7 @@ pub async fn list(
         r#"select a.labels, i.id, i.title, i.severity, i.state, i.opened_at
            from (select id, alert_id, incident_id, opened_at from episodes order by id desc limit $2) e
            join alerts a on a.id = e.alert_id join incidents i on i.id = e.incident_id
-           where e.opened_at >= $1 order by e.id desc"#,
+           where e.opened_at >= $1 and i.drill_id is null order by e.id desc"#,
         since,
         limit
     )

@@ -29,7 +29,8 @@ pub struct Precedent {
     pub commands: BTreeMap<String, String>,
 }
 
-/// The newest run of this runbook before `before` that has sent one of these steps, or one of their items.
+/// The newest run of this runbook before `before` that has sent one of these steps, or one of their items. What a drill has
+/// sent to its twins says nothing of what is real, nor the other way round.
 pub async fn find(
     conn: &mut PgConnection,
     runbook_id: i64,
@@ -39,8 +40,11 @@ pub async fn find(
     let rows = sqlx::query!(
         r#"with run as (
                select r.id, r.version_id, r.inputs
-               from (select id, version_id, inputs, started_at from runs
-                     where runbook_id = $1 and id < $2 order by started_at desc limit $4) r
+               from (select p.id, p.version_id, p.inputs, p.started_at from runs p join incidents i on i.id = p.incident_id
+                     where p.runbook_id = $1 and p.id < $2
+                       and (i.drill_id is null) = (select o.drill_id is null from runs n
+                                                   join incidents o on o.id = n.incident_id where n.id = $2)
+                     order by p.started_at desc limit $4) r
                where exists (select from attempts a where a.run_id = r.id and split_part(a.step, '[', 1) = any($3))
                order by r.started_at desc limit 1)
            select run.id, v.number, run.inputs, a.step, a.command, a.started_at

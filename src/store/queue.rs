@@ -401,9 +401,11 @@ pub async fn has_live_run(conn: &mut PgConnection, incident: IncidentId) -> Resu
     .await?)
 }
 
-/// How many runs are live, for the metrics.
+/// How many real runs are live, for the metrics.
 pub async fn count(conn: &mut PgConnection) -> Result<i64, StoreError> {
-    Ok(sqlx::query_scalar!(r#"select count(*) as "n!" from run_queue"#)
-        .fetch_one(conn)
-        .await?)
+    Ok(sqlx::query_scalar!(
+        r#"select count(*) as "n!" from run_queue q join incidents i on i.id = q.incident_id where i.drill_id is null"#
+    )
+    .fetch_one(conn)
+    .await?)
 }

@@ -258,7 +258,7 @@ pub async fn finish(
     Ok(())
 }
 
-/// Figures of a runbook's past.
+/// Figures of a runbook's past; runs of drills are not counted.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
 pub struct Record {
     /// Runs that have ended.
@@ -276,7 +276,7 @@ pub async fn record(conn: &mut PgConnection, runbook_id: i64) -> Result<Record, 
         r#"select count(*) filter (where result is not null) as "finished!",
                   count(*) filter (where result = 'succeeded') as "succeeded!",
                   max(started_at) as last_started_at
-           from runs where runbook_id = $1"#,
+           from runs r join incidents i on i.id = r.incident_id where r.runbook_id = $1 and i.drill_id is null"#,
         runbook_id
     )
     .fetch_one(conn)
@@ -387,7 +387,7 @@ pub async fn list_live(
     Ok(ids.into_iter().map(RunId).collect())
 }
 
-/// Runs of a runbook, the newest first, at most `limit`.
+/// Real runs of a runbook, the newest first, at most `limit`.
 pub async fn list_of_runbook(
     conn: &mut PgConnection,
     runbook_id: i64,
@@ -400,7 +400,7 @@ pub async fn list_of_runbook(
            from runs r join incidents i on i.id = r.incident_id
            join runbook_versions v on v.id = r.version_id join runbooks b on b.id = r.runbook_id
            left join operators o on o.id = r.requested_by
-           where r.runbook_id = $1 order by r.started_at desc, r.id desc limit $2"#,
+           where r.runbook_id = $1 and i.drill_id is null order by r.started_at desc, r.id desc limit $2"#,
         runbook_id,
         limit
     )
@@ -464,7 +464,7 @@ pub async fn records(conn: &mut PgConnection) -> Result<BTreeMap<i64, Record>, S
         r#"select runbook_id, count(*) filter (where result is not null) as "finished!",
                   count(*) filter (where result = 'succeeded') as "succeeded!",
                   max(started_at) as last_started_at
-           from runs group by runbook_id"#
+           from runs r join incidents i on i.id = r.incident_id where i.drill_id is null group by runbook_id"#
     )
     .fetch_all(conn)
     .await?

@@ -28,7 +28,8 @@ pub struct Other {
     pub owner: Option<String>,
 }
 
-/// The open incidents of these services besides `except`, at most `limit` of each, the worst and newest first.
+/// The open incidents of these services besides `except`, at most `limit` of each, the worst and newest first. A drill has
+/// those of the same drill beside it, what is real has what is real.
 pub async fn list_open(
     conn: &mut PgConnection,
     services: &[String],
@@ -41,6 +42,7 @@ pub async fn list_open(
            cross join lateral (
                select * from incidents i
                where i.service = left(s.name, 200) and i.state in ('triggered', 'acknowledged', 'mitigated') and i.id <> $2
+                 and i.drill_id is not distinct from (select o.drill_id from incidents o where o.id = $2)
                order by i.severity, i.id desc limit $3) i
            left join operators o on o.id = i.acknowledged_by
            order by s.name, i.severity, i.id desc"#,

@@ -14,11 +14,13 @@ pub const RUNS_MAX: i64 = 20;
 /// Steps of runs that are read at most.
 const ROWS_MAX: i64 = 2000;
 
-/// Each step that is over in the newest runs, with all its attempts and items together, and how long people took at each
+/// Each step that is over in the newest real runs, with all its attempts and items together, and how long people took at each
 /// gate. What takes a step back is left out, and what a person vouched for: nobody timed it.
 pub async fn list(conn: &mut PgConnection, runbook_id: i64) -> Result<Vec<Took>, StoreError> {
     Ok(sqlx::query!(
-        r#"with newest as (select id from runs where runbook_id = $1 order by started_at desc limit $2),
+        r#"with newest as (
+               select r.id from runs r join incidents i on i.id = r.incident_id
+               where r.runbook_id = $1 and i.drill_id is null order by r.started_at desc limit $2),
            acts as (
                select a.run_id, split_part(a.step, '[', 1) as step, max(a.finished_at) - min(a.started_at) as length,
                       count(distinct a.step) filter (where a.state = 'succeeded') = count(distinct a.step) as worked

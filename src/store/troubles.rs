@@ -41,22 +41,22 @@ pub enum Trouble {
     },
 }
 
-/// Everything of it, the worst first.
+/// Everything of it, the worst first. What drills do to themselves is none of it.
 pub async fn list(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<Vec<Trouble>, StoreError> {
     let rows = sqlx::query!(
         r#"(select 1 as "rank!", broken, '' as "name!", '' as "reason!", null::timestamptz as since,
                    null::bigint as incident_id
             from audit_checks where broken is not null order by chain limit 1)
            union all
-           (select 2, null, '', '', due, null from run_queue
-            where state in (0, 2) and due < $1 order by due, run_id limit 1)
+           (select 2, null, '', '', q.due, null from run_queue q join incidents i on i.id = q.incident_id
+            where q.state in (0, 2) and q.due < $1 and i.drill_id is null order by q.due, q.run_id limit 1)
            union all
            (select 3, null, s.name, '', h.last_seen_at, h.incident_id
             from heartbeats h join sources s on s.id = h.source_id
             where h.incident_id is not null and s.disabled_at is null order by h.last_seen_at limit $2)
            union all
            (select 4, null, target, reason, since, null from breakers
-            where since is not null order by since, target limit $2)
+            where since is not null and target !~ '^DRILL-[0-9]+ ' order by since, target limit $2)
            order by 1, 5"#,
         now - DUE_MAX.as_delta(),
         NAMED_MAX

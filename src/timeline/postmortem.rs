@@ -202,10 +202,17 @@ fn summary(incident: &Incident, timeline: &[Recorded], runs: &[RunLine]) -> Stri
         })
         .sum();
     let plural = if alerts == 1 { "" } else { "s" };
-    let mut text = format!(
+    let mut text = match incident.drill {
+        Some(drill) => format!(
+            "DRILL: nothing of this was real, it was practised in {}. ",
+            name(drill)
+        ),
+        None => String::new(),
+    };
+    text.push_str(&format!(
         "{} was a {} incident reported by {} with {alerts} alert{plural}.",
         incident.title, incident.severity, incident.source
-    );
+    ));
     for run in runs {
         let how = match run.result {
             Some(RunResult::Succeeded) => "succeeded",

@@ -49,7 +49,7 @@ const QUESTIONS_MAX: i64 = 50;
 pub async fn inbox(State(app): State<AppState>, Reads(me): Reads) -> Result<Html<String>, WebError> {
     let now = app.clock.now();
     let mut tx = store::begin_reading(&app.db).await?;
-    let cursor = incidents::cursor(&mut tx).await?;
+    let cursor = incidents::cursor(&mut tx, true).await?;
     let frame = page::frame(&app, &mut tx, &me, "Approvals", Place::Approvals, now)
         .await?
         .live(text::with_query(

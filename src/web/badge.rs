@@ -38,7 +38,7 @@ pub async fn get(State(app): State<AppState>, Reads(me): Reads) -> Result<Respon
 async fn read(conn: &mut PgConnection, me: &Operator) -> Result<Badge, StoreError> {
     Ok(Badge {
         waiting: page::waiting(&page::pending(conn).await?, me),
-        newest: list_page::cursor(conn).await?,
+        newest: list_page::cursor(conn, false).await?,
         database: true,
     })
 }

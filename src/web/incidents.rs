@@ -31,15 +31,15 @@ use super::{
 };
 use crate::{
     domain::{
-        id::{IncidentId, RunId},
+        id::{DrillId, IncidentId, RunId},
         incident::IncidentState,
         nearest::nearest,
         operator::Operator,
-        search::{OPEN, What},
+        search::{OPEN, Trait, What},
         titles::Titles,
     },
     store::{
-        self, StoreError, bulk_acts,
+        self, StoreError, approvals, bulk_acts,
         incident_list::{self, Facets, Folds, Names, Wanted},
         incidents, playing, runs, saved_views,
         saved_views::View,
@@ -49,6 +49,8 @@ use crate::{
 
 /// Steps waiting for a person that are looked at.
 const AWAITING_MAX: i64 = 50;
+/// Requests for a decision that are looked at.
+const PENDING_MAX: i64 = 100;
 /// Drills named on top of the list.
 const DRILLS_MAX: i64 = 5;
 /// How long a statement that reads the rows may take.
@@ -104,9 +106,9 @@ pub async fn list(
     let now = app.clock.now();
     let mut tx = store::begin_reading(&app.db).await?;
     let mut frame = page::frame(&app, &mut tx, &me, "Incidents", Place::Incidents, now).await?;
-    let cursor = cursor(&mut tx).await?;
     let views = saved_views::list(&mut tx, me.id).await?;
     let mut asked = query.asked(&views);
+    let cursor = cursor(&mut tx, wants_drills(&asked)).await?;
     let needs = needs(&mut tx, &me, now).await?;
     let away = boots::banner(&mut tx, now).await?;
     let drills = playing::going_on(&mut tx, me.id, DRILLS_MAX).await?;
@@ -157,16 +159,26 @@ pub async fn list(
     Ok(Html(page.render()?))
 }
 
-/// What changes whenever the list may.
-pub async fn cursor(conn: &mut PgConnection) -> Result<String, StoreError> {
-    let pulse = incidents::pulse(conn).await?;
+/// Whether drills are asked for: what happens in them is no news to anybody else.
+pub fn wants_drills(asked: &Asked) -> bool {
+    asked.search.filter().asks(Trait::Drill) == Some(true)
+}
+
+/// What changes whenever the list may; a list of drills, or one with them, when `drills`.
+pub async fn cursor(conn: &mut PgConnection, drills: bool) -> Result<String, StoreError> {
+    let pulse = incidents::pulse(conn, drills).await?;
     Ok(format!("{}-{}-{}", pulse.open, pulse.events, pulse.newest))
 }
 
-/// What needs this person.
+/// What needs this person: of drills only what they play in themselves.
 pub async fn needs(conn: &mut PgConnection, me: &Operator, now: DateTime<Utc>) -> Result<Needs, StoreError> {
-    let pending = page::pending(conn).await?;
-    let awaiting = runs::list_awaiting(conn, AWAITING_MAX).await?;
+    let playing = playing::going_on(conn, me.id, DRILLS_MAX).await?;
+    let is_theirs =
+        |drill: Option<DrillId>| drill.is_none_or(|drill| playing.iter().any(|played| played.drill == drill));
+    let mut pending = approvals::list_lines(conn, None, PENDING_MAX).await?;
+    pending.retain(|line| is_theirs(line.drill));
+    let mut awaiting = runs::list_awaiting(conn, AWAITING_MAX).await?;
+    awaiting.retain(|line| is_theirs(line.drill));
     let titles = match awaiting.is_empty() {
         true => Titles::default(),
         false => {

@@ -55,9 +55,11 @@ pub async fn frame(
     Ok(frame)
 }
 
-/// The pending requests.
+/// The pending requests of real incidents; those of drills wait in the inbox and at their incidents.
 pub async fn pending(conn: &mut PgConnection) -> Result<Vec<ApprovalLine>, StoreError> {
-    approvals::list_lines(conn, None, WAITING_MAX).await
+    let mut lines = approvals::list_lines(conn, None, WAITING_MAX).await?;
+    lines.retain(|line| line.drill.is_none());
+    Ok(lines)
 }
 
 /// How many of them this person may decide.

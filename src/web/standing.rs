@@ -33,7 +33,7 @@ pub async fn part(
 ) -> Result<StandingPart, StoreError> {
     let facts = StandingFacts {
         pause: pauses::find(conn).await?,
-        breakers: breakers::list(conn, ROWS_MAX as i64 + 1).await?,
+        breakers: breakers::list_real(conn, ROWS_MAX as i64 + 1).await?,
         freezes: freezes::list(conn, now).await?,
         locks: locks::list(conn, ROWS_MAX as i64 + 1).await?,
         acts: audit::list_standing(conn, i64::MAX, ACTS_MAX).await?,

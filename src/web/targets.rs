@@ -71,7 +71,7 @@ pub async fn list(
     let targets = known(&app);
     let mut tx = store::begin_reading(&app.db).await?;
     let frame = page::frame(&app, &mut tx, &me, "Targets", Place::Targets, now).await?;
-    let breakers = breakers::list(&mut tx, STANDING_MAX).await?;
+    let breakers = breakers::list_real(&mut tx, STANDING_MAX).await?;
     let locks = locks::list(&mut tx, STANDING_MAX).await?;
     let page = TargetsPage::of(frame, &targets, &breakers, &locks, &query.after, ROWS_MAX, now);
     Ok(Html(page.render()?))

@@ -7,13 +7,13 @@ use sqlx::PgConnection;
 
 use super::{error::WebError, state::AppState};
 use crate::{
-    domain::{id::IncidentId, sentence},
+    domain::{drill, id::IncidentId, sentence},
     receive::{
         Receiver,
         counter::{Handed, Stage, Verdict, Went},
     },
     store::{
-        StoreError, events, incidents, matches,
+        StoreError, drills, events, incidents, matches,
         sources::{self, Source},
     },
 };
@@ -29,11 +29,17 @@ pub fn counter(app: &AppState) -> Result<&Receiver, WebError> {
     receiver.ok_or_else(|| WebError::unavailable("The intake is starting; try again in a moment."))
 }
 
-/// A source as it is now, if it may send.
+/// A source as it is now, if somebody may send in its name: never that of a drill.
 pub async fn open_source(conn: &mut PgConnection, name: &str) -> Result<Arc<Source>, WebError> {
     let source = sources::find_by_name(conn, name)
         .await?
         .ok_or_else(|| WebError::not_found("source"))?;
+    if let Some(drill) = drills::of_source(conn, source.id).await? {
+        return Err(WebError::refused(format!(
+            "This is what monitoring reports in {}, which nobody sends but the drill itself.",
+            drill::name(drill)
+        )));
+    }
     match source.disabled_at {
         None => Ok(Arc::new(source)),
         Some(_) => Err(WebError::refused(

@@ -159,9 +159,11 @@ impl Wanted {
         self.filter.is_impossible()
     }
 
-    /// Whether drills are wanted instead of what is real; the two are never listed together.
-    pub(super) fn wants_drills(&self) -> bool {
-        self.filter.asks(Trait::Drill) == Some(true)
+    /// Whether drills are wanted instead of what is real; the two are never listed together, unless incidents are named
+    /// by their numbers.
+    pub(super) fn wants_drills(&self) -> Option<bool> {
+        let asked = self.filter.asks(Trait::Drill);
+        asked.or(self.filter.incidents.is_empty().then_some(false))
     }
 }
 
@@ -236,7 +238,7 @@ macro_rules! found {
                              select from incidents p where p.id = i.folded_under
                                 and p.state in ('triggered', 'acknowledged', 'mitigated')) end
                 and not $23::bool
-                and ($24::bool = (i.drill_id is not null) or $13::bigint[] is not null) " + $tail,
+                and ($24::bool is null or $24 = (i.drill_id is not null)) " + $tail,
             $wanted.states.as_deref() as Option<&[String]>,
             $wanted.severities.as_deref() as Option<&[i16]>,
             $wanted.owners.as_deref() as Option<&[i64]>,
@@ -260,7 +262,7 @@ macro_rules! found {
             $wanted.under as Option<i64>,
             $wanted.fold_rule(),
             $wanted.is_nothing(),
-            $wanted.wants_drills(),
+            $wanted.wants_drills() as Option<bool>,
             $($more),*
         )
     };

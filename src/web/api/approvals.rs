@@ -23,18 +23,20 @@ use crate::{
         caller::{BreaksGlass, Decides, Reads, Responds},
         error::WebError,
         extract::{Body, Path},
-        page,
         presence::Shown,
         state::AppState,
     },
 };
 
-/// Requests that are pending, the soonest to lapse first; at most 100.
+/// Requests in one answer.
+const PENDING_MAX: i64 = 100;
+
+/// Requests that are pending, the soonest to lapse first, those of drills too; at most 100.
 #[utoipa::path(get, path = "/approvals", tag = "approvals",
     responses((status = 200, body = Vec<ApprovalRow>), (status = 401, body = ErrorAnswer)))]
 pub async fn list(State(app): State<AppState>, _: Reads) -> Result<Json<Vec<ApprovalRow>>, WebError> {
     let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
-    let pending = page::pending(&mut conn).await?;
+    let pending = approvals::list_lines(&mut conn, None, PENDING_MAX).await?;
     Ok(Json(pending.into_iter().map(ApprovalRow::from).collect()))
 }
 

@@ -72,7 +72,7 @@ pub async fn resume(
     responses((status = 200, body = Vec<BreakerBody>), (status = 401, body = ErrorAnswer)))]
 pub async fn breakers(State(app): State<AppState>, _: Reads) -> Result<Json<Vec<BreakerBody>>, WebError> {
     let mut conn = app.db.acquire().await.map_err(StoreError::from)?;
-    let found = breakers::list(&mut conn, ROWS_MAX).await?;
+    let found = breakers::list_real(&mut conn, ROWS_MAX).await?;
     Ok(Json(found.into_iter().map(BreakerBody::from).collect()))
 }
 

@@ -511,10 +511,10 @@ fn link() -> LinkPage {
 fn line(id: i64, title: &str, state: ApprovalState) -> askama::Result<ApprovalLine> {
     let is_pending = state == ApprovalState::Pending;
     Ok(ApprovalLine {
-        drill: None,
         id: ApprovalId(id),
         incident: INCIDENT,
         incident_title: "Checkout database does not answer".to_owned(),
+        drill: None,
         severity: Severity::Sev1,
         title: title.to_owned(),
         state,

@@ -164,6 +164,7 @@ pub fn good() -> Track {
             at: hours_ago(72),
             result: Some(RunResult::Succeeded),
         }),
+        drill: None,
         ended: 7,
         worked: 6,
         median: Some(TimeDelta::seconds(41)),

@@ -81,6 +81,26 @@ impl TrackItem {
                 (words, Some(*at), then)
             }
             Mark::NeverDrilled => ("never drilled".to_owned(), None, ""),
+            Mark::LastDrill {
+                other,
+                at,
+                result,
+                is_cut_short,
+            } => {
+                let words = match other {
+                    None => "last drill".to_owned(),
+                    Some(number) => format!("this version was never drilled; v{number} was"),
+                };
+                let then = match result {
+                    _ if *is_cut_short => ", cut short",
+                    None => ", still going",
+                    Some(RunResult::Succeeded) => ", the run worked",
+                    Some(RunResult::Failed) => ", the run failed",
+                    Some(RunResult::Rejected) => ", the run ended at its gate",
+                    Some(RunResult::Stopped) => ", the run was stopped",
+                };
+                (words, Some(*at), then)
+            }
             Mark::Worked { worked, ended } if *ended >= COUNTED_MAX => {
                 (format!("{worked} of the last {ended} runs worked"), None, "")
             }

@@ -32,13 +32,16 @@ impl Watcher {
     ) -> Result<Found, WebError> {
         let now = self.app.clock.now();
         let mut conn = self.app.db.acquire().await.map_err(StoreError::from)?;
+        let drills = query.is_none_or(|query| list_page::wants_drills(&query.asked(&[])));
         let is_owed = |counted: &Counted| counted.is_old && counted.at.elapsed() >= COUNTED_FOR;
-        if list_page::cursor(&mut conn).await? == self.cursor && !self.counted.as_ref().is_some_and(is_owed) {
+        if list_page::cursor(&mut conn, drills).await? == self.cursor
+            && !self.counted.as_ref().is_some_and(is_owed)
+        {
             return Ok(Found::Nothing);
         }
         drop(conn);
         let mut tx = store::begin_reading(&self.app.db).await?;
-        let cursor = list_page::cursor(&mut tx).await?;
+        let cursor = list_page::cursor(&mut tx, drills).await?;
         let pending = page::pending(&mut tx).await?;
         let mut patches = vec![self.waiting(&pending)];
         match query {

@@ -1,4 +1,8 @@
 //! Drills, on a real database, with real sockets for twins.
 
+mod beside;
+mod figures;
 mod pages;
+mod safety;
+mod stage;
 mod unattended;

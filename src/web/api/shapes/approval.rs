@@ -20,6 +20,8 @@ pub struct ApprovalRow {
     pub id: i64,
     /// Of which incident.
     pub incident: i64,
+    /// The drill it belongs to, when nothing of it is real.
+    pub drill: Option<i64>,
     /// What is asked.
     pub title: String,
     /// `pending`, `approved`, `rejected`, `expired`, `void`, `withdrawn`, `returned`
@@ -43,6 +45,7 @@ impl From<ApprovalLine> for ApprovalRow {
         Self {
             id: line.id.0,
             incident: line.incident.0,
+            drill: line.drill.map(|drill| drill.0),
             title: line.title,
             state: line.state.name().to_owned(),
             targets: line.targets,
