@@ -33,11 +33,7 @@ impl Said {
 
 /// Asks the world. Nothing is applied yet.
 pub(super) fn say(world: &Simulation, target: &str, asked: &Asked) -> Result<Said, WorldFault> {
-    let kind = world
-        .scenario()
-        .twins
-        .get(target)
-        .map(|twin| twin.target.kind());
+    let kind = world.scenario().twins.get(target).map(|twin| twin.target.kind());
     match asked {
         Asked::Servers { backend } => {
             let servers = world.servers(target, backend)?;
@@ -147,7 +143,9 @@ fn unheard(kind: Option<ActionKind>, asked: &Asked) -> Reply {
 fn rows(says: &Value) -> Vec<Vec<(String, Value)>> {
     let row = |row: &Value| {
         let columns = row.as_object().into_iter().flatten();
-        columns.map(|(name, value)| (name.clone(), value.clone())).collect()
+        columns
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
     };
     says.as_array().into_iter().flatten().map(row).collect()
 }

@@ -207,14 +207,30 @@ impl<'a> Bench<'a> {
         };
         let all = [
             (FigureName::Detect, detect, objectives.detect),
-            (FigureName::Acknowledge, since_opened(self.taken), objectives.acknowledge),
-            (FigureName::FirstStep, since_opened(self.first_step), objectives.first_step),
+            (
+                FigureName::Acknowledge,
+                since_opened(self.taken),
+                objectives.acknowledge,
+            ),
+            (
+                FigureName::FirstStep,
+                since_opened(self.first_step),
+                objectives.first_step,
+            ),
             (FigureName::Gate, self.longest_gate, objectives.gate),
-            (FigureName::Mitigate, since_opened(self.mitigated), objectives.mitigate),
+            (
+                FigureName::Mitigate,
+                since_opened(self.mitigated),
+                objectives.mitigate,
+            ),
             (FigureName::Resolve, since_opened(self.resolved), None),
         ];
         all.into_iter()
-            .map(|(name, took, objective)| Figure { name, took, objective })
+            .map(|(name, took, objective)| Figure {
+                name,
+                took,
+                objective,
+            })
             .collect()
     }
 
