@@ -274,11 +274,20 @@ impl Conductor {
 }
 
 /// What of a world makes things happen by itself.
-fn signs(rules: &Rules, world: &Simulation) -> Result<(Vec<bool>, Option<bool>, Option<usize>), DrillError> {
-    let mitigated = rules.is_mitigated(world.scene()).map_err(unworkable)?;
-    // Conditions that read more than the world are looked at whenever something else happens.
-    let stop = rules.stop(world.scene()).unwrap_or(None);
-    Ok((world.firing(), mitigated, stop))
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Signs {
+    firing: Vec<bool>,
+    is_mitigated: Option<bool>,
+    stop: Option<usize>,
+}
+
+fn signs(rules: &Rules, world: &Simulation) -> Result<Signs, DrillError> {
+    Ok(Signs {
+        firing: world.firing(),
+        is_mitigated: rules.is_mitigated(world.scene()).map_err(unworkable)?,
+        // Conditions that read more than the world are looked at whenever something else happens.
+        stop: rules.stop(world.scene()).unwrap_or(None),
+    })
 }
 
 /// One look at one drill.
