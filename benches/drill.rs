@@ -54,8 +54,14 @@ async fn measure() -> anyhow::Result<()> {
     }
     let (cpu, wall) = (processor()? - cpu, began.elapsed().as_secs_f64());
     let hours = simulated / 3600.0;
-    println!("{SCENARIO}: {DRILLS} drills, {:.0} simulated minutes", simulated / 60.0);
-    println!("  processor for a simulated hour  {:>6.2} s (bar {BAR} s)", cpu / hours);
+    println!(
+        "{SCENARIO}: {DRILLS} drills, {:.0} simulated minutes",
+        simulated / 60.0
+    );
+    println!(
+        "  processor for a simulated hour  {:>6.2} s (bar {BAR} s)",
+        cpu / hours
+    );
     println!("  wall clock for a simulated hour {:>6.2} s", wall / hours);
     theatre.close().await;
     database.stop().await;
@@ -106,7 +112,12 @@ fn processes() -> anyhow::Result<Vec<(u32, u32, String, u64)>> {
         };
         let name = before.split_once('(').map_or("", |(_, name)| name);
         let fields: Vec<&str> = after.split(' ').collect();
-        let number = |place: usize| fields.get(place).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
+        let number = |place: usize| {
+            fields
+                .get(place)
+                .and_then(|field| field.parse::<u64>().ok())
+                .unwrap_or(0)
+        };
         // utime, stime, cutime, cstime.
         let spent = (11..=14).map(number).sum();
         all.push((pid, number(1) as u32, name.to_owned(), spent));

@@ -397,7 +397,9 @@ impl Background {
             tracing::error!(%error, "the worker broke off");
         }
         loops.cancel();
-        let _ = tokio::join!(upkeep, wake, librarian, standing, preflights, drills, outward, heartbeat);
+        let _ = tokio::join!(
+            upkeep, wake, librarian, standing, preflights, drills, outward, heartbeat
+        );
     }
 
     fn outward(&self, listening_since: DateTime<Utc>) -> Outward {

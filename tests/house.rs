@@ -73,7 +73,8 @@ const ROOMS: &[(&str, &[&str])] = &[
         "web",
         &[
             "domain", "store", "clock", "audit", "catalog", "fixtures", "identity", "sources", "rights",
-            "intake", "incident", "matching", "execute", "timeline", "pipeline", "receive", "simulate", "drill",
+            "intake", "incident", "matching", "execute", "timeline", "pipeline", "receive", "simulate",
+            "drill",
         ],
     ),
     ("config", &["domain"]),

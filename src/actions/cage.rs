@@ -109,14 +109,18 @@ mod tests {
     fn files_and_programs_lie_in_the_folder() {
         let cage = Cage::new(PathBuf::from("/tmp/drill"));
         let admits = |connection| cage.admits_connection(&connection).is_ok();
-        let file = |path: &str| Connection::File { path: path.to_owned() };
+        let file = |path: &str| Connection::File {
+            path: path.to_owned(),
+        };
         assert!(admits(file("/tmp/drill/log")));
-        for path in ["/var/log/syslog", "/tmp/drill/../../etc/passwd", "/tmp/drills/log"] {
+        for path in [
+            "/var/log/syslog",
+            "/tmp/drill/../../etc/passwd",
+            "/tmp/drills/log",
+        ] {
             assert!(!admits(file(path)), "{path}");
         }
-        let program = |path: &str| {
-            Connection::Command(CommandConnection::new(vec![Program::bare(path)]))
-        };
+        let program = |path: &str| Connection::Command(CommandConnection::new(vec![Program::bare(path)]));
         assert!(admits(program("/tmp/drill/du")));
         assert!(!admits(program("/usr/bin/du")));
         let address = "unix:/run/haproxy.sock".to_owned();

@@ -106,7 +106,8 @@ impl Librarian {
         let (folder, targets) = (self.folder.clone(), self.targets.clone());
         let look = move || {
             let targets = targets.as_deref();
-            let digest = Digest::of_bytes(&[folder::digest(&folder, targets).0, scenario::digest(&folder).0].concat());
+            let digest =
+                Digest::of_bytes(&[folder::digest(&folder, targets).0, scenario::digest(&folder).0].concat());
             (seen != Some(digest)).then(|| {
                 let reading = folder::read(&folder, targets);
                 let scenarios = scenario::read(&folder, &reading);

@@ -19,7 +19,9 @@ pub fn twin_mark(drill: DrillId) -> String {
 
 /// Whether this is the name of a twin and not of a target.
 pub fn is_twin(target: &str) -> bool {
-    let number = target.strip_prefix("DRILL-").and_then(|rest| rest.split_once(' '));
+    let number = target
+        .strip_prefix("DRILL-")
+        .and_then(|rest| rest.split_once(' '));
     number.is_some_and(|(number, _)| number.parse::<i64>().is_ok())
 }
 
@@ -250,10 +252,7 @@ pub enum DrillFact {
     /// The trainer told a hint.
     HintTold { hint: usize },
     /// The trainer noted something.
-    Noted {
-        tag: Option<ObserverTag>,
-        text: String,
-    },
+    Noted { tag: Option<ObserverTag>, text: String },
     /// It stands still.
     Paused { why: String },
     /// It goes on.

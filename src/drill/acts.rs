@@ -84,7 +84,11 @@ pub async fn start(
 ) -> Result<(), DrillError> {
     let drill = locked(conn, id).await?;
     if drill.state != DrillState::Planned {
-        return Err(DrillError::Moved(format!("{} is {}", name(id), drill.state.name())));
+        return Err(DrillError::Moved(format!(
+            "{} is {}",
+            name(id),
+            drill.state.name()
+        )));
     }
     if let Some((incident, title)) = incidents::find_open_sev1(conn).await? {
         return Err(DrillError::Refused(format!(
@@ -106,7 +110,11 @@ pub async fn pause(
 ) -> Result<(), DrillError> {
     let drill = locked(conn, id).await?;
     if !drills::pause(conn, id, now).await? {
-        return Err(DrillError::Moved(format!("{} is {}", name(id), drill.state.name())));
+        return Err(DrillError::Moved(format!(
+            "{} is {}",
+            name(id),
+            drill.state.name()
+        )));
     }
     let fact = DrillFact::Paused { why: why.to_owned() };
     drills::append(conn, id, age(&drill, now), by, &[fact], now).await?;
@@ -122,7 +130,11 @@ pub async fn resume(
 ) -> Result<(), DrillError> {
     let drill = locked(conn, id).await?;
     if !drills::resume(conn, id, now).await? {
-        return Err(DrillError::Moved(format!("{} is {}", name(id), drill.state.name())));
+        return Err(DrillError::Moved(format!(
+            "{} is {}",
+            name(id),
+            drill.state.name()
+        )));
     }
     drills::append(conn, id, age(&drill, now), by, &[DrillFact::Resumed], now).await?;
     for incident in drills::incidents(conn, id, INCIDENTS_MAX).await? {
@@ -212,7 +224,11 @@ pub async fn tell_hint(
         None => return Err(DrillError::NotFound("hint")),
     };
     let told = DrillFact::HintTold { hint };
-    if happen::log(conn, id).await?.iter().any(|logged| logged.fact == told) {
+    if happen::log(conn, id)
+        .await?
+        .iter()
+        .any(|logged| logged.fact == told)
+    {
         return Err(DrillError::Moved("this hint has been told already".to_owned()));
     }
     drills::append(conn, id, age(&drill, now), by, &[told], now).await?;
@@ -277,7 +293,9 @@ async fn open_inject(
             if used == inject)
     });
     match is_used {
-        true => Err(DrillError::Moved(format!("{inject} has been sent or passed over already"))),
+        true => Err(DrillError::Moved(format!(
+            "{inject} has been sent or passed over already"
+        ))),
         false => Ok(()),
     }
 }

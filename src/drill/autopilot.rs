@@ -260,7 +260,9 @@ impl Autopilot {
                     Deed::Mitigate => {
                         incident::respond::mitigate(conn, main, leader, "the harm is over", now).await
                     }
-                    Deed::Resolve => incident::respond::resolve(conn, main, leader, "it works again", now).await,
+                    Deed::Resolve => {
+                        incident::respond::resolve(conn, main, leader, "it works again", now).await
+                    }
                     Deed::Severity(severity) => {
                         let why = "as it turned out";
                         incident::respond::set_severity(conn, main, leader, *severity, why, now).await
@@ -271,7 +273,9 @@ impl Autopilot {
                             tag: None,
                             happened_at: None,
                         };
-                        incident::words::note(conn, main, leader, &note, now).await.map(|_| ())
+                        incident::words::note(conn, main, leader, &note, now)
+                            .await
+                            .map(|_| ())
                     }
                 };
                 match done {

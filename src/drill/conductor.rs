@@ -159,11 +159,7 @@ impl Conductor {
     }
 
     /// Until when nothing happens by itself in a drill, looking no further ahead than that.
-    pub async fn quiet_until(
-        &self,
-        id: DrillId,
-        ahead: DateTime<Utc>,
-    ) -> Result<DateTime<Utc>, DrillError> {
+    pub async fn quiet_until(&self, id: DrillId, ahead: DateTime<Utc>) -> Result<DateTime<Utc>, DrillError> {
         let mut conn = self.pool.acquire().await?;
         let Some(drill) = drills::find(&mut conn, id).await? else {
             return Ok(ahead);
@@ -278,11 +274,20 @@ impl Conductor {
 }
 
 /// What of a world makes things happen by itself.
-fn signs(rules: &Rules, world: &Simulation) -> Result<(Vec<bool>, Option<bool>, Option<usize>), DrillError> {
-    let mitigated = rules.is_mitigated(world.scene()).map_err(unworkable)?;
-    // Conditions that read more than the world are looked at whenever something else happens.
-    let stop = rules.stop(world.scene()).unwrap_or(None);
-    Ok((world.firing(), mitigated, stop))
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Signs {
+    firing: Vec<bool>,
+    is_mitigated: Option<bool>,
+    stop: Option<usize>,
+}
+
+fn signs(rules: &Rules, world: &Simulation) -> Result<Signs, DrillError> {
+    Ok(Signs {
+        firing: world.firing(),
+        is_mitigated: rules.is_mitigated(world.scene()).map_err(unworkable)?,
+        // Conditions that read more than the world are looked at whenever something else happens.
+        stop: rules.stop(world.scene()).unwrap_or(None),
+    })
 }
 
 /// One look at one drill.
@@ -330,7 +335,12 @@ impl Look<'_> {
         let scene = self.world.scene_with(&self.told);
         match self.rules.stop(&scene) {
             Ok(Some(index)) => {
-                let because = self.rules.scenario.stops.get(index).map(|stop| stop.because.clone());
+                let because = self
+                    .rules
+                    .scenario
+                    .stops
+                    .get(index)
+                    .map(|stop| stop.because.clone());
                 return Ok(Some((EndKind::Rule, because.unwrap_or_default())));
             }
             Ok(None) => {}
@@ -362,7 +372,10 @@ impl Look<'_> {
             return Ok(false);
         }
         let is_pending = |inject: &crate::domain::scenario::Inject| {
-            inject.after.is_some_and(|after| after <= self.rules.scenario.length) && !self.is_used(&inject.id)
+            inject
+                .after
+                .is_some_and(|after| after <= self.rules.scenario.length)
+                && !self.is_used(&inject.id)
         };
         if self.rules.scenario.injects.iter().any(is_pending) {
             return Ok(false);
@@ -470,7 +483,16 @@ impl Look<'_> {
                 _ => self.rules.inject_is_due(index, scene).map_err(unworkable)?,
             };
             if (by_clock || by_condition) && !self.is_used(&inject.id) {
-                happen::inject(conn, &self.stage, &self.drill, &self.world, &inject.id, None, self.now).await?;
+                happen::inject(
+                    conn,
+                    &self.stage,
+                    &self.drill,
+                    &self.world,
+                    &inject.id,
+                    None,
+                    self.now,
+                )
+                .await?;
                 has_happened = true;
             }
         }
@@ -506,9 +528,9 @@ impl Look<'_> {
 
     fn is_back(&self, sent: &Logged, target: &str) -> bool {
         let later = self.log.iter().filter(|logged| logged.seq > sent.seq);
-        later
-            .into_iter()
-            .any(|logged| matches!(&logged.fact, DrillFact::ConnectorBack { target: back, .. } if back == target))
+        later.into_iter().any(
+            |logged| matches!(&logged.fact, DrillFact::ConnectorBack { target: back, .. } if back == target),
+        )
     }
 
     fn is_resolved(&self, inject: &str) -> bool {

@@ -10,11 +10,7 @@ use crate::{
     domain::{drill::name, labels::Labels},
     intake::{self, Content, Format, Reader},
     pipeline::{self, Post},
-    store::{
-        deliveries::NewDelivery,
-        drills::Drill,
-        sources,
-    },
+    store::{deliveries::NewDelivery, drills::Drill, sources},
 };
 
 /// The receiver that the drill's sender names.

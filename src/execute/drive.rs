@@ -240,7 +240,14 @@ impl Driver {
                     let retry = self.view.find(step)?.step.retry;
                     (
                         step,
-                        conclude(step, *made, &retry, judgement.clone(), now, jitter(self.view.claim, step, *made)),
+                        conclude(
+                            step,
+                            *made,
+                            &retry,
+                            judgement.clone(),
+                            now,
+                            jitter(self.view.claim, step, *made),
+                        ),
                     )
                 }
                 Back::Settled { step, made, told } => {

@@ -18,7 +18,8 @@ use crate::{
         runbook::{MissingInputs, StartMode},
     },
     store::{
-        StoreError, drills, events, flaps, freezes, matches, operators, pauses, publications, runbooks::Version, runs,
+        StoreError, drills, events, flaps, freezes, matches, operators, pauses, publications,
+        runbooks::Version, runs,
     },
 };
 

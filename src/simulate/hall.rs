@@ -231,7 +231,11 @@ impl Hall {
                 Ok(reply) => return reply,
                 Err(WorldError::Fault(fault)) => return Reply::Refused(fault.to_string()),
                 Err(WorldError::Store(error)) => {
-                    tracing::debug!(error = &error as &dyn std::error::Error, target, "a twin asks again");
+                    tracing::debug!(
+                        error = &error as &dyn std::error::Error,
+                        target,
+                        "a twin asks again"
+                    );
                     tokio::time::sleep(TRY_PAUSE).await;
                 }
             }
@@ -257,7 +261,11 @@ impl Hall {
             return Ok(Reply::Lost);
         };
         if drill.state != DrillState::Running {
-            return Ok(Reply::Refused(format!("{} is {}", name(self.id), drill.state.name())));
+            return Ok(Reply::Refused(format!(
+                "{} is {}",
+                name(self.id),
+                drill.state.name()
+            )));
         }
         // Asked again under the lock: something may have happened in between.
         let world = self.world_of(&mut tx, &drill).await?;
@@ -343,7 +351,8 @@ fn without_sockets(text: String, led: &Target, target: &Target) -> String {
         return text;
     };
     let bare = |place: &str| place.trim_start_matches("http://").to_owned();
-    text.replace(&socket, &known).replace(&bare(&socket), &bare(&known))
+    text.replace(&socket, &known)
+        .replace(&bare(&socket), &bare(&known))
 }
 
 /// Where a connection goes, as messages name it.

@@ -146,7 +146,13 @@ impl Grounds for Simulator {
     fn of(&self, drill: DrillId) -> BoxFuture<'_, Result<Ground, String>> {
         Box::pin(async move {
             let told = |error: StoreError| error.to_string();
-            let mut conn = self.0.parts.pool.acquire().await.map_err(|error| error.to_string())?;
+            let mut conn = self
+                .0
+                .parts
+                .pool
+                .acquire()
+                .await
+                .map_err(|error| error.to_string())?;
             let hall = self.hall(&mut conn, drill).await.map_err(told)?;
             let found = drills::find(&mut conn, drill).await.map_err(told)?;
             let held = match found.map(|found| (found.state, found.depth)) {

@@ -6,11 +6,15 @@ use serde_json::Value;
 
 use crate::{
     domain::{
+        scenario::Pattern,
         simulation::{Change, Found, Manner, Simulation, WorldFault},
         step::ActionKind,
     },
     twins::{Asked, Reply},
 };
+
+/// The smallest question to a database.
+const KNOCK: &str = "select 1";
 
 /// What it says, and what being asked changes.
 pub(super) struct Said {
@@ -29,11 +33,7 @@ impl Said {
 
 /// Asks the world. Nothing is applied yet.
 pub(super) fn say(world: &Simulation, target: &str, asked: &Asked) -> Result<Said, WorldFault> {
-    let kind = world
-        .scenario()
-        .twins
-        .get(target)
-        .map(|twin| twin.target.kind());
+    let kind = world.scenario().twins.get(target).map(|twin| twin.target.kind());
     match asked {
         Asked::Servers { backend } => {
             let servers = world.servers(target, backend)?;
@@ -126,6 +126,10 @@ fn spoken(kind: Option<ActionKind>, found: &Found) -> Reply {
 /// A question that nobody foresaw: what a target says to something it does not know.
 fn unheard(kind: Option<ActionKind>, asked: &Asked) -> Reply {
     match kind {
+        // What every database answers: it is how one is asked whether it is there.
+        Some(ActionKind::Postgres) if Pattern::new(KNOCK).fits(&words(asked)) => {
+            Reply::Rows(vec![vec![("?column?".to_owned(), Value::from(1))]])
+        }
         Some(ActionKind::Prometheus) => Reply::Samples(Vec::new()),
         Some(ActionKind::Loki | ActionKind::Elasticsearch | ActionKind::File) => Reply::Lines(Vec::new()),
         Some(ActionKind::Http | ActionKind::Alertmanager) => Reply::Web {
@@ -139,7 +143,9 @@ fn unheard(kind: Option<ActionKind>, asked: &Asked) -> Reply {
 fn rows(says: &Value) -> Vec<Vec<(String, Value)>> {
     let row = |row: &Value| {
         let columns = row.as_object().into_iter().flatten();
-        columns.map(|(name, value)| (name.clone(), value.clone())).collect()
+        columns
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
     };
     says.as_array().into_iter().flatten().map(row).collect()
 }

@@ -74,8 +74,8 @@ impl TryFrom<Row> for Drill {
         });
         let ended = match (row.ended_at, row.end_kind) {
             (Some(at), Some(kind)) => {
-                let kind = EndKind::named(&kind)
-                    .ok_or_else(|| StoreError::corrupt("drills", "end_kind", &kind))?;
+                let kind =
+                    EndKind::named(&kind).ok_or_else(|| StoreError::corrupt("drills", "end_kind", &kind))?;
                 Some((at, kind, row.end_reason.unwrap_or_default()))
             }
             _ => None,
@@ -171,16 +171,22 @@ pub async fn lock_due(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<Opt
 
 /// When the next drill is due.
 pub async fn next_due(conn: &mut PgConnection) -> Result<Option<DateTime<Utc>>, StoreError> {
-    Ok(sqlx::query_scalar!("select min(due) from drills where due is not null")
-        .fetch_one(conn)
-        .await?)
+    Ok(
+        sqlx::query_scalar!("select min(due) from drills where due is not null")
+            .fetch_one(conn)
+            .await?,
+    )
 }
 
 /// Says when a running drill is looked at again.
 pub async fn set_due(conn: &mut PgConnection, id: DrillId, due: DateTime<Utc>) -> Result<(), StoreError> {
-    sqlx::query!("update drills set due = $2 where id = $1 and state = 'running'", id.0, due)
-        .execute(conn)
-        .await?;
+    sqlx::query!(
+        "update drills set due = $2 where id = $1 and state = 'running'",
+        id.0,
+        due
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
@@ -259,16 +265,23 @@ pub async fn end(
     if done.rows_affected() == 0 {
         return Ok(false);
     }
-    sqlx::query!("update sources set disabled_at = $2 where drill_id = $1", id.0, now)
-        .execute(&mut *conn)
-        .await?;
+    sqlx::query!(
+        "update sources set disabled_at = $2 where drill_id = $1",
+        id.0,
+        now
+    )
+    .execute(&mut *conn)
+    .await?;
     let twins = drill::twin_mark(id);
     sqlx::query!("delete from breakers where starts_with(target, $1)", twins)
         .execute(&mut *conn)
         .await?;
-    sqlx::query!("delete from breaker_openings where starts_with(target, $1)", twins)
-        .execute(conn)
-        .await?;
+    sqlx::query!(
+        "delete from breaker_openings where starts_with(target, $1)",
+        twins
+    )
+    .execute(conn)
+    .await?;
     Ok(true)
 }
 
@@ -286,7 +299,9 @@ pub async fn append(
     }
     let bodies: Vec<Value> = facts
         .iter()
-        .map(|fact| serde_json::to_value(fact).map_err(|error| StoreError::corrupt("drill_log", "body", error)))
+        .map(|fact| {
+            serde_json::to_value(fact).map_err(|error| StoreError::corrupt("drill_log", "body", error))
+        })
         .collect::<Result<_, _>>()?;
     sqlx::query!(
         "with counted as (

@@ -8,6 +8,7 @@ use super::StoreError;
 use crate::domain::{
     drill::{DrillState, EndKind},
     id::{DrillId, IncidentId, OperatorId},
+    span::Span,
 };
 
 /// The last drill of a scenario that began.
@@ -48,6 +49,40 @@ pub async fn last(conn: &mut PgConnection) -> Result<Vec<Played>, StoreError> {
         })
     })
     .collect()
+}
+
+/// A scenario to begin with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// Its name.
+    pub slug: String,
+    /// What people call it.
+    pub title: String,
+    /// How long it takes.
+    pub length: Span,
+}
+
+/// The shortest scenario, as long as nobody has ever planned a drill.
+pub async fn offer(conn: &mut PgConnection) -> Result<Option<Offer>, StoreError> {
+    let rows = sqlx::query!(
+        r#"select s.slug, v.definition ->> 'title' as "title!", v.definition ->> 'length' as "length!"
+           from scenarios s join scenario_versions v on v.id = s.current_version_id
+           where not exists (select from drills) order by s.slug limit 500"#
+    )
+    .fetch_all(conn)
+    .await?;
+    let offers = rows.into_iter().map(|row| {
+        Ok(Offer {
+            slug: row.slug,
+            title: row.title,
+            length: row
+                .length
+                .parse()
+                .map_err(|error| StoreError::corrupt("scenario_versions", "definition", error))?,
+        })
+    });
+    let offers: Vec<Offer> = offers.collect::<Result<_, StoreError>>()?;
+    Ok(offers.into_iter().min_by_key(|offer| offer.length))
 }
 
 /// A drill that somebody plays in or leads, and that is not over.

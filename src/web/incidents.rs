@@ -23,7 +23,7 @@ use super::{
         drill::going_on::GoingOnPart,
         format,
         incident::key,
-        incidents::{Around, Empty, List, ListPage, Needs, ROWS_MAX, may_act},
+        incidents::{Around, Empty, List, ListPage, Needs, OfferPart, ROWS_MAX, may_act},
         layout::Place,
         search::{Asked, Filters, SearchBox},
         text,
@@ -112,6 +112,7 @@ pub async fn list(
     let needs = needs(&mut tx, &me, now).await?;
     let away = boots::banner(&mut tx, now).await?;
     let drills = playing::going_on(&mut tx, me.id, DRILLS_MAX).await?;
+    let offer = playing::offer(&mut tx).await?;
     let outcome = match query.result {
         Some(op) => bulk_acts::find(&mut tx, op, me.id).await?,
         None => None,
@@ -146,6 +147,7 @@ pub async fn list(
     let page = ListPage {
         frame,
         drills: GoingOnPart::of(&drills, now),
+        offer: offer.map(OfferPart::of),
         away,
         needs,
         result: outcome.as_ref().map(Outcome::of),

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::{
     act::see,
     caller::Reads,
+    drills,
     error::WebError,
     extract::Path,
     page,
@@ -19,6 +20,7 @@ use super::{
     view::{
         layout::Place,
         library::{LibraryFilter, LibraryPage, LibraryRow, count, is_wanted},
+        parts::said,
         proposal::WaitingRow,
         runbook::{RunbookPage, Subject, Trust},
         text,
@@ -135,6 +137,11 @@ pub async fn show(
             .collect(),
         may_publish: may_publish(&me, Some(access), access).is_ok(),
         may_start,
+        scenarios: drills::training(&mut tx, &slug)
+            .await?
+            .iter()
+            .map(|version| (version.slug.clone(), said(&version.scenario.title)))
+            .collect(),
     };
     let title = text::visible(&version.runbook.title);
     let frame = page::frame(&app, &mut tx, &me, title, Place::Runbooks, now).await?;

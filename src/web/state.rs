@@ -87,7 +87,14 @@ impl AppState {
         let shelf = watch::Sender::new(None).subscribe();
         let patience = Patience::default();
         Self {
-            conductor: Conductor::new(db.clone(), clock.clone(), wake.clone(), simulator, shelf, patience),
+            conductor: Conductor::new(
+                db.clone(),
+                clock.clone(),
+                wake.clone(),
+                simulator,
+                shelf,
+                patience,
+            ),
             db,
             rehearser: Rehearser::new(standing.clone(), clock.clone()),
             rehearsals: Arc::new(Semaphore::new(REHEARSALS_MAX)),

@@ -35,7 +35,14 @@ impl Played {
                 if let Some((_, why, reason)) = &card.drill.ended
                     && !card.score.passes()
                 {
-                    lines.push(format!("the drill was {why}{}", if reason.is_empty() { String::new() } else { format!(": {reason}") }));
+                    lines.push(format!(
+                        "the drill was {why}{}",
+                        if reason.is_empty() {
+                            String::new()
+                        } else {
+                            format!(": {reason}")
+                        }
+                    ));
                 }
                 lines
             }
@@ -130,7 +137,9 @@ fn cases(one: &Played) -> Vec<(String, Option<String>)> {
     let score = &card.score;
     let figures = score.figures.iter().filter_map(|figure| {
         let is_met = figure.is_met()?;
-        let took = figure.took.map_or("not reached".to_owned(), |took| took.to_string());
+        let took = figure
+            .took
+            .map_or("not reached".to_owned(), |took| took.to_string());
         let objective = figure.objective.unwrap_or(Span::from_secs(0));
         let problem = (!is_met).then(|| format!("{took}; the objective is {objective}"));
         Some((figure.name.label().to_owned(), problem))

@@ -61,7 +61,11 @@ impl Course {
                     Seen::Deed(_) => Rank::Deed,
                     _ => Rank::Finding,
                 };
-                (age_of(one.at, started_at, &pauses), rank, Moment::Seen(one.seen.clone()))
+                (
+                    age_of(one.at, started_at, &pauses),
+                    rank,
+                    Moment::Seen(one.seen.clone()),
+                )
             });
             moments.extend(of_incidents);
         }

@@ -207,14 +207,30 @@ impl<'a> Bench<'a> {
         };
         let all = [
             (FigureName::Detect, detect, objectives.detect),
-            (FigureName::Acknowledge, since_opened(self.taken), objectives.acknowledge),
-            (FigureName::FirstStep, since_opened(self.first_step), objectives.first_step),
+            (
+                FigureName::Acknowledge,
+                since_opened(self.taken),
+                objectives.acknowledge,
+            ),
+            (
+                FigureName::FirstStep,
+                since_opened(self.first_step),
+                objectives.first_step,
+            ),
             (FigureName::Gate, self.longest_gate, objectives.gate),
-            (FigureName::Mitigate, since_opened(self.mitigated), objectives.mitigate),
+            (
+                FigureName::Mitigate,
+                since_opened(self.mitigated),
+                objectives.mitigate,
+            ),
             (FigureName::Resolve, since_opened(self.resolved), None),
         ];
         all.into_iter()
-            .map(|(name, took, objective)| Figure { name, took, objective })
+            .map(|(name, took, objective)| Figure {
+                name,
+                took,
+                objective,
+            })
             .collect()
     }
 
@@ -288,7 +304,7 @@ fn sum(a: Span, b: Span) -> Span {
 }
 
 /// A deed as people read it.
-pub(super) fn words(deed: &Deed) -> String {
+pub fn words(deed: &Deed) -> String {
     match deed {
         Deed::Acknowledge => "acknowledge the incident".to_owned(),
         Deed::Start { runbook } => format!("start {runbook}"),

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{drill::ObserverTag, span::Span};
 
 pub use course::{Course, Moment, nothing_told};
-pub use judge::judge;
+pub use judge::{judge, words as deed_words};
 pub use observe::{Observed, Seen, observe, take_in};
 
 /// Everything a team reads after a drill.
@@ -217,11 +217,21 @@ impl Score {
     /// What it falls short of, one line each.
     pub fn shortfalls(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        for figure in self.figures.iter().filter(|figure| figure.is_met() == Some(false)) {
+        for figure in self
+            .figures
+            .iter()
+            .filter(|figure| figure.is_met() == Some(false))
+        {
             let objective = figure.objective.unwrap_or(Span::from_secs(0));
             lines.push(match figure.took {
-                Some(took) => format!("{} took {took}; the objective is {objective}", figure.name.label()),
-                None => format!("{} was not reached; the objective is {objective}", figure.name.label()),
+                Some(took) => format!(
+                    "{} took {took}; the objective is {objective}",
+                    figure.name.label()
+                ),
+                None => format!(
+                    "{} was not reached; the objective is {objective}",
+                    figure.name.label()
+                ),
             });
         }
         for one in &self.expected {

@@ -117,9 +117,7 @@ fn of_run(fact: &RunFact, runbook: &str, is_person: bool, see: &mut impl FnMut(S
             see(Seen::GateClosed(step.0.clone(), GateWord::Expired));
         }
         RunFact::ManualDone { step, .. } => {
-            see(Seen::Deed(Deed::Manual {
-                step: step.0.clone(),
-            }));
+            see(Seen::Deed(Deed::Manual { step: step.0.clone() }));
             see(Seen::Step(step.0.clone(), StepWord::Succeeded));
         }
         RunFact::OutcomeUnknown { step, .. } => {
@@ -139,9 +137,7 @@ fn of_run(fact: &RunFact, runbook: &str, is_person: bool, see: &mut impl FnMut(S
             see(Seen::Step(step.0.clone(), StepWord::Succeeded));
         }
         RunFact::StepFailed {
-            step,
-            retry_at: None,
-            ..
+            step, retry_at: None, ..
         } => see(Seen::Step(step.0.clone(), StepWord::Failed)),
         RunFact::StepSkipped { step, .. } => see(Seen::Step(step.0.clone(), StepWord::Skipped)),
         RunFact::StopRequested { .. } if is_person => see(Seen::Deed(Deed::Stop {

@@ -124,7 +124,14 @@ fn verdicts(score: &Score) -> Vec<Verdict> {
 fn what_was_expected_is_told_in_time_late_missed_and_not_reached_apart() {
     let log = [
         logged(1, 0, DrillFact::Began),
-        logged(2, 300, DrillFact::Ended { why: crate::domain::drill::EndKind::Stopped, reason: String::new() }),
+        logged(
+            2,
+            300,
+            DrillFact::Ended {
+                why: crate::domain::drill::EndKind::Stopped,
+                reason: String::new(),
+            },
+        ),
     ];
     let observed = [
         seen(20, Seen::Opened),
@@ -149,7 +156,10 @@ fn what_was_expected_is_told_in_time_late_missed_and_not_reached_apart() {
 
 #[test]
 fn a_deed_is_wrong_only_while_the_world_makes_it_so() {
-    let approve = [seen(20, Seen::Opened), seen(100, Seen::Deed(decide(Word::Approve)))];
+    let approve = [
+        seen(20, Seen::Opened),
+        seen(100, Seen::Deed(decide(Word::Approve))),
+    ];
     let began = logged(1, 0, DrillFact::Began);
     let lagging = score(std::slice::from_ref(&began), &approve);
     assert_eq!(lagging.wrong[0].done, Some(secs(100)));
@@ -171,9 +181,23 @@ fn a_deed_is_wrong_only_while_the_world_makes_it_so() {
 fn a_hint_costs_and_notes_stand_in_their_phase() {
     let log = [
         logged(1, 0, DrillFact::Began),
-        logged(2, 10, DrillFact::Noted { tag: Some(ObserverTag::Good), text: String::new() }),
+        logged(
+            2,
+            10,
+            DrillFact::Noted {
+                tag: Some(ObserverTag::Good),
+                text: String::new(),
+            },
+        ),
         logged(3, 40, DrillFact::HintTold { hint: 0 }),
-        logged(4, 45, DrillFact::Noted { tag: None, text: "they look at the wrong host".to_owned() }),
+        logged(
+            4,
+            45,
+            DrillFact::Noted {
+                tag: None,
+                text: "they look at the wrong host".to_owned(),
+            },
+        ),
     ];
     let score = score(&log, &[seen(20, Seen::Opened)]);
     assert_eq!(score.hints, [("look at the lag".to_owned(), 5)]);

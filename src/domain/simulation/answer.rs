@@ -79,12 +79,16 @@ impl Simulation {
             return Ok(Standing::Down);
         };
         if let Some(up) = &twin.up
-            && !up.holds(&self.scene).map_err(|error| self.of_twin(target, error))?
+            && !up
+                .holds(&self.scene)
+                .map_err(|error| self.of_twin(target, error))?
         {
             return Ok(Standing::Down);
         }
         if let Some(hangs) = &twin.hangs
-            && hangs.holds(&self.scene).map_err(|error| self.of_twin(target, error))?
+            && hangs
+                .holds(&self.scene)
+                .map_err(|error| self.of_twin(target, error))?
         {
             return Ok(Standing::Hangs);
         }
@@ -174,7 +178,9 @@ impl Simulation {
             .iter()
             .map(|(name, server)| {
                 let up = match prepared.servers.get(&(backend.to_owned(), name.clone())) {
-                    Some(up) => up.holds(&self.scene).map_err(|error| self.of_twin(target, error))?,
+                    Some(up) => up
+                        .holds(&self.scene)
+                        .map_err(|error| self.of_twin(target, error))?,
                     None => false,
                 };
                 let (service, variable) = &server.admin;

@@ -235,7 +235,10 @@ impl Simulation {
     fn watch(&mut self) -> Result<(), WorldFault> {
         let holding = self.rules.alarms(&self.scene).map_err(|(index, error)| {
             let at = self.rules.scenario.alarms.get(index).map(|alarm| alarm.at);
-            self.fault((at.unwrap_or_default(), format!("whether this alert fires: {error}")))
+            self.fault((
+                at.unwrap_or_default(),
+                format!("whether this alert fires: {error}"),
+            ))
         })?;
         for (since, holds) in self.held_since.iter_mut().zip(holding) {
             *since = holds.then(|| since.unwrap_or(self.second));

@@ -143,7 +143,10 @@ impl Rules {
 
     /// Whether time alone changes nothing in it.
     pub(super) fn stands_still(&self) -> bool {
-        self.each_second.is_empty() && self.noise.is_empty() && self.always.is_empty() && self.works.is_empty()
+        self.each_second.is_empty()
+            && self.noise.is_empty()
+            && self.always.is_empty()
+            && self.works.is_empty()
     }
 
     /// Whether the condition of each alarm holds, in the order of the scenario; or which cannot be worked out.
@@ -248,11 +251,16 @@ impl Says {
                 }
                 Value::String(text)
             }
-            Self::List(items) => {
-                Value::Array(items.iter().map(|item| item.fill(scene)).collect::<Result<_, _>>()?)
-            }
+            Self::List(items) => Value::Array(
+                items
+                    .iter()
+                    .map(|item| item.fill(scene))
+                    .collect::<Result<_, _>>()?,
+            ),
             Self::Map(pairs) => {
-                let filled = pairs.iter().map(|(key, says)| Ok((key.clone(), says.fill(scene)?)));
+                let filled = pairs
+                    .iter()
+                    .map(|(key, says)| Ok((key.clone(), says.fill(scene)?)));
                 Value::Object(filled.collect::<Result<Map<_, _>, TemplateError>>()?)
             }
         })

@@ -49,7 +49,10 @@ fn value(value: impl Into<Value>) -> Start {
 /// A queue that fills, a database it needs, a shop that needs both.
 fn scenario() -> Scenario {
     let mut services = BTreeMap::new();
-    services.insert("db".to_owned(), service(&[], Some("db.up"), &[("up", value(true))]));
+    services.insert(
+        "db".to_owned(),
+        service(&[], Some("db.up"), &[("up", value(true))]),
+    );
     services.insert(
         "queue".to_owned(),
         service(
@@ -63,7 +66,10 @@ fn scenario() -> Scenario {
             ],
         ),
     );
-    services.insert("shop".to_owned(), service(&["queue"], Some("not queue.full"), &[]));
+    services.insert(
+        "shop".to_owned(),
+        service(&["queue"], Some("not queue.full"), &[]),
+    );
     let mut twins = BTreeMap::new();
     let address = "db.twin.test:9999".to_owned();
     twins.insert(
@@ -74,7 +80,11 @@ fn scenario() -> Scenario {
             up: Some(expression("db.up")),
             hangs: None,
             answers: vec![
-                answer("select depth*", json!([{"depth": "{{ queue.depth }}"}]), Vec::new()),
+                answer(
+                    "select depth*",
+                    json!([{"depth": "{{ queue.depth }}"}]),
+                    Vec::new(),
+                ),
                 answer("empty", json!("now {{ queue.depth }}"), set("queue", "depth", 0)),
             ],
             backends: BTreeMap::new(),
@@ -151,7 +161,11 @@ fn time_moves_the_world_and_consequences_follow() {
             to: json!(0),
         }])
         .unwrap();
-    assert_eq!(at(&world, "shop", "works"), true, "and an empty one lets it go on at once");
+    assert_eq!(
+        at(&world, "shop", "works"),
+        true,
+        "and an empty one lets it go on at once"
+    );
 }
 
 #[test]
@@ -181,7 +195,10 @@ fn the_same_seed_and_acts_give_the_same_world_however_time_is_cut() {
         }
         world.state().clone()
     };
-    assert_eq!(run(5, &[90_000]), run(5, &[1, 999, 1000, 44_444, 44_444, 90_000, 90_500]));
+    assert_eq!(
+        run(5, &[90_000]),
+        run(5, &[1, 999, 1000, 44_444, 44_444, 90_000, 90_500])
+    );
     assert_ne!(run(5, &[90_000]), run(6, &[90_000]));
 }
 
@@ -195,26 +212,48 @@ fn a_question_tells_and_changes() {
     assert!(found.changes.is_empty());
     let found = world.ask("db-main", None, "empty").unwrap();
     assert_eq!(found.says, "now 0", "it speaks of what is after the change");
-    assert_eq!(at(&world, "queue", "depth"), depth, "which is the caller's to make");
+    assert_eq!(
+        at(&world, "queue", "depth"),
+        depth,
+        "which is the caller's to make"
+    );
     world.apply(&found.changes).unwrap();
     assert_eq!(at(&world, "queue", "depth"), 0);
-    assert_eq!(world.ask("db-main", None, "drop table").unwrap().manner, Manner::Unheard);
-    assert_eq!(world.standing("elsewhere"), Ok(Standing::Down), "what has no twin is not there");
+    assert_eq!(
+        world.ask("db-main", None, "drop table").unwrap().manner,
+        Manner::Unheard
+    );
+    assert_eq!(
+        world.standing("elsewhere"),
+        Ok(Standing::Down),
+        "what has no twin is not there"
+    );
 }
 
 #[test]
 fn connectors_fail_as_long_as_they_are_said_to() {
     let mut world = world(scenario(), 1);
     for (failing, standing) in [(Failing::Down, Standing::Down), (Failing::Hangs, Standing::Hangs)] {
-        world.apply(&[Change::connector("db-main", Some(failing))]).unwrap();
+        world
+            .apply(&[Change::connector("db-main", Some(failing))])
+            .unwrap();
         assert_eq!(world.standing("db-main"), Ok(standing));
     }
-    world.apply(&[Change::connector("db-main", Some(Failing::Lost))]).unwrap();
+    world
+        .apply(&[Change::connector("db-main", Some(Failing::Lost))])
+        .unwrap();
     assert_eq!(world.standing("db-main"), Ok(Standing::Up));
     let found = world.ask("db-main", None, "empty").unwrap();
-    assert_eq!((found.manner, found.changes.len()), (Manner::Lost, 1), "done, and nobody hears it");
+    assert_eq!(
+        (found.manner, found.changes.len()),
+        (Manner::Lost, 1),
+        "done, and nobody hears it"
+    );
     world.apply(&[Change::connector("db-main", None)]).unwrap();
-    assert_eq!(world.ask("db-main", None, "empty").unwrap().manner, Manner::Arrives);
+    assert_eq!(
+        world.ask("db-main", None, "empty").unwrap().manner,
+        Manner::Arrives
+    );
 }
 
 #[test]

@@ -123,6 +123,13 @@ pub async fn current(conn: &mut PgConnection, slug: &str) -> Result<ScenarioVers
         .ok_or_else(|| WebError::not_found("scenario").with_next("/drills", "All scenarios"))
 }
 
+/// The scenarios in use that train a runbook.
+pub async fn training(conn: &mut PgConnection, runbook: &str) -> Result<Vec<ScenarioVersion>, StoreError> {
+    let mut all = scenarios::list_current(conn, SCENARIOS_MAX).await?;
+    all.retain(|version| version.scenario.runbooks.iter().any(|slug| slug == runbook));
+    Ok(all)
+}
+
 /// `GET /drills/scenarios/{slug}`
 pub async fn scenario(
     State(app): State<AppState>,
@@ -310,5 +317,24 @@ async fn before(
         Ok(card) => Ok(Some((card.drill, card.score))),
         Err(drill::DrillError::Store(error)) => Err(error.into()),
         Err(_) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_names_a_drill_as_people_do() {
+        let key = |text: &str| {
+            let text = de::IntoDeserializer::<de::value::Error>::into_deserializer(text);
+            DrillKey::deserialize(text).ok().map(|key| key.0)
+        };
+        for text in ["17", "DRILL-17", "drill-17"] {
+            assert_eq!(key(text), Some(DrillId(17)), "{text}");
+        }
+        for text in ["", "DRILL-", "drill17", "new", "ÄÖÜ-17"] {
+            assert_eq!(key(text), None, "{text}");
+        }
     }
 }

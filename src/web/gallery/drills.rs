@@ -106,7 +106,11 @@ fn drill(id: i64, state: DrillState, end: Option<(EndKind, &str)>) -> Drill {
         planned_for: (!has_begun).then(|| now() + TimeDelta::hours(2)),
         clock: has_begun.then(|| DrillClock {
             started_at: ago(190),
-            stands_since: (state == DrillState::Paused).then(|| ago(20)),
+            stands_since: match state {
+                DrillState::Paused => Some(ago(20)),
+                DrillState::Ended => Some(ago(5)),
+                DrillState::Planned | DrillState::Running => None,
+            },
             paused: TimeDelta::zero(),
         }),
         ended: end.map(|(kind, reason)| (ago(5), kind, reason.to_owned())),

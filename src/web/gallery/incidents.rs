@@ -133,6 +133,7 @@ impl<'a> Show<'a> {
         let page = ListPage {
             frame: frame("Incidents", Place::Incidents),
             drills: None,
+            offer: None,
             away: None,
             needs: Needs::of(&[], &waiting(), &titles(), &operator(), now()),
             result: self.result.map(Result::of),

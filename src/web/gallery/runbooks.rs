@@ -320,6 +320,10 @@ fn runbook(source: &str, track: Option<&Track>, has_run: bool) -> askama::Result
         waiting: vec![waiting(true)],
         may_publish: true,
         may_start: true,
+        scenarios: vec![(
+            "checkout-primary-dead".to_owned(),
+            said("The checkout database loses its primary"),
+        )],
     };
     let page = RunbookPage::of(page(&version.runbook.title), &subject, trust, now());
     Ok(RunbookPage {

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use super::{
     boots::AwayBanner,
     bulk::Result,
-    drill::{going_on::GoingOnPart, mark},
+    drill::{going_on::GoingOnPart, length, mark},
     format,
     incident::key,
     layout::Frame,
@@ -26,6 +26,7 @@ use crate::{
     store::{
         approvals::ApprovalLine,
         incident_list::{Glance, Line},
+        playing::Offer,
         runs::Awaiting,
     },
 };
@@ -35,6 +36,25 @@ pub const ROWS_MAX: usize = 50;
 /// Incidents that one act on all that match is done to.
 pub const BULK_MAX: i64 = 500;
 
+/// A scenario to begin with.
+#[derive(Clone, Debug)]
+pub struct OfferPart {
+    slug: String,
+    title: Said,
+    takes: String,
+}
+
+impl OfferPart {
+    /// In words.
+    pub fn of(offer: Offer) -> Self {
+        Self {
+            title: said(&offer.title),
+            takes: length(offer.length),
+            slug: offer.slug,
+        }
+    }
+}
+
 /// The page.
 #[derive(Clone, Debug, Template)]
 #[template(path = "incidents/list.html")]
@@ -43,6 +63,8 @@ pub struct ListPage {
     pub frame: Frame,
     /// Drills that this person plays in or leads.
     pub drills: Option<GoingOnPart>,
+    /// A scenario to begin with, where nobody has rehearsed yet.
+    pub offer: Option<OfferPart>,
     /// That Muster was away not long ago.
     pub away: Option<AwayBanner>,
     /// What needs this person.

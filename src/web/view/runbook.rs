@@ -38,6 +38,8 @@ pub struct Trust {
     pub may_publish: bool,
     /// Whether this person may start it.
     pub may_start: bool,
+    /// Scenarios that train it: name and title.
+    pub scenarios: Vec<(String, Said)>,
 }
 
 /// How a runbook starts, in words.

@@ -136,7 +136,7 @@ impl Stage {
             .env
             .push(("REAL_TOKEN".to_owned(), "a-real-secret".to_owned()));
         let muster = setup.start(None);
-        let person = person(&mut *database.pools.web.acquire().await.unwrap()).await;
+        let person = person(&mut database.pools.web.acquire().await.unwrap()).await;
         let simulator = Simulator::new(SimulatorParts {
             pool: database.pools.web.clone(),
             clock: Clock::real(),

@@ -66,12 +66,19 @@ async fn every_scenario_passes_and_the_same_seed_gives_the_same_scorecard() {
     for version in all {
         let (first, why, reason) = house.play(&version.slug, None).await;
         if !first.passes() {
-            problems.push(format!("{}: {why}: {reason}: {:#?}", version.slug, first.shortfalls()));
+            problems.push(format!(
+                "{}: {why}: {reason}: {:#?}",
+                version.slug,
+                first.shortfalls()
+            ));
         }
         for _ in 0..2 {
             let (again, ..) = house.play(&version.slug, None).await;
             if again != first {
-                problems.push(format!("{} came out otherwise:\n{first:#?}\n{again:#?}", version.slug));
+                problems.push(format!(
+                    "{} came out otherwise:\n{first:#?}\n{again:#?}",
+                    version.slug
+                ));
             }
         }
     }
@@ -100,7 +107,12 @@ async fn what_is_wrong_costs_what_it_costs() {
             if is_told && is_missing && !score.passes() {
                 punished += 1;
             } else {
-                problems.push(format!("{}/{}: {:#?}", version.slug, wrong.id, score.shortfalls()));
+                problems.push(format!(
+                    "{}/{}: {:#?}",
+                    version.slug,
+                    wrong.id,
+                    score.shortfalls()
+                ));
             }
         }
     }
@@ -136,9 +148,16 @@ async fn a_world_without_end_ends_with_its_rule() {
     let (score, why, reason) = house.play("filling", None).await;
     house.theatre.close().await;
     assert_eq!(why, EndKind::Fault);
-    assert!(reason.starts_with("13:7: the world does not come to rest"), "{reason}");
+    assert!(
+        reason.starts_with("13:7: the world does not come to rest"),
+        "{reason}"
+    );
     assert!(reason.ends_with("41 s into the drill"), "{reason}");
-    assert_eq!(score.expected[0].verdict(), Verdict::InTime, "until then it counts");
+    assert_eq!(
+        score.expected[0].verdict(),
+        Verdict::InTime,
+        "until then it counts"
+    );
     assert_eq!(score.expected[1].verdict(), Verdict::Missed);
 }
 

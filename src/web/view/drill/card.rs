@@ -70,6 +70,7 @@ struct FigureRow {
 struct ShareRow {
     name: &'static str,
     now: String,
+    objective: &'static str,
     badge: Option<Badge>,
     before: String,
 }
@@ -80,8 +81,8 @@ struct OutcomeRow {
     what: Said,
     because: Said,
     badge: Badge,
-    due: String,
-    done: String,
+    /// `Due 02:31, done 03:41`
+    when: String,
 }
 
 #[derive(Clone, Debug)]
@@ -232,24 +233,28 @@ fn shares(score: &Score, earlier: Option<&Score>) -> Vec<ShareRow> {
         ShareRow {
             name: "Updates in time",
             now: of(score.updates),
+            objective: "all",
             badge: judged(score.updates),
             before: before(&|score| of(score.updates)),
         },
         ShareRow {
             name: "Unknown outcomes settled",
             now: of(score.unknowns),
+            objective: "all",
             badge: judged(score.unknowns),
             before: before(&|score| of(score.unknowns)),
         },
         ShareRow {
             name: "Wrong deeds",
             now: wrong(score).to_string(),
+            objective: "0",
             badge: Some(met(wrong(score) == 0)),
             before: before(&|score| wrong(score).to_string()),
         },
         ShareRow {
             name: "Price of hints",
             now: price(score).to_string(),
+            objective: "none",
             badge: None,
             before: before(&|score| price(score).to_string()),
         },
@@ -278,8 +283,12 @@ fn outcome_row(one: &Outcome) -> OutcomeRow {
         what: said(&one.what),
         because: said(one.because.as_deref().unwrap_or_default()),
         badge: verdict_badge(one.verdict()),
-        due: one.due.map_or_else(|| NOT_REACHED.to_owned(), clock),
-        done: one.done.map_or_else(|| "never".to_owned(), clock),
+        when: match (one.due.map(clock), one.done.map(clock)) {
+            (Some(due), Some(done)) => format!("Due {due}, done {done}"),
+            (Some(due), None) => format!("Due {due}, never done"),
+            (None, Some(done)) => format!("Done {done}"),
+            (None, None) => "Its turn never came".to_owned(),
+        },
     }
 }
 

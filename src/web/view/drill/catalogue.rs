@@ -144,3 +144,47 @@ impl CataloguePage {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        catalog,
+        domain::{
+            drill::EndKind,
+            id::{DrillId, ScenarioVersionId},
+        },
+    };
+
+    const RUNBOOK: &str = include_str!("../../../../runbooks/postgres-primary-down.yaml");
+    const SCENARIO: &str = include_str!("../../../../runbooks/drills/checkout-primary-dead.yaml");
+
+    #[test]
+    fn a_scenario_is_due_when_it_was_never_played_or_long_ago() {
+        let now: DateTime<Utc> = "2026-11-22T08:00:00Z".parse().unwrap();
+        let runbook = catalog::parse_runbook(RUNBOOK).unwrap().runbook;
+        let scenario = catalog::scenario::parse(SCENARIO, &[&runbook]).unwrap().scenario;
+        let version = |slug: &str| ScenarioVersion {
+            id: ScenarioVersionId(1),
+            slug: slug.to_owned(),
+            number: 1,
+            scenario: scenario.clone(),
+        };
+        let played = |slug: &str, days| Played {
+            slug: slug.to_owned(),
+            drill: DrillId(1),
+            started_at: now - TimeDelta::days(days),
+            end: Some(EndKind::Finished),
+        };
+        let found = Found {
+            scenarios: vec![version("fresh"), version("never"), version("old")],
+            last: vec![played("fresh", DUE_AFTER_DAYS - 1), played("old", DUE_AFTER_DAYS)],
+            rows_max: 1,
+            ..Found::default()
+        };
+        let page = CataloguePage::of(Frame::bare("Drills", None, now), &found, now);
+        let due: Vec<&str> = page.due.iter().map(|row| row.slug.as_str()).collect();
+        assert_eq!(due, ["never", "old"]);
+        assert_eq!(page.scenarios.len(), 3);
+    }
+}

@@ -78,7 +78,7 @@ pub struct DrillRow {
     pub depth: &'static str,
     /// Why it was over; empty before.
     pub end: String,
-    /// What the moment is: `began`, `planned for`.
+    /// What the moment is: `began`, `begins`.
     pub word: &'static str,
     /// When.
     pub when: Option<Ago>,
@@ -91,7 +91,7 @@ impl DrillRow {
         let is_scored = drill.clock.is_some() && end.is_some();
         let (word, when) = match &drill.clock {
             Some(clock) => ("began", Some(clock.started_at)),
-            None => ("planned for", drill.planned_for),
+            None => ("begins", drill.planned_for),
         };
         Self {
             href: format!("/drills/{}{}", drill.id, if is_scored { "/score" } else { "" }),

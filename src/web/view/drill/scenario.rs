@@ -18,6 +18,7 @@ use crate::{
         id::{IncidentId, OperatorId},
         operator::Operator,
         scenario::{Happening, Inject, Objectives, Scenario},
+        score::deed_words,
     },
     store::{drills::Drill, scenarios::ScenarioVersion},
 };
@@ -44,7 +45,7 @@ pub struct ScenarioPage {
     injects: Vec<(Said, String, Vec<Said>)>,
     expected: Vec<Said>,
     stops: Vec<Said>,
-    twins: Vec<(Said, Said)>,
+    twins: Vec<(Said, &'static str)>,
     drills: Vec<DrillRow>,
     /// The form, for those who may begin a drill.
     form: Option<LaunchForm>,
@@ -119,7 +120,7 @@ impl ScenarioPage {
             twins: scenario
                 .twins
                 .iter()
-                .map(|(name, twin)| (said(name), said(twin.target.kind().name())))
+                .map(|(name, twin)| (said(name), twin.target.kind().name()))
                 .collect(),
             drills: drills.iter().map(|drill| DrillRow::of(drill, now)).collect(),
             form,
@@ -157,7 +158,11 @@ fn expected(scenario: &Scenario) -> Vec<Said> {
         .iter()
         .map(|one| {
             let within = length(one.within);
-            said(&format!("{} within {within}{}", one.id, because(&one.because)))
+            said(&format!(
+                "{} within {within}{}",
+                deed_words(&one.deed),
+                because(&one.because)
+            ))
         })
         .collect()
 }
