@@ -142,7 +142,7 @@ async fn what_cannot_be_read_ends_with_1_and_a_wrong_command_with_2() {
         assert_eq!(output.status.code(), Some(0), "{said}");
         assert_eq!(
             said,
-            "1 runbooks, 4 targets, 0 faults, 0 warnings, 0 fixtures\n",
+            "1 runbooks, 4 targets, 0 faults, 0 warnings, 0 fixtures, 0 scenarios\n",
             "{}",
             complaint(&output)
         );
