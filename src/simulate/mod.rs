@@ -2,7 +2,7 @@
 //! on its own loopback; what is true in their world is worked out from the drill's log, so that all replicas have the same
 //! world and none of them has to be there.
 //!
-//! Nothing of a drill leaves: a request goes to a twin of its own drill or nowhere, [`Hall`] leads it there, and the way
+//! Nothing of a drill leaves: a request goes to a twin of its own drill or nowhere, its hall leads it there, and the way
 //! out it uses is caged to the sockets of twins ([`crate::actions::Cage`]).
 
 mod hall;
