@@ -156,7 +156,7 @@ impl App {
             clock: clock.clone(),
             folder: twins_folder(&config)?,
             relay: config.relay.clone().map_or_else(std::env::current_exe, Ok)?,
-            patience: None,
+            is_compressed: false,
         });
         state.rehearser.grounds = Arc::new(simulator.clone());
         state.conductor = Conductor::new(

@@ -198,14 +198,15 @@ impl Hall {
                 .await
                 .map_err(|error| not_sent(format!("the twin of {plain} cannot be written: {error}")))?;
         }
-        let mut envelope = envelope.clone();
-        if let Some(patience) = self.simulator.parts().patience {
-            envelope.timeout = envelope.timeout.min(patience);
+        if standing == Standing::Hangs && self.simulator.parts().is_compressed {
+            let limit = envelope.timeout.min(target.timeout_max);
+            let message = format!("sent, but no full answer within {limit}");
+            return Err(Failure::new(FailureClass::Lost, message));
         }
         let outside = &self.simulator.0.outside;
         let sent = match listener {
-            Some(listener) => World::perform_heard(outside, &led, request, &envelope, listener).await,
-            None => World::perform(outside, &led, request, &envelope).await,
+            Some(listener) => World::perform_heard(outside, &led, request, envelope, listener).await,
+            None => World::perform(outside, &led, request, envelope).await,
         };
         // What people and expressions read is the name they know, not the socket of the day.
         let known = |text: String| without_sockets(text, &led, target);

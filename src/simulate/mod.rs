@@ -27,7 +27,6 @@ use crate::{
         drill::{Depth, DrillState, name},
         id::DrillId,
         simulation::{Rules, Simulation},
-        span::Span,
     },
     store::{StoreError, drills, scenarios},
     twins::Closed,
@@ -49,8 +48,8 @@ pub struct SimulatorParts {
     pub folder: PathBuf,
     /// The program Muster itself, which the stand-ins of programs call.
     pub relay: PathBuf,
-    /// The longest a request waits for its answer, for drills with compressed time; as its step says otherwise.
-    pub patience: Option<Span>,
+    /// Whether time is compressed: then nobody waits for an answer that never comes, it has not come at once.
+    pub is_compressed: bool,
 }
 
 /// Knows the grounds of drills. Clones share them.
@@ -68,11 +67,8 @@ impl Simulator {
     /// Begins with no drill.
     pub fn new(parts: SimulatorParts) -> Self {
         let cage = Cage::new(parts.folder.clone());
-        let bounds = Bounds {
-            connect: parts.patience.unwrap_or(Bounds::default().connect),
-        };
         Self(Arc::new(Shared {
-            outside: Outside::caged(bounds, cage.clone()),
+            outside: Outside::caged(Bounds::default(), cage.clone()),
             cage,
             parts,
             halls: Mutex::default(),

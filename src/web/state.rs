@@ -82,7 +82,7 @@ impl AppState {
             clock: clock.clone(),
             folder: std::env::temp_dir().join(format!("muster-twins-{}", std::process::id())),
             relay: PathBuf::from("muster"),
-            patience: None,
+            is_compressed: false,
         });
         let shelf = watch::Sender::new(None).subscribe();
         let patience = Patience::default();

@@ -43,8 +43,6 @@ use crate::{
 const CURTAIN: i64 = 1_767_225_600;
 /// The longest step of the clock: timers of incidents are kept to this.
 const STEP_MAX: TimeDelta = TimeDelta::seconds(5);
-/// The longest real time an answer is waited for.
-const PATIENCE: Span = Span::from_secs(1);
 /// The pause between two looks whether everybody rests.
 const REST_LOOK: Duration = Duration::from_micros(300);
 /// The longest everybody may take to rest.
@@ -95,7 +93,7 @@ impl Theatre {
             clock: clock.clone(),
             folder: folder.clone(),
             relay,
-            patience: Some(PATIENCE),
+            is_compressed: true,
         });
         let standing = Standing::new(wake.clone());
         standing.refresh(&mut conn).await?;

@@ -142,7 +142,7 @@ impl Stage {
             clock: Clock::real(),
             folder: files.path().join("looked-at"),
             relay: PathBuf::from(env!("CARGO_BIN_EXE_muster")),
-            patience: None,
+            is_compressed: false,
         });
         Self {
             database,
