@@ -83,14 +83,12 @@ pub struct Upkeep {
 impl Upkeep {
     /// Passes again and again until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        let mut changes = self.wake.subscribe();
         let mut prune_due = self.clock.now();
         let mut stale_due = self.clock.now();
         let mut size_due = self.clock.now();
         let mut audit_due = self.clock.now();
         let work = self.clock.work();
         while !stop.is_cancelled() {
-            changes.mark_unchanged();
             self.after(self.pass().await);
             if self.clock.now() >= stale_due {
                 stale_due = self.clock.now() + STALE_EVERY.as_delta();
@@ -120,12 +118,10 @@ impl Upkeep {
                     );
                 }
             }
-            let rest = work.rest();
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = self.clock.sleep(POLL) => {}
+                () = self.clock.rest_about(&work, POLL) => {}
             }
-            drop(rest);
         }
     }
 

@@ -66,15 +66,16 @@ impl Clock {
         }
     }
 
-    /// Whether nobody works and nobody has overslept, so that this clock can be moved without overtaking anybody.
-    pub fn is_at_rest(&self) -> bool {
+    /// Something when nobody works and nobody has overslept, so that this clock can be moved without overtaking anybody:
+    /// a number that grows whenever somebody has worked. Who finds the same one twice knows that nobody did in between.
+    pub fn at_rest(&self) -> Option<u64> {
         match &self.0 {
-            Source::Real => true,
-            Source::Test(hands) => hands.bench.is_at_rest(self.now()),
+            Source::Real => Some(0),
+            Source::Test(hands) => hands.bench.at_rest(self.now()),
         }
     }
 
-    /// When the first of those who rest from their work goes on.
+    /// When the first of those who rest from their work until a time goes on.
     pub fn next_rest_over(&self) -> Option<DateTime<Utc>> {
         match &self.0 {
             Source::Real => None,
@@ -86,6 +87,13 @@ impl Clock {
     pub async fn rest_until(&self, work: &Work, due: DateTime<Utc>) {
         let rest = work.rest_until(due);
         self.sleep_until(due).await;
+        drop(rest);
+    }
+
+    /// Waits for about `duration`, resting from `work` meanwhile: a clock that is moved by hand need not stop then.
+    pub async fn rest_about(&self, work: &Work, duration: Duration) {
+        let rest = work.rest_about(later(self.now(), duration), None);
+        self.sleep(duration).await;
         drop(rest);
     }
 

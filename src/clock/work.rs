@@ -16,8 +16,28 @@ pub(super) struct Bench(Mutex<Seats>);
 struct Seats {
     working: usize,
     /// Those who rest until a time, by a number of their own.
-    resting: BTreeMap<u64, DateTime<Utc>>,
-    next: u64,
+    resting: BTreeMap<u64, Seat>,
+    /// Counts everybody who sat down to work or rose from it.
+    moves: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Seat {
+    until: DateTime<Utc>,
+    /// Where the clock has to stop; it may pass `until`, and waits at its next stop.
+    stop: Option<DateTime<Utc>>,
+}
+
+impl Seats {
+    fn rise(&mut self) {
+        self.working -= 1;
+        self.moves += 1;
+    }
+
+    fn sit_down(&mut self) {
+        self.working += 1;
+        self.moves += 1;
+    }
 }
 
 impl Bench {
@@ -25,13 +45,15 @@ impl Bench {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn is_at_rest(&self, now: DateTime<Utc>) -> bool {
+    pub(super) fn at_rest(&self, now: DateTime<Utc>) -> Option<u64> {
         let seats = self.seats();
-        seats.working == 0 && seats.resting.values().all(|until| *until > now)
+        let is_at_rest = seats.working == 0 && seats.resting.values().all(|seat| seat.until > now);
+        is_at_rest.then_some(seats.moves)
     }
 
     pub(super) fn next(&self) -> Option<DateTime<Utc>> {
-        self.seats().resting.values().min().copied()
+        let seats = self.seats();
+        seats.resting.values().filter_map(|seat| seat.stop).min()
     }
 }
 
@@ -41,14 +63,14 @@ pub struct Work(Option<Arc<Bench>>);
 
 impl Work {
     pub(super) fn begin(bench: &Arc<Bench>) -> Self {
-        bench.seats().working += 1;
+        bench.seats().sit_down();
         Self(Some(bench.clone()))
     }
 
     /// Rests while what comes back is there, waiting for others.
     pub fn rest(&self) -> Rest<'_> {
         if let Some(bench) = &self.0 {
-            bench.seats().working -= 1;
+            bench.seats().rise();
         }
         Rest {
             work: self,
@@ -56,15 +78,24 @@ impl Work {
         }
     }
 
-    /// Rests while what comes back is there, until a time.
+    /// Rests while what comes back is there, until a time at which the clock stops.
     pub fn rest_until(&self, due: DateTime<Utc>) -> Rest<'_> {
+        self.seat(due, Some(due))
+    }
+
+    /// Rests while what comes back is there, until the clock first stops at a time or later: for what looks now and then,
+    /// and may look less often when time passes fast. At `stop`, if it is given, the clock does stop.
+    pub fn rest_about(&self, until: DateTime<Utc>, stop: Option<DateTime<Utc>>) -> Rest<'_> {
+        self.seat(stop.map_or(until, |stop| stop.min(until)), stop)
+    }
+
+    fn seat(&self, until: DateTime<Utc>, stop: Option<DateTime<Utc>>) -> Rest<'_> {
         let seat = self.0.as_ref().map(|bench| {
             let mut seats = bench.seats();
-            seats.working -= 1;
-            seats.next += 1;
-            let seat = seats.next;
-            seats.resting.insert(seat, due);
-            seat
+            seats.rise();
+            let number = seats.moves;
+            seats.resting.insert(number, Seat { until, stop });
+            number
         });
         Rest { work: self, seat }
     }
@@ -73,7 +104,7 @@ impl Work {
 impl Drop for Work {
     fn drop(&mut self) {
         if let Some(bench) = &self.0 {
-            bench.seats().working -= 1;
+            bench.seats().rise();
         }
     }
 }
@@ -89,7 +120,7 @@ impl Drop for Rest<'_> {
     fn drop(&mut self) {
         if let Some(bench) = &self.work.0 {
             let mut seats = bench.seats();
-            seats.working += 1;
+            seats.sit_down();
             if let Some(seat) = self.seat {
                 seats.resting.remove(&seat);
             }
@@ -109,21 +140,34 @@ mod tests {
     async fn a_clock_moved_by_hand_knows_who_works_and_who_has_overslept() {
         let noon: chrono::DateTime<chrono::Utc> = "2026-03-01T12:00:00Z".parse().unwrap();
         let clock = Clock::test(noon);
-        assert!(clock.is_at_rest());
+        let at_first = clock.at_rest();
+        assert!(at_first.is_some());
         let work = clock.work();
-        assert!(!clock.is_at_rest());
+        assert_eq!(clock.at_rest(), None);
         let rest = work.rest();
-        assert!(clock.is_at_rest(), "waiting for others is rest");
+        let waiting = clock.at_rest();
+        assert!(waiting.is_some(), "waiting for others is rest");
+        assert_ne!(waiting, at_first, "somebody has worked meanwhile");
+        drop(rest);
+        let rest = work.rest_about(noon + TimeDelta::seconds(3), None);
+        assert!(clock.at_rest().is_some());
+        assert_eq!(clock.next_rest_over(), None, "the clock need not stop there");
+        clock.advance(Duration::from_secs(4));
+        assert_eq!(clock.at_rest(), None, "but waits for who should go on");
+        clock.set(noon);
+        drop(rest);
+        let rest = work.rest_about(noon + TimeDelta::seconds(3), Some(noon + TimeDelta::seconds(9)));
+        assert_eq!(clock.next_rest_over(), Some(noon + TimeDelta::seconds(9)));
         drop(rest);
         let rest = work.rest_until(noon + TimeDelta::seconds(5));
-        assert!(clock.is_at_rest());
+        assert!(clock.at_rest().is_some());
         assert_eq!(clock.next_rest_over(), Some(noon + TimeDelta::seconds(5)));
         clock.advance(Duration::from_secs(5));
-        assert!(!clock.is_at_rest(), "who should go on now has not gone on yet");
+        assert_eq!(clock.at_rest(), None, "who should go on now has not gone on yet");
         drop(rest);
-        assert!(!clock.is_at_rest(), "and works again");
+        assert_eq!(clock.at_rest(), None, "and works again");
         drop(work);
-        assert!(clock.is_at_rest());
+        assert!(clock.at_rest().is_some());
         assert_eq!(clock.next_rest_over(), None);
     }
 
@@ -131,7 +175,7 @@ mod tests {
     fn nobody_waits_for_anybody_on_the_real_clock() {
         let clock = Clock::real();
         let work = clock.work();
-        assert!(clock.is_at_rest());
+        assert!(clock.at_rest().is_some());
         drop(work.rest());
     }
 }

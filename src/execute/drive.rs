@@ -50,7 +50,7 @@ const PERSON_POLL: Span = Span::from_secs(3600);
 /// While automation is paused as a whole, its runs look this often.
 const PAUSED_POLL: Span = Span::from_secs(30);
 /// How often a worker that waits for an answer looks whether a person has acted.
-const ACTS_POLL: Duration = Duration::from_secs(1);
+const ACTS_POLL: Span = Span::from_secs(1);
 /// Conflicts in a row after which a write is not just unlucky: the run is put off, and its page says why.
 const CONFLICTS_MAX: u32 = 10;
 /// The pause before a failed write is looked into, while the lease lasts.
@@ -105,8 +105,7 @@ enum Special {
 }
 
 /// Drives the run of a claim. Returns when the run waits, is over, or the process stops.
-pub(super) async fn drive(engine: Arc<Engine>, view: View) -> Result<(), StoreError> {
-    let work = engine.clock.work();
+pub(super) async fn drive(engine: Arc<Engine>, view: View, work: Work) -> Result<(), StoreError> {
     let ground = engine.ground(view.claim).await?;
     let mut driver = Driver {
         engine,
@@ -635,10 +634,8 @@ impl Driver {
     /// Waits for something to come back or to be due, and looks now and then whether a person has acted.
     async fn listen(&mut self) -> Result<(), StoreError> {
         loop {
-            let rest = match self.due {
-                Some(due) => self.work.rest_until(due),
-                None => self.work.rest(),
-            };
+            let look = self.engine.clock.now() + ACTS_POLL.as_delta();
+            let rest = self.work.rest_about(look, self.due);
             tokio::select! {
                 back = self.out.join_next() => {
                     drop(rest);
@@ -650,7 +647,7 @@ impl Driver {
                     return Ok(());
                 }
                 () = due(&self.engine.clock, self.due) => return Ok(()),
-                () = tokio::time::sleep(ACTS_POLL) => {
+                () = self.engine.clock.sleep(ACTS_POLL.as_duration()) => {
                     drop(rest);
                     let claim = self.view.claim;
                     let looked = in_time(async {

@@ -21,6 +21,7 @@ use super::{
     view::View,
 };
 use crate::{
+    clock::Work,
     domain::{causes, id::RunId},
     store::{
         StoreError,
@@ -105,9 +106,11 @@ async fn claim_loop(engine: &Arc<Engine>, working: &Working, tasks: &mut JoinSet
                     };
                     let (engine, working, freed) = (engine.clone(), working.clone(), freed.clone());
                     let span = Engine::span(view.claim, view.claim.incident);
+                    // The run is worked on from here, and not from when its task first gets its turn.
+                    let own_work = engine.clock.work();
                     tasks.spawn(
                         async move {
-                            work(&engine, &working, view).await;
+                            work(&engine, &working, view, own_work).await;
                             drop(permit);
                             freed.notify_one();
                         }
@@ -196,7 +199,7 @@ async fn claim(
 }
 
 /// Drives one claim; whatever goes wrong, the run is let go or found again.
-async fn work(engine: &Arc<Engine>, working: &Working, view: View) {
+async fn work(engine: &Arc<Engine>, working: &Working, view: View, own_work: Work) {
     let claim = view.claim;
     if let Ok(mut runs) = working.lock() {
         runs.insert(claim.run, claim.fence);
@@ -204,7 +207,7 @@ async fn work(engine: &Arc<Engine>, working: &Working, view: View) {
     // A task of its own, so that a panic ends one run's turn and not the worker's.
     let driver = engine.clone();
     let outcome = AbortOnDropHandle::new(tokio::spawn(
-        async move { drive(driver, view).await }.in_current_span(),
+        async move { drive(driver, view, own_work).await }.in_current_span(),
     ))
     .await;
     match outcome {

@@ -39,8 +39,13 @@ use crate::{
     upkeep::Upkeep,
 };
 
-/// When every unattended drill begins: any time does, and the same one makes equal drills equal.
+/// When a theatre opens: any time does, and the same one makes equal drills equal.
 const CURTAIN: i64 = 1_767_225_600;
+/// Every drill begins at a whole one of these, so that whatever happens by the clock besides does so at the same times of
+/// each.
+const ACT: TimeDelta = TimeDelta::hours(1);
+/// After people have acted the clock stops here at the latest: workers that wait for an answer look then what people did.
+const ACTED: TimeDelta = TimeDelta::seconds(1);
 /// The longest step of the clock: timers of incidents are kept to this.
 const STEP_MAX: TimeDelta = TimeDelta::seconds(5);
 /// The pause between two looks whether everybody rests.
@@ -175,6 +180,8 @@ impl Theatre {
             .await?
             .context("there is no such scenario")?
             .scenario;
+        self.clock.set(next_whole(self.clock.now(), ACT));
+        self.rest().await?;
         let now = self.clock.now();
         let mut people = Autopilot::new(&mut conn, &scenario, wrong, now).await?;
         let plan = NewPlan {
@@ -188,6 +195,7 @@ impl Theatre {
         let id = drill::plan(&mut conn, &plan, now).await?;
         drill::start(&mut conn, id, None, now).await?;
         drop(conn);
+        let mut acted_at = None;
         loop {
             self.rest().await?;
             match self.conductor.look_at(id).await? {
@@ -198,6 +206,7 @@ impl Theatre {
             let now = self.clock.now();
             if people.act(pool, simulator, id, now).await? {
                 self.conductor.wake.changed();
+                acted_at = Some(now);
                 continue;
             }
             let mut next = self.conductor.quiet_until(id, now + STEP_MAX).await?;
@@ -205,7 +214,9 @@ impl Theatre {
             let due = queue::next_due(&mut conn).await?;
             let thought = people.next(&mut conn, simulator, id, now).await?;
             drop(conn);
-            for earlier in [due, thought, self.clock.next_rest_over()].into_iter().flatten() {
+            let looked = acted_at.map(|at| at + ACTED);
+            let others = [due, thought, looked, self.clock.next_rest_over()];
+            for earlier in others.into_iter().flatten() {
                 if earlier > now {
                     next = next.min(earlier);
                 }
@@ -228,9 +239,11 @@ impl Theatre {
         let resting = async {
             let mut conn = self.pools.web.acquire().await?;
             loop {
-                if self.clock.is_at_rest() && !queue::has_due(&mut conn, self.clock.now()).await? {
-                    // Looked at once more: who took a run between the two looks works now.
-                    if self.clock.is_at_rest() {
+                if let Some(before) = self.clock.at_rest() {
+                    if queue::has_due(&mut conn, self.clock.now()).await? {
+                        self.conductor.wake.changed();
+                    } else if self.clock.at_rest() == Some(before) {
+                        // Nobody has taken a run and laid it down again between the looks.
                         return anyhow::Ok(());
                     }
                 }
@@ -239,7 +252,7 @@ impl Theatre {
         };
         tokio::time::timeout(REST_MAX, resting)
             .await
-            .context("the drill does not come to rest")?
+            .with_context(|| format!("the drill does not come to rest: {:?}", self.clock))?
     }
 
     /// Ends everything.
@@ -258,4 +271,11 @@ impl Theatre {
             tracing::debug!(%error, "the folder of the drills stays");
         }
     }
+}
+
+/// The next time that is a whole one of these since the epoch; the time itself never is.
+fn next_whole(now: DateTime<Utc>, step: TimeDelta) -> DateTime<Utc> {
+    now + step
+        - TimeDelta::milliseconds(now.timestamp_millis().rem_euclid(step.num_milliseconds()))
+        - TimeDelta::microseconds(i64::from(now.timestamp_subsec_micros() % 1000))
 }
