@@ -21,7 +21,7 @@ use crate::{
     execute::people::{self, PeopleError, Word},
     incident::{self, respond::RespondError, words::NewNote},
     simulate::Simulator,
-    store::{StoreError, approvals, drills, operators, runbooks, runs},
+    store::{StoreError, approvals, drills, operators, playing, runbooks, runs},
 };
 
 /// How long they think before they act.
@@ -45,6 +45,8 @@ pub struct Autopilot {
     wrong: Option<(Deed, Option<String>)>,
     done: BTreeMap<String, DateTime<Utc>>,
     has_done_wrong: bool,
+    /// What they know, and where the drill stood then: they read its timelines again when something has happened.
+    known: Option<(String, Times)>,
 }
 
 impl Autopilot {
@@ -78,6 +80,7 @@ impl Autopilot {
             wrong,
             done: BTreeMap::new(),
             has_done_wrong: false,
+            known: None,
         })
     }
 
@@ -142,7 +145,7 @@ impl Autopilot {
 
     /// When the next thing may be done at the earliest, if its turn has come but the moment to think is not over.
     pub async fn next(
-        &self,
+        &mut self,
         conn: &mut PgConnection,
         simulator: &Simulator,
         id: DrillId,
@@ -182,7 +185,19 @@ impl Autopilot {
             .is_some_and(|since| since + REACTION.as_delta() <= now)
     }
 
-    async fn times(&self, conn: &mut PgConnection, id: DrillId) -> Result<Times, DrillError> {
+    async fn times(&mut self, conn: &mut PgConnection, id: DrillId) -> Result<Times, DrillError> {
+        let pulse = playing::pulse(conn, id).await?.unwrap_or_default();
+        if let Some((at, times)) = &self.known
+            && *at == pulse
+        {
+            return Ok(times.clone());
+        }
+        let times = self.read(conn, id).await?;
+        self.known = Some((pulse, times.clone()));
+        Ok(times)
+    }
+
+    async fn read(&self, conn: &mut PgConnection, id: DrillId) -> Result<Times, DrillError> {
         let mut times = Times::default();
         for logged in happen::log(conn, id).await? {
             times.newest = times.newest.max(Some(logged.at));
@@ -377,7 +392,7 @@ impl Autopilot {
 }
 
 /// When things came that deeds follow.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Times {
     opened: Option<DateTime<Utc>>,
     /// When anything happened last.

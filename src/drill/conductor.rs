@@ -46,6 +46,8 @@ const LOOK: Span = Span::from_secs(1);
 const PASS_MAX: usize = 50;
 /// How long a drill goes on once its incidents are over: the last words are part of it.
 const AFTER_END: Span = Span::from_secs(10);
+/// Drills of which is kept what was heard; those that another replica has ended are forgotten by and by.
+const HEARD_MAX: usize = 64;
 /// Events read at once.
 const PAGE: i64 = 1000;
 /// Incidents of a drill.
@@ -69,11 +71,12 @@ pub struct Conductor {
     memory: Arc<Mutex<BTreeMap<DrillId, Heard>>>,
 }
 
-/// What has been heard of a drill's incidents, so that their timelines are read once.
+/// What has been heard of a drill, so that its log and the timelines of its incidents are read once.
 #[derive(Clone, Debug)]
 struct Heard {
     told: Told,
     seqs: BTreeMap<IncidentId, i64>,
+    log: Vec<Logged>,
 }
 
 /// What one look at a drill led to.
@@ -226,6 +229,7 @@ impl Conductor {
             Err(WorldError::Store(error)) => return Err(error.into()),
         };
         let shelf = self.shelf.borrow().clone().unwrap_or_default();
+        let heard = self.hear(conn, id).await?;
         let look = Look {
             stage: Stage {
                 simulator: &self.simulator,
@@ -234,8 +238,8 @@ impl Conductor {
             },
             rules: self.simulator.rules(conn, id).await?,
             age: acts::age(&drill, now),
-            log: happen::log(conn, id).await?,
-            told: self.hear(conn, id).await?,
+            log: heard.log,
+            told: heard.told,
             drill,
             world,
             now,
@@ -243,8 +247,8 @@ impl Conductor {
         look.look(conn).await
     }
 
-    /// Takes in what is new in the timelines.
-    async fn hear(&self, conn: &mut PgConnection, id: DrillId) -> Result<Told, DrillError> {
+    /// Takes in what is new in the log and in the timelines.
+    async fn hear(&self, conn: &mut PgConnection, id: DrillId) -> Result<Heard, DrillError> {
         let kept = self.memory().get(&id).cloned();
         let mut heard = match kept {
             Some(heard) => heard,
@@ -253,6 +257,7 @@ impl Conductor {
                 Heard {
                     told: score::untold(conn, &rules).await?,
                     seqs: BTreeMap::new(),
+                    log: Vec::new(),
                 }
             }
         };
@@ -267,9 +272,15 @@ impl Conductor {
                 }
             }
         }
-        let told = heard.told.clone();
-        self.memory().insert(id, heard);
-        Ok(told)
+        let last = heard.log.last().map_or(0, |logged| logged.seq);
+        heard.log.extend(happen::log_after(conn, id, last).await?);
+        let mut memory = self.memory();
+        memory.insert(id, heard.clone());
+        if memory.len() > HEARD_MAX {
+            memory.pop_first();
+        }
+        drop(memory);
+        Ok(heard)
     }
 }
 

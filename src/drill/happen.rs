@@ -41,7 +41,16 @@ pub struct Stage<'a> {
 
 /// Everything a drill's log holds.
 pub async fn log(conn: &mut PgConnection, id: DrillId) -> Result<Vec<Logged>, StoreError> {
-    drills::log_after(conn, id, 0, LOG_MAX).await
+    log_after(conn, id, 0).await
+}
+
+/// What a drill's log holds after one of its facts.
+pub(super) async fn log_after(
+    conn: &mut PgConnection,
+    id: DrillId,
+    after: i64,
+) -> Result<Vec<Logged>, StoreError> {
+    drills::log_after(conn, id, after, LOG_MAX).await
 }
 
 /// The incident that things are said in: the newest that is open.
