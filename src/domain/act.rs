@@ -1,8 +1,9 @@
 //! Acts: what people decide that is not about one incident. Decisions about an incident are events of its timeline.
 
 use super::{
+    drill,
     fields::Fields,
-    id::{ApprovalId, FreezeId, OperatorId, RoutingRuleId},
+    id::{ApprovalId, DrillId, FreezeId, OperatorId, RoutingRuleId},
     operator::Actor,
 };
 
@@ -116,6 +117,16 @@ kinds! {
     LinkMade => "link_made", "made a link to the request";
     /// Somebody followed a link that was made for somebody else.
     LinkRefused => "link_refused", "followed a link of somebody else to the request";
+    /// A drill was planned.
+    DrillPlanned => "drill_planned", "planned the drill";
+    /// A drill was begun by hand.
+    DrillBegun => "drill_begun", "began the drill";
+    /// A drill was made to stand still.
+    DrillPaused => "drill_paused", "paused the drill";
+    /// It was made to go on.
+    DrillResumed => "drill_resumed", "resumed the drill";
+    /// It was ended, or called off.
+    DrillEnded => "drill_ended", "ended the drill";
     /// Where the timelines stood was marked.
     TimelinesMarked => "timelines_marked", "marked where the timelines stand";
 }
@@ -218,6 +229,11 @@ impl Object {
     /// A request for a decision at a gate.
     pub fn approval(id: ApprovalId, title: &str) -> Self {
         Self::new("approval", id, title)
+    }
+
+    /// A drill.
+    pub fn drill(id: DrillId, title: &str) -> Self {
+        Self::new("drill", id, &format!("{}: {title}", drill::name(id)))
     }
 
     /// The timelines of incidents.

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     clock::Clock,
     domain::{
-        drill::{DrillFact, EndKind, Logged},
+        drill::{DrillFact, DrillState, EndKind, Logged},
         event::Recorded,
         id::{DrillId, IncidentId},
         incident::IncidentState,
@@ -44,6 +44,10 @@ use crate::{
 const LOOK: Span = Span::from_secs(1);
 /// Drills looked at in one pass.
 const PASS_MAX: usize = 50;
+/// How long a drill goes on while who leads it is gone and others play.
+const LEADER_AWAY: Span = Span::from_secs(60);
+/// How long after its time a drill may still begin; later nobody expects it any more.
+const LATE_MAX: Span = Span::from_secs(30 * 60);
 /// How long a drill goes on once its incidents are over: the last words are part of it.
 const AFTER_END: Span = Span::from_secs(10);
 /// Drills of which is kept what was heard; those that another replica has ended are forgotten by and by.
@@ -217,8 +221,16 @@ impl Conductor {
         let Some(drill) = drills::find(conn, id).await? else {
             return Ok(Went::Over);
         };
-        if !drill.state.is_live() {
-            return Ok(Went::Over);
+        match drill.state {
+            DrillState::Planned => return begin(conn, &drill, now).await,
+            DrillState::Running => {}
+            // Nothing happens in one that stands still.
+            DrillState::Paused | DrillState::Ended => return Ok(Went::Over),
+        }
+        if is_left_alone(conn, &drill, now).await? {
+            let why = format!("who leads it was at no page for {LEADER_AWAY}");
+            acts::pause(conn, id, &why, None, now).await?;
+            return Ok(Went::Happened);
         }
         let world = match self.simulator.world(conn, id).await {
             Ok(world) => world,
@@ -281,6 +293,36 @@ impl Conductor {
         }
         drop(memory);
         Ok(heard)
+    }
+}
+
+/// Begins a drill whose time has come. While something real is as bad as it gets it waits, and not for ever.
+async fn begin(conn: &mut PgConnection, drill: &Drill, now: DateTime<Utc>) -> Result<Went, DrillError> {
+    let late = drill.planned_for.map(|planned| now - planned).unwrap_or_default();
+    if late >= LATE_MAX.as_delta() {
+        let why = format!("it could not begin within {LATE_MAX} of its time");
+        acts::end(conn, drill.id, EndKind::Cancelled, &why, None, now).await?;
+        return Ok(Went::Over);
+    }
+    match acts::start(conn, drill.id, None, now).await {
+        Ok(()) => Ok(Went::Happened),
+        Err(DrillError::Refused(_)) => Ok(Went::Quiet),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether others play and who leads them has been at a page of Muster and is not any more.
+async fn is_left_alone(
+    conn: &mut PgConnection,
+    drill: &Drill,
+    now: DateTime<Utc>,
+) -> Result<bool, DrillError> {
+    match drill.leader_seen_at {
+        Some(seen) if now - seen >= LEADER_AWAY.as_delta() => {
+            let players = drills::players(conn, drill.id).await?;
+            Ok(players.iter().any(|player| Some(player.id) != drill.trainer))
+        }
+        _ => Ok(false),
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Drill {
     pub ended: Option<(DateTime<Utc>, EndKind, String)>,
     /// Its own sender, once it has begun.
     pub source: Option<SourceId>,
+    /// When who leads it was last seen at a page, if they ever were.
+    pub leader_seen_at: Option<DateTime<Utc>>,
 }
 
 struct Row {
@@ -59,6 +61,7 @@ struct Row {
     end_kind: Option<String>,
     end_reason: Option<String>,
     source_id: Option<i64>,
+    leader_seen_at: Option<DateTime<Utc>>,
 }
 
 impl TryFrom<Row> for Drill {
@@ -94,6 +97,7 @@ impl TryFrom<Row> for Drill {
             clock,
             ended,
             source: row.source_id.map(SourceId),
+            leader_seen_at: row.leader_seen_at,
         })
     }
 }
@@ -120,8 +124,8 @@ pub async fn insert(
     now: DateTime<Utc>,
 ) -> Result<DrillId, StoreError> {
     let id = sqlx::query_scalar!(
-        "insert into drills (version_id, depth, seed, state, trainer, planned_for, created_at)
-         values ($1, $2, $3, 'planned', $4, $5, $6) returning id",
+        "insert into drills (version_id, depth, seed, state, trainer, planned_for, due, created_at)
+         values ($1, $2, $3, 'planned', $4, $5, $5, $6) returning id",
         new.version.0,
         new.depth.name(),
         new.seed.cast_signed(),
@@ -140,7 +144,7 @@ pub async fn find(conn: &mut PgConnection, id: DrillId) -> Result<Option<Drill>,
         Row,
         r#"select d.id, d.version_id, s.slug, v.definition ->> 'title' as "title!", d.depth, d.seed, d.state, d.trainer, d.planned_for,
                   d.started_at, d.paused_at, d.paused_ms, d.ended_at, d.end_kind, d.end_reason,
-                  (select o.id from sources o where o.drill_id = d.id) as "source_id?"
+                  (select o.id from sources o where o.drill_id = d.id) as "source_id?", d.leader_seen_at
            from drills d join scenario_versions v on v.id = d.version_id join scenarios s on s.id = v.scenario_id
            where d.id = $1"#,
         id.0
@@ -158,7 +162,7 @@ pub async fn lock(conn: &mut PgConnection, id: DrillId) -> Result<Option<Drill>,
     find(conn, id).await
 }
 
-/// Locks one running drill that is due, which nobody else has; the one that waits longest.
+/// Locks one drill that is due to begin or to be looked at, which nobody else has; the one that waits longest.
 pub async fn lock_due(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<Option<DrillId>, StoreError> {
     Ok(sqlx::query_scalar!(
         "select id from drills where due <= $1 order by due limit 1 for no key update skip locked",
@@ -178,10 +182,11 @@ pub async fn next_due(conn: &mut PgConnection) -> Result<Option<DateTime<Utc>>, 
     )
 }
 
-/// Says when a running drill is looked at again.
+/// Says when a drill that runs, or has not begun at its time, is looked at again.
 pub async fn set_due(conn: &mut PgConnection, id: DrillId, due: DateTime<Utc>) -> Result<(), StoreError> {
     sqlx::query!(
-        "update drills set due = $2 where id = $1 and state = 'running'",
+        "update drills set due = $2
+         where id = $1 and (state = 'running' or state = 'planned' and planned_for is not null)",
         id.0,
         due
     )
@@ -232,6 +237,7 @@ pub async fn pause(conn: &mut PgConnection, id: DrillId, now: DateTime<Utc>) -> 
 pub async fn resume(conn: &mut PgConnection, id: DrillId, now: DateTime<Utc>) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "update drills set state = 'running', due = $2, paused_at = null,
+                leader_seen_at = case when leader_seen_at is not null then $2::timestamptz end,
                 paused_ms = paused_ms + greatest(0, (extract(epoch from $2 - paused_at) * 1000)::bigint)
          where id = $1 and state = 'paused'",
         id.0,
@@ -422,6 +428,8 @@ pub struct Player {
     pub name: String,
     /// The part they take; empty for none.
     pub role: String,
+    /// Whether they come; `None` until they say so.
+    pub comes: Option<bool>,
 }
 
 /// Lets somebody play, or gives them another part.
@@ -446,7 +454,7 @@ pub async fn put_player(
 /// Who plays, by name.
 pub async fn players(conn: &mut PgConnection, id: DrillId) -> Result<Vec<Player>, StoreError> {
     let rows = sqlx::query!(
-        "select p.operator_id, o.name, p.role from drill_players p join operators o on o.id = p.operator_id
+        "select p.operator_id, o.name, p.role, p.comes from drill_players p join operators o on o.id = p.operator_id
          where p.drill_id = $1 order by o.name",
         id.0
     )
@@ -458,8 +466,49 @@ pub async fn players(conn: &mut PgConnection, id: DrillId) -> Result<Vec<Player>
             id: OperatorId(row.operator_id),
             name: row.name,
             role: row.role,
+            comes: row.comes,
         })
         .collect())
+}
+
+/// A player says whether they come; false when they were not asked, or the drill is over.
+pub async fn answer(
+    conn: &mut PgConnection,
+    id: DrillId,
+    person: OperatorId,
+    comes: bool,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        "update drill_players p set comes = $3, answered_at = $4 from drills d
+         where d.id = p.drill_id and d.state <> 'ended' and p.drill_id = $1 and p.operator_id = $2",
+        id.0,
+        person.0,
+        comes,
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Keeps it that somebody is at a page: they lead the drills that are theirs, and `also`, if it is given.
+pub async fn leader_seen(
+    conn: &mut PgConnection,
+    person: OperatorId,
+    also: Option<DrillId>,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update drills set leader_seen_at = $3
+         where state <> 'ended' and started_at is not null and (trainer = $1 or id = $2)",
+        person.0,
+        also.map(|drill| drill.0),
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Drills, the newest first, below a number, at most `limit`; all scenarios or one.
@@ -473,7 +522,7 @@ pub async fn list(
         Row,
         r#"select d.id, d.version_id, s.slug, v.definition ->> 'title' as "title!", d.depth, d.seed, d.state, d.trainer, d.planned_for,
                   d.started_at, d.paused_at, d.paused_ms, d.ended_at, d.end_kind, d.end_reason,
-                  (select o.id from sources o where o.drill_id = d.id) as "source_id?"
+                  (select o.id from sources o where o.drill_id = d.id) as "source_id?", d.leader_seen_at
            from drills d join scenario_versions v on v.id = d.version_id join scenarios s on s.id = v.scenario_id
            where ($1::text is null or s.slug = $1) and ($2::bigint is null or d.id < $2)
            order by d.id desc limit $3"#,
@@ -494,7 +543,7 @@ pub async fn list_live(conn: &mut PgConnection, limit: i64) -> Result<Vec<Drill>
         Row,
         r#"select d.id, d.version_id, s.slug, v.definition ->> 'title' as "title!", d.depth, d.seed, d.state, d.trainer, d.planned_for,
                   d.started_at, d.paused_at, d.paused_ms, d.ended_at, d.end_kind, d.end_reason,
-                  (select o.id from sources o where o.drill_id = d.id) as "source_id?"
+                  (select o.id from sources o where o.drill_id = d.id) as "source_id?", d.leader_seen_at
            from drills d join scenario_versions v on v.id = d.version_id join scenarios s on s.id = v.scenario_id
            where d.state <> 'ended' order by d.id limit $1"#,
         limit

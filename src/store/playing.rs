@@ -98,6 +98,8 @@ pub struct GoingOn {
     pub planned_for: Option<DateTime<Utc>>,
     /// The newest of its incidents.
     pub incident: Option<IncidentId>,
+    /// Whether it waits for their word that they come.
+    pub asks: bool,
 }
 
 /// The drills that this person plays in or leads and that are not over, the oldest first, at most `limit`.
@@ -108,7 +110,9 @@ pub async fn going_on(
 ) -> Result<Vec<GoingOn>, StoreError> {
     sqlx::query!(
         r#"select d.id, v.definition ->> 'title' as "title!", d.state, d.planned_for,
-                  (select max(i.id) from incidents i where i.drill_id = d.id) as incident
+                  (select max(i.id) from incidents i where i.drill_id = d.id) as incident,
+                  exists (select from drill_players p
+                          where p.drill_id = d.id and p.operator_id = $1 and p.comes is null) as "asks!"
            from drills d join scenario_versions v on v.id = d.version_id
            where d.state <> 'ended'
                  and (d.trainer = $1
@@ -128,6 +132,60 @@ pub async fn going_on(
                 .ok_or_else(|| StoreError::corrupt("drills", "state", &row.state))?,
             planned_for: row.planned_for,
             incident: row.incident.map(IncidentId),
+            asks: row.asks && row.state == DrillState::Planned.name(),
+        })
+    })
+    .collect()
+}
+
+/// A drill as it stands in a calendar.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Appointment {
+    /// The drill.
+    pub drill: DrillId,
+    /// What is played.
+    pub title: String,
+    /// What the players are told.
+    pub brief: String,
+    /// How long it is planned to take.
+    pub length: Span,
+    /// When it begins, or began.
+    pub at: DateTime<Utc>,
+    /// Whether it was called off.
+    pub is_cancelled: bool,
+}
+
+/// Drills with a time: those that are planned, the soonest first, at most `limit`; or only this one, however it stands.
+pub async fn appointments(
+    conn: &mut PgConnection,
+    only: Option<DrillId>,
+    limit: i64,
+) -> Result<Vec<Appointment>, StoreError> {
+    sqlx::query!(
+        r#"select d.id, v.definition ->> 'title' as "title!", v.definition ->> 'brief' as "brief!",
+                  v.definition ->> 'length' as "length!", coalesce(d.started_at, d.planned_for) as "at!",
+                  coalesce(d.end_kind = 'cancelled', false) as "is_cancelled!"
+           from drills d join scenario_versions v on v.id = d.version_id
+           where coalesce(d.started_at, d.planned_for) is not null
+                 and (d.id = $1 or $1::bigint is null and d.state = 'planned')
+           order by 5, d.id limit $2"#,
+        only.map(|drill| drill.0),
+        limit
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| {
+        Ok(Appointment {
+            drill: DrillId(row.id),
+            title: row.title,
+            brief: row.brief,
+            length: row
+                .length
+                .parse()
+                .map_err(|error| StoreError::corrupt("scenario_versions", "definition", error))?,
+            at: row.at,
+            is_cancelled: row.is_cancelled,
         })
     })
     .collect()
@@ -137,6 +195,8 @@ pub async fn going_on(
 pub async fn pulse(conn: &mut PgConnection, id: DrillId) -> Result<Option<String>, StoreError> {
     Ok(sqlx::query_scalar!(
         r#"select d.state || '-' || d.next_seq || '-'
+                  || (select count(*) filter (where p.comes) || '-' || count(*) filter (where not p.comes)
+                      from drill_players p where p.drill_id = d.id) || '-'
                   || (select coalesce(sum(i.next_seq), 0) from incidents i where i.drill_id = d.id) as "pulse!"
            from drills d where d.id = $1"#,
         id.0

@@ -7,11 +7,15 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
 
 use super::{caller::Reads, error::WebError, incidents as list_page, page, state::AppState};
-use crate::{domain::operator::Operator, store::StoreError};
+use crate::{
+    domain::operator::Operator,
+    store::{StoreError, drills},
+};
 
 /// What is told.
 #[derive(Debug, Default, Serialize)]
@@ -27,7 +31,7 @@ pub struct Badge {
 /// `GET /live/badge`
 pub async fn get(State(app): State<AppState>, Reads(me): Reads) -> Result<Response, WebError> {
     let told = match app.db.acquire().await.map_err(StoreError::from) {
-        Ok(mut conn) => read(&mut conn, &me).await,
+        Ok(mut conn) => read(&mut conn, &me, app.clock.now()).await,
         Err(error) => Err(error),
     };
     // A database that is away is an answer here, not a failure.
@@ -35,7 +39,9 @@ pub async fn get(State(app): State<AppState>, Reads(me): Reads) -> Result<Respon
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(badge)).into_response())
 }
 
-async fn read(conn: &mut PgConnection, me: &Operator) -> Result<Badge, StoreError> {
+async fn read(conn: &mut PgConnection, me: &Operator, now: DateTime<Utc>) -> Result<Badge, StoreError> {
+    // Who leads a drill and looks at another tab for a while is still there.
+    drills::leader_seen(conn, me.id, None, now).await?;
     Ok(Badge {
         waiting: page::waiting(&page::pending(conn).await?, me),
         newest: list_page::cursor(conn, false).await?,

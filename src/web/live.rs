@@ -50,10 +50,10 @@ use crate::{
     domain::{
         digest::Digest,
         id::{ApprovalId, DrillId, IncidentId, RunId, StepId},
-        operator::Operator,
+        operator::{Operator, Role},
     },
     incident::visits,
-    store::{cursors::Cursor, sessions},
+    store::{cursors::Cursor, drills, sessions},
 };
 
 /// The time between two ticks; whatever a wake-up did not tell is found by then.
@@ -352,6 +352,9 @@ impl Watcher {
         if stands && healthy && self.ticks % LOOKED_EVERY == 1 {
             self.looked().await;
         }
+        if stands && healthy {
+            self.leads().await;
+        }
         self.ticks = self.ticks.wrapping_add(1);
         let event = match stands {
             true => {
@@ -384,6 +387,24 @@ impl Watcher {
         };
         if let Err(error) = looked.await {
             tracing::debug!(%error, "where a person left off was not kept");
+        }
+    }
+}
+
+impl Watcher {
+    /// Keeps it that who leads a drill is there.
+    async fn leads(&self) {
+        let also = match self.scope {
+            Scope::Drill(id) if self.me.role == Role::Admin => Some(id),
+            _ => None,
+        };
+        let now = self.app.clock.now();
+        let kept = async {
+            let mut conn = self.app.db.acquire().await?;
+            drills::leader_seen(&mut conn, self.me.id, also, now).await
+        };
+        if let Err(error) = kept.await {
+            tracing::debug!(%error, "it was not kept that somebody leads a drill");
         }
     }
 }

@@ -9,12 +9,16 @@ use uuid::Uuid;
 use super::{DrillKey, leads};
 use crate::{
     domain::{
+        audit::{self, ActKind, Object},
         drill::{EndKind, ObserverTag, name},
         id::DrillId,
         operator::Operator,
     },
     drill::{self, DrillError, Stage},
-    store::drills,
+    store::{
+        self,
+        drills::{self, Drill},
+    },
     web::{
         act::{Act, see},
         caller::Runs,
@@ -52,6 +56,19 @@ enum Deed {
     Note,
 }
 
+impl Deed {
+    /// What the audit says of it; what happens within a drill stands in the drill's own log.
+    fn decides(self) -> Option<ActKind> {
+        match self {
+            Self::Start => Some(ActKind::DrillBegun),
+            Self::Pause => Some(ActKind::DrillPaused),
+            Self::Resume => Some(ActKind::DrillResumed),
+            Self::End => Some(ActKind::DrillEnded),
+            Self::Inject | Self::Skip | Self::Hint | Self::Note => None,
+        }
+    }
+}
+
 async fn carry_out(
     app: &AppState,
     me: &Operator,
@@ -65,14 +82,14 @@ async fn carry_out(
     };
     let now = act.now;
     let next = |error: WebError| error.with_next(page.clone(), format!("Back to {}", name(id)));
-    let has_begun = may_lead(act.conn(), me, id).await.map_err(next)?;
+    let led = may_lead(act.conn(), me, id).await.map_err(next)?;
     let (conn, by, simulator) = (act.conn(), Some(me.id), &app.conductor.simulator);
     let done = match deed {
         Deed::Start => drill::start(conn, id, by, now).await,
         Deed::Pause => drill::pause(conn, id, &form.reason, by, now).await,
         Deed::Resume => drill::resume(conn, id, by, now).await,
         Deed::End => {
-            let why = if has_begun {
+            let why = if led.clock.is_some() {
                 EndKind::Stopped
             } else {
                 EndKind::Cancelled
@@ -96,6 +113,15 @@ async fn carry_out(
         Deed::Note => drill::note(conn, id, ObserverTag::named(&form.tag), &form.text, by, now).await,
     };
     done.map_err(|error| next(error.into()))?;
+    if let Some(kind) = deed.decides() {
+        let decided = audit::Act::new(
+            me.actor(),
+            kind,
+            Object::drill(id, &led.title),
+            form.reason.trim(),
+        );
+        store::audit::insert(act.conn(), &decided, now).await?;
+    }
     act.commit().await?;
     if deed == Deed::End {
         simulator.close(id);
@@ -103,13 +129,13 @@ async fn carry_out(
     Ok(see(page))
 }
 
-/// Refuses whoever does not lead the drill; whether it has begun.
-async fn may_lead(conn: &mut PgConnection, me: &Operator, id: DrillId) -> Result<bool, WebError> {
+/// The drill; refuses whoever does not lead it.
+async fn may_lead(conn: &mut PgConnection, me: &Operator, id: DrillId) -> Result<Drill, WebError> {
     let drill = drills::find(conn, id)
         .await?
         .ok_or_else(|| WebError::not_found("drill"))?;
     match leads(me, &drill) {
-        true => Ok(drill.clock.is_some()),
+        true => Ok(drill),
         false => Err(WebError::forbidden(
             "Only who leads the drill does that, or an admin. Its page says who leads it.",
         )),

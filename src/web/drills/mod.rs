@@ -1,7 +1,8 @@
 //! `/drills`: the catalogue, scenarios, drills and their scorecards. Planning stands in `plan`, what a trainer does in
-//! `acts`.
+//! `acts`, when it is and who comes in `appointment`.
 
 pub mod acts;
+pub mod appointment;
 pub mod plan;
 
 use askama::Template;
@@ -176,7 +177,7 @@ pub async fn show(
         frame = frame.live(text::with_query("/live", &parameters));
     }
     let leads = leads(&me, &record.drill);
-    Ok(Html(DrillPage::of(frame, &record, leads, now).render()?))
+    Ok(Html(DrillPage::of(frame, &record, &me, leads, now).render()?))
 }
 
 /// Everything known of a drill, as much of it as this person may see.

@@ -6,10 +6,12 @@ use uuid::Uuid;
 use super::current;
 use crate::{
     domain::{
+        audit::{self, ActKind, Object},
         drill::Depth,
         id::{DrillId, OperatorId},
     },
     drill::{self, NewPlan},
+    store,
     web::{
         act::{Act, see},
         caller::Runs,
@@ -106,9 +108,15 @@ pub async fn plan(
     };
     let planned = async {
         let id: DrillId = drill::plan(act.conn(), &new, now).await?;
-        if !is_later {
-            drill::start(act.conn(), id, Some(me.id), now).await?;
-        }
+        let kind = match is_later {
+            true => ActKind::DrillPlanned,
+            false => {
+                drill::start(act.conn(), id, Some(me.id), now).await?;
+                ActKind::DrillBegun
+            }
+        };
+        let decided = audit::Act::new(me.actor(), kind, Object::drill(id, &version.scenario.title), "");
+        store::audit::insert(act.conn(), &decided, now).await?;
         Ok::<_, drill::DrillError>(id)
     };
     let id = planned

@@ -115,6 +115,7 @@ fn drill(id: i64, state: DrillState, end: Option<(EndKind, &str)>) -> Drill {
         }),
         ended: end.map(|(kind, reason)| (ago(5), kind, reason.to_owned())),
         source: None,
+        leader_seen_at: None,
     }
 }
 
@@ -239,6 +240,7 @@ fn drill_page(state: DrillState, end: Option<(EndKind, &str)>, leads: bool) -> a
         id: OperatorId(id),
         name: name.to_owned(),
         role: role.to_owned(),
+        comes: (id == 2).then_some(true),
     };
     let record = DrillRecord {
         drill: drill(17, state, end),
@@ -251,7 +253,7 @@ fn drill_page(state: DrillState, end: Option<(EndKind, &str)>, leads: bool) -> a
         real: Some((IncidentId(209), "Shop is down".to_owned())),
     };
     let frame = drill_frame("The checkout database loses its primary · DRILL-17");
-    DrillPage::of(frame, &record, leads, now()).render()
+    DrillPage::of(frame, &record, &operator(), leads, now()).render()
 }
 
 fn figure(name: FigureName, took: Option<u64>, objective: Option<u64>) -> Figure {

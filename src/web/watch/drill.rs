@@ -27,7 +27,7 @@ impl Watcher {
         let pending = page::pending(&mut tx).await?;
         drop(tx);
         let leads = drill_pages::leads(&self.me, &record.drill);
-        let mut patches: Vec<_> = show::rendered(&record, leads, now)?
+        let mut patches: Vec<_> = show::rendered(&record, &self.me, leads, now)?
             .into_iter()
             .map(|(target, html)| morph(target, html))
             .collect();

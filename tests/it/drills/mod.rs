@@ -1,5 +1,6 @@
 //! Drills, on a real database, with real sockets for twins.
 
+mod appointment;
 mod beside;
 mod figures;
 mod pages;

@@ -14,10 +14,10 @@ use crate::support::site::{Answer, Site};
 
 const RUNBOOK: &str = include_str!("../../../runbooks/postgres-primary-down.yaml");
 const SCENARIO: &str = include_str!("../../../runbooks/drills/checkout-primary-dead.yaml");
-const SLUG: &str = "checkout-primary-dead";
+pub(super) const SLUG: &str = "checkout-primary-dead";
 
 /// The pages with the sample scenario and its runbook published.
-async fn site() -> Site {
+pub(super) async fn site() -> Site {
     let site = Site::new().await;
     let now = site.clock().now();
     let mut conn = site.conn().await;
@@ -33,7 +33,7 @@ async fn site() -> Site {
     site
 }
 
-async fn act(site: &Site, cookie: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
+pub(super) async fn act(site: &Site, cookie: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
     let op = Uuid::new_v4().to_string();
     let mut all = vec![("op", op.as_str())];
     all.extend(fields);
@@ -41,7 +41,7 @@ async fn act(site: &Site, cookie: &str, path: &str, fields: &[(&str, &str)]) -> 
 }
 
 /// Begins a drill at once; its page.
-async fn begin(site: &Site, cookie: &str, players: &[(&str, &str)]) -> String {
+pub(super) async fn begin(site: &Site, cookie: &str, players: &[(&str, &str)]) -> String {
     let mut fields = vec![
         ("scenario", SLUG),
         ("depth", "simulated"),
@@ -55,7 +55,7 @@ async fn begin(site: &Site, cookie: &str, players: &[(&str, &str)]) -> String {
 }
 
 /// Lets time pass and the conductor look.
-async fn pass(site: &Site, drill: i64, time: Duration) {
+pub(super) async fn pass(site: &Site, drill: i64, time: Duration) {
     site.clock().advance(time);
     site.state.conductor.look_at(DrillId(drill)).await.unwrap();
 }

@@ -80,6 +80,8 @@ pub struct PlayerBody {
     pub name: String,
     /// Their part; empty for none in particular.
     pub part: String,
+    /// Whether they come; null until they said so.
+    pub comes: Option<bool>,
 }
 
 impl DrillFull {
@@ -93,6 +95,7 @@ impl DrillFull {
         let body = |player: Player| PlayerBody {
             name: player.name,
             part: player.role,
+            comes: player.comes,
         };
         Self {
             drill: drill.into(),

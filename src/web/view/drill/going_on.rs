@@ -28,6 +28,7 @@ struct Line {
     word: &'static str,
     planned: Option<Ago>,
     incident: Option<i64>,
+    asks: bool,
 }
 
 impl GoingOnPart {
@@ -47,6 +48,7 @@ impl GoingOnPart {
                 .filter(|_| drill.state == DrillState::Planned)
                 .map(|at| ago(at, now)),
             incident: drill.incident.map(|incident| incident.0),
+            asks: drill.asks,
         };
         (!drills.is_empty()).then(|| Self {
             icon: icon("chevrons"),

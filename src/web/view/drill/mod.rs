@@ -1,5 +1,6 @@
 //! Drills as pages show them: the catalogue, a scenario, a drill that goes on, its scorecard.
 
+pub mod calendar;
 pub mod card;
 pub mod catalogue;
 pub mod desk;

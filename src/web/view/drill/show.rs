@@ -19,6 +19,7 @@ use crate::{
     domain::{
         drill::{DrillState, EndKind, Logged, ObserverTag, name},
         id::IncidentId,
+        operator::Operator,
         scenario::Scenario,
     },
     store::drills::{Drill, Player},
@@ -79,13 +80,24 @@ pub struct HeadPart {
     now: At,
     planned: Option<At>,
     trainer: Option<Said>,
-    players: Vec<(Said, Said)>,
+    players: Vec<PlayerLine>,
+    /// Whether the reader is asked to come: what they said, if they said it.
+    asked: Option<Option<bool>>,
     ended: Option<(At, EndKind, Said)>,
     /// The real incident it ended for, while that is open.
     real: Option<(i64, Said)>,
 }
 
 impl HtmlSafe for HeadPart {}
+
+/// Somebody who plays.
+#[derive(Clone, Debug)]
+struct PlayerLine {
+    name: Said,
+    role: Said,
+    /// `comes`, `does not come`; empty where nobody waits for their word.
+    word: &'static str,
+}
 
 /// The console.
 #[derive(Clone, Debug)]
@@ -99,8 +111,10 @@ pub struct Desk {
 
 impl HeadPart {
     /// The head as this person sees it.
-    pub fn of(record: &DrillRecord, leads: bool, now: DateTime<Utc>) -> Self {
+    pub fn of(record: &DrillRecord, me: &Operator, leads: bool, now: DateTime<Utc>) -> Self {
         let drill = &record.drill;
+        let is_planned = drill.state == DrillState::Planned;
+        let asked = record.players.iter().find(|player| player.id == me.id);
         let end = drill.ended.as_ref().map(|(_, kind, _)| *kind);
         let is_for_real = end == Some(EndKind::RealIncident);
         Self {
@@ -109,7 +123,7 @@ impl HeadPart {
             title: said(&drill.title),
             badge: badge(drill.state, end),
             depth: depth_words(drill.depth),
-            is_planned: drill.state == DrillState::Planned,
+            is_planned,
             is_running: drill.state == DrillState::Running,
             is_paused: drill.state == DrillState::Paused,
             is_scored: drill.clock.is_some() && (leads || end.is_some()),
@@ -125,8 +139,18 @@ impl HeadPart {
             players: record
                 .players
                 .iter()
-                .map(|player| (said(&player.name), said(&player.role)))
+                .map(|player| PlayerLine {
+                    name: said(&player.name),
+                    role: said(&player.role),
+                    word: match player.comes {
+                        Some(true) => "comes",
+                        Some(false) => "does not come",
+                        None if is_planned => "has not answered",
+                        None => "",
+                    },
+                })
                 .collect(),
+            asked: asked.filter(|_| is_planned).map(|player| player.comes),
             ended: drill
                 .ended
                 .as_ref()
@@ -152,14 +176,14 @@ impl HeadPart {
 
 impl DrillPage {
     /// The page as this person sees it.
-    pub fn of(frame: Frame, record: &DrillRecord, leads: bool, now: DateTime<Utc>) -> Self {
+    pub fn of(frame: Frame, record: &DrillRecord, me: &Operator, leads: bool, now: DateTime<Utc>) -> Self {
         let drill = &record.drill;
         Self {
             frame,
             id: drill.id.0,
             slug: drill.slug.clone(),
             scenario: said(&drill.title),
-            head: HeadPart::of(record, leads, now),
+            head: HeadPart::of(record, me, leads, now),
             brief: Markdown::of(&record.scenario.brief),
             play: PlayPart::of(&record.incidents, drill.clock.is_some(), now),
             desk: leads.then(|| Desk {
@@ -190,12 +214,13 @@ fn injects(record: &DrillRecord, now: DateTime<Utc>) -> InjectsPart {
 /// Each part of the page that changes, with its place and its HTML.
 pub fn rendered(
     record: &DrillRecord,
+    me: &Operator,
     leads: bool,
     now: DateTime<Utc>,
 ) -> Result<Vec<(&'static str, String)>, askama::Error> {
     let has_begun = record.drill.clock.is_some();
     let mut parts = vec![
-        ("drill-head", HeadPart::of(record, leads, now).render()?),
+        ("drill-head", HeadPart::of(record, me, leads, now).render()?),
         (
             "drill-play",
             PlayPart::of(&record.incidents, has_begun, now).render()?,
