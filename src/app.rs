@@ -15,7 +15,7 @@ use crate::{
     catalog::shelf::{Librarian, Shelf},
     clock::Clock,
     config::{Database, Serve},
-    domain::{digest::Digest, flap::FlapLimits},
+    domain::{coverage, digest::Digest, flap::FlapLimits},
     drill::conductor::Conductor,
     execute::{
         engine::{Engine, EngineLimits, Lease},
@@ -143,6 +143,7 @@ impl App {
         outside.keep_off(database.options.get_host(), database.options.get_port());
         state.rehearser.world = Arc::new(outside.clone());
         state.provider = open_provider(&config, &outside);
+        state.drill_due = coverage::days(config.drill_due_days);
         state.settings = config.settings.clone().into();
         state.stopping = stop.clone();
         let patience = Patience {

@@ -11,6 +11,7 @@ use url::Url;
 
 use crate::domain::{
     audit::{self, ExportFormat},
+    coverage::DUE_AFTER_DAYS,
     digest::Digest,
     id::is_slug,
     network::Network,
@@ -368,6 +369,7 @@ const ALERTS: &str = "Alerts";
 const DELIVERIES: &str = "Deliveries and their disk";
 const OWN_HEARTBEAT: &str = "Muster's own sign of life";
 const RUNS: &str = "Runs";
+const DRILLS: &str = "Drills";
 
 /// Settings of the server.
 #[derive(Clone, Debug, Args)]
@@ -462,6 +464,9 @@ pub struct Serve {
     /// How long a stopping server waits for attempts that are out.
     #[arg(help_heading = RUNS, long, env = "MUSTER_DRAIN", default_value = "20s")]
     pub drain: Span,
+    /// How many days what was practised in a drill counts, before its runbook is due again.
+    #[arg(help_heading = DRILLS, long, env = "MUSTER_DRILL_DUE_DAYS", default_value_t = DUE_AFTER_DAYS, value_parser = clap::value_parser!(u16).range(1..))]
+    pub drill_due_days: u16,
     /// All of these, for people to look at.
     #[arg(skip)]
     pub settings: Vec<Setting>,

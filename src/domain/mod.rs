@@ -83,6 +83,7 @@ pub mod plan;
 
 pub mod consequence;
 
+pub mod coverage;
 pub mod fixture;
 pub mod rehearsal;
 

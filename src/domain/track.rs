@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{id::DrillId, run::RunResult};
+use super::{coverage::Tally, id::DrillId, run::RunResult};
 
 /// What is known of a runbook's past.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,6 +11,10 @@ pub struct Track {
     pub last: Option<LastRun>,
     /// The newest run in a drill, of whatever version.
     pub drill: Option<LastDrill>,
+    /// How much of the version in question drills have covered, where that was asked for.
+    pub coverage: Option<Tally>,
+    /// Whether it is due for a drill.
+    pub is_due: bool,
     /// Runs that have ended, among the newest ones that are counted.
     pub ended: i64,
     /// Those of them that worked.
@@ -89,6 +93,8 @@ pub enum Mark {
         /// Whether the drill ended before its time.
         is_cut_short: bool,
     },
+    /// So much of it drills have covered.
+    Covered(Tally),
     /// So many of the runs that ended worked.
     Worked {
         /// How many worked.
@@ -150,6 +156,9 @@ impl Track {
                 is_cut_short: drill.is_over && !drill.is_whole,
             },
         });
+        // Of what nobody has practised that is said above.
+        let is_practised = |tally: &Tally| self.drill.is_some() || tally.covered > 0;
+        marks.extend(self.coverage.filter(is_practised).map(Mark::Covered));
         if self.ended > 0 {
             marks.push(Mark::Worked {
                 worked: self.worked,

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::{DrillError, happen, is_over};
+use super::{DrillError, coverage, happen, is_over};
 use crate::{
     domain::{
         drill::{Depth, DrillFact, DrillState, EndKind, ObserverTag, name},
@@ -143,7 +143,7 @@ pub async fn resume(
     Ok(())
 }
 
-/// Ends it: runs that go on stop, its incidents say so.
+/// Ends it: runs that go on stop, its incidents say so, and what it has exercised is kept.
 pub async fn end(
     conn: &mut PgConnection,
     id: DrillId,
@@ -162,6 +162,7 @@ pub async fn end(
     };
     drills::append(conn, id, age(&drill, now), by, &[fact], now).await?;
     drills::end(conn, id, why, reason, now).await?;
+    coverage::record(conn, &drill).await?;
     let told = match reason.is_empty() {
         true => why.to_string(),
         false => format!("{why}: {reason}"),

@@ -1,13 +1,14 @@
 //! Drills: a scenario played through the same intake, matching, engine, gates and pages as the real thing.
 //!
 //! `acts` is what a trainer does. `conductor` lets things happen: on any replica, one at a time for each drill, it looks at
-//! the drill's world and lets alerts fire, surprises come, and the drill end. `score` reads what became of it. `autopilot`
-//! plays the people of an unattended drill. Nothing here is kept in memory that is not in the database as well.
+//! the drill's world and lets alerts fire, surprises come, and the drill end. `score` reads what became of it, `coverage`
+//! what it has exercised of runbooks. `autopilot` plays the people of an unattended drill. Nothing here is kept in memory that is not in the database as well.
 
 pub mod acts;
 pub mod autopilot;
 pub mod conductor;
 
+mod coverage;
 mod happen;
 mod report;
 mod score;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use sqlx::PgConnection;
 
-use super::{DrillError, happen, unworkable};
+use super::{DrillError, coverage, happen, unworkable};
 use crate::{
     domain::{
+        coverage::Gain,
         drill::{DrillState, Logged},
         event::Recorded,
         id::DrillId,
@@ -41,6 +42,8 @@ pub struct Card {
     pub log: Vec<Logged>,
     /// How it went, so far or in all.
     pub score: Score,
+    /// What it has added to the coverage of each runbook.
+    pub gains: Vec<Gain>,
 }
 
 /// Works it out.
@@ -54,6 +57,7 @@ pub async fn score(conn: &mut PgConnection, simulator: &Simulator, id: DrillId) 
     let told = untold(conn, &rules).await?;
     let score = score::judge(rules.clone(), drill.seed, told, &log, &observed)?;
     Ok(Card {
+        gains: coverage::gains(conn, &drill, &rules.scenario.runbooks).await?,
         drill,
         rules,
         log,
@@ -78,13 +82,18 @@ async fn rules(
 
 /// What was seen of a drill's incidents, in the order of time.
 pub(super) async fn observed(conn: &mut PgConnection, id: DrillId) -> Result<Vec<Observed>, StoreError> {
+    Ok(score::observe(&recorded(conn, id).await?))
+}
+
+/// The timelines of a drill's incidents, in the order of time.
+pub(super) async fn recorded(conn: &mut PgConnection, id: DrillId) -> Result<Vec<Recorded>, StoreError> {
     let mut all: Vec<Recorded> = Vec::new();
     for incident in drills::incidents(conn, id, INCIDENTS_MAX).await? {
         all.extend(events::list_after(conn, incident, 0, EVENTS_MAX).await?);
     }
     // Events of one incident stay in the order of their numbers.
     all.sort_by_key(|event| event.recorded_at);
-    Ok(score::observe(&all))
+    Ok(all)
 }
 
 /// What has been told before anything happens: the steps and gates of the scenario's runbooks.

@@ -23,6 +23,7 @@ pub mod briefs;
 pub mod bulk_acts;
 pub mod calls;
 pub mod corrections;
+pub mod coverage;
 pub mod cursors;
 pub mod decisions;
 pub mod deliveries;

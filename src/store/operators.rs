@@ -1,5 +1,7 @@
 //! People, and the codes that work once.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -248,6 +250,24 @@ pub async fn find(conn: &mut PgConnection, id: OperatorId) -> Result<Option<Oper
     .await?
     .map(|row| operator(row.id, row.name, &row.role, row.teams))
     .transpose()
+}
+
+/// The roles of these people, enabled or not.
+pub async fn roles(
+    conn: &mut PgConnection,
+    ids: &[OperatorId],
+) -> Result<BTreeMap<OperatorId, Role>, StoreError> {
+    let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
+    sqlx::query!("select id, role from operators where id = any($1)", &ids)
+        .fetch_all(conn)
+        .await?
+        .into_iter()
+        .map(|row| {
+            let role =
+                Role::named(&row.role).ok_or_else(|| StoreError::corrupt("operators", "role", &row.role))?;
+            Ok((OperatorId(row.id), role))
+        })
+        .collect()
 }
 
 /// The enabled person of that number as they are now, and so until the transaction ends: whoever would change their role,

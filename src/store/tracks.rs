@@ -16,7 +16,7 @@ use crate::domain::{
 pub const COUNTED_MAX: i64 = 50;
 
 /// The tracks of the runbooks of these names; one that does not exist has none. The check is of the version in use. What was
-/// a drill is told as the last drill, and is no part of anything else.
+/// a drill is told as the last drill, and is no part of anything else. Coverage is read by [`super::coverage`].
 pub async fn list(conn: &mut PgConnection, slugs: &[String]) -> Result<BTreeMap<String, Track>, StoreError> {
     sqlx::query!(
         r#"select b.slug, counted.ended as "ended!", counted.worked as "worked!", counted.median_ms,
@@ -89,6 +89,8 @@ pub async fn list(conn: &mut PgConnection, slugs: &[String]) -> Result<BTreeMap<
         let track = Track {
             last,
             drill,
+            coverage: None,
+            is_due: false,
             ended: row.ended,
             worked: row.worked,
             median: row.median_ms.map(TimeDelta::milliseconds),

@@ -16,7 +16,8 @@ use super::{
     extract::Path,
     page,
     state::AppState,
-    view::{layout::Place, proposal::ProposalPage},
+    versions,
+    view::{coverage::LossPart, layout::Place, proposal::ProposalPage},
 };
 use crate::{
     catalog::{
@@ -40,7 +41,10 @@ pub async fn show(
         .ok_or_else(|| WebError::not_found("proposal"))?;
     let title = format!("{slug} proposal {id}");
     let frame = page::frame(&app, &mut tx, &me, title, Place::Runbooks, now).await?;
-    Ok(Html(ProposalPage::of(frame, &review, &me, now).render()?))
+    let old = review.standing.as_ref().map(|standing| &standing.version);
+    let loss = versions::between(&mut tx, old, &review.proposal.runbook).await?;
+    let loss = LossPart::of(&loss, now);
+    Ok(Html(ProposalPage::of(frame, &review, loss, &me, now).render()?))
 }
 
 /// The fields of these forms; each form has some of them.

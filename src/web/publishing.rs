@@ -18,7 +18,8 @@ use super::{
     extract::Path,
     page,
     state::AppState,
-    view::{diff::DiffView, layout::Place, parts::said, publishing::PublishPage},
+    versions,
+    view::{coverage::LossPart, diff::DiffView, layout::Place, parts::said, publishing::PublishPage},
 };
 use crate::{
     catalog::{
@@ -203,6 +204,8 @@ impl Desk<'_> {
         let before = standing.as_ref().map_or("", |standing| standing.source.as_str());
         let title = format!("Publish {}", parsed.runbook.slug);
         let now = self.app.clock.now();
+        let old_version = standing.as_ref().map(|standing| &standing.version);
+        let loss = versions::between(&mut tx, old_version, &parsed.runbook).await?;
         let page = PublishPage {
             frame: page::frame(self.app, &mut tx, self.me, title, Place::Runbooks, now).await?,
             slug: self.slug.map(str::to_owned),
@@ -214,6 +217,7 @@ impl Desk<'_> {
             has_file: publications::has_file(&mut tx, &parsed.runbook.slug).await?,
             needed: reviewers(old, &parsed.runbook),
             difference: DiffView::between((old, before), (Some(&parsed.runbook), source)),
+            loss: LossPart::of(&loss, now),
             checked: check(self.app, &mut tx, source, &read, standing.as_ref()).await?,
         };
         Ok(Html(page.render()?).into_response())

@@ -18,6 +18,7 @@ use super::{
     page,
     state::AppState,
     view::{
+        coverage::CoveragePart,
         layout::Place,
         library::{LibraryFilter, LibraryPage, LibraryRow, count, is_wanted},
         parts::said,
@@ -32,7 +33,7 @@ use crate::{
         permission::Permission,
     },
     store::{
-        self, incidents, matches, proposals, publications, runbooks, runs, timings, tracks,
+        self, coverage, incidents, matches, proposals, publications, runbooks, runs, timings, tracks,
         versions as numbered,
     },
 };
@@ -56,7 +57,7 @@ pub struct LibraryQuery {
     pub service: String,
     /// A team.
     pub owner: String,
-    /// By its past: `failing`, `unchecked`, `unmatched`, `unrun`.
+    /// By its past: `failing`, `unchecked`, `unmatched`, `unrun`, `due`.
     pub show: String,
 }
 
@@ -71,7 +72,17 @@ pub async fn list(
     let frame = page::frame(&app, &mut tx, &me, "Runbooks", Place::Runbooks, now).await?;
     let shelf = runbooks::list_current(&mut tx).await?;
     let slugs: Vec<String> = shelf.iter().map(|version| version.runbook.slug.clone()).collect();
-    let tracks = tracks::list(&mut tx, &slugs).await?;
+    let mut tracks = tracks::list(&mut tx, &slugs).await?;
+    let of: Vec<_> = shelf
+        .iter()
+        .map(|version| (version.runbook_id, &version.runbook))
+        .collect();
+    for (slug, coverage) in slugs.iter().zip(coverage::list(&mut tx, &of, None).await?) {
+        if let Some(track) = tracks.get_mut(slug) {
+            track.coverage = Some(coverage.tally());
+            track.is_due = coverage.due(now, app.drill_due).is_some();
+        }
+    }
     let rows: Vec<LibraryRow> = shelf
         .iter()
         .map(|version| (version, tracks.get(&version.runbook.slug)))
@@ -129,7 +140,12 @@ pub async fn show(
         false => Vec::new(),
     };
     let standing = publications::find_standing(&mut tx, id).await?;
-    let tracks = tracks::list(&mut tx, std::slice::from_ref(&slug)).await?;
+    let mut tracks = tracks::list(&mut tx, std::slice::from_ref(&slug)).await?;
+    let coverage = coverage::find(&mut tx, &version).await?;
+    if let Some(track) = tracks.get_mut(&slug) {
+        track.coverage = Some(coverage.tally());
+    }
+    let training = drills::training(&mut tx, &slug).await?;
     let trust = Trust {
         waiting: waiting
             .iter()
@@ -137,8 +153,7 @@ pub async fn show(
             .collect(),
         may_publish: may_publish(&me, Some(access), access).is_ok(),
         may_start,
-        scenarios: drills::training(&mut tx, &slug)
-            .await?
+        scenarios: training
             .iter()
             .map(|version| (version.slug.clone(), said(&version.scenario.title)))
             .collect(),
@@ -153,6 +168,7 @@ pub async fn show(
             .filter(|standing| standing.is_current)
             .map(|standing| standing.version.number),
         track: tracks.get(&slug),
+        coverage: CoveragePart::of(&coverage, &training, now),
         timings: &timings::list(&mut tx, id).await?,
         matched: &matches::list_of_runbook(&mut tx, id, MATCHED_MAX).await?,
         versions: &numbered::list(&mut tx, id, i32::MAX, VERSIONS_MAX).await?,

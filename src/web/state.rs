@@ -11,7 +11,11 @@ use super::{audience::Audiences, forwarded::Proxies, session::SessionLimits, thr
 use crate::{
     catalog::shelf::Faults,
     clock::Clock,
-    domain::setting::Setting,
+    domain::{
+        coverage::{DUE_AFTER_DAYS, days},
+        setting::Setting,
+        span::Span,
+    },
     drill::conductor::Conductor,
     execute::{rehearse::Rehearser, standing::Standing},
     identity::{oidc::Provider, password::Passwords},
@@ -69,6 +73,8 @@ pub struct AppState {
     pub settings: Arc<[Setting]>,
     /// Plays drills.
     pub conductor: Conductor,
+    /// How long what was practised in a drill counts.
+    pub drill_due: Span,
     /// Ends live streams when the process is to stop.
     pub stopping: CancellationToken,
 }
@@ -114,6 +120,7 @@ impl AppState {
             speaks_tls: false,
             asks_clients: false,
             settings: Arc::default(),
+            drill_due: days(DUE_AFTER_DAYS),
             stopping: CancellationToken::new(),
         }
     }

@@ -15,15 +15,22 @@ use super::{
     page,
     state::AppState,
     view::{
+        coverage::LossPart,
         layout::Place,
         text,
         versions::{Compared, DiffPage, VersionsPage},
     },
 };
-use crate::store::{
-    self,
-    runbooks::{self, Version},
-    versions::{self, Numbered},
+use crate::{
+    domain::{
+        coverage::{Coverage, Loss, loss},
+        runbook::Runbook,
+    },
+    store::{
+        self, StoreError, coverage,
+        runbooks::{self, Version},
+        versions::{self, Numbered},
+    },
 };
 
 /// Versions on one page.
@@ -99,7 +106,26 @@ pub async fn diff(
         source: &new_source,
         line: &new_line,
     };
-    Ok(Html(DiffPage::of(frame, old, new, now).render()?))
+    let loss = between(&mut tx, Some(old.version), &new.version.runbook).await?;
+    let loss = LossPart::of(&loss, now);
+    Ok(Html(DiffPage::of(frame, old, new, loss, now).render()?))
+}
+
+/// What of the coverage of a version a text that follows it would lose; without a version there is none to lose.
+pub async fn between(
+    conn: &mut PgConnection,
+    old: Option<&Version>,
+    new: &Runbook,
+) -> Result<Loss, StoreError> {
+    let Some(old) = old else {
+        return Ok(loss(&Coverage::default(), &Coverage::bare(new)));
+    };
+    let of = [(old.runbook_id, &old.runbook), (old.runbook_id, new)];
+    let found = coverage::list(conn, &of, None).await?;
+    Ok(match found.as_slice() {
+        [before, after] => loss(before, after),
+        _ => Loss::default(),
+    })
 }
 
 /// One version with its text and what became of it.

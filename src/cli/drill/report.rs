@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     domain::{
+        coverage::{Gain, Item},
         drill::name,
         score::{Outcome, Verdict},
         span::Span,
@@ -25,6 +26,12 @@ impl Played {
     /// Whether all that was expected was done and nothing wrong was.
     pub fn passes(&self) -> bool {
         self.card.as_ref().is_ok_and(|card| card.score.passes())
+    }
+
+    /// What it has exercised of each runbook. The database of an unattended drill is its own, so of what drills elsewhere
+    /// have covered it says nothing.
+    fn gains(&self) -> &[Gain] {
+        self.card.as_ref().map_or(&[], |card| &card.gains)
     }
 
     fn shortfalls(&self) -> Vec<String> {
@@ -73,11 +80,58 @@ pub fn text(played: &[Played]) -> String {
                 lines.push(format!("  {:<24} {took}{objective}", figure.name.label()));
             }
         }
+        lines.extend(
+            one.gains()
+                .iter()
+                .map(|gain| format!("  covers {}", covered(gain))),
+        );
         lines.extend(one.shortfalls().into_iter().map(|line| format!("  ! {line}")));
     }
     let passed = played.iter().filter(|one| one.passes()).count();
     lines.push(format!("{passed} of {} drills passed", played.len()));
     lines.join("\n")
+}
+
+/// How much of a runbook a drill has exercised, and what not.
+fn covered(gain: &Gain) -> String {
+    let missing = missing(gain);
+    let missing = match missing.is_empty() {
+        true => String::new(),
+        false => format!("; not {}", missing.join(", ")),
+    };
+    format!("{}: {} of {}{missing}", gain.slug, gain.exercised(), gain.of())
+}
+
+/// The keys of what a drill has not exercised, in order.
+fn missing(gain: &Gain) -> Vec<String> {
+    let mut keys: Vec<String> = gain.kept.iter().chain(&gain.left).map(Item::key).collect();
+    keys.sort_unstable();
+    keys
+}
+
+fn coverage(gain: &Gain) -> Value {
+    let mut exercised: Vec<String> = gain.first.iter().chain(&gain.again).map(Item::key).collect();
+    exercised.sort_unstable();
+    json!({"runbook": gain.slug, "of": gain.of(), "exercised": exercised, "missing": missing(gain)})
+}
+
+/// What a drill has exercised, as properties of its suite.
+fn properties(gains: &[Gain]) -> String {
+    let property = |gain: &Gain| {
+        format!(
+            "      <property name=\"coverage of {}\" value=\"{} of {}\"/>\n",
+            escaped(&gain.slug),
+            gain.exercised(),
+            gain.of()
+        )
+    };
+    match gains.is_empty() {
+        true => String::new(),
+        false => {
+            let all: String = gains.iter().map(property).collect();
+            format!("    <properties>\n{all}    </properties>\n")
+        }
+    }
 }
 
 /// For programs.
@@ -91,6 +145,7 @@ pub fn json(played: &[Played]) -> Value {
             if let Ok(card) = &one.card {
                 value["drill"] = json!(name(card.drill.id));
                 value["score"] = json!(card.score);
+                value["coverage"] = one.gains().iter().map(coverage).collect();
             }
             value
         })
@@ -109,6 +164,7 @@ pub fn junit(played: &[Played]) -> String {
             escaped(&one.scenario),
             cases.len()
         ));
+        text.push_str(&properties(one.gains()));
         for (name, problem) in cases {
             text.push_str(&format!(
                 "    <testcase classname=\"{}\" name=\"{}\"",
@@ -180,4 +236,41 @@ fn escaped(text: &str) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        coverage::{What, branch::Branch},
+        digest::Digest,
+    };
+
+    fn item(step: &str, branch: Branch) -> Item {
+        Item {
+            step: step.into(),
+            what: What::Branch(branch),
+            fingerprint: Digest::ZERO,
+        }
+    }
+
+    #[test]
+    fn what_this_drill_exercised_is_told_and_not_what_others_did() {
+        let gain = Gain {
+            slug: "failover".to_owned(),
+            number: 3,
+            first: vec![item("ask", Branch::Approved)],
+            again: vec![item("act", Branch::Done)],
+            kept: vec![item("ask", Branch::Rejected)],
+            left: vec![item("act", Branch::TakenBack)],
+        };
+        assert_eq!(covered(&gain), "failover: 2 of 4; not act/undone, ask/rejected");
+        assert_eq!(
+            coverage(&gain),
+            json!({"runbook": "failover", "of": 4, "exercised": ["act/done", "ask/approved"],
+                "missing": ["act/undone", "ask/rejected"]})
+        );
+        assert!(properties(&[gain]).contains("<property name=\"coverage of failover\" value=\"2 of 4\"/>"));
+        assert_eq!(properties(&[]), "", "a suite may not have an empty list of them");
+    }
 }

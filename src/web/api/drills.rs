@@ -9,12 +9,13 @@ use super::{
     PageQuery,
     shapes::{
         ErrorAnswer, Rows,
+        coverage::DueBody,
         drill::{DrillBody, DrillFull, ScoreBody},
     },
 };
 use crate::{
     domain::id::DrillId,
-    store::{self, StoreError, drills, operators},
+    store::{self, StoreError, drills, operators, scenarios},
     web::{caller::Reads, drills as pages, error::WebError, extract::Path, state::AppState},
 };
 
@@ -38,6 +39,16 @@ pub async fn list(
         |drill| drill.id.0,
         DrillBody::from,
     )))
+}
+
+/// Runbooks that are due for a drill, the most urgent first: never practised, changed since, or not practised for long.
+#[utoipa::path(get, path = "/drills/due", tag = "drills",
+    responses((status = 200, body = Vec<DueBody>), (status = 401, body = ErrorAnswer)))]
+pub async fn due(State(app): State<AppState>, _: Reads) -> Result<Json<Vec<DueBody>>, WebError> {
+    let mut tx = store::begin_reading(&app.db).await?;
+    let current = scenarios::list_current(&mut tx, pages::SCENARIOS_MAX).await?;
+    let due = pages::due::list(&mut tx, &current, app.drill_due, app.clock.now()).await?;
+    Ok(Json(due.into_iter().map(DueBody::from).collect()))
 }
 
 /// One drill with who plays and its incidents.

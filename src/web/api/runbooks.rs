@@ -2,9 +2,9 @@
 
 use axum::{Json, extract::State};
 
-use super::shapes::{ErrorAnswer, shelf::RunbookBody};
+use super::shapes::{ErrorAnswer, coverage::CoverageBody, shelf::RunbookBody};
 use crate::{
-    store::{self, runbooks, runs},
+    store::{self, coverage, runbooks, runs},
     web::{caller::Reads, error::WebError, extract::Path, state::AppState},
 };
 
@@ -39,4 +39,20 @@ pub async fn get(
         .ok_or_else(|| WebError::not_found("runbook"))?;
     let record = runs::record(&mut tx, version.runbook_id).await?;
     Ok(Json(RunbookBody::of(version, Some(&record), Some(source))))
+}
+
+/// What drills have covered of the version of a runbook that is in use.
+#[utoipa::path(get, path = "/runbooks/{slug}/coverage", tag = "runbooks", params(("slug" = String, Path)),
+    responses((status = 200, body = CoverageBody), (status = 404, body = ErrorAnswer)))]
+pub async fn covered(
+    State(app): State<AppState>,
+    _: Reads,
+    Path(slug): Path<String>,
+) -> Result<Json<CoverageBody>, WebError> {
+    let mut tx = store::begin_reading(&app.db).await?;
+    let (version, _) = runbooks::find_newest(&mut tx, &slug)
+        .await?
+        .ok_or_else(|| WebError::not_found("runbook"))?;
+    let found = coverage::find(&mut tx, &version).await?;
+    Ok(Json(CoverageBody::of(slug, version.number, &found)))
 }

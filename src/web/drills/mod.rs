@@ -1,8 +1,9 @@
 //! `/drills`: the catalogue, scenarios, drills and their scorecards. Planning stands in `plan`, what a trainer does in
-//! `acts`, when it is and who comes in `appointment`.
+//! `acts`, when it is and who comes in `appointment`, which runbooks should be practised in `due`.
 
 pub mod acts;
 pub mod appointment;
+pub mod due;
 pub mod plan;
 
 use askama::Template;
@@ -52,7 +53,7 @@ use crate::{
 };
 
 /// Scenarios in the catalogue.
-const SCENARIOS_MAX: i64 = 200;
+pub const SCENARIOS_MAX: i64 = 200;
 /// Drills in a list.
 const DRILLS_MAX: usize = 30;
 /// Incidents of one drill on its page.
@@ -104,8 +105,11 @@ pub async fn catalogue(
     let now = app.clock.now();
     let mut tx = store::begin_reading(&app.db).await?;
     let before = query.before.map(DrillId);
+    let current = scenarios::list_current(&mut tx, SCENARIOS_MAX).await?;
     let found = Found {
-        scenarios: scenarios::list_current(&mut tx, SCENARIOS_MAX).await?,
+        due: due::list(&mut tx, &current, app.drill_due, now).await?,
+        counts: app.drill_due,
+        scenarios: current,
         last: playing::last(&mut tx).await?,
         live: drills::list_live(&mut tx, DRILLS_MAX as i64).await?,
         past: drills::list(&mut tx, None, before, DRILLS_MAX as i64 + 1).await?,
@@ -297,6 +301,7 @@ pub async fn scored(
     Ok(ScoreRecord {
         before: before(conn, app, &card.drill).await?,
         runbooks: card.rules.scenario.runbooks.clone(),
+        gains: card.gains,
         incidents: drills::incidents(conn, id, INCIDENTS_MAX).await?,
         drill: card.drill,
         score: card.score,

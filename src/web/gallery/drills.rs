@@ -1,5 +1,7 @@
 //! Drills: the catalogue, a scenario, the page of a drill for its trainer and for its players, and the scorecard.
 
+use std::{cmp::Reverse, collections::BTreeSet};
+
 use askama::Template;
 use chrono::TimeDelta;
 use serde_json::{Map, Value, json};
@@ -11,6 +13,7 @@ use super::{
 use crate::{
     catalog,
     domain::{
+        coverage::{Due, Gain, Tally, gain, items},
         drill::{Depth, DrillClock, DrillFact, DrillState, EndKind, Logged, ObserverTag},
         id::{DrillId, IncidentId, OperatorId, ScenarioVersionId},
         operator::{Operator, Role},
@@ -24,15 +27,18 @@ use crate::{
         playing,
         scenarios::ScenarioVersion,
     },
-    web::view::{
-        drill::{
-            card::{ScorePage, ScoreRecord},
-            catalogue::{CataloguePage, Found},
-            play::Played,
-            scenario::{LaunchForm, ScenarioPage},
-            show::{DrillPage, DrillRecord},
+    web::{
+        drills::due::DueRunbook,
+        view::{
+            drill::{
+                card::{ScorePage, ScoreRecord},
+                catalogue::{CataloguePage, Found},
+                play::Played,
+                scenario::{LaunchForm, ScenarioPage},
+                show::{DrillPage, DrillRecord},
+            },
+            layout::{Frame, Place},
         },
-        layout::{Frame, Place},
     },
 };
 
@@ -81,7 +87,7 @@ fn drill_frame(title: &str) -> Frame {
 }
 
 /// The sample scenario.
-fn version() -> askama::Result<ScenarioVersion> {
+pub(super) fn version() -> askama::Result<ScenarioVersion> {
     let runbook = runbooks::read(RUNBOOK)?;
     let parsed = catalog::scenario::parse(SCENARIO, &[&runbook]).map_err(|_| askama::Error::Fmt)?;
     Ok(ScenarioVersion {
@@ -138,6 +144,7 @@ fn catalogue(is_empty: bool) -> askama::Result<String> {
             end: Some(EndKind::Finished),
         });
         found.scenarios = vec![one, other];
+        found.due = due();
         found.live = vec![
             drill(17, DrillState::Running, None),
             drill(18, DrillState::Planned, None),
@@ -366,11 +373,69 @@ fn cut_short() -> Score {
     }
 }
 
+/// What a drill adds to the coverage of the sample; nothing, where it did not begin to run.
+fn gains(has_run: bool) -> askama::Result<Vec<Gain>> {
+    let runbook = runbooks::read(RUNBOOK)?;
+    let all = items(&runbook).into_iter().map(|item| item.key());
+    let shown: BTreeSet<String> = all.step_by(2).filter(|_| has_run).collect();
+    let before = runbooks::coverage(&runbook, true);
+    Ok(vec![gain(&runbook.slug, 14, before, &shown)])
+}
+
+/// Runbooks that are due, each for another reason.
+fn due() -> Vec<DueRunbook> {
+    let tally = |covered, undrilled| Tally {
+        covered,
+        of: 16,
+        undrilled,
+        since: Some(13),
+    };
+    let one = |slug: &str, title: &str, due, tally, scenario: Option<&str>| DueRunbook {
+        slug: slug.to_owned(),
+        title: title.to_owned(),
+        number: 14,
+        due,
+        tally,
+        scenarios: scenario
+            .map(|title| ("checkout-primary-dead".to_owned(), title.to_owned()))
+            .into_iter()
+            .collect(),
+    };
+    let changed = Due::Undrilled {
+        items: Reverse(2),
+        since: 13,
+    };
+    let old = Due::Old {
+        at: now() - TimeDelta::days(100),
+        items: 3,
+    };
+    let scenario = Some("The checkout database loses its primary");
+    let long = "Make room <on a disk>, with a name that goes on-and-on-without-any-space-in-it-at-all";
+    vec![
+        one("disk", long, Due::Never, tally(0, 0), None),
+        one(
+            "postgres-primary-down",
+            "Postgres primary is down",
+            changed,
+            tally(7, 2),
+            scenario,
+        ),
+        one(
+            "web-service-down",
+            "Web service does not answer",
+            old,
+            tally(12, 0),
+            scenario,
+        ),
+    ]
+}
+
 fn score_page(score: Score, before: Option<Score>, end: EndKind) -> askama::Result<String> {
     let record = ScoreRecord {
         drill: drill(17, DrillState::Ended, Some((end, ""))),
         score,
         runbooks: vec!["postgres-primary-down".to_owned()],
+        gains: gains(before.is_some())?,
         incidents: vec![IncidentId(31)],
         before: before.map(|score| {
             let drill = drill(16, DrillState::Ended, Some((EndKind::Finished, "")));

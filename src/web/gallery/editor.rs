@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 
 use super::{
     Specimen, now,
-    runbooks::{SHOP, careless, hours_ago, page, read, targets},
+    runbooks::{SHOP, careless, hours_ago, loss, page, read, targets},
 };
 use crate::{
     catalog::parse_runbook,
@@ -135,6 +135,7 @@ fn publish(source: &str, needed: u32) -> askama::Result<PublishPage> {
         has_file: false,
         needed,
         difference: DiffView::between((Some(&old), SHOP), (Some(&new), source)),
+        loss: loss(&old, &new),
         checked: checked(source),
     })
 }

@@ -9,19 +9,25 @@ use super::{Specimen, frame, now, operator};
 use crate::{
     catalog::{parse_runbook, parse_targets},
     domain::{
+        self,
+        coverage::{Coverage, Drilled, Item, Loss, Standing, Tally, items},
         digest::Digest,
-        id::{IncidentId, RunId, StepId, VersionId},
+        id::{DrillId, IncidentId, RunId, StepId, VersionId},
         incident::Severity,
         run::RunResult,
         runbook::Runbook,
         target::Targets,
         timing::Took,
-        track::{Check, LastRun, Track},
+        track::{Check, LastDrill, LastRun, Track},
     },
-    store::{matches::MatchedIncident, runbooks::Version, runs::RunLine, versions::Numbered},
+    store::{
+        matches::MatchedIncident, runbooks::Version, runs::RunLine, scenarios::ScenarioVersion,
+        versions::Numbered,
+    },
     web::{
         runbooks::LibraryQuery,
         view::{
+            coverage::{CoveragePart, LossPart},
             layout::Place,
             library::{LibraryFilter, LibraryPage, LibraryRow, count, is_wanted},
             parts::{ago, said},
@@ -86,20 +92,18 @@ pub fn specimens() -> Vec<Specimen> {
             .render()
         }),
         specimen("diff", "full", || {
-            let (old, new) = (version(SHOP, 13)?, version(&careless(), 14)?);
+            let text = careless();
+            let (old, new) = (version(SHOP, 13)?, version(&text, 14)?);
             let (a, b) = (numbered(13), numbered(14));
             let side = |version, source, line| Compared {
                 version,
                 source,
                 line,
             };
-            DiffPage::of(
-                page("v13 → v14"),
-                side(&old, SHOP, &a),
-                side(&new, &careless(), &b),
-                now(),
-            )
-            .render()
+            let loss = loss(&old.runbook, &new.runbook);
+            let old_side = side(&old, SHOP, &a);
+            let new_side = side(&new, &text, &b);
+            DiffPage::of(page("v13 → v14"), old_side, new_side, loss, now()).render()
         }),
         specimen("diff", "same", || {
             let (old, a) = (version(SHOP, 13)?, numbered(13));
@@ -108,7 +112,8 @@ pub fn specimens() -> Vec<Specimen> {
                 source: SHOP,
                 line: &a,
             };
-            DiffPage::of(page("v13 → v13"), side, side, now()).render()
+            let loss = LossPart::of(&Loss::default(), now());
+            DiffPage::of(page("v13 → v13"), side, side, loss, now()).render()
         }),
     ]
 }
@@ -156,6 +161,33 @@ pub(super) fn careless() -> String {
         .replace("locks: [service/shop]\n", "")
 }
 
+/// The coverage of a runbook whose items were drilled one after the other, but for every fifth; of those drilled, every
+/// fourth has changed since when it has `changed`.
+pub(super) fn coverage(runbook: &Runbook, changed: bool) -> Coverage {
+    let stand = |(item, at): (Item, i64)| {
+        let drilled = Drilled {
+            drill: DrillId(12 + at % 3),
+            number: 13,
+            at: hours_ago(24 * (at + 1)),
+        };
+        let standing = match at {
+            at if at % 5 == 4 => Standing::Never,
+            at if changed && at % 4 == 3 => Standing::Undrilled(drilled),
+            _ => Standing::Covered(drilled),
+        };
+        (item, standing)
+    };
+    Coverage {
+        lines: items(runbook).into_iter().zip(0..).map(stand).collect(),
+    }
+}
+
+/// What a new version un-drills.
+pub(super) fn loss(old: &Runbook, new: &Runbook) -> LossPart {
+    let found = domain::coverage::loss(&coverage(old, false), &coverage(new, true));
+    LossPart::of(&found, now())
+}
+
 /// A runbook that has worked often.
 pub fn good() -> Track {
     Track {
@@ -164,7 +196,21 @@ pub fn good() -> Track {
             at: hours_ago(72),
             result: Some(RunResult::Succeeded),
         }),
-        drill: None,
+        drill: Some(LastDrill {
+            drill: DrillId(14),
+            number: 14,
+            at: hours_ago(24),
+            result: Some(RunResult::Succeeded),
+            is_over: true,
+            is_whole: true,
+        }),
+        coverage: Some(Tally {
+            covered: 7,
+            of: 9,
+            undrilled: 2,
+            since: Some(13),
+        }),
+        is_due: true,
         ended: 7,
         worked: 6,
         median: Some(TimeDelta::seconds(41)),
@@ -309,6 +355,10 @@ fn runbook(source: &str, track: Option<&Track>, has_run: bool) -> askama::Result
         source,
         current: Some(14),
         track,
+        coverage: match track {
+            Some(_) => CoveragePart::of(&coverage(&version.runbook, has_run), &training(), now()),
+            None => CoveragePart::of(&Coverage::bare(&version.runbook), &[], now()),
+        },
         timings: &timings,
         matched: if has_run { &matched } else { &[] },
         versions: &versions,
@@ -334,6 +384,11 @@ fn runbook(source: &str, track: Option<&Track>, has_run: bool) -> askama::Result
         )],
         ..page
     })
+}
+
+/// The sample scenario that trains the checkout's runbook.
+fn training() -> Vec<ScenarioVersion> {
+    super::drills::version().into_iter().collect()
 }
 
 fn times(step: &StepId) -> impl Iterator<Item = Took> {

@@ -66,12 +66,13 @@ pub struct LibraryFilter {
 }
 
 /// What the library can be narrowed to, by the past of its runbooks: value and words.
-const SHOWS: [(&str, &str); 5] = [
+const SHOWS: [(&str, &str); 6] = [
     ("", "all runbooks"),
     ("failing", "those whose last check failed"),
     ("unchecked", "those never checked"),
     ("unmatched", "those that never matched"),
     ("unrun", "those that never ran"),
+    ("due", "those due for a drill"),
 ];
 
 impl LibraryFilter {
@@ -137,6 +138,7 @@ pub fn is_wanted(query: &LibraryQuery, runbook: &Runbook, track: Option<&Track>)
             "unchecked" => track.check.is_none(),
             "unmatched" => !track.has_matched,
             "unrun" => track.last.is_none(),
+            "due" => track.is_due,
             _ => true,
         }
 }

@@ -26,6 +26,7 @@ pub mod alert_rate;
 pub mod alerts;
 pub mod chart;
 pub mod correction;
+pub mod coverage;
 pub mod decisions;
 pub mod event_row;
 pub mod head;

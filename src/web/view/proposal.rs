@@ -4,6 +4,7 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 
 use super::{
+    coverage::LossPart,
     diff::DiffView,
     format,
     layout::Frame,
@@ -107,6 +108,8 @@ pub struct ProposalPage {
     pub base: i32,
     /// What it has otherwise.
     pub difference: DiffView,
+    /// What it un-drills.
+    pub loss: LossPart,
     /// The hash an approval carries.
     pub digest: String,
     /// Why this person may not judge it.
@@ -119,7 +122,7 @@ pub struct ProposalPage {
 
 impl ProposalPage {
     /// The page of a proposal for this person.
-    pub fn of(frame: Frame, review: &Review, me: &Operator, now: DateTime<Utc>) -> Self {
+    pub fn of(frame: Frame, review: &Review, loss: LossPart, me: &Operator, now: DateTime<Utc>) -> Self {
         let proposal = &review.proposal;
         let stands = review.standing.as_ref();
         let old = stands.map(|standing| &standing.version.runbook);
@@ -146,6 +149,7 @@ impl ProposalPage {
         };
         Self {
             frame,
+            loss,
             slug: proposal.runbook.slug.clone(),
             id: proposal.id.0,
             badge: proposal.state.into(),

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     checked::CheckedPart,
+    coverage::LossPart,
     diff::DiffView,
     layout::Frame,
     parts::{At, Hidden, Said, at, hidden},
@@ -139,6 +140,8 @@ pub struct PublishPage {
     pub needed: u32,
     /// What it has otherwise.
     pub difference: DiffView,
+    /// What it un-drills.
+    pub loss: LossPart,
     /// Warnings, and what it would match.
     pub checked: CheckedPart,
 }

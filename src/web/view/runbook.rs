@@ -4,6 +4,7 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 
 use super::{
+    coverage::CoveragePart,
     format,
     layout::Frame,
     numbers::Numbers,
@@ -79,7 +80,7 @@ fn access(runbook: &Runbook) -> Vec<(&'static str, Said)> {
 }
 
 /// What the page is about, as it was read.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Subject<'a> {
     /// The version.
     pub version: &'a Version,
@@ -89,6 +90,8 @@ pub struct Subject<'a> {
     pub current: Option<i32>,
     /// What its past says of it.
     pub track: Option<&'a Track>,
+    /// What of it was practised.
+    pub coverage: CoveragePart,
     /// How its steps went lately.
     pub timings: &'a [Took],
     /// Incidents it matched lately.
@@ -145,6 +148,8 @@ pub struct RunbookPage {
     pub steps: StepsPart,
     /// How they went.
     pub numbers: Option<Numbers>,
+    /// What of it was practised.
+    pub coverage: CoveragePart,
     /// Its newest versions.
     pub versions: Vec<VersionRow>,
     /// Whom it names, line by line.
@@ -230,6 +235,7 @@ impl RunbookPage {
                 .collect(),
             steps: StepsPart::of(runbook, subject.targets),
             numbers: Numbers::of(runbook, subject.timings.to_vec()),
+            coverage: subject.coverage.clone(),
             versions: subject
                 .versions
                 .iter()

@@ -5,7 +5,7 @@ use askama::{Template, filters::HtmlSafe};
 use chrono::{DateTime, Utc};
 
 use super::{
-    format,
+    coverage, format,
     parts::{Ago, Icon, Said, ago, icon, said},
     text,
 };
@@ -101,6 +101,7 @@ impl TrackItem {
                 };
                 (words, Some(*at), then)
             }
+            Mark::Covered(tally) => (coverage::words(tally), None, ""),
             Mark::Worked { worked, ended } if *ended >= COUNTED_MAX => {
                 (format!("{worked} of the last {ended} runs worked"), None, "")
             }

@@ -4,6 +4,7 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 
 use super::{
+    coverage::LossPart,
     diff::DiffView,
     layout::Frame,
     parts::{Ago, At, Badge, Said, ago, at, said},
@@ -115,6 +116,8 @@ pub struct DiffPage {
     pub sides: [VersionRow; 2],
     /// What the second has otherwise.
     pub difference: DiffView,
+    /// What the second un-drills.
+    pub loss: LossPart,
 }
 
 /// One side of a comparison, as it was read.
@@ -130,10 +133,17 @@ pub struct Compared<'a> {
 
 impl DiffPage {
     /// The page of two versions of one runbook.
-    pub fn of(frame: Frame, old: Compared<'_>, new: Compared<'_>, now: DateTime<Utc>) -> Self {
+    pub fn of(
+        frame: Frame,
+        old: Compared<'_>,
+        new: Compared<'_>,
+        loss: LossPart,
+        now: DateTime<Utc>,
+    ) -> Self {
         let runbook: &Runbook = &new.version.runbook;
         Self {
             frame,
+            loss,
             slug: runbook.slug.clone(),
             title: said(&runbook.title),
             sides: [VersionRow::of(old.line, now), VersionRow::of(new.line, now)],

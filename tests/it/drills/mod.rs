@@ -2,6 +2,7 @@
 
 mod appointment;
 mod beside;
+mod coverage;
 mod figures;
 mod pages;
 mod safety;

@@ -170,7 +170,7 @@ async fn a_drill_is_begun_led_and_scored_by_form() {
         "ended by hand: enough for today",
         "Not reached",
         "Read what the run has found",
-        "href=\"/runbooks/postgres-primary-down\"",
+        "href=\"/runbooks/postgres-primary-down#coverage\"",
     ] {
         assert!(card.contains(words), "{words}: {card}");
     }

@@ -131,7 +131,7 @@ async fn the_last_look_shows_what_changes_and_errors_never_get_there() {
     let page = plain(&look.text);
     assert!(page.contains("Less careful</span> gate ask removed"), "{page}");
     assert!(
-        page.contains("Publish this version") && page.contains("No drill has played this version"),
+        page.contains("Publish this version") && page.contains("No drill has covered anything of it"),
         "{page}"
     );
     assert_eq!(world.number().await, 1, "looking changes nothing");

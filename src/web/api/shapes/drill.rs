@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::coverage::GainBody;
 use crate::{
     domain::{drill::name, id::IncidentId, score::Score},
     store::drills::{Drill, Player},
@@ -123,6 +124,8 @@ pub struct ScoreBody {
     pub score: Score,
     /// The runbooks it trains.
     pub runbooks: Vec<String>,
+    /// What it has added to the coverage of these and of what else ran in it.
+    pub coverage: Vec<GainBody>,
     /// The drill of the same scenario before it.
     pub before: Option<i64>,
 }
@@ -133,6 +136,7 @@ impl From<ScoreRecord> for ScoreBody {
             is_final: record.drill.ended.is_some(),
             passes: record.score.passes(),
             shortfalls: record.score.shortfalls(),
+            coverage: record.gains.iter().map(GainBody::from).collect(),
             before: record.before.map(|(drill, _)| drill.id.0),
             drill: record.drill.into(),
             score: record.score,

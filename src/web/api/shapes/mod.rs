@@ -4,6 +4,7 @@
 pub mod approval;
 pub mod audit;
 pub mod boot;
+pub mod coverage;
 pub mod delivery;
 pub mod drill;
 pub mod incident;

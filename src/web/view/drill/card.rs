@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     super::{
+        coverage::GainRow,
         incident::key,
         layout::Frame,
         parts::{At, Badge, Said, at, said},
@@ -16,6 +17,7 @@ use super::{
 };
 use crate::{
     domain::{
+        coverage::Gain,
         drill::{DrillState, name},
         id::{DrillId, IncidentId},
         score::{Figure, Outcome, Phase, Score, Share, Verdict},
@@ -50,7 +52,7 @@ pub struct ScorePage {
     injects: Vec<InjectRow>,
     hints: Vec<(Said, u32)>,
     phases: Vec<(&'static str, Vec<NoteRow>)>,
-    runbooks: Vec<String>,
+    gains: Vec<GainRow>,
     incidents: Vec<(i64, String)>,
     /// The drill of the same scenario before it: number and name.
     before: Option<(DrillId, String)>,
@@ -116,6 +118,8 @@ pub struct ScoreRecord {
     pub score: Score,
     /// The runbooks it trains.
     pub runbooks: Vec<String>,
+    /// What it has added to their coverage.
+    pub gains: Vec<Gain>,
     /// Its incidents.
     pub incidents: Vec<IncidentId>,
     /// The drill of the same scenario before it, and how that went.
@@ -181,7 +185,7 @@ impl ScorePage {
                 .map(|(text, price)| (said(text), *price))
                 .collect(),
             phases: phases(score),
-            runbooks: record.runbooks.clone(),
+            gains: record.gains.iter().map(GainRow::from).collect(),
             incidents: record.incidents.iter().map(|id| (id.0, key(id.0))).collect(),
             before: record
                 .before

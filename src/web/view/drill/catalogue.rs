@@ -3,22 +3,28 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use super::{
     super::{
+        coverage, format,
         layout::Frame,
         parts::{Ago, Badge, Said, ago, said},
     },
     DrillRow, badge, length,
 };
 use crate::{
-    domain::drill::{DrillState, name},
+    domain::{
+        coverage::{DUE_AFTER_DAYS, Due, Tally, days},
+        drill::{DrillState, name},
+        span::Span,
+    },
     store::{drills::Drill, playing::Played, scenarios::ScenarioVersion},
+    web::drills::due::DueRunbook,
 };
 
-/// A scenario that was not played for so many days is due.
-pub const DUE_AFTER_DAYS: i64 = 90;
+/// Runbooks that are due and shown; the interface has all of them.
+const DUE_MAX: usize = 30;
 
 /// The page.
 #[derive(Clone, Debug, Template)]
@@ -26,8 +32,12 @@ pub const DUE_AFTER_DAYS: i64 = 90;
 pub struct CataloguePage {
     /// The frame.
     pub frame: Frame,
-    /// Scenarios that are due, those never played first.
-    pub due: Vec<ScenarioRow>,
+    /// Runbooks that are due, the most urgent first.
+    pub due: Vec<DueRow>,
+    /// How many more there are.
+    pub more_due: usize,
+    /// How long what was practised counts.
+    pub counts: String,
     /// Every scenario.
     pub scenarios: Vec<ScenarioRow>,
     /// Drills that are planned or go on.
@@ -57,15 +67,61 @@ pub struct ScenarioRow {
     pub length: String,
     /// Its last drill: address, name, how it ended, when it began.
     pub last: Option<(String, String, Badge, Ago)>,
-    /// Whether somebody should play it.
-    pub is_due: bool,
+}
+
+/// One runbook that is due.
+#[derive(Clone, Debug)]
+pub struct DueRow {
+    /// Its name.
+    pub slug: String,
+    /// What people call it.
+    pub title: Said,
+    /// Why it is due.
+    pub why: String,
+    /// Since when, where time is the reason.
+    pub since: Option<Ago>,
+    /// How much of it is covered.
+    pub coverage: String,
+    /// Scenarios that train it: name and title.
+    pub scenarios: Vec<(String, Said)>,
+}
+
+impl DueRow {
+    fn of(found: &DueRunbook, now: DateTime<Utc>) -> Self {
+        let items = |count: usize| format::count(count as i64, "thing", "things");
+        let (why, since) = match found.due {
+            Due::Never => ("never drilled".to_owned(), None),
+            Due::Undrilled { items: lost, since } => (
+                format!("{} changed since v{since} was drilled", items(lost.0)),
+                None,
+            ),
+            Due::Old { at, items: old } => (
+                format!("{} not practised for long, the oldest", items(old)),
+                Some(ago(at, now)),
+            ),
+        };
+        Self {
+            slug: found.slug.clone(),
+            title: said(&found.title),
+            why,
+            since,
+            coverage: coverage::words(&Tally {
+                since: None,
+                ..found.tally
+            }),
+            scenarios: found
+                .scenarios
+                .iter()
+                .map(|(slug, title)| (slug.clone(), said(title)))
+                .collect(),
+        }
+    }
 }
 
 impl ScenarioRow {
     /// The line of a scenario.
     pub fn of(version: &ScenarioVersion, last: Option<&Played>, now: DateTime<Utc>) -> Self {
         let scenario = &version.scenario;
-        let is_recent = |played: &Played| now - played.started_at < TimeDelta::days(DUE_AFTER_DAYS);
         Self {
             slug: version.slug.clone(),
             title: said(&scenario.title),
@@ -83,14 +139,17 @@ impl ScenarioRow {
                     ago(played.started_at, now),
                 )
             }),
-            is_due: !last.is_some_and(is_recent),
         }
     }
 }
 
 /// What the catalogue is made of, as the store gives it. `past` may be one more than is shown.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Found {
+    /// Runbooks that are due.
+    pub due: Vec<DueRunbook>,
+    /// How long what was practised counts.
+    pub counts: Span,
     /// The scenarios in use.
     pub scenarios: Vec<ScenarioVersion>,
     /// The last drill of each.
@@ -105,11 +164,22 @@ pub struct Found {
     pub is_older: bool,
 }
 
-impl CataloguePage {
-    fn due_after(&self) -> i64 {
-        DUE_AFTER_DAYS
+impl Default for Found {
+    fn default() -> Self {
+        Self {
+            due: Vec::new(),
+            counts: days(DUE_AFTER_DAYS),
+            scenarios: Vec::new(),
+            last: Vec::new(),
+            live: Vec::new(),
+            past: Vec::new(),
+            rows_max: 0,
+            is_older: false,
+        }
     }
+}
 
+impl CataloguePage {
     /// The page.
     pub fn of(frame: Frame, found: &Found, now: DateTime<Utc>) -> Self {
         let last: BTreeMap<&str, &Played> = found
@@ -122,13 +192,17 @@ impl CataloguePage {
             .iter()
             .map(|version| ScenarioRow::of(version, last.get(version.slug.as_str()).copied(), now))
             .collect();
-        let mut due: Vec<ScenarioRow> = scenarios.iter().filter(|row| row.is_due).cloned().collect();
-        // Those never played come first; a stable sort keeps the names in order.
-        due.sort_by_key(|row| row.last.is_some());
         let shown = &found.past[..found.past.len().min(found.rows_max)];
         Self {
             frame,
-            due,
+            due: found
+                .due
+                .iter()
+                .take(DUE_MAX)
+                .map(|one| DueRow::of(one, now))
+                .collect(),
+            more_due: found.due.len().saturating_sub(DUE_MAX),
+            counts: length(found.counts),
             scenarios,
             live: found.live.iter().map(|drill| DrillRow::of(drill, now)).collect(),
             past: shown
@@ -147,44 +221,52 @@ impl CataloguePage {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::{
-        catalog,
-        domain::{
-            drill::EndKind,
-            id::{DrillId, ScenarioVersionId},
-        },
-    };
+    use std::cmp::Reverse;
 
-    const RUNBOOK: &str = include_str!("../../../../runbooks/postgres-primary-down.yaml");
-    const SCENARIO: &str = include_str!("../../../../runbooks/drills/checkout-primary-dead.yaml");
+    use super::*;
 
     #[test]
-    fn a_scenario_is_due_when_it_was_never_played_or_long_ago() {
+    fn what_is_due_says_why() {
         let now: DateTime<Utc> = "2026-11-22T08:00:00Z".parse().unwrap();
-        let runbook = catalog::parse_runbook(RUNBOOK).unwrap().runbook;
-        let scenario = catalog::scenario::parse(SCENARIO, &[&runbook]).unwrap().scenario;
-        let version = |slug: &str| ScenarioVersion {
-            id: ScenarioVersionId(1),
-            slug: slug.to_owned(),
-            number: 1,
-            scenario: scenario.clone(),
+        let due = |due| DueRunbook {
+            slug: "failover".to_owned(),
+            title: "Failover".to_owned(),
+            number: 15,
+            due,
+            tally: Tally {
+                covered: 7,
+                of: 9,
+                undrilled: 2,
+                since: Some(14),
+            },
+            scenarios: Vec::new(),
         };
-        let played = |slug: &str, days| Played {
-            slug: slug.to_owned(),
-            drill: DrillId(1),
-            started_at: now - TimeDelta::days(days),
-            end: Some(EndKind::Finished),
-        };
+        for (reason, why) in [
+            (Due::Never, "never drilled"),
+            (
+                Due::Undrilled {
+                    items: Reverse(2),
+                    since: 14,
+                },
+                "2 things changed since v14 was drilled",
+            ),
+            (
+                Due::Old { at: now, items: 1 },
+                "1 thing not practised for long, the oldest",
+            ),
+        ] {
+            let row = DueRow::of(&due(reason), now);
+            assert_eq!(
+                (row.why.as_str(), row.coverage.as_str()),
+                (why, "coverage 7 of 9")
+            );
+        }
         let found = Found {
-            scenarios: vec![version("fresh"), version("never"), version("old")],
-            last: vec![played("fresh", DUE_AFTER_DAYS - 1), played("old", DUE_AFTER_DAYS)],
-            rows_max: 1,
+            due: vec![due(Due::Never); DUE_MAX + 2],
             ..Found::default()
         };
         let page = CataloguePage::of(Frame::bare("Drills", None, now), &found, now);
-        let due: Vec<&str> = page.due.iter().map(|row| row.slug.as_str()).collect();
-        assert_eq!(due, ["never", "old"]);
-        assert_eq!(page.scenarios.len(), 3);
+        assert_eq!((page.due.len(), page.more_due), (DUE_MAX, 2));
+        assert_eq!(page.counts, "90 d");
     }
 }
