@@ -166,6 +166,9 @@ pub enum DrillCommand {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
+    /// Take back the fault of a game day when Muster dies; Muster starts this, people have no use for it.
+    #[command(hide = true)]
+    Guard,
 }
 
 /// Which drills to play, and how.

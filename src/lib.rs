@@ -25,7 +25,7 @@
 //! roof      main → app, demo, cli                                            config, telemetry
 //! web       hooks · incidents · runs · approvals · runbooks · live · api     pages and JSON from the same reads
 //! corridor  receive (disk, then database) · pipeline (alerts in → runs queued) · drill (the same, rehearsed) · upkeep (timers) · outward (silences)
-//! stages    intake → correlate → incident → matching → execute → timeline    beside them: catalog, fixtures, simulate, sources, audit, rights, identity
+//! stages    intake → correlate → incident → matching → execute → timeline    beside them: catalog, chaos, fixtures, simulate, sources, audit, rights, identity
 //! doors     store (Postgres, all SQL)             actions (the outside world, the only way out)
 //!           twins (what stands in for the outside world in a drill)
 //! ground    domain (nouns, states, pure rules)    clock (the only reader of time)    faults (crash points)
@@ -71,6 +71,7 @@ pub mod store;
 pub mod twins;
 
 pub mod catalog;
+pub mod chaos;
 pub mod fixtures;
 pub mod identity;
 pub mod rights;
