@@ -55,6 +55,8 @@
 //! - **P9** Timers are rows: [`store::queue`] for runs, due columns for incidents, episodes, held alerts and heartbeats.
 //! - **P10** A drill acts on its twins and on nothing else: [`simulate`] leads every request of it to a socket of its own, the
 //!   way out it has is caged to those ([`actions::Cage`]), and an incident is a drill's by a trigger that nobody passes.
+//!   A game day acts on the targets of a drill environment that its scenario names, and on nothing else; each is looked at
+//!   again before each request. What is broken there is written down before, and taken back by whoever is left: [`chaos`].
 //! - **P11** Outside text is data: templates render once, from values; pages escape; SQL binds; commands take lists.
 //! - **P12** Secrets are references, read at the socket and redacted by value: [`actions`]; in what a program writes line
 //!   by line, before a line is stored.

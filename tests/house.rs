@@ -54,7 +54,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "drill",
         &[
-            "domain", "store", "clock", "intake", "incident", "execute", "simulate", "pipeline",
+            "domain", "store", "clock", "chaos", "intake", "incident", "execute", "simulate", "pipeline",
         ],
     ),
     (

@@ -3,6 +3,7 @@
 mod beside;
 mod faults;
 mod figures;
+mod game_day;
 mod pages;
 mod safety;
 mod stage;
