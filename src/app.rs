@@ -16,7 +16,7 @@ use crate::{
     clock::Clock,
     config::{Database, Serve},
     domain::{coverage, digest::Digest, flap::FlapLimits},
-    drill::conductor::Conductor,
+    drill::{conductor::Conductor, game_day::Keeper},
     execute::{
         engine::{Engine, EngineLimits, Lease},
         preflight::Preflights,
@@ -28,7 +28,7 @@ use crate::{
     outward::{Outward, SETTLED_AFTER, heartbeat::OwnHeartbeat},
     pipeline::Patience,
     receive::{ReceiverParts, spool::folder::SpoolLimits},
-    simulate::{Simulator, SimulatorParts},
+    simulate::{Outdoors, Simulator, SimulatorParts},
     store::{
         boots,
         embedded::Embedded,
@@ -158,6 +158,7 @@ impl App {
             folder: twins_folder(&config)?,
             relay: config.relay.clone().map_or_else(std::env::current_exe, Ok)?,
             is_compressed: false,
+            outdoors: outdoors(&config, &shelf, &outside),
         });
         state.rehearser.grounds = Arc::new(simulator.clone());
         state.conductor = Conductor::new(
@@ -280,6 +281,15 @@ fn twins_folder(config: &Serve) -> anyhow::Result<PathBuf> {
     std::path::absolute(&folder).with_context(|| format!("cannot tell where {} is", folder.display()))
 }
 
+/// What game days are played with, when they are allowed here.
+fn outdoors(config: &Serve, shelf: &Shelf, outside: &Outside) -> Option<Outdoors> {
+    Some(Outdoors {
+        host: config.game_day_host.clone()?,
+        targets: shelf.targets.subscribe(),
+        world: Arc::new(outside.clone()),
+    })
+}
+
 /// The identity provider, when one is configured.
 fn open_provider(config: &Serve, outside: &Outside) -> Option<Provider> {
     let asked = &config.oidc;
@@ -379,6 +389,7 @@ impl Background {
             tokio::spawn(standing.run(self.pools.engine.clone(), self.clock.clone(), loops.clone()));
         let preflights = tokio::spawn(self.preflights().run(loops.clone()));
         let drills = tokio::spawn(self.conductor.clone().run(loops.clone()));
+        let game_days = tokio::spawn(Keeper::new(self.conductor.clone()).run(loops.clone()));
         let outward = tokio::spawn(self.outward(listening_since).run(loops.clone()));
         let heartbeat = self.own_heartbeat(&engine, timers);
         let heartbeat = tokio::spawn({
@@ -399,7 +410,7 @@ impl Background {
         }
         loops.cancel();
         let _ = tokio::join!(
-            upkeep, wake, librarian, standing, preflights, drills, outward, heartbeat
+            upkeep, wake, librarian, standing, preflights, drills, game_days, outward, heartbeat
         );
     }
 

@@ -167,6 +167,9 @@ pub enum DrillCommand {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
+    /// Take back the fault of a game day when Muster dies; Muster starts this, people have no use for it.
+    #[command(hide = true)]
+    Guard,
 }
 
 /// Which drills to play, and how.
@@ -370,6 +373,7 @@ const DELIVERIES: &str = "Deliveries and their disk";
 const OWN_HEARTBEAT: &str = "Muster's own sign of life";
 const RUNS: &str = "Runs";
 const DRILLS: &str = "Drills";
+const GAME_DAYS: &str = "Game days";
 
 /// Settings of the server.
 #[derive(Clone, Debug, Args)]
@@ -442,6 +446,10 @@ pub struct Serve {
     /// Bytes of raw deliveries that are kept; the oldest go first, whatever their age.
     #[arg(help_heading = DELIVERIES, long, env = "MUSTER_DELIVERIES_MAX", default_value_t = 2 << 30)]
     pub deliveries_max: u64,
+    /// What this machine is called as one that plays game days: real faults are caused here, on targets of the environment
+    /// drill. None are played without it. Keep the name over restarts: what was broken under it is taken back under it.
+    #[arg(help_heading = GAME_DAYS, long, env = "MUSTER_GAME_DAY_HOST", value_parser = slug)]
+    pub game_day_host: Option<String>,
     /// Where the address is kept that Muster fetches as its own sign of life: env:NAME or file:/path. Whoever watches
     /// that address raises the alarm when Muster is silent.
     #[arg(help_heading = OWN_HEARTBEAT, long, env = "MUSTER_HEARTBEAT_URL", value_parser = secret_ref)]

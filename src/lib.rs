@@ -25,7 +25,7 @@
 //! roof      main → app, demo, cli                                            config, telemetry
 //! web       hooks · incidents · runs · approvals · runbooks · live · api     pages and JSON from the same reads
 //! corridor  receive (disk, then database) · pipeline (alerts in → runs queued) · drill (the same, rehearsed) · upkeep (timers) · outward (silences)
-//! stages    intake → correlate → incident → matching → execute → timeline    beside them: catalog, fixtures, simulate, sources, audit, rights, identity
+//! stages    intake → correlate → incident → matching → execute → timeline    beside them: catalog, chaos, fixtures, simulate, sources, audit, rights, identity
 //! doors     store (Postgres, all SQL)             actions (the outside world, the only way out)
 //!           twins (what stands in for the outside world in a drill)
 //! ground    domain (nouns, states, pure rules)    clock (the only reader of time)    faults (crash points)
@@ -55,6 +55,8 @@
 //! - **P9** Timers are rows: [`store::queue`] for runs, due columns for incidents, episodes, held alerts and heartbeats.
 //! - **P10** A drill acts on its twins and on nothing else: [`simulate`] leads every request of it to a socket of its own, the
 //!   way out it has is caged to those ([`actions::Cage`]), and an incident is a drill's by a trigger that nobody passes.
+//!   A game day acts on the targets of a drill environment that its scenario names, and on nothing else; each is looked at
+//!   again before each request. What is broken there is written down before, and taken back by whoever is left: [`chaos`].
 //! - **P11** Outside text is data: templates render once, from values; pages escape; SQL binds; commands take lists.
 //! - **P12** Secrets are references, read at the socket and redacted by value: [`actions`]; in what a program writes line
 //!   by line, before a line is stored.
@@ -71,6 +73,7 @@ pub mod store;
 pub mod twins;
 
 pub mod catalog;
+pub mod chaos;
 pub mod fixtures;
 pub mod identity;
 pub mod rights;

@@ -6,6 +6,7 @@ use anyhow::Context;
 use muster::{
     actions,
     app::{App, OpenDatabase},
+    chaos,
     cli::{self, complain, say},
     clock::Clock,
     config::{AuditCommand, Cli, Command, Database, DrillCommand, RunbookCommand, Serve, UserCommand},
@@ -96,6 +97,7 @@ async fn drill(command: &DrillCommand) -> anyhow::Result<ExitCode> {
             cli::drill::run(run).await
         }
         DrillCommand::Answer { words } => Ok(twins::relay::run(words)?),
+        DrillCommand::Guard => Ok(chaos::guard::run(complain).await?),
     }
 }
 

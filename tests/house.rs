@@ -22,6 +22,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("audit", &["domain", "store"]),
     ("intake", &["domain"]),
     ("catalog", &["domain", "store", "clock"]),
+    ("chaos", &["domain"]),
     ("fixtures", &["domain"]),
     ("identity", &["domain", "store", "actions"]),
     ("sources", &["domain", "store", "intake"]),
@@ -53,7 +54,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "drill",
         &[
-            "domain", "store", "clock", "intake", "incident", "execute", "simulate", "pipeline",
+            "domain", "store", "clock", "chaos", "intake", "incident", "execute", "simulate", "pipeline",
         ],
     ),
     (

@@ -8,6 +8,7 @@ mod access;
 mod act;
 mod bound;
 mod document;
+mod faults;
 mod fields;
 mod findings;
 mod gate;

@@ -10,6 +10,7 @@ use url::{Host, Url};
 use super::{
     Fault, document,
     document::Content,
+    faults,
     fields::{Field, Fields},
     findings::Findings,
     programs, reach,
@@ -64,10 +65,17 @@ fn read(root: &document::Node, findings: &mut Findings<'_>) -> Targets {
     };
     let mut lines: BTreeMap<String, u32> = BTreeMap::new();
     for item in list.list(TARGETS_MAX, findings) {
-        let known: Vec<&str> = ["name", "environment", "labels", "timeout_max", "networks"]
-            .into_iter()
-            .chain(ActionKind::ALL.map(ActionKind::name))
-            .collect();
+        let known: Vec<&str> = [
+            "name",
+            "environment",
+            "labels",
+            "timeout_max",
+            "networks",
+            "faults",
+        ]
+        .into_iter()
+        .chain(ActionKind::ALL.map(ActionKind::name))
+        .collect();
         let Some(fields) = item.fields(&known, findings) else {
             continue;
         };
@@ -102,6 +110,7 @@ fn target(
         Some(field) => texts(&field, findings),
         None => BTreeMap::new(),
     };
+    let faults = faults::read(fields, environment.as_deref(), findings);
     let kinds: Vec<ActionKind> = fields
         .all()
         .filter_map(|(key, _)| ActionKind::named(key))
@@ -133,6 +142,7 @@ fn target(
         labels,
         timeout_max: timeout_max?,
         networks,
+        faults,
         connection: connection?,
     })
 }

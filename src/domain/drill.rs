@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{id::DrillId, simulation::Change, span::Span};
+use super::{fault::FaultState, id::DrillId, simulation::Change, span::Span};
 
 /// What people call a drill.
 pub fn name(drill: DrillId) -> String {
@@ -32,17 +32,20 @@ pub enum Depth {
     Tabletop,
     /// Runs act on twins in a simulated world.
     Simulated,
+    /// Runs act on real targets of a drill environment, on which real faults are caused.
+    GameDay,
 }
 
 impl Depth {
     /// All of them.
-    pub const ALL: [Depth; 2] = [Self::Tabletop, Self::Simulated];
+    pub const ALL: [Depth; 3] = [Self::Tabletop, Self::Simulated, Self::GameDay];
 
     /// Its name in the database and in forms.
     pub fn name(self) -> &'static str {
         match self {
             Self::Tabletop => "tabletop",
             Self::Simulated => "simulated",
+            Self::GameDay => "game_day",
         }
     }
 
@@ -105,18 +108,21 @@ pub enum EndKind {
     Fault,
     /// It took more than twice its length.
     TooLong,
+    /// What a game day is played on was not well enough to begin.
+    NotSteady,
     /// It never began.
     Cancelled,
 }
 
 impl EndKind {
-    const ALL: [EndKind; 7] = [
+    const ALL: [EndKind; 8] = [
         Self::Finished,
         Self::Stopped,
         Self::Rule,
         Self::RealIncident,
         Self::Fault,
         Self::TooLong,
+        Self::NotSteady,
         Self::Cancelled,
     ];
 
@@ -129,6 +135,7 @@ impl EndKind {
             Self::RealIncident => "real_incident",
             Self::Fault => "fault",
             Self::TooLong => "too_long",
+            Self::NotSteady => "not_steady",
             Self::Cancelled => "cancelled",
         }
     }
@@ -148,6 +155,7 @@ impl fmt::Display for EndKind {
             Self::RealIncident => "ended for a real incident",
             Self::Fault => "ended by a fault of its world",
             Self::TooLong => "ended because it took too long",
+            Self::NotSteady => "ended before its first fault",
             Self::Cancelled => "cancelled",
         })
     }
@@ -247,6 +255,19 @@ pub enum DrillFact {
     AlertResolved { alarm: usize },
     /// An alert of a surprise is taken back.
     InjectResolved { of: String },
+    /// What was measured has changed.
+    Measured { set: Vec<Change> },
+    /// Whether what it is played on was steady before the first fault, or after the last was taken back; with what was
+    /// measured.
+    Steady { holds: bool, measured: String },
+    /// How a fault stands from now on; `error` says what did not work.
+    Fault {
+        inject: String,
+        target: String,
+        cause: String,
+        state: FaultState,
+        error: String,
+    },
     /// The harm began, or is over.
     Harm { works: bool },
     /// The trainer told a hint.
@@ -265,10 +286,22 @@ impl DrillFact {
     /// What it changed in the world.
     pub fn changes(&self) -> &[Change] {
         match self {
-            Self::Acted { set, .. } | Self::InjectSent { set, .. } | Self::ConnectorBack { set, .. } => set,
+            Self::Acted { set, .. }
+            | Self::InjectSent { set, .. }
+            | Self::ConnectorBack { set, .. }
+            | Self::Measured { set } => set,
             _ => &[],
         }
     }
+}
+
+/// Whether a game day was seen to be steady before its first fault.
+pub fn has_begun_steady(log: &[Logged]) -> bool {
+    let first = log.iter().find_map(|logged| match logged.fact {
+        DrillFact::Steady { holds, .. } => Some(holds),
+        _ => None,
+    });
+    first == Some(true)
 }
 
 /// A fact with its time.

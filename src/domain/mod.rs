@@ -22,6 +22,7 @@ pub mod template;
 
 pub mod change;
 pub mod difference;
+pub mod fault;
 pub mod network;
 pub mod program;
 pub mod runbook;

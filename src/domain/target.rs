@@ -1,6 +1,8 @@
 //! Targets: the named things steps act on. A runbook names them; only here do addresses and credentials appear,
 //! and a credential is always a reference.
 
+mod drill;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -8,11 +10,14 @@ use serde::{Deserialize, Serialize};
 use super::{
     digest::Digest,
     drill::is_twin,
+    fault::Fault,
     network::Network,
     program::{Program, ProgramLimits},
     span::Span,
     step::ActionKind,
 };
+
+pub use drill::DRILL_ENVIRONMENT;
 
 /// A place to read a secret from when it is needed: `env:NAME` or `file:/path`. Never the secret itself.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -66,6 +71,9 @@ pub struct Target {
     /// Addresses that are not public and that its names may stand for. An address written as such names itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub networks: Vec<Network>,
+    /// The faults that game days may cause on it, by name; only of a drill environment.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub faults: BTreeMap<String, Fault>,
     /// How it is reached.
     pub connection: Connection,
 }
@@ -308,6 +316,7 @@ impl Target {
             labels: BTreeMap::new(),
             timeout_max: TIMEOUT_MAX,
             networks: Vec::new(),
+            faults: BTreeMap::new(),
             connection,
         }
     }

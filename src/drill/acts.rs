@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use super::{DrillError, coverage, happen, is_over};
 use crate::{
     domain::{
-        drill::{Depth, DrillFact, DrillState, EndKind, ObserverTag, name},
+        drill::{Depth, DrillFact, DrillState, EndKind, ObserverTag, has_begun_steady, name},
         event::{IncidentFact, NewEvent},
         id::{DrillId, OperatorId, ScenarioVersionId},
         simulation::Simulation,
@@ -15,7 +15,7 @@ use crate::{
     simulate::Simulator,
     store::{
         drills::{self, Drill, NewDrill},
-        events, incidents, queue, scenarios,
+        events, game_days, incidents, queue, scenarios,
     },
 };
 
@@ -50,6 +50,15 @@ pub async fn plan(
     let version = scenarios::find(conn, new.version)
         .await?
         .ok_or(DrillError::NotFound("scenario"))?;
+    let depths = version.scenario.depths();
+    if !depths.contains(&new.depth) {
+        let names: Vec<&str> = depths.iter().map(|depth| depth.name()).collect();
+        return Err(DrillError::Refused(format!(
+            "this scenario is not played as {}; it is played as {}",
+            new.depth.name(),
+            names.join(" or ")
+        )));
+    }
     let roles = &version.scenario.roles;
     if let Some((_, role)) = new
         .players
@@ -163,6 +172,8 @@ pub async fn end(
     drills::append(conn, id, age(&drill, now), by, &[fact], now).await?;
     drills::end(conn, id, why, reason, now).await?;
     coverage::record(conn, &drill).await?;
+    // Whoever has caused something takes it back.
+    game_days::release(conn, id, now).await?;
     let told = match reason.is_empty() {
         true => why.to_string(),
         false => format!("{why}: {reason}"),
@@ -187,6 +198,11 @@ pub async fn send_inject(
 ) -> Result<(), DrillError> {
     let drill = running(conn, id).await?;
     open_inject(conn, stage.simulator, id, inject).await?;
+    if drill.depth == Depth::GameDay && !has_begun_steady(&happen::log(conn, id).await?) {
+        return Err(DrillError::Moved(
+            "nothing is sent before the steady state was seen; wait a moment".to_owned(),
+        ));
+    }
     let world = stage.simulator.world(conn, id).await?;
     happen::inject(conn, stage, &drill, &world, inject, by, now).await
 }

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     clock::Clock,
     domain::{
-        drill::{DrillFact, DrillState, EndKind, Logged},
+        drill::{Depth, DrillFact, DrillState, EndKind, Logged, has_begun_steady},
         event::Recorded,
         id::{DrillId, IncidentId},
         incident::IncidentState,
@@ -52,6 +52,8 @@ const LATE_MAX: Span = Span::from_secs(30 * 60);
 const AFTER_END: Span = Span::from_secs(10);
 /// Drills of which is kept what was heard; those that another replica has ended are forgotten by and by.
 const HEARD_MAX: usize = 64;
+/// How soon somebody must play a game day that has begun.
+const TAKEN_WITHIN: Span = Span::from_secs(60);
 /// Events read at once.
 const PAGE: i64 = 1000;
 /// Incidents of a drill.
@@ -362,6 +364,9 @@ impl Look<'_> {
                 self.told.injects.insert(inject.clone(), true);
             }
         }
+        if self.drill.depth == Depth::GameDay && !has_begun_steady(&self.log) {
+            return self.before_the_first_fault(conn).await;
+        }
         if let Some((why, reason)) = self.end(conn).await? {
             acts::end(conn, self.drill.id, why, &reason, None, self.now).await?;
             return Ok(Went::Over);
@@ -375,6 +380,16 @@ impl Look<'_> {
             true => Went::Happened,
             false => Went::Quiet,
         })
+    }
+
+    /// In a game day nothing happens before it was seen to be steady.
+    async fn before_the_first_fault(&self, conn: &mut PgConnection) -> Result<Went, DrillError> {
+        if self.age < TAKEN_WITHIN {
+            return Ok(Went::Quiet);
+        }
+        let reason = "no Muster has measured anything: game days are played where --game-day-host is set";
+        acts::end(conn, self.drill.id, EndKind::NotSteady, reason, None, self.now).await?;
+        Ok(Went::Over)
     }
 
     /// Why it is over, if it is.

@@ -9,9 +9,11 @@ use crate::{
     domain::{
         drill::{DrillFact, Logged},
         event::{IncidentFact, NewEvent},
+        fault::FaultState,
         id::{DrillId, IncidentId, OperatorId},
         scenario::Happening,
         simulation::{Change, Simulation},
+        span::Span,
     },
     pipeline::Patience,
     simulate::Simulator,
@@ -19,6 +21,7 @@ use crate::{
         StoreError,
         drills::{self, Drill},
         events,
+        game_days::{self, NewFault},
         runbooks::Version,
     },
 };
@@ -99,6 +102,7 @@ pub(super) async fn inject(
         return Err(DrillError::NotFound("inject"));
     };
     let mut set: Vec<Change> = Vec::new();
+    let mut faults = Vec::new();
     for happening in &known.then {
         match happening {
             Happening::Set(assignments) => set.extend(world.changes(assignments).map_err(unworkable)?),
@@ -108,6 +112,11 @@ pub(super) async fn inject(
                 let fact = IncidentFact::LeftInDrill { role: role.clone() };
                 tell(conn, drill.id, fact, now).await?;
             }
+            Happening::Fault {
+                target,
+                cause,
+                lasting,
+            } => faults.push((target, cause, *lasting)),
             Happening::Alert { .. } => {}
         }
     }
@@ -116,6 +125,9 @@ pub(super) async fn inject(
         set,
     };
     drills::append(conn, drill.id, age(drill, now), by, &[fact], now).await?;
+    for (target, cause, lasting) in faults {
+        plan_fault(conn, drill, world, (inject, target, cause), lasting, now).await?;
+    }
     for happening in &known.then {
         if let Happening::Alert {
             labels, annotations, ..
@@ -132,6 +144,47 @@ pub(super) async fn inject(
     }
     drills::set_due(conn, drill.id, now).await?;
     Ok(())
+}
+
+/// Writes down that something real is to be broken; the machine that plays the drill does it.
+async fn plan_fault(
+    conn: &mut PgConnection,
+    drill: &Drill,
+    world: &Simulation,
+    (inject, target, cause): (&str, &str, &str),
+    lasting: Span,
+    now: DateTime<Utc>,
+) -> Result<(), DrillError> {
+    let day = world.scenario().game_day.as_ref();
+    let Some(target_name) = day.and_then(|day| day.targets.get(target)) else {
+        return Err(DrillError::Refused(format!(
+            "{target} is not a target of this drill"
+        )));
+    };
+    let new = NewFault {
+        drill: drill.id,
+        inject,
+        target,
+        cause,
+        target_name,
+        lasting,
+    };
+    let is_planned = game_days::plan(conn, &new, now).await?;
+    let fact = DrillFact::Fault {
+        inject: inject.to_owned(),
+        target: target.to_owned(),
+        cause: cause.to_owned(),
+        state: if is_planned {
+            FaultState::Planned
+        } else {
+            FaultState::Failed
+        },
+        error: match is_planned {
+            true => String::new(),
+            false => format!("{cause} of another drill may still stand on {target_name}"),
+        },
+    };
+    Ok(drills::append(conn, drill.id, age(drill, now), None, &[fact], now).await?)
 }
 
 /// What an inject began for a time is over.

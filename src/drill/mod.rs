@@ -2,13 +2,16 @@
 //!
 //! `acts` is what a trainer does. `conductor` lets things happen: on any replica, one at a time for each drill, it looks at
 //! the drill's world and lets alerts fire, surprises come, and the drill end. `score` reads what became of it, `coverage`
-//! what it has exercised of runbooks. `autopilot` plays the people of an unattended drill. Nothing here is kept in memory that is not in the database as well.
+//! what it has exercised of runbooks. `autopilot` plays the people of an unattended drill. `game_day` measures the worlds of
+//! game days and keeps their faults. Nothing here is kept in memory that is not in the database as well.
 
 pub mod acts;
 pub mod autopilot;
 pub mod conductor;
+pub mod game_day;
 
 mod coverage;
+mod day;
 mod happen;
 mod report;
 mod score;

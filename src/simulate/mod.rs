@@ -2,21 +2,25 @@
 //! on its own loopback; what is true in their world is worked out from the drill's log, so that all replicas have the same
 //! world and none of them has to be there.
 //!
+//! The world of a game day is measured instead, on real targets that are there to be broken: its `field`.
+//!
 //! Nothing of a drill leaves: a request goes to a twin of its own drill or nowhere, its hall leads it there, and the way
 //! out it uses is caged to the sockets of twins ([`crate::actions::Cage`]).
 
+mod field;
 mod hall;
 mod reply;
 mod world;
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use futures_util::future::BoxFuture;
+use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::OnceCell;
 
@@ -25,17 +29,22 @@ use crate::{
     clock::Clock,
     domain::{
         drill::{Depth, DrillState, name},
+        fault::Order,
         id::DrillId,
         simulation::{Rules, Simulation},
     },
     store::{StoreError, drills, scenarios},
     twins::Closed,
 };
+use field::Field;
+pub use field::Outdoors;
 use hall::Hall;
 pub use world::{Live, WorldError};
 
 /// Drills whose twins one replica keeps open; the oldest are closed for a new one.
 const HALLS_MAX: usize = 16;
+/// Where faults keep what they must remember, below the folder of their drill.
+const FAULTS_FOLDER: &str = "faults";
 
 /// What simulating needs.
 #[derive(Clone)]
@@ -50,6 +59,8 @@ pub struct SimulatorParts {
     pub relay: PathBuf,
     /// Whether time is compressed: then nobody waits for an answer that never comes, it has not come at once.
     pub is_compressed: bool,
+    /// What game days are played with; `None` where there are none.
+    pub outdoors: Option<Outdoors>,
 }
 
 /// Knows the grounds of drills. Clones share them.
@@ -84,6 +95,73 @@ impl Simulator {
     /// that more may just be happening.
     pub async fn world(&self, conn: &mut PgConnection, drill: DrillId) -> Result<Simulation, WorldError> {
         self.hall(conn, drill).await?.world(conn).await
+    }
+
+    /// What this machine is called as one that plays game days; `None` when it does not.
+    pub fn host(&self) -> Option<&str> {
+        self.parts()
+            .outdoors
+            .as_ref()
+            .map(|outdoors| outdoors.host.as_str())
+    }
+
+    /// What a game day's targets answer to what is measured, in the order of its scenario.
+    pub async fn measure(&self, drill: DrillId, rules: &Rules) -> Result<Vec<Value>, StoreError> {
+        match self.field(drill, rules) {
+            Ok(field) => Ok(field.measure().await),
+            Err(why) => Err(StoreError::corrupt("drills", "depth", why)),
+        }
+    }
+
+    /// Everything that it takes to cause a fault and to take it back, as its target allows it now; or why not.
+    pub fn order(
+        &self,
+        drill: DrillId,
+        rules: &Rules,
+        (inject, target, cause): (&str, &str, &str),
+    ) -> Result<Order, String> {
+        let fault = self.field(drill, rules)?.fault(target, cause)?;
+        Ok(Order {
+            harm: fault.harm,
+            folder: self
+                .parts()
+                .folder
+                .join(name(drill))
+                .join(FAULTS_FOLDER)
+                .join(inject),
+        })
+    }
+
+    /// The program that guards are started by.
+    pub fn program(&self) -> &Path {
+        &self.parts().relay
+    }
+
+    fn field(&self, drill: DrillId, rules: &Rules) -> Result<Field, String> {
+        match (&rules.scenario.game_day, &self.parts().outdoors) {
+            (Some(day), Some(outdoors)) => Ok(Field::new(drill, day.clone(), outdoors.clone())),
+            (Some(_), None) => Err(format!(
+                "no game days are played by this process, and {} is one",
+                name(drill)
+            )),
+            (None, _) => Err(format!("{} is not a game day", name(drill))),
+        }
+    }
+
+    /// Where a game day acts. One that this process does not play waits for another that does.
+    fn on_field(&self, drill: DrillId, rules: &Rules, held: Option<Hold>) -> Ground {
+        match self.field(drill, rules) {
+            Ok(field) => Ground {
+                targets: Arc::new(field.targets()),
+                world: Arc::new(field),
+                held,
+            },
+            Err(why) => Ground {
+                targets: Arc::default(),
+                world: Arc::new(self.0.outside.clone()),
+                held: held.or(Some(Hold::Waits(why))),
+            },
+        }
     }
 
     /// Closes the twins of a drill that is over.
@@ -152,13 +230,16 @@ impl Grounds for Simulator {
             let hall = self.hall(&mut conn, drill).await.map_err(told)?;
             let found = drills::find(&mut conn, drill).await.map_err(told)?;
             let held = match found.map(|found| (found.state, found.depth)) {
-                Some((DrillState::Running, Depth::Simulated)) => None,
+                Some((DrillState::Running, Depth::Simulated | Depth::GameDay)) => None,
                 Some((DrillState::Running, Depth::Tabletop)) => {
                     Some(Hold::Waits("a tabletop drill carries nothing out".to_owned()))
                 }
                 Some((DrillState::Paused, _)) => Some(Hold::Waits(format!("{} stands still", name(drill)))),
                 _ => Some(Hold::Over(format!("{} is over", name(drill)))),
             };
+            if hall.rules().scenario.game_day.is_some() {
+                return Ok(self.on_field(drill, hall.rules(), held));
+            }
             Ok(Ground {
                 targets: hall.targets().clone(),
                 world: Arc::new(hall.clone()),

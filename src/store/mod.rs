@@ -36,6 +36,7 @@ pub mod events;
 pub mod flaps;
 pub mod folds;
 pub mod freezes;
+pub mod game_days;
 pub mod health;
 pub mod heartbeats;
 pub mod held;

@@ -89,6 +89,7 @@ impl AppState {
             folder: std::env::temp_dir().join(format!("muster-twins-{}", std::process::id())),
             relay: PathBuf::from("muster"),
             is_compressed: false,
+            outdoors: None,
         });
         let shelf = watch::Sender::new(None).subscribe();
         let patience = Patience::default();

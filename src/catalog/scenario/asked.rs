@@ -4,20 +4,46 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::super::{
-    findings::{Findings, Path},
-    folder::requests,
-    nearest, programs,
-    request::literal_target,
+use super::{
+    super::{
+        findings::{Findings, Path},
+        folder::requests,
+        nearest, programs,
+        request::literal_target,
+    },
+    game_day,
 };
 use crate::domain::{
     context::with_item,
     labels::Labels,
     runbook::Runbook,
-    scenario::{At, Happening, Pattern, Scenario, Twin},
+    scenario::{At, Happening, Pattern, Scenario},
     step::{ActionKind, Request, Step, StepKind},
+    target::{Target, Targets},
     template::Template,
 };
+
+/// The part of a scenario that says what is behind a name.
+#[derive(Clone, Copy)]
+struct Section {
+    keys: &'static [&'static str],
+    noun: &'static str,
+}
+
+const TWINS: Section = Section {
+    keys: &["twins"],
+    noun: "twin",
+};
+const GAME_DAY: Section = Section {
+    keys: &["game_day", "targets"],
+    noun: "drill target",
+};
+
+impl Section {
+    fn path(self) -> Path {
+        self.keys.iter().fold(Path::default(), |path, key| path.key(key))
+    }
+}
 
 /// One step that asks a target.
 struct Asking<'a> {
@@ -30,7 +56,24 @@ struct Asking<'a> {
 
 /// Checks twins against runbooks. Where a name is a template, the alerts of the scenario fill it in; what is only known
 /// in a run must at least be able to name a twin.
-pub(super) fn check(scenario: &Scenario, runbooks: &[Option<&Runbook>], findings: &mut Findings<'_>) {
+pub(super) fn check(
+    scenario: &Scenario,
+    runbooks: &[Option<&Runbook>],
+    targets: Option<&Targets>,
+    findings: &mut Findings<'_>,
+) {
+    let (stands_in, section) = match (&scenario.game_day, targets) {
+        // Of targets that nobody knows nothing can be said.
+        (Some(_), None) => return,
+        (Some(day), Some(targets)) => (game_day::known(day, targets), GAME_DAY),
+        (None, _) => {
+            let twins = scenario.twins.iter();
+            (
+                twins.map(|(name, twin)| (name.as_str(), &twin.target)).collect(),
+                TWINS,
+            )
+        }
+    };
     let alerts = alerts(scenario);
     let named = runbooks.iter().enumerate();
     let named: Vec<(usize, &Runbook)> = named
@@ -46,7 +89,8 @@ pub(super) fn check(scenario: &Scenario, runbooks: &[Option<&Runbook>], findings
         findings.warn(&Path::default().key("runbooks"), message);
     }
     let mut check = Check {
-        twins: &scenario.twins,
+        stands_in,
+        section,
         asked: BTreeSet::new(),
         missing: BTreeMap::new(),
         told: BTreeSet::new(),
@@ -106,7 +150,9 @@ fn context(runbook: &Runbook, labels: &Labels) -> Option<Value> {
 }
 
 struct Check<'c, 'f> {
-    twins: &'c BTreeMap<String, Twin>,
+    /// What a run of the drill finds under each name.
+    stands_in: BTreeMap<&'c str, &'c Target>,
+    section: Section,
     /// Names that some step asks, or may ask.
     asked: BTreeSet<String>,
     /// Those without a twin: the runbook's place in the list, the action, and what is wrong. One missing twin is one
@@ -146,25 +192,26 @@ impl Check<'_, '_> {
         self.asked.insert(name.to_owned());
         let action = asking.request.action;
         let (runbook, step) = (&asking.runbook.slug, &asking.step.id);
-        let place = Path::default().key("twins").key(name);
-        let Some(twin) = self.twins.get(name) else {
+        let place = self.section.path().key(name);
+        let noun = self.section.noun;
+        let Some(target) = self.stands_in.get(name) else {
             // What is wrong with a twin that is there is said there.
             if !self.findings.has_value(&place) && !self.missing.contains_key(name) {
                 let message =
-                    format!("no twin for target {name}, which runbook {runbook} step {step} asks{why}");
+                    format!("no {noun} for target {name}, which runbook {runbook} step {step} asks{why}");
                 self.missing.insert(name.to_owned(), (asking.at, action, message));
             }
             return;
         };
-        if !twin.target.takes(action) {
+        if !target.takes(action) {
             if self.told.insert((name.to_owned(), action)) {
-                let (kind, action) = (twin.target.kind().name(), action.name());
+                let (kind, action) = (target.kind().name(), action.name());
                 let message = format!(
-                    "twin {name} is of kind {kind}, but runbook {runbook} step {step} asks it for {action}"
+                    "{noun} {name} is of kind {kind}, but runbook {runbook} step {step} asks it for {action}"
                 );
                 self.findings.fault(&place, message);
             }
-        } else if let Some((_, problem)) = programs::misfit(asking.request, &twin.target) {
+        } else if let Some((_, problem)) = programs::misfit(asking.request, target) {
             let message = format!("runbook {runbook} step {step} cannot run here: {problem}");
             self.findings.warn(&place, message);
         }
@@ -173,23 +220,22 @@ impl Check<'_, '_> {
     /// Says which twins are missing and, if all runbooks are there, which are too many.
     fn tell(self, is_whole: bool) {
         let idle: Vec<&str> = self
-            .twins
+            .stands_in
             .keys()
-            .map(String::as_str)
+            .copied()
             .filter(|name| !self.asked.contains(*name))
             .collect();
         for (name, (at, action, message)) in &self.missing {
             let hint = match nearest::nearest(name, idle.iter().copied()) {
-                Some(near) => format!("did you call its twin \"{near}\"?"),
-                None => format!("add it to twins, as {}", action.name()),
+                Some(near) => format!("did you call its {} \"{near}\"?", self.section.noun),
+                None => format!("add it to {}, as {}", self.section.keys.join("."), action.name()),
             };
             let path = Path::default().key("runbooks").index(*at);
             self.findings.fault_with_hint(&path, message, hint);
         }
         for name in idle.into_iter().filter(|_| is_whole) {
             let message = format!("no runbook of this scenario asks {name}");
-            self.findings
-                .warn(&Path::default().key("twins").key(name), message);
+            self.findings.warn(&self.section.path().key(name), message);
         }
     }
 
@@ -198,14 +244,15 @@ impl Check<'_, '_> {
         let shape = shape(source);
         let action = asking.request.action;
         let fitting = self
-            .twins
+            .stands_in
             .iter()
-            .filter(|(name, twin)| twin.target.takes(action) && shape.fits(name));
-        let names: Vec<String> = fitting.map(|(name, _)| name.clone()).collect();
+            .filter(|(name, target)| target.takes(action) && shape.fits(name));
+        let names: Vec<String> = fitting.map(|(name, _)| (*name).to_owned()).collect();
         if names.is_empty() && self.told.insert((source.to_owned(), action)) {
             let path = Path::default().key("runbooks").index(asking.at);
             let message = format!(
-                "no twin of kind {} can be the target {source} that runbook {} step {} asks",
+                "no {} of kind {} can be the target {source} that runbook {} step {} asks",
+                self.section.noun,
                 action.name(),
                 asking.runbook.slug,
                 asking.step.id

@@ -7,7 +7,7 @@ use super::{
         Fault,
         folder::{self, Reading},
     },
-    Parsed, parse,
+    Parsed, parse_with,
 };
 use crate::domain::{digest::Digest, runbook::Runbook};
 
@@ -62,7 +62,7 @@ pub fn read(runbooks_folder: &Path, reading: &Reading) -> Scenarios {
                 continue;
             }
         };
-        match parse(&source, &runbooks) {
+        match parse_with(&source, &runbooks, reading.targets.as_ref()) {
             Ok(parsed) => scenarios.add(file.path, source, parsed),
             Err(faults) => scenarios.faults.extend(folder::in_file(faults, &name)),
         }

@@ -6,6 +6,7 @@
 mod answers;
 mod asked;
 mod deeds;
+mod game_day;
 mod impossible;
 mod names;
 mod script;
@@ -28,10 +29,11 @@ use crate::domain::{
     runbook::Runbook,
     scenario::{At, LENGTH_MAX, Model, Objectives, Scenario},
     span::Span,
+    target::Targets,
 };
 use names::{Names, Place};
 
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "scenario",
     "title",
     "summary",
@@ -41,6 +43,7 @@ const KEYS: [&str; 16] = [
     "roles",
     "world",
     "twins",
+    "game_day",
     "alerts",
     "injects",
     "expected",
@@ -66,9 +69,18 @@ pub struct Parsed {
 /// Reads one scenario that trains some of these runbooks. Every fault that can be told from the others is reported, in
 /// the order of the file.
 pub fn parse(source: &str, runbooks: &[&Runbook]) -> Result<Parsed, Vec<Fault>> {
+    parse_with(source, runbooks, None)
+}
+
+/// The same, where the targets are known that a game day may name.
+pub fn parse_with(
+    source: &str,
+    runbooks: &[&Runbook],
+    targets: Option<&Targets>,
+) -> Result<Parsed, Vec<Fault>> {
     let root = document::read(source).map_err(|fault| vec![fault])?;
     let mut findings = Findings::new(&root);
-    let scenario = scenario(&root, runbooks, &mut findings);
+    let scenario = scenario(&root, runbooks, targets, &mut findings);
     findings
         .finish(scenario)
         .map(|(scenario, warnings)| Parsed { scenario, warnings })
@@ -85,6 +97,7 @@ fn empty() -> Scenario {
         roles: Vec::new(),
         model: Model::default(),
         twins: BTreeMap::new(),
+        game_day: None,
         alarms: Vec::new(),
         injects: Vec::new(),
         expected: Vec::new(),
@@ -97,7 +110,12 @@ fn empty() -> Scenario {
 }
 
 /// Reads the whole document. What is wrong is left out of the scenario, so it only counts when nothing was found.
-fn scenario(root: &Node, known: &[&Runbook], findings: &mut Findings<'_>) -> Scenario {
+fn scenario(
+    root: &Node,
+    known: &[&Runbook],
+    targets: Option<&Targets>,
+    findings: &mut Findings<'_>,
+) -> Scenario {
     let mut scenario = empty();
     if matches!(root.content, Content::Null) {
         findings.fault(&Path::default(), "the file is empty");
@@ -118,8 +136,17 @@ fn scenario(root: &Node, known: &[&Runbook], findings: &mut Findings<'_>) -> Sce
         scenario.model = world::model(world, services.unwrap_or_default(), &names, findings);
         scenario.mitigated = names.expression(world.get("mitigated"), Place::World, findings);
     }
-    if let Some(field) = fields.need("twins", findings) {
-        scenario.twins = twins::read(&field, &names, findings);
+    match (fields.get("twins"), fields.get("game_day")) {
+        (Some(_), Some(_)) => {
+            let message = "a scenario is simulated with twins, or is a game_day; not both".to_owned();
+            fields.fault_at_key("game_day", message, None, findings);
+        }
+        (None, Some(field)) => scenario.game_day = game_day::read(&field, &names, targets, findings),
+        (_, None) => {
+            if let Some(field) = fields.need("twins", findings) {
+                scenario.twins = twins::read(&field, &names, findings);
+            }
+        }
     }
     scenario.alarms = script::alarms(fields.get("alerts"), &names, findings);
     let mut ids = Ids::default();
@@ -127,6 +154,7 @@ fn scenario(root: &Node, known: &[&Runbook], findings: &mut Findings<'_>) -> Sce
         length: scenario.length,
         roles: &scenario.roles,
         twins: &scenario.twins,
+        targets: scenario.game_day.as_ref().map(|day| &day.targets),
     };
     scenario.injects = script::injects(fields.get("injects"), &names, &cast, &mut ids, findings);
     if let Some(field) = fields.need("expected", findings) {
@@ -139,7 +167,8 @@ fn scenario(root: &Node, known: &[&Runbook], findings: &mut Findings<'_>) -> Sce
     scenario.stops = script::stops(fields.get("stop"), &names, findings);
     has_an_alert(&scenario, &fields, findings);
     impossible::check(&scenario, findings);
-    asked::check(&scenario, &trained, findings);
+    game_day::check(&scenario, &fields, targets, findings);
+    asked::check(&scenario, &trained, targets, findings);
     scenario
 }
 

@@ -15,7 +15,7 @@ use super::super::{
 use crate::domain::{
     names::{self, Chain},
     runbook::Runbook,
-    scenario::{Assignment, Service, Start, TOLD, TOLD_WORLD},
+    scenario::{Assignment, RESULT, Service, Start, TOLD, TOLD_WORLD},
     step::StepKind,
     template::{Expression, FILTERS, TESTS, Template},
 };
@@ -41,12 +41,14 @@ pub(super) enum Place {
     World,
     /// Where what people do is known as well.
     Told,
+    /// Where the answer to a measure is known as well as the world.
+    Measured,
 }
 
 impl Place {
     fn told(self) -> &'static [&'static str] {
         match self {
-            Self::World => &TOLD_WORLD,
+            Self::World | Self::Measured => &TOLD_WORLD,
             Self::Told => &TOLD,
         }
     }
@@ -250,6 +252,9 @@ impl<'a> Names<'a> {
         if chain.is_called {
             return Some(("there are no functions in expressions".to_owned(), None));
         }
+        if place == Place::Measured && root == RESULT {
+            return None;
+        }
         let is_told = place.told().contains(&root);
         if !is_told && !self.services.contains_key(root) {
             return self.unknown_root(root, place);
@@ -285,7 +290,7 @@ impl<'a> Names<'a> {
     }
 
     fn unknown_root(&self, root: &str, place: Place) -> Option<Problem> {
-        if place == Place::World && TOLD.contains(&root) {
+        if place != Place::Told && TOLD.contains(&root) {
             let message = format!("\"{root}\" is not known here: the world knows nothing of what people do");
             let hint = format!("known here: the services and {}", TOLD_WORLD.join(", "));
             return Some((message, Some(hint)));

@@ -27,7 +27,7 @@ const STOPS_MAX: usize = 20;
 const AT_ONCE: Span = Span::from_secs(0);
 const SECOND: Span = Span::from_secs(1);
 const ALERTNAME: &str = "alertname";
-const THINGS: [&str; 5] = ["set", "says", "alert", "leaves", "connector"];
+const THINGS: [&str; 6] = ["set", "says", "alert", "leaves", "connector", "fault"];
 
 /// Reads `alerts`.
 pub(super) fn alarms(field: Option<Field<'_>>, names: &Names<'_>, findings: &mut Findings<'_>) -> Vec<Alarm> {
@@ -100,6 +100,8 @@ pub(super) struct Cast<'a> {
     pub(super) length: Span,
     pub(super) roles: &'a [String],
     pub(super) twins: &'a BTreeMap<String, Twin>,
+    /// The targets of a game day.
+    pub(super) targets: Option<&'a BTreeMap<String, String>>,
 }
 
 /// Reads `injects`.
@@ -166,6 +168,11 @@ fn inject(
             .get("connector")
             .and_then(|field| connector(&field, cast, findings)),
     );
+    then.extend(
+        fields
+            .get("fault")
+            .and_then(|field| fault(&field, cast, findings)),
+    );
     if THINGS.iter().all(|key| fields.get(key).is_none()) {
         findings.fault(
             &item.path,
@@ -221,6 +228,13 @@ fn leaves(field: &Field<'_>, cast: &Cast<'_>, findings: &mut Findings<'_>) -> Op
 }
 
 fn connector(field: &Field<'_>, cast: &Cast<'_>, findings: &mut Findings<'_>) -> Option<Happening> {
+    if cast.targets.is_some() {
+        findings.fault(
+            &field.path,
+            "a game day has no twins whose connectors could fail; use fault",
+        );
+        return None;
+    }
     let fields = field.fields(&["target", "fails", "for"], findings)?;
     let target = fields.need("target", findings).and_then(|field| {
         let target = field.text(findings)?.to_owned();
@@ -243,6 +257,36 @@ fn connector(field: &Field<'_>, cast: &Cast<'_>, findings: &mut Findings<'_>) ->
     Some(Happening::Connector {
         target: target?,
         fails: fails?,
+        lasting: lasting?,
+    })
+}
+
+/// Something real is broken: which targets allow that is looked at once all is read.
+fn fault(field: &Field<'_>, cast: &Cast<'_>, findings: &mut Findings<'_>) -> Option<Happening> {
+    let Some(targets) = cast.targets else {
+        findings.fault(
+            &field.path,
+            "only a game day breaks anything real; a simulated world is set",
+        );
+        return None;
+    };
+    let fields = field.fields(&["target", "cause", "for"], findings)?;
+    let target = fields.need("target", findings).and_then(|field| {
+        let target = field.text(findings)?.to_owned();
+        if !targets.contains_key(&target) {
+            let known: Vec<&str> = targets.keys().map(String::as_str).collect();
+            let (message, hint) = unknown("target", &target, &known);
+            findings.fault_with_hint(&field.path, message, hint);
+        }
+        Some(target)
+    });
+    let cause = text(fields.need("cause", findings), findings);
+    let lasting = fields
+        .need("for", findings)
+        .and_then(|field| field.span(SECOND..=LENGTH_MAX, findings));
+    Some(Happening::Fault {
+        target: target?,
+        cause: cause?,
         lasting: lasting?,
     })
 }

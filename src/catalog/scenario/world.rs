@@ -14,7 +14,7 @@ use super::{
 };
 use crate::domain::{
     names,
-    scenario::{Model, Rule, Service, Start, TOLD},
+    scenario::{Model, RESULT, Rule, Service, Start, TOLD},
     template::Expression,
 };
 
@@ -27,7 +27,7 @@ const RULES_MAX: usize = 100;
 const DRAWN_MAX: i64 = 1_000_000_000_000;
 const NAME_BYTES_MAX: usize = 63;
 /// Names that would be taken for something else, besides those that are told.
-const RESERVED: [&str; 2] = ["connectors", WORKS];
+const RESERVED: [&str; 3] = ["connectors", RESULT, WORKS];
 
 /// The services without the expressions in them, which can only be read once all names are known.
 pub(super) fn services(world: &Fields<'_>, findings: &mut Findings<'_>) -> Option<BTreeMap<String, Service>> {

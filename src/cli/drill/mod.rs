@@ -55,7 +55,7 @@ async fn play(theatre: &Theatre, asked: &DrillRun) -> anyhow::Result<Vec<Played>
     {
         let names: Vec<&str> = known.iter().map(|version| version.slug.as_str()).collect();
         anyhow::bail!(
-            "there is no scenario {missing} without faults in {}; there are: {}",
+            "there is no scenario {missing} without faults in {} that plays by itself (a game day does not); there are: {}",
             asked.runbooks.join("drills").display(),
             names.join(", ")
         );

@@ -99,6 +99,7 @@ impl Theatre {
             folder: folder.clone(),
             relay,
             is_compressed: true,
+            outdoors: None,
         });
         let standing = Standing::new(wake.clone());
         standing.refresh(&mut conn).await?;
@@ -160,10 +161,12 @@ impl Theatre {
         })
     }
 
-    /// The scenarios there are, by name.
+    /// The scenarios that can be played here, by name: a game day takes the time it takes, and real targets.
     pub async fn scenarios(&self) -> anyhow::Result<Vec<scenarios::ScenarioVersion>> {
         let mut conn = self.pools.web.acquire().await?;
-        Ok(scenarios::list_current(&mut conn, 500).await?)
+        let mut all = scenarios::list_current(&mut conn, 500).await?;
+        all.retain(|version| version.scenario.game_day.is_none());
+        Ok(all)
     }
 
     /// Plays a scenario to its end; with `wrong`, its people do something wrong that it knows.

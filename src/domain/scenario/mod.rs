@@ -4,6 +4,7 @@
 //! [`super::simulation`].
 
 mod deed;
+mod game_day;
 mod model;
 mod pattern;
 mod script;
@@ -13,9 +14,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{span::Span, template::Expression};
+use super::{drill::Depth, span::Span, template::Expression};
 
 pub use deed::{Deed, Expected, Wrong};
+pub use game_day::{GameDay, Measure};
 pub use model::{Assignment, Model, Rule, Service, Start};
 pub use pattern::Pattern;
 pub use script::{Alarm, Failing, Happening, Hint, Inject, Objectives, StopRule};
@@ -32,6 +34,9 @@ pub const LENGTH_MAX: Span = Span::from_secs(8 * 60 * 60);
 pub const TOLD: [&str; 5] = ["t", "gates", "steps", "injects", "incident"];
 /// Those of them that rules of the world may read too: the world knows nothing of people.
 pub const TOLD_WORLD: [&str; 1] = ["t"];
+
+/// What the assignments of a measure read besides: the answer to its question.
+pub const RESULT: &str = "result";
 
 /// A place in the scenario's text, so that what goes wrong later can still name it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +68,9 @@ pub struct Scenario {
     pub model: Model,
     /// What stands in for each target, by the target's name.
     pub twins: BTreeMap<String, Twin>,
+    /// What a game day is played on; then there are no twins, and the world is measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub game_day: Option<GameDay>,
     /// What monitoring reports, and when.
     pub alarms: Vec<Alarm>,
     /// The surprises, in the order of the file.
@@ -85,6 +93,14 @@ impl Scenario {
     /// The longest it may go on.
     pub fn longest(&self) -> Span {
         Span::from_millis(self.length.as_millis() * 2)
+    }
+
+    /// How deep it can be played.
+    pub fn depths(&self) -> &'static [Depth] {
+        match self.game_day {
+            Some(_) => &[Depth::GameDay],
+            None => &[Depth::Simulated, Depth::Tabletop],
+        }
     }
 
     /// The inject of that name.

@@ -76,6 +76,15 @@ pub enum Happening {
         /// For how long.
         lasting: Span,
     },
+    /// Something real is broken, in a game day.
+    Fault {
+        /// The name of its target.
+        target: String,
+        /// Which of the faults that the target allows.
+        cause: String,
+        /// For how long at most; the end of the drill takes it back earlier.
+        lasting: Span,
+    },
 }
 
 /// How a target fails that is itself well.

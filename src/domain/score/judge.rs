@@ -3,12 +3,13 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Course, Figure, FigureName, InjectOutcome, Moment, Observed, Outcome, Phase, Remark, Score, Seen, Share,
-    Slip,
+    Cleanup, Course, Figure, FigureName, InjectOutcome, Moment, Observed, Outcome, Phase, Remark, Score,
+    Seen, Share, Slip,
 };
 use crate::domain::{
     approval::Verdict,
     drill::{DrillFact, Logged},
+    fault::FaultState,
     run::UnknownChoice,
     scenario::{Deed, Scenario},
     simulation::{Rules, Told, WorldFault},
@@ -59,6 +60,9 @@ struct Bench<'a> {
     spoken: Vec<Span>,
     hints: Vec<(String, u32)>,
     notes: Vec<Remark>,
+    faults: BTreeMap<String, FaultState>,
+    /// Whether a game day was steady, each time that was looked at.
+    steady: Vec<bool>,
 }
 
 impl<'a> Bench<'a> {
@@ -83,12 +87,16 @@ impl<'a> Bench<'a> {
             spoken: Vec::new(),
             hints: Vec::new(),
             notes: Vec::new(),
+            faults: BTreeMap::new(),
+            steady: Vec::new(),
         }
     }
 
     fn of_drill(&mut self, age: Span, fact: DrillFact) {
         self.last = age;
         match fact {
+            DrillFact::Fault { inject, state, .. } => _ = self.faults.insert(inject, state),
+            DrillFact::Steady { holds, .. } => self.steady.push(holds),
             DrillFact::InjectSent { inject, .. } => _ = self.sent.entry(inject).or_insert(age),
             DrillFact::InjectSkipped { inject } => self.skipped.push(inject),
             DrillFact::Harm { works: false } => self.harm = self.harm.or(Some(age)),
@@ -193,9 +201,22 @@ impl<'a> Bench<'a> {
                 done: self.unknown.values().filter(|settled| **settled).count() as u32,
                 of: self.unknown.len() as u32,
             },
+            cleanup: self.cleanup(),
             hints: self.hints,
             notes: self.notes,
         }
+    }
+
+    /// What was not steady to begin with was left alone.
+    fn cleanup(&self) -> Option<Cleanup> {
+        let (first, later) = self.steady.split_first()?;
+        first.then(|| Cleanup {
+            faults: Share {
+                done: self.faults.values().filter(|state| state.is_over()).count() as u32,
+                of: self.faults.len() as u32,
+            },
+            steady_again: later.last().copied(),
+        })
     }
 
     fn figures(&self) -> Vec<Figure> {

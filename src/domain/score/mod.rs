@@ -37,6 +37,25 @@ pub struct Score {
     pub hints: Vec<(String, u32)>,
     /// What the trainer noted.
     pub notes: Vec<Remark>,
+    /// How a game day left what it was played on; absent where nothing could be broken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cleanup: Option<Cleanup>,
+}
+
+/// How a game day left what it was played on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cleanup {
+    /// Faults that were seen to be taken back, of those that were planned.
+    pub faults: Share,
+    /// Whether it was steady again afterwards; `None` until that was seen.
+    pub steady_again: Option<bool>,
+}
+
+impl Cleanup {
+    /// Whether nothing of the drill is left.
+    pub fn is_proven(&self) -> bool {
+        self.faults.done == self.faults.of && self.steady_again == Some(true)
+    }
 }
 
 /// One time.
@@ -211,7 +230,13 @@ impl Score {
     pub fn passes(&self) -> bool {
         let expected = self.expected.iter().all(|one| one.verdict() == Verdict::InTime);
         let met = self.figures.iter().all(|figure| figure.is_met() != Some(false));
-        expected && met && self.wrong.iter().all(|slip| slip.done.is_none()) && self.hints.is_empty()
+        // While the drill goes on, what is broken shall be.
+        let is_clean = self.took.is_none() || self.cleanup.is_none_or(|cleanup| cleanup.is_proven());
+        expected
+            && met
+            && is_clean
+            && self.wrong.iter().all(|slip| slip.done.is_none())
+            && self.hints.is_empty()
     }
 
     /// What it falls short of, one line each.
@@ -244,6 +269,21 @@ impl Score {
         }
         for slip in self.wrong.iter().filter(|slip| slip.done.is_some()) {
             lines.push(format!("{}: {}. {}", slip.id, slip.what, slip.because));
+        }
+        if let Some(cleanup) = self
+            .cleanup
+            .filter(|cleanup| self.took.is_some() && !cleanup.is_proven())
+        {
+            lines.push(format!(
+                "the clean-up is not proven: {} of {} faults are taken back, and steady again: {}",
+                cleanup.faults.done,
+                cleanup.faults.of,
+                match cleanup.steady_again {
+                    None => "not seen yet",
+                    Some(true) => "yes",
+                    Some(false) => "no",
+                }
+            ));
         }
         for (hint, price) in &self.hints {
             lines.push(format!("a hint was told (-{price}): {hint}"));

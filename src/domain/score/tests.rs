@@ -9,6 +9,7 @@ use super::*;
 use crate::domain::{
     approval::Verdict as Word,
     drill::{DrillFact, Logged},
+    fault::FaultState,
     scenario::{At, Deed, Expected, Hint, Inject, Model, Objectives, Scenario, Service, Start, Wrong},
     simulation::{Change, GateWord, Rules},
     template::Expression,
@@ -73,6 +74,7 @@ fn scenario() -> Scenario {
             ..Model::default()
         },
         twins: Default::default(),
+        game_day: None,
         alarms: Vec::new(),
         injects: vec![Inject {
             at: At::default(),
@@ -223,4 +225,40 @@ fn what_follows_an_inject_counts_from_it() {
     assert_eq!(score.expected[2].done, Some(secs(250)));
     assert_eq!(score.injects[0].sent, Some(secs(200)));
     assert_eq!(score.injects[0].expected, ["news"]);
+}
+
+#[test]
+fn a_game_day_passes_when_everything_is_seen_to_be_as_it_was() {
+    let fault = |inject: &str, state| DrillFact::Fault {
+        inject: inject.to_owned(),
+        target: "db".to_owned(),
+        cause: "kill".to_owned(),
+        state,
+        error: String::new(),
+    };
+    let steady = |holds| DrillFact::Steady {
+        holds,
+        measured: String::new(),
+    };
+    let cleanup = |facts: Vec<DrillFact>| {
+        let facts = facts.into_iter().enumerate();
+        let log: Vec<Logged> = facts
+            .map(|(seq, fact)| logged(seq as i64 + 1, seq as u64, fact))
+            .collect();
+        score(&log, &[]).cleanup
+    };
+    assert_eq!(cleanup(vec![DrillFact::Began]), None, "no game day");
+    assert_eq!(cleanup(vec![steady(false)]), None, "nothing was touched");
+    let caused = [
+        steady(true),
+        fault("a", FaultState::Caused),
+        fault("b", FaultState::Caused),
+    ];
+    let then = |more: &[DrillFact]| cleanup([caused.as_slice(), more].concat()).unwrap();
+    let half = then(&[fault("a", FaultState::Undone), fault("b", FaultState::Undoing)]);
+    assert_eq!((half.faults, half.steady_again), (Share { done: 1, of: 2 }, None));
+    let undone = [fault("a", FaultState::Undone), fault("b", FaultState::Undone)];
+    assert!(!then(&undone).is_proven(), "nobody has looked again");
+    assert!(!then(&[undone.as_slice(), &[steady(false)]].concat()).is_proven());
+    assert!(then(&[undone.as_slice(), &[steady(true)]].concat()).is_proven());
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::Change;
 use crate::domain::{
-    scenario::{Assignment, At, Rule, Scenario, Start},
+    scenario::{Assignment, At, RESULT, Rule, Scenario, Start},
     template::{Expression, Prepared, Scene, Template, TemplateError},
 };
 
@@ -26,6 +26,9 @@ pub struct Rules {
     stops: Vec<Prepared>,
     wrong: Vec<Option<Prepared>>,
     mitigated: Option<Prepared>,
+    /// What each measure of a game day says of the world.
+    measures: Vec<Vec<PreparedAssignment>>,
+    steady: Option<Prepared>,
 }
 
 /// A rule with its conditions and values read.
@@ -137,6 +140,13 @@ impl Rules {
             stops: all(scenario.stops.iter().map(|stop| &stop.when))?,
             wrong: options(scenario.wrong.iter().map(|wrong| wrong.when.as_ref()))?,
             mitigated: option(scenario.mitigated.as_ref())?,
+            measures: scenario
+                .game_day
+                .iter()
+                .flat_map(|day| &day.measures)
+                .map(|measure| assignments(&measure.set))
+                .collect::<Result<_, _>>()?,
+            steady: option(scenario.game_day.as_ref().map(|day| &day.steady))?,
             scenario,
         })
     }
@@ -180,6 +190,27 @@ impl Rules {
             Some(None) => Ok(true),
             None => Ok(false),
         }
+    }
+
+    /// What an answer says of the world.
+    pub fn measured(
+        &self,
+        index: usize,
+        result: &Value,
+        state: &Map<String, Value>,
+    ) -> Result<Vec<Change>, TemplateError> {
+        let mut names = state.clone();
+        names.insert(RESULT.to_owned(), result.clone());
+        let scene = Scene::of(&Value::Object(names));
+        let set = self.measures.get(index).into_iter().flatten();
+        set.map(|one| one.change(&scene)).collect()
+    }
+
+    /// Whether what a game day is played on is well; yes, where that was not asked.
+    pub fn is_steady(&self, scene: &Scene) -> Result<bool, TemplateError> {
+        self.steady
+            .as_ref()
+            .map_or(Ok(true), |steady| steady.holds(scene))
     }
 
     /// Whether the harm is over; `None` when the scenario does not say how to see it.

@@ -112,6 +112,7 @@ fn scenario() -> Scenario {
             ],
         },
         twins,
+        game_day: None,
         alarms: Vec::new(),
         injects: Vec::new(),
         expected: Vec::new(),

@@ -24,6 +24,7 @@ use super::{
         drill::{
             card::{ScorePage, ScoreRecord},
             catalogue::{CataloguePage, Found},
+            faults::is_open,
             play::Played,
             scenario::{LaunchForm, ScenarioPage},
             show::{DrillPage, DrillRecord},
@@ -149,7 +150,9 @@ pub async fn scenario(
         Ok(_) => {
             let people = operators::list(&mut tx).await?;
             let real = incidents::find_open_sev1(&mut tx).await?;
-            Some(LaunchForm::of(&people, me.id, real.as_ref()))
+            let plays = app.conductor.simulator.host().is_some();
+            let depths = version.scenario.depths();
+            Some(LaunchForm::of(&people, me.id, real.as_ref(), (depths, plays)))
         }
         Err(_) => None,
     };
@@ -176,7 +179,7 @@ pub async fn show(
     let mut frame = page::frame(&app, &mut tx, &me, title, Place::Drills, now)
         .await?
         .of_drill(Some(id));
-    if record.drill.state != DrillState::Ended {
+    if record.drill.state != DrillState::Ended || is_open(&record.log, record.drill.state) {
         let parameters = [("scope", &*format!("drill:{id}")), ("after", &*pulse)];
         frame = frame.live(text::with_query("/live", &parameters));
     }

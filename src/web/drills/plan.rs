@@ -97,6 +97,11 @@ pub async fn plan(
     if planned_for.is_some_and(|planned| planned <= now) {
         return Err(refused("the drill cannot begin in the past"));
     }
+    if depth == Depth::GameDay && app.conductor.simulator.host().is_none() {
+        return Err(refused(
+            "this Muster plays no game days: start it with --game-day-host",
+        ));
+    }
     let version = current(act.conn(), &form.scenario).await?;
     let new = NewPlan {
         version: version.id,

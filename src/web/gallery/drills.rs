@@ -15,6 +15,7 @@ use crate::{
     domain::{
         coverage::{Due, Gain, Tally, gain, items},
         drill::{Depth, DrillClock, DrillFact, DrillState, EndKind, Logged, ObserverTag},
+        fault::FaultState,
         id::{DrillId, IncidentId, OperatorId, ScenarioVersionId},
         operator::{Operator, Role},
         score::{Figure, FigureName, InjectOutcome, Outcome, Phase, Remark, Score, Share, Slip},
@@ -43,6 +44,7 @@ use crate::{
 };
 
 const SCENARIO: &str = include_str!("../../../runbooks/drills/checkout-primary-dead.yaml");
+const GAME_DAY: &str = include_str!("../../../runbooks/drills/checkout-game-day.yaml");
 const RUNBOOK: &str = include_str!("../../../runbooks/postgres-primary-down.yaml");
 
 /// The specimens of this room.
@@ -67,6 +69,13 @@ pub fn specimens() -> Vec<Specimen> {
                 DrillState::Ended,
                 Some((EndKind::RealIncident, "INC-209 (Shop is down) is real and SEV1")),
                 false,
+            )
+        }),
+        specimen("drill", "game-day", || game_day(DrillState::Running, None)),
+        specimen("drill", "game-day-left", || {
+            game_day(
+                DrillState::Ended,
+                Some((EndKind::Rule, "Writes have failed for too long")),
             )
         }),
         specimen("drill-score", "good", || {
@@ -166,7 +175,12 @@ fn scenario(real: Option<(IncidentId, String)>) -> askama::Result<String> {
         ..operator()
     };
     let people = [person(1, "Ana"), person(2, "Ben"), person(3, "Cleo")];
-    let form = LaunchForm::of(&people, operator().id, real.as_ref());
+    let form = LaunchForm::of(
+        &people,
+        operator().id,
+        real.as_ref(),
+        (version.scenario.depths(), false),
+    );
     let past = [drill(16, DrillState::Ended, Some((EndKind::Finished, "")))];
     let frame = frame("The checkout database loses its primary", Place::Drills);
     ScenarioPage::of(frame, &version, &past, Some(form), now()).render()
@@ -263,6 +277,52 @@ fn drill_page(state: DrillState, end: Option<(EndKind, &str)>, leads: bool) -> a
     DrillPage::of(frame, &record, &operator(), leads, now()).render()
 }
 
+/// The console of a game day: something stands, or could not be taken back.
+fn game_day(state: DrillState, end: Option<(EndKind, &str)>) -> askama::Result<String> {
+    let runbook = runbooks::read(RUNBOOK)?;
+    let parsed = catalog::scenario::parse(GAME_DAY, &[&runbook]).map_err(|_| askama::Error::Fmt)?;
+    let fault = |state, error: &str| DrillFact::Fault {
+        inject: "kill".to_owned(),
+        target: "checkout-primary".to_owned(),
+        cause: "kill".to_owned(),
+        state,
+        error: error.to_owned(),
+    };
+    let steady = DrillFact::Steady {
+        holds: true,
+        measured: "primary.up is true, standby.up is true, writes.ok is true".to_owned(),
+    };
+    let mut facts = vec![DrillFact::Began, steady, fault(FaultState::Caused, "")];
+    if let Some((why, reason)) = end {
+        facts.push(DrillFact::Ended {
+            why,
+            reason: reason.to_owned(),
+        });
+        let error = "/usr/bin/pg_ctlcluster ended badly: the <disk> is full";
+        facts.push(fault(FaultState::Undoing, error));
+    }
+    let logged = |(seq, fact): (usize, DrillFact)| Logged {
+        seq: seq as i64 + 1,
+        age: Span::from_secs(seq as u64 * 4),
+        at: ago(190 - seq as i64 * 4),
+        fact,
+    };
+    let record = DrillRecord {
+        drill: Drill {
+            depth: Depth::GameDay,
+            ..drill(17, state, end)
+        },
+        scenario: parsed.scenario,
+        players: Vec::new(),
+        trainer: Some("Ana".to_owned()),
+        incidents: Vec::new(),
+        log: facts.into_iter().enumerate().map(logged).collect(),
+        world: state.is_live().then(world),
+        real: None,
+    };
+    DrillPage::of(drill_frame("Game day · DRILL-17"), &record, true, now()).render()
+}
+
 fn figure(name: FigureName, took: Option<u64>, objective: Option<u64>) -> Figure {
     Figure {
         name,
@@ -334,6 +394,7 @@ fn good() -> Score {
         updates: Share { done: 2, of: 2 },
         unknowns: Share { done: 0, of: 0 },
         hints: Vec::new(),
+        cleanup: None,
         notes: vec![
             remark(44, Phase::Acknowledge, Some(ObserverTag::Good), "Fast."),
             remark(120, Phase::Mitigate, None, "They read the log <first>."),

@@ -3,7 +3,9 @@
 mod appointment;
 mod beside;
 mod coverage;
+mod faults;
 mod figures;
+mod game_day;
 mod pages;
 mod safety;
 mod stage;

@@ -17,7 +17,6 @@ use chrono::{DateTime, Utc};
 use muster::{
     clock::Clock,
     domain::{
-        drill::Depth,
         id::{DrillId, IncidentId, RunId},
         operator::{Operator, Role, Via},
     },
@@ -114,7 +113,7 @@ pub struct Stage {
     pub setup: Setup,
     pub muster: Muster,
     pub person: Operator,
-    simulator: Simulator,
+    pub simulator: Simulator,
     _files: Scratch,
     began: DateTime<Utc>,
 }
@@ -122,6 +121,16 @@ pub struct Stage {
 impl Stage {
     /// Runbooks by name, one scenario, and the targets of what is real.
     pub async fn new(runbooks: &[(&str, &str)], scenario: &str, targets: &str) -> Self {
+        Self::with(runbooks, scenario, targets, &[]).await
+    }
+
+    /// The same with more settings.
+    pub async fn with(
+        runbooks: &[(&str, &str)],
+        scenario: &str,
+        targets: &str,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let (database, canary, files) = (Database::new().await, Canary::new().await, Scratch::new());
         let folder = files.path().join("runbooks");
         fs::create_dir_all(folder.join("drills")).unwrap();
@@ -135,6 +144,10 @@ impl Stage {
         setup
             .env
             .push(("REAL_TOKEN".to_owned(), "a-real-secret".to_owned()));
+        let more = settings.iter();
+        setup
+            .env
+            .extend(more.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let muster = setup.start(None);
         let person = person(&mut database.pools.web.acquire().await.unwrap()).await;
         let simulator = Simulator::new(SimulatorParts {
@@ -143,6 +156,7 @@ impl Stage {
             folder: files.path().join("looked-at"),
             relay: PathBuf::from(env!("CARGO_BIN_EXE_muster")),
             is_compressed: false,
+            outdoors: None,
         });
         Self {
             database,
@@ -166,18 +180,18 @@ impl Stage {
 
     /// Plans and begins a drill of the scenario, as soon as the program has published it.
     pub async fn begin(&self) -> DrillId {
-        let version = wait::until("the scenario is published", SOON, async || {
+        let (version, depth) = wait::until("the scenario is published", SOON, async || {
             let found = scenarios::list_current(&mut *self.conn().await, 10).await?;
             found
                 .first()
-                .map(|version| version.id)
+                .map(|version| (version.id, version.scenario.depths()[0]))
                 .ok_or_else(|| anyhow::anyhow!("there is none yet: {}", last_lines(&self.setup.logged())))
         })
         .await
         .unwrap();
         let plan = NewPlan {
             version,
-            depth: Depth::Simulated,
+            depth,
             seed: 7,
             trainer: None,
             players: &[],

@@ -164,6 +164,37 @@ impl Postgres {
         Ok(node)
     }
 
+    /// The file with the number of its postmaster.
+    pub fn pid_file(&self) -> PathBuf {
+        self.data.join("postmaster.pid")
+    }
+
+    /// The program that starts it again on its port, with its arguments, as whoever repairs it would.
+    pub fn starting_words(&self) -> Result<Vec<String>> {
+        let server = fs::canonicalize(POSTGRES.find()?)?;
+        let mut words: Vec<String> = Vec::new();
+        if Uid::effective().is_root() {
+            let setpriv = process::SETPRIV.find()?.display().to_string();
+            let options = ["--reuid=postgres", "--regid=postgres", "--clear-groups", "--"];
+            words.push(setpriv);
+            words.extend(options.map(str::to_owned));
+        }
+        words.push(server.with_file_name("pg_ctl").display().to_string());
+        let (data, log, port) = (&self.data, self.data.join("again.log"), self.port);
+        words.extend(["--pgdata".to_owned(), data.display().to_string()]);
+        words.extend(["--log".to_owned(), log.display().to_string()]);
+        words.extend(["--options".to_owned(), format!("-p {port}")]);
+        words.extend(["--wait", "start"].map(str::to_owned));
+        Ok(words)
+    }
+
+    /// The number of the server that runs on its data now, whoever started it.
+    pub fn postmaster(&self) -> Option<u32> {
+        let pid_file = fs::read_to_string(self.pid_file()).ok()?;
+        let pid = pid_file.lines().next()?.trim().parse().ok()?;
+        process::is_alive(pid).then_some(pid)
+    }
+
     pub fn is_running(&mut self) -> bool {
         self.process.ended().is_none()
     }
@@ -232,6 +263,14 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         let shared_memory = self.shared_memory().filter(|_| self.is_running());
         self.process.end(Signal::SIGQUIT, Duration::from_secs(5)); // "immediate": no checkpoint
+        // Somebody may have started it again.
+        if let Some(pid) = self.postmaster() {
+            let _ = kill(Pid::from_raw(pid as i32), Signal::SIGQUIT);
+            let end = std::time::Instant::now() + Duration::from_secs(5);
+            while self.postmaster().is_some() && std::time::Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
         if self.data.join("postmaster.pid").exists() {
             forget_shared_memory(shared_memory);
         }

@@ -3,6 +3,7 @@
 mod asked;
 mod deeds;
 mod files;
+mod game_day;
 mod happenings;
 mod head;
 mod sample;

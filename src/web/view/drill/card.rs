@@ -231,9 +231,20 @@ fn shares(score: &Score, earlier: Option<&Score>) -> Vec<ShareRow> {
     };
     let judged = |share: Share| (share.of > 0).then(|| met(share.done == share.of));
     let wrong = |score: &Score| score.wrong.iter().filter(|slip| slip.done.is_some()).count();
+    let cleanup = |score: &Score| {
+        score
+            .cleanup
+            .map_or_else(String::new, |cleanup| of(cleanup.faults))
+    };
+    let again = |score: &Score| match score.cleanup.map(|cleanup| cleanup.steady_again) {
+        Some(Some(true)) => "yes",
+        Some(Some(false)) => "no",
+        Some(None) => "not seen yet",
+        None => "",
+    };
     let price = |score: &Score| score.hints.iter().map(|(_, price)| price).sum::<u32>();
     let before = |words: &dyn Fn(&Score) -> String| earlier.map_or_else(String::new, words);
-    vec![
+    let mut rows = vec![
         ShareRow {
             name: "Updates in time",
             now: of(score.updates),
@@ -262,7 +273,24 @@ fn shares(score: &Score, earlier: Option<&Score>) -> Vec<ShareRow> {
             badge: None,
             before: before(&|score| price(score).to_string()),
         },
-    ]
+    ];
+    if let Some(left) = score.cleanup {
+        rows.push(ShareRow {
+            name: "Faults taken back",
+            now: of(left.faults),
+            objective: "all",
+            badge: judged(left.faults),
+            before: before(&cleanup),
+        });
+        rows.push(ShareRow {
+            name: "Steady again",
+            now: again(score).to_owned(),
+            objective: "yes",
+            badge: left.steady_again.map(met),
+            before: before(&|score| again(score).to_owned()),
+        });
+    }
+    rows
 }
 
 fn met(is_met: bool) -> Badge {

@@ -9,10 +9,11 @@ use super::{
         parts::{At, Icon, Said, at, icon, said},
         text,
     },
-    clock,
+    clock, faults,
 };
 use crate::domain::{
     drill::{DrillFact, Logged},
+    fault::FaultState,
     scenario::Scenario,
     simulation::Change,
 };
@@ -73,6 +74,14 @@ fn shape(fact: &DrillFact) -> &'static str {
         DrillFact::Noted { .. } => "note",
         DrillFact::Paused { .. } => "pause",
         DrillFact::Ended { .. } => "check",
+        DrillFact::Measured { .. } => "gear",
+        DrillFact::Steady { holds: true, .. } => "shield",
+        DrillFact::Steady { holds: false, .. } => "triangle",
+        DrillFact::Fault { state, error, .. } => match (state, error.is_empty()) {
+            (FaultState::Undone, _) => "check",
+            (_, false) => "triangle",
+            _ => "cross",
+        },
     }
 }
 
@@ -101,6 +110,18 @@ pub fn words(fact: &DrillFact, scenario: &Scenario) -> String {
         DrillFact::AlertFired { alarm: index } => format!("Alert {} fires", alarm(*index)),
         DrillFact::AlertResolved { alarm: index } => format!("Alert {} is over", alarm(*index)),
         DrillFact::InjectResolved { of } => format!("The alert is over: {}", inject(of)),
+        DrillFact::Measured { set } => format!("Measured{}", followed(set)),
+        DrillFact::Steady { holds, measured } => {
+            let word = if *holds { "Steady" } else { "Not steady" };
+            format!("{word}: {measured}")
+        }
+        DrillFact::Fault {
+            target,
+            cause,
+            state,
+            error,
+            ..
+        } => faults::words(target, cause, *state, error),
         DrillFact::Harm { works: false } => "The harm began".to_owned(),
         DrillFact::Harm { works: true } => "The harm is over".to_owned(),
         DrillFact::HintTold { hint } => {

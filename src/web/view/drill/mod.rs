@@ -5,6 +5,7 @@ pub mod card;
 pub mod catalogue;
 pub mod desk;
 pub mod facts;
+pub mod faults;
 pub mod going_on;
 pub mod play;
 pub mod scenario;
@@ -47,6 +48,7 @@ pub fn depth_words(depth: Depth) -> &'static str {
     match depth {
         Depth::Tabletop => "Tabletop",
         Depth::Simulated => "Simulated",
+        Depth::GameDay => "Game day",
     }
 }
 

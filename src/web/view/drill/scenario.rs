@@ -45,7 +45,8 @@ pub struct ScenarioPage {
     injects: Vec<(Said, String, Vec<Said>)>,
     expected: Vec<Said>,
     stops: Vec<Said>,
-    twins: Vec<(Said, &'static str)>,
+    is_game_day: bool,
+    touches: Vec<(Said, Said)>,
     drills: Vec<DrillRow>,
     /// The form, for those who may begin a drill.
     form: Option<LaunchForm>,
@@ -55,7 +56,9 @@ pub struct ScenarioPage {
 #[derive(Clone, Debug)]
 pub struct LaunchForm {
     hidden: Hidden,
-    depths: [(&'static str, &'static str); 2],
+    depths: Vec<(&'static str, &'static str)>,
+    /// Whether it is a game day, which this Muster does not play.
+    is_not_played: bool,
     people: Vec<(OperatorId, Said)>,
     has_more_people: bool,
     /// The real incident in whose time nothing begins.
@@ -64,20 +67,18 @@ pub struct LaunchForm {
 
 impl LaunchForm {
     /// The form with these people to choose from, somebody else than who leads it.
-    pub fn of(people: &[Operator], me: OperatorId, real: Option<&(IncidentId, String)>) -> Self {
+    /// `depths` are those of the scenario; game days are only offered where they are played.
+    pub fn of(
+        people: &[Operator],
+        me: OperatorId,
+        real: Option<&(IncidentId, String)>,
+        (depths, plays_game_days): (&[Depth], bool),
+    ) -> Self {
         let others: Vec<&Operator> = people.iter().filter(|person| person.id != me).collect();
         Self {
             hidden: hidden(None),
-            depths: [
-                (
-                    Depth::Simulated.name(),
-                    "Simulated: runs act on twins in a simulated world",
-                ),
-                (
-                    Depth::Tabletop.name(),
-                    "Tabletop: runs send nothing, people say what they would do",
-                ),
-            ],
+            depths: depths.iter().map(|depth| (depth.name(), offer(*depth))).collect(),
+            is_not_played: depths.contains(&Depth::GameDay) && !plays_game_days,
             people: others
                 .iter()
                 .take(PLAYERS_MAX)
@@ -99,6 +100,8 @@ impl ScenarioPage {
         now: DateTime<Utc>,
     ) -> Self {
         let scenario = &version.scenario;
+        let field = scenario.game_day.iter().flat_map(|day| &day.targets);
+        let field = field.map(|(name, real)| (said(name), said(&format!("{real}, for real"))));
         Self {
             frame,
             slug: version.slug.clone(),
@@ -117,10 +120,12 @@ impl ScenarioPage {
                 .collect(),
             expected: expected(scenario),
             stops: scenario.stops.iter().map(|stop| said(&stop.because)).collect(),
-            twins: scenario
+            is_game_day: scenario.game_day.is_some(),
+            touches: scenario
                 .twins
                 .iter()
-                .map(|(name, twin)| (said(name), twin.target.kind().name()))
+                .map(|(name, twin)| (said(name), said(&format!("twin ({})", twin.target.kind().name()))))
+                .chain(field)
                 .collect(),
             drills: drills.iter().map(|drill| DrillRow::of(drill, now)).collect(),
             form,
@@ -167,6 +172,17 @@ fn expected(scenario: &Scenario) -> Vec<Said> {
         .collect()
 }
 
+/// A depth in the form.
+fn offer(depth: Depth) -> &'static str {
+    match depth {
+        Depth::Simulated => "Simulated: runs act on twins in a simulated world",
+        Depth::Tabletop => "Tabletop: runs send nothing, people say what they would do",
+        Depth::GameDay => {
+            "Game day: real faults on targets of the drill environment, and runs that act on them"
+        }
+    }
+}
+
 /// When a surprise comes.
 pub fn due(inject: &Inject) -> String {
     match (inject.after, &inject.when) {
@@ -191,6 +207,13 @@ pub fn happenings(inject: &Inject) -> Vec<Said> {
         Happening::Alert { labels, lasting, .. } => {
             let name = labels.0.get("alertname").map_or("an alert", String::as_str);
             format!("{name} fires for {}", length(*lasting))
+        }
+        Happening::Fault {
+            target,
+            cause,
+            lasting,
+        } => {
+            format!("for real: {cause} of {target}, for at most {}", length(*lasting))
         }
         Happening::Leaves { role } => format!("the {role} drops out"),
         Happening::Connector {

@@ -13,6 +13,7 @@ use super::{
     badge, clock, depth_words,
     desk::{InjectsPart, WorldPart},
     facts::LogPart,
+    faults::FaultsPart,
     play::{PlayPart, Played},
 };
 use crate::{
@@ -105,6 +106,8 @@ pub struct Desk {
     injects: InjectsPart,
     log: LogPart,
     world: Option<WorldPart>,
+    /// What is really broken, in a game day.
+    faults: Option<FaultsPart>,
     has_begun: bool,
     is_over: bool,
 }
@@ -190,6 +193,7 @@ impl DrillPage {
                 injects: injects(record, now),
                 log: LogPart::of(&record.log, &record.scenario, now),
                 world: record.world.as_ref().map(WorldPart::of),
+                faults: faults(record),
                 has_begun: drill.clock.is_some(),
                 is_over: drill.state == DrillState::Ended,
             }),
@@ -209,6 +213,11 @@ fn injects(record: &DrillRecord, now: DateTime<Utc>) -> InjectsPart {
     let drill = &record.drill;
     let clock = (drill.clock.as_ref(), drill.state == DrillState::Running);
     InjectsPart::of(drill.id.0, &record.scenario, &record.log, clock, now)
+}
+
+fn faults(record: &DrillRecord) -> Option<FaultsPart> {
+    let day = record.scenario.game_day.as_ref();
+    day.map(|_| FaultsPart::of(&record.log, record.drill.state))
 }
 
 /// Each part of the page that changes, with its place and its HTML.
@@ -232,6 +241,9 @@ pub fn rendered(
             "drill-log",
             LogPart::of(&record.log, &record.scenario, now).render()?,
         ));
+    }
+    if let Some(faults) = faults(record).filter(|_| leads) {
+        parts.push(("drill-faults", faults.render()?));
     }
     if let Some(world) = &record.world {
         parts.push(("drill-world", WorldPart::of(world).render()?));

@@ -1,0 +1,146 @@
+//! Real faults on targets of a drill environment: looked at before, caused, and taken back.
+//!
+//! Taking a fault back needs nothing but its [`Order`], may be done any number of times by anybody on the same machine, and
+//! ends well only when it was *seen* that nothing of the fault is left. So whoever finds a fault that may stand takes it
+//! back: the Muster that caused it, one that was started afterwards, or the [`guard`] that outlives both.
+
+mod disk;
+pub mod guard;
+mod network;
+mod process;
+mod toolkit;
+
+use std::{
+    path::PathBuf,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use tokio::process::{Child, Command};
+
+use crate::domain::fault::{Harm, Order};
+
+/// Where the tools of the system are.
+const TOOL_FOLDERS: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
+/// What programs find others by.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// How long a tool of the system may take.
+const TOOL_MAX: Duration = Duration::from_secs(10);
+/// The pause between two looks at something that takes a moment.
+const LOOK: Duration = Duration::from_millis(20);
+/// The most of what a program said that stands in a message.
+const SAID_CHARS_MAX: usize = 300;
+
+/// Whether it could be caused here, as far as can be told without causing it.
+pub async fn check(order: &Order) -> Result<(), String> {
+    match &order.harm {
+        Harm::Kill { process, restore } => process::check(process, restore.first()),
+        Harm::Pause(process) => process::check(process, None),
+        Harm::FillDisk { folder, .. } => disk::check(folder, &order.folder),
+        Harm::Network {
+            namespace,
+            device,
+            packets,
+        } => network::check(namespace, device, *packets).await,
+        Harm::ChaosToolkit { program, experiment } => toolkit::check(program, experiment).await,
+    }
+}
+
+/// Causes it. When this fails, some of it may stand all the same.
+pub async fn cause(order: &Order) -> Result<(), String> {
+    check(order).await?;
+    std::fs::create_dir_all(&order.folder)
+        .map_err(|error| format!("{} cannot be made: {error}", order.folder.display()))?;
+    match &order.harm {
+        Harm::Kill { process, .. } => process::kill(process).await,
+        Harm::Pause(process) => process::pause(process).await,
+        Harm::FillDisk {
+            folder,
+            leave_mib,
+            most_mib,
+        } => disk::fill(folder.clone(), *leave_mib, *most_mib).await,
+        Harm::Network {
+            namespace,
+            device,
+            packets,
+        } => network::cause(namespace, device, *packets).await,
+        Harm::ChaosToolkit { program, experiment } => {
+            toolkit::cause(program, experiment, &order.folder).await
+        }
+    }
+}
+
+/// Takes it back, and sees that nothing of it is left.
+pub async fn undo(order: &Order) -> Result<(), String> {
+    match &order.harm {
+        Harm::Kill { process, restore } => process::restore(process, restore, &order.folder).await,
+        Harm::Pause(process) => process::go_on(process).await,
+        Harm::FillDisk { folder, .. } => disk::free(folder),
+        Harm::Network {
+            namespace,
+            device,
+            packets,
+        } => network::undo(namespace, device, *packets).await,
+        Harm::ChaosToolkit { .. } => toolkit::undo(&order.folder).await,
+    }
+}
+
+fn tool(name: &str) -> Result<PathBuf, String> {
+    let mut places = TOOL_FOLDERS.iter().map(|folder| PathBuf::from(folder).join(name));
+    places
+        .find(|path| path.exists())
+        .ok_or_else(|| format!("{name} is not installed here"))
+}
+
+/// A program with nothing of Muster's: no variables, no input, a process group of its own.
+fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command
+        .env_clear()
+        .env("PATH", PATH)
+        .env("LANG", "C.UTF-8")
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .process_group(0);
+    command
+}
+
+/// Runs a program to its end; what it said when that was not a good one.
+async fn run(mut command: Command, limit: Duration) -> Result<(), String> {
+    let name = command.as_std().get_program().display().to_string();
+    command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    let output = tokio::time::timeout(limit, command.output())
+        .await
+        .map_err(|_| format!("{name} did not end within {} s", limit.as_secs()))?
+        .map_err(|error| format!("{name} cannot be started: {error}"))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(ended(
+            &name,
+            output.status,
+            &[output.stderr, output.stdout].concat(),
+        )),
+    }
+}
+
+fn ended(name: &str, status: ExitStatus, said: &[u8]) -> String {
+    let said = String::from_utf8_lossy(said);
+    let said: Vec<&str> = said.split_whitespace().collect();
+    let said: String = said.join(" ").chars().take(SAID_CHARS_MAX).collect();
+    match said.is_empty() {
+        true => format!("{name} ended badly: {status}"),
+        false => format!("{name} ended badly: {said}"),
+    }
+}
+
+/// Starts a program that may stay; what it says goes to a file.
+fn start(mut command: Command, said: &std::path::Path) -> Result<Child, String> {
+    let name = command.as_std().get_program().display().to_string();
+    let told = |error: std::io::Error| format!("{name} cannot be started: {error}");
+    let file = std::fs::File::create(said).map_err(told)?;
+    command.stdout(file.try_clone().map_err(told)?).stderr(file);
+    command.spawn().map_err(told)
+}

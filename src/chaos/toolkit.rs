@@ -1,0 +1,141 @@
+//! An experiment of Chaos Toolkit. It is run beside the drill with its rollbacks whatever happens; taking it back is to let
+//! it come to its end and to read in its journal that they were done.
+
+use std::{fs, path::Path, time::Duration};
+
+use nix::{
+    sys::signal::{self, Signal},
+    unistd::Pid,
+};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::{LOOK, command, ended, run, start};
+
+/// How long the toolkit may take to read an experiment.
+const VALIDATE_MAX: Duration = Duration::from_secs(30);
+/// How long it is watched at its start: one that cannot begin ends soon.
+const BEGIN: Duration = Duration::from_secs(2);
+/// How long its rollbacks may take.
+const ROLLBACK_MAX: Duration = Duration::from_secs(60);
+const JOURNAL: &str = "journal.json";
+const SAID: &str = "chaos.log";
+const NUMBER: &str = "chaos.pid";
+
+pub(super) async fn check(program: &str, experiment: &str) -> Result<(), String> {
+    for file in [program, experiment] {
+        if !Path::new(file).is_file() {
+            return Err(format!("there is no file {file}"));
+        }
+    }
+    let folder = std::env::temp_dir();
+    let mut validate = command(program);
+    validate.env("HOME", &folder).current_dir(&folder).args([
+        "--no-version-check",
+        "--no-log-file",
+        "validate",
+        experiment,
+    ]);
+    run(validate, VALIDATE_MAX).await
+}
+
+pub(super) async fn cause(program: &str, experiment: &str, folder: &Path) -> Result<(), String> {
+    let mut experimenting = command(program);
+    experimenting
+        .env("HOME", folder)
+        .current_dir(folder)
+        .args([
+            "--no-version-check",
+            "--no-log-file",
+            "run",
+            "--rollback-strategy",
+            "always",
+        ])
+        .arg("--journal-path")
+        .arg(folder.join(JOURNAL))
+        .arg(experiment);
+    let mut child = start(experimenting, &folder.join(SAID))?;
+    let number = child.id().unwrap_or_default();
+    fs::write(folder.join(NUMBER), number.to_string())
+        .map_err(|error| format!("the number of the experiment cannot be kept: {error}"))?;
+    let end = Instant::now() + BEGIN;
+    while Instant::now() < end {
+        let status = child.try_wait().map_err(|error| error.to_string())?;
+        if let Some(status) = status {
+            return match folder.join(JOURNAL).exists() {
+                true => Ok(()),
+                false => Err(ended(
+                    "chaos",
+                    status,
+                    &fs::read(folder.join(SAID)).unwrap_or_default(),
+                )),
+            };
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    // It is waited for, so that its number is free when it has ended.
+    tokio::spawn(async move { child.wait().await });
+    Ok(())
+}
+
+pub(super) async fn undo(folder: &Path) -> Result<(), String> {
+    let Ok(number) = fs::read_to_string(folder.join(NUMBER)) else {
+        return Ok(());
+    };
+    let number: i32 = number
+        .trim()
+        .parse()
+        .map_err(|_| "the number of the experiment is none")?;
+    if is_running(number, folder) {
+        let told = |error| format!("the experiment cannot be asked to end: {error}");
+        signal::kill(Pid::from_raw(number), Signal::SIGTERM).map_err(told)?;
+    }
+    let end = Instant::now() + ROLLBACK_MAX;
+    while is_running(number, folder) {
+        if Instant::now() >= end {
+            let within = ROLLBACK_MAX.as_secs();
+            return Err(format!(
+                "the experiment did not come to its end within {within} s"
+            ));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    rolled_back(folder)
+}
+
+/// Whether this number is still that of our experiment: its journal is named in its arguments.
+fn is_running(number: i32, folder: &Path) -> bool {
+    let journal = folder.join(JOURNAL).display().to_string();
+    let said = fs::read(format!("/proc/{number}/cmdline")).unwrap_or_default();
+    number > 1
+        && String::from_utf8_lossy(&said)
+            .split('\0')
+            .any(|word| word == journal)
+}
+
+fn rolled_back(folder: &Path) -> Result<(), String> {
+    let path = folder.join(JOURNAL);
+    let text = fs::read_to_string(&path)
+        .map_err(|error| format!("the journal of the experiment, {}: {error}", path.display()))?;
+    let journal: Value =
+        serde_json::from_str(&text).map_err(|error| format!("the journal of the experiment: {error}"))?;
+    let planned = journal["experiment"]["rollbacks"].as_array().map_or(0, Vec::len);
+    let rollbacks = journal["rollbacks"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let failed = rollbacks.iter().find(|one| one["status"] != "succeeded");
+    match failed {
+        Some(failed) => Err(format!(
+            "the rollback {} of the experiment did not succeed; {} says why",
+            failed["activity"]["name"],
+            path.display()
+        )),
+        None if rollbacks.len() < planned => Err(format!(
+            "{} of {planned} rollbacks of the experiment were done; {} says why",
+            rollbacks.len(),
+            path.display()
+        )),
+        None => Ok(()),
+    }
+}
