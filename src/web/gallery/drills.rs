@@ -320,7 +320,7 @@ fn game_day(state: DrillState, end: Option<(EndKind, &str)>) -> askama::Result<S
         world: state.is_live().then(world),
         real: None,
     };
-    DrillPage::of(drill_frame("Game day · DRILL-17"), &record, true, now()).render()
+    DrillPage::of(drill_frame("Game day · DRILL-17"), &record, &operator(), true, now()).render()
 }
 
 fn figure(name: FigureName, took: Option<u64>, objective: Option<u64>) -> Figure {
