@@ -241,6 +241,9 @@ fn facts(target: &Target) -> Vec<(&'static str, Vec<Said>)> {
         .iter()
         .map(|(name, value)| format!("{name}={value}"));
     let networks = target.networks.iter().map(ToString::to_string);
+    let faults = target.faults.iter();
+    let faults = faults
+        .map(|(name, fault)| format!("{name}: {}, for at most {}", fault.harm.kind(), fault.stands_max));
     let mut facts = vec![
         (what, texts(place(&target.connection))),
         ("Environment", texts(target.environment.iter().cloned().collect())),
@@ -253,6 +256,7 @@ fn facts(target: &Target) -> Vec<(&'static str, Vec<Said>)> {
             texts(vec![format!("{}, whatever a step says", target.timeout_max)]),
         ),
     ];
+    facts.push(("Faults that game days may cause", texts(faults.collect())));
     facts.retain(|(_, values)| !values.is_empty());
     facts
 }

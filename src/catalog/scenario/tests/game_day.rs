@@ -102,19 +102,27 @@ fn what_a_game_day_cannot_be_is_said_where_it_stands() {
             "target: lb }\n",
             "target d-lb is of kind haproxy, not tcp",
         ),
-        ("target: db-port }\n", "target: db }\n", "unknown target \"db\""),
-        ("steady: app.up", "steady: result.ok", "unknown name \"result\""),
+        (
+            "target: db-port }\n",
+            "target: db }\n",
+            "there is no target \"db\"",
+        ),
+        (
+            "steady: app.up",
+            "steady: result.ok",
+            "there is no name \"result\"",
+        ),
         ("result.ok", "app.down", "app has no variable \"down\""),
         (
             "cause: hang",
             "cause: kill",
-            "target d-port does not allow the fault kill (it allows hang)",
+            "target d-port does not allow the fault kill; it allows hang",
         ),
         ("for: 2m", "for: 6m", "target d-port allows hang for at most 5m"),
         (
             "fault: { target: db-port",
             "fault: { target: db",
-            "unknown target \"db\"",
+            "there is no target \"db\"",
         ),
         (
             "game_day:",
