@@ -53,7 +53,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "drill",
         &[
-            "domain", "store", "clock", "intake", "incident", "execute", "simulate", "pipeline",
+            "domain", "store", "clock", "intake", "incident", "catalog", "execute", "simulate", "pipeline",
         ],
     ),
     (

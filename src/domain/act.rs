@@ -2,7 +2,7 @@
 
 use super::{
     fields::Fields,
-    id::{ApprovalId, FreezeId, OperatorId, RoutingRuleId},
+    id::{ActionItemId, ApprovalId, FreezeId, OperatorId, RoutingRuleId},
     operator::Actor,
 };
 
@@ -116,6 +116,10 @@ kinds! {
     LinkMade => "link_made", "made a link to the request";
     /// Somebody followed a link that was made for somebody else.
     LinkRefused => "link_refused", "followed a link of somebody else to the request";
+    /// Something is to be done after an incident or a drill.
+    ActionItemMade => "action_item_made", "made the action item";
+    /// It is done, or not to be done any more.
+    ActionItemClosed => "action_item_closed", "closed the action item";
     /// Where the timelines stood was marked.
     TimelinesMarked => "timelines_marked", "marked where the timelines stand";
 }
@@ -218,6 +222,11 @@ impl Object {
     /// A request for a decision at a gate.
     pub fn approval(id: ApprovalId, title: &str) -> Self {
         Self::new("approval", id, title)
+    }
+
+    /// Something that is to be done.
+    pub fn action_item(id: ActionItemId, text: &str) -> Self {
+        Self::new("action_item", id, text)
     }
 
     /// The timelines of incidents.

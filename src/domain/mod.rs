@@ -86,7 +86,9 @@ pub mod consequence;
 pub mod fixture;
 pub mod rehearsal;
 
+pub mod action_item;
 pub mod drill;
+pub mod night;
 pub mod scenario;
 pub mod score;
 pub mod simulation;

@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod act;
+pub mod action_items;
 pub mod arrival;
 pub mod caller;
 pub mod candidates;
@@ -242,6 +243,11 @@ fn pages() -> Routes {
         .get("/drills", drills::catalogue)
         .post("/drills", drills::plan::plan)
         .get("/drills/scenarios/{slug}", drills::scenario)
+        .post("/drills/reenact", drills::reenact::make)
+        .get("/drills/scenarios/{slug}/file", drills::reenact::file)
+        .get("/action-items", action_items::list)
+        .post("/action-items", action_items::make)
+        .post("/action-items/{id}/close", action_items::close)
         .get("/drills/{id}", drills::show)
         .get("/drills/{id}/score", drills::score)
         .post("/drills/{id}/start", drills::acts::start)

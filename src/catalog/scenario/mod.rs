@@ -13,6 +13,7 @@ mod twins;
 mod world;
 
 pub mod folder;
+pub mod reenact;
 
 use std::collections::BTreeMap;
 
@@ -25,14 +26,16 @@ use super::{
     runbook::{slug, text, title},
 };
 use crate::domain::{
+    id::IncidentId,
     runbook::Runbook,
     scenario::{At, LENGTH_MAX, Model, Objectives, Scenario},
     span::Span,
 };
 use names::{Names, Place};
 
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "scenario",
+    "reenacts",
     "title",
     "summary",
     "brief",
@@ -78,6 +81,7 @@ fn empty() -> Scenario {
     Scenario {
         slug: String::new(),
         title: String::new(),
+        reenacts: None,
         summary: String::new(),
         brief: String::new(),
         length: LENGTH_MAX,
@@ -119,7 +123,7 @@ fn scenario(root: &Node, known: &[&Runbook], findings: &mut Findings<'_>) -> Sce
         scenario.mitigated = names.expression(world.get("mitigated"), Place::World, findings);
     }
     if let Some(field) = fields.need("twins", findings) {
-        scenario.twins = twins::read(&field, &names, findings);
+        scenario.twins = twins::read(&field, &names, scenario.reenacts.is_some(), findings);
     }
     scenario.alarms = script::alarms(fields.get("alerts"), &names, findings);
     let mut ids = Ids::default();
@@ -151,6 +155,9 @@ fn head(scenario: &mut Scenario, fields: &Fields<'_>, findings: &mut Findings<'_
     if let Some(field) = fields.need("title", findings) {
         scenario.title = title(&field, findings).unwrap_or_default();
     }
+    scenario.reenacts = fields
+        .get("reenacts")
+        .and_then(|field| field.parsed(incident, findings));
     scenario.summary = text(fields.need("summary", findings), findings).unwrap_or_default();
     scenario.brief = text(fields.need("brief", findings), findings).unwrap_or_default();
     if let Some(field) = fields.need("length", findings)
@@ -168,6 +175,15 @@ fn head(scenario: &mut Scenario, fields: &Fields<'_>, findings: &mut Findings<'_
             false => scenario.roles.push(role),
         }
     }
+}
+
+/// An incident as people write it.
+fn incident(text: &str) -> Result<IncidentId, String> {
+    let number = text.strip_prefix("INC-").and_then(|number| number.parse().ok());
+    number
+        .filter(|number| *number > 0)
+        .map(IncidentId)
+        .ok_or_else(|| format!("\"{text}\" is not an incident; write it like INC-198"))
 }
 
 /// The runbooks it trains; `None` in the place of one that is not there.

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{span::Span, template::Expression};
+use super::{id::IncidentId, span::Span, template::Expression};
 
 pub use deed::{Deed, Expected, Wrong};
 pub use model::{Assignment, Model, Rule, Service, Start};
@@ -49,6 +49,9 @@ pub struct Scenario {
     pub slug: String,
     /// One line for people.
     pub title: String,
+    /// The real incident that it plays again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reenacts: Option<IncidentId>,
     /// What it trains.
     pub summary: String,
     /// What the players are told when it begins.

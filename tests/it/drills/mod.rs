@@ -3,6 +3,7 @@
 mod beside;
 mod figures;
 mod pages;
+mod reenact;
 mod safety;
 mod stage;
 mod unattended;

@@ -1,11 +1,11 @@
 //! A drill and its scorecard.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    domain::{drill::name, id::IncidentId, score::Score},
+    domain::{drill::name, id::IncidentId, night::Compared, score::Score},
     store::drills::{Drill, Player},
     web::view::drill::card::ScoreRecord,
 };
@@ -122,6 +122,30 @@ pub struct ScoreBody {
     pub runbooks: Vec<String>,
     /// The drill of the same scenario before it.
     pub before: Option<i64>,
+    /// The real incident that it plays again.
+    pub reenacts: Option<i64>,
+    /// How it compares with that: `times` and `gates` with `real` and `drill`, `differs` in words, `not_recorded` with
+    /// target and question.
+    #[schema(value_type = Option<Object>)]
+    pub compared: Option<Compared>,
+}
+
+/// Which incident is to be played again.
+#[derive(Deserialize, ToSchema)]
+pub struct ReenactBody {
+    /// Its number.
+    pub incident: i64,
+}
+
+/// The scenario that plays it again.
+#[derive(Serialize, ToSchema)]
+pub struct ReenactedBody {
+    /// Its name.
+    pub scenario: String,
+    /// What of the night it leaves out, and what today asks that nobody asked then.
+    pub gaps: Vec<String>,
+    /// Its text, as a file of drills would hold it.
+    pub text: String,
 }
 
 impl From<ScoreRecord> for ScoreBody {
@@ -130,6 +154,8 @@ impl From<ScoreRecord> for ScoreBody {
             is_final: record.drill.ended.is_some(),
             passes: record.score.passes(),
             shortfalls: record.score.shortfalls(),
+            reenacts: record.night.as_ref().map(|(incident, _)| incident.0),
+            compared: record.night.map(|(_, compared)| compared),
             before: record.before.map(|(drill, _)| drill.id.0),
             drill: record.drill.into(),
             score: record.score,

@@ -11,10 +11,11 @@ use super::{
         parts::{Ago, Badge, Said, ago, said},
     },
     DrillRow, badge, length,
+    night::PastRow,
 };
 use crate::{
     domain::drill::{DrillState, name},
-    store::{drills::Drill, playing::Played, scenarios::ScenarioVersion},
+    store::{drills::Drill, playing::Played, reenact::PastIncident, scenarios::ScenarioVersion},
 };
 
 /// A scenario that was not played for so many days is due.
@@ -34,6 +35,8 @@ pub struct CataloguePage {
     pub live: Vec<DrillRow>,
     /// Drills that are over, the newest first.
     pub past: Vec<DrillRow>,
+    /// Real incidents that can be played again.
+    pub incidents: Vec<PastRow>,
     /// Address of older ones.
     pub older: Option<String>,
     /// Whether older ones are shown.
@@ -99,6 +102,8 @@ pub struct Found {
     pub live: Vec<Drill>,
     /// Drills, the newest first.
     pub past: Vec<Drill>,
+    /// Real incidents that can be played again, for somebody who may plan a drill.
+    pub incidents: Vec<PastIncident>,
     /// Rows that are shown of those.
     pub rows_max: usize,
     /// Whether they are older than the newest.
@@ -130,6 +135,11 @@ impl CataloguePage {
             frame,
             due,
             scenarios,
+            incidents: found
+                .incidents
+                .iter()
+                .map(|past| PastRow::of(past, now))
+                .collect(),
             live: found.live.iter().map(|drill| DrillRow::of(drill, now)).collect(),
             past: shown
                 .iter()

@@ -5,6 +5,7 @@ pub mod catalogue;
 pub mod desk;
 pub mod facts;
 pub mod going_on;
+pub mod night;
 pub mod play;
 pub mod scenario;
 pub mod show;
