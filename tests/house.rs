@@ -54,7 +54,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "drill",
         &[
-            "domain", "store", "clock", "chaos", "intake", "incident", "execute", "simulate", "pipeline",
+            "domain", "store", "clock", "chaos", "intake", "incident", "catalog", "execute", "simulate",
+            "pipeline",
         ],
     ),
     (

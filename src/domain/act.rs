@@ -3,7 +3,7 @@
 use super::{
     drill,
     fields::Fields,
-    id::{ApprovalId, DrillId, FreezeId, OperatorId, RoutingRuleId},
+    id::{ActionItemId, ApprovalId, DrillId, FreezeId, OperatorId, RoutingRuleId},
     operator::Actor,
 };
 
@@ -127,6 +127,10 @@ kinds! {
     DrillResumed => "drill_resumed", "resumed the drill";
     /// It was ended, or called off.
     DrillEnded => "drill_ended", "ended the drill";
+    /// Something is to be done after an incident or a drill.
+    ActionItemMade => "action_item_made", "made the action item";
+    /// It is done, or not to be done any more.
+    ActionItemClosed => "action_item_closed", "closed the action item";
     /// Where the timelines stood was marked.
     TimelinesMarked => "timelines_marked", "marked where the timelines stand";
 }
@@ -234,6 +238,11 @@ impl Object {
     /// A drill.
     pub fn drill(id: DrillId, title: &str) -> Self {
         Self::new("drill", id, &format!("{}: {title}", drill::name(id)))
+    }
+
+    /// Something that is to be done.
+    pub fn action_item(id: ActionItemId, text: &str) -> Self {
+        Self::new("action_item", id, text)
     }
 
     /// The timelines of incidents.

@@ -243,6 +243,8 @@ pub enum DrillFact {
         asked: String,
         set: Vec<Change>,
     },
+    /// A target was asked something that nobody had asked it on the night that is played again.
+    NotRecorded { target: String, asked: String },
     /// A surprise happened.
     InjectSent { inject: String, set: Vec<Change> },
     /// The trainer passed one over.

@@ -34,6 +34,8 @@ numbered! {
     DrillId,
     /// One immutable version of a scenario (its row, not its number within the scenario).
     ScenarioVersionId,
+    /// One thing to be done after an incident or a drill.
+    ActionItemId,
     /// One configured sender.
     SourceId,
     /// One received webhook body.

@@ -88,7 +88,9 @@ pub mod coverage;
 pub mod fixture;
 pub mod rehearsal;
 
+pub mod action_item;
 pub mod drill;
+pub mod night;
 pub mod scenario;
 pub mod score;
 pub mod simulation;

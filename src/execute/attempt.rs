@@ -11,7 +11,7 @@ use crate::{
     actions::Ground,
     clock::Work,
     domain::{
-        action::{Envelope, Failure, FailureClass},
+        action::{Envelope, Failure, FailureClass, Rendered},
         aim::{Aimed, aim},
         attempt::idempotency_key,
         digest::Digest,
@@ -21,7 +21,7 @@ use crate::{
         state::Try,
         step::{Act, Effect, Probe},
     },
-    store::queue::Claim,
+    store::{queue::Claim, reenact},
 };
 
 /// How long one question of a probe may take.
@@ -178,6 +178,12 @@ impl Sending {
     }
 }
 
+/// What a verify probe was told.
+struct Heard {
+    request: Rendered,
+    result: Value,
+}
+
 /// A verify probe to be asked.
 pub(super) struct Question {
     pub claim: Claim,
@@ -191,7 +197,8 @@ pub(super) struct Question {
 impl Question {
     /// Whether the effect is there already.
     pub async fn before(self, engine: Arc<Engine>) -> Back {
-        let told = self.ask(&engine).await;
+        let (told, heard) = self.ask(&engine).await;
+        self.keep(&engine, heard).await;
         Back::Asked {
             step: self.step,
             told,
@@ -210,10 +217,11 @@ impl Question {
         }
     }
 
-    async fn ask(&self, engine: &Engine) -> Told {
+    /// Asks once: what that tells, and what was said.
+    async fn ask(&self, engine: &Engine) -> (Told, Option<Heard>) {
         let aimed = match aim(&self.ground.targets, &self.probe.request, &self.context) {
             Ok(aimed) => aimed,
-            Err(problem) => return Told::NotShown { finding: problem },
+            Err(problem) => return (Told::NotShown { finding: problem }, None),
         };
         let envelope = Envelope {
             key: idempotency_key(
@@ -233,7 +241,40 @@ impl Question {
             .world
             .perform(&aimed.target, &aimed.request, &envelope)
             .await;
-        told(self.probe.expect.as_ref(), &self.context, answer)
+        let heard = Heard {
+            request: aimed.request,
+            result: match &answer {
+                Ok(outcome) => outcome.result.clone(),
+                Err(failure) => failure.as_result(),
+            },
+        };
+        let told = told(self.probe.expect.as_ref(), &self.context, answer);
+        (told, Some(heard))
+    }
+
+    /// Keeps the last word of a real target, for whoever plays the night again. Nothing of the run rests on it.
+    async fn keep(&self, engine: &Engine, heard: Option<Heard>) {
+        let Some(heard) = heard.filter(|_| self.claim.drill.is_none()) else {
+            return;
+        };
+        let kept = async {
+            let mut conn = engine.pool.acquire().await?;
+            let (claim, now) = (self.claim, engine.clock.now());
+            let (request, result) = (&heard.request, &heard.result);
+            reenact::insert_probe_answer(
+                &mut conn,
+                claim.run,
+                claim.fence,
+                &self.step,
+                request,
+                result,
+                now,
+            )
+            .await
+        };
+        if let Err(error) = kept.await {
+            tracing::debug!(%error, step = %self.step, "the answer of a probe is not kept");
+        }
     }
 
     /// Asks until the probe says done or its time is over; `None` when a stop of Muster cut the asking short.
@@ -241,9 +282,10 @@ impl Question {
         let until = self.probe.until;
         let began = engine.clock.now();
         loop {
-            let told = self.ask(engine).await;
+            let (told, heard) = self.ask(engine).await;
             let is_over = engine.clock.now() - began + until.every.as_delta() >= until.within.as_delta();
             if matches!(told, Told::Done { .. }) || is_over {
+                self.keep(engine, heard).await;
                 return Some(told);
             }
             if !engine.may_begin(self.claim) {

@@ -17,7 +17,7 @@ use crate::{
         action::{Envelope, Failure, FailureClass, Outcome, Rendered},
         drill::{DrillFact, DrillState, name, twin_mark},
         id::DrillId,
-        simulation::{Change, Rules, Simulation, Standing, WorldFault},
+        simulation::{Rules, Simulation, Standing, WorldFault},
         span::Span,
         target::{Connection, Target, Targets},
     },
@@ -261,7 +261,7 @@ impl Hall {
             return Ok(Reply::Silence);
         }
         let said = reply::say(&world, target, asked)?;
-        if said.changes.is_empty() {
+        if said.changes.is_empty() && !said.is_unrecorded {
             return Ok(said.reply);
         }
         drop(conn);
@@ -281,7 +281,7 @@ impl Hall {
         let said = reply::say(&world, target, asked)?;
         let mut after = world.clone();
         after.apply(&said.changes)?;
-        self.note(&mut tx, &drill, target, asked, said.changes).await?;
+        self.note(&mut tx, &drill, target, asked, &said).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(said.reply)
     }
@@ -292,13 +292,20 @@ impl Hall {
         drill: &Drill,
         target: &str,
         asked: &Asked,
-        set: Vec<Change>,
+        said: &reply::Said,
     ) -> Result<(), StoreError> {
         let now = self.simulator.parts().clock.now();
-        let fact = DrillFact::Acted {
-            target: target.to_owned(),
-            asked: reply::words(asked).chars().take(ASKED_CHARS_MAX).collect(),
-            set,
+        let (target, asked) = (
+            target.to_owned(),
+            reply::words(asked).chars().take(ASKED_CHARS_MAX).collect(),
+        );
+        let fact = match said.is_unrecorded {
+            true => DrillFact::NotRecorded { target, asked },
+            false => DrillFact::Acted {
+                target,
+                asked,
+                set: said.changes.clone(),
+            },
         };
         drills::append(conn, self.id, self.age(drill), None, &[fact], now).await?;
         drills::set_due(conn, self.id, now).await

@@ -20,6 +20,8 @@ const KNOCK: &str = "select 1";
 pub(super) struct Said {
     pub reply: Reply,
     pub changes: Vec<Change>,
+    /// Whether a night is played again on which nobody asked this.
+    pub is_unrecorded: bool,
 }
 
 impl Said {
@@ -27,6 +29,7 @@ impl Said {
         Self {
             reply,
             changes: Vec::new(),
+            is_unrecorded: false,
         }
     }
 }
@@ -53,6 +56,7 @@ pub(super) fn say(world: &Simulation, target: &str, asked: &Asked) -> Result<Sai
             Some(change) => Said {
                 reply: Reply::Done,
                 changes: vec![change],
+                is_unrecorded: false,
             },
         }),
         asked => {
@@ -61,15 +65,24 @@ pub(super) fn say(world: &Simulation, target: &str, asked: &Asked) -> Result<Sai
                 _ => None,
             };
             let found = world.ask(target, method, &words(asked))?;
+            let night = world.scenario().reenacts;
+            let is_unrecorded = found.manner == Manner::Unheard && night.is_some();
             let reply = match &found.manner {
                 Manner::Lost => Reply::Lost,
                 Manner::Refuses(text) => Reply::Refused(text.clone()),
-                Manner::Unheard => unheard(kind, asked),
+                Manner::Unheard => match night {
+                    Some(incident) => {
+                        let asked = words(asked);
+                        Reply::Refused(format!("not recorded in INC-{incident}: {asked}"))
+                    }
+                    None => unheard(kind, asked),
+                },
                 Manner::Arrives => spoken(kind, &found),
             };
             Ok(Said {
                 reply,
                 changes: found.changes,
+                is_unrecorded,
             })
         }
     }

@@ -7,6 +7,7 @@ pub mod embedded;
 pub mod migrate;
 pub mod pool;
 
+pub mod action_items;
 pub mod aftermath;
 pub mod alerts;
 pub mod anchors;
@@ -64,6 +65,7 @@ pub mod proposals;
 pub mod publications;
 pub mod queue;
 pub mod recovery_codes;
+pub mod reenact;
 pub mod replicas;
 pub mod reviews;
 pub mod routing;
@@ -157,6 +159,14 @@ impl StoreError {
                     | sqlx::Error::PoolClosed
                     | sqlx::Error::WorkerCrashed
             ),
+            _ => false,
+        }
+    }
+
+    /// Whether a rule of this name, held by the database, refused it.
+    pub fn breaks(&self, rule: &str) -> bool {
+        match self {
+            Self::Database(sqlx::Error::Database(error)) => error.constraint() == Some(rule),
             _ => false,
         }
     }

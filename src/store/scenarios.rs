@@ -64,10 +64,11 @@ pub async fn publish(
     Ok(ScenarioVersionId(version))
 }
 
-/// Takes all but these out of use; their versions and drills stay.
+/// Takes all but these out of use, and those that were made of real incidents; their versions and drills stay.
 pub async fn retire_all_but(conn: &mut PgConnection, slugs: &[String]) -> Result<(), StoreError> {
     sqlx::query!(
-        "update scenarios set current_version_id = null where current_version_id is not null and slug <> all($1)",
+        "update scenarios set current_version_id = null
+         where current_version_id is not null and incident_id is null and slug <> all($1)",
         slugs
     )
     .execute(conn)

@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod act;
+pub mod action_items;
 pub mod arrival;
 pub mod caller;
 pub mod candidates;
@@ -243,6 +244,11 @@ fn pages() -> Routes {
         .post("/drills", drills::plan::plan)
         .get("/drills/scenarios/{slug}", drills::scenario)
         .get("/drills/calendar.ics", drills::appointment::all)
+        .post("/drills/reenact", drills::reenact::make)
+        .get("/drills/scenarios/{slug}/file", drills::reenact::file)
+        .get("/action-items", action_items::list)
+        .post("/action-items", action_items::make)
+        .post("/action-items/{id}/close", action_items::close)
         .get("/drills/{id}", drills::show)
         .post("/drills/{id}/answer", drills::appointment::answer)
         .get("/drills/{id}/invitation.ics", drills::appointment::invitation)

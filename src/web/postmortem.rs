@@ -8,14 +8,19 @@ use axum::{
 };
 
 use super::{
+    action_items,
     caller::Reads,
     error::WebError,
     extract::Path,
     page,
     state::AppState,
-    view::{layout::Place, postmortem::PostmortemPage},
+    view::{action_item::ItemsPart, layout::Place, postmortem::PostmortemPage},
 };
-use crate::{domain::id::IncidentId, store, timeline::postmortem};
+use crate::{
+    domain::{access::may, id::IncidentId, incident::IncidentState, permission::Permission},
+    store::{self, action_items::Origin},
+    timeline::postmortem,
+};
 
 /// `GET /incidents/{id}/postmortem`
 pub async fn show(
@@ -32,7 +37,17 @@ pub async fn show(
     let frame = page::frame(&app, &mut tx, &me, title, Place::Incidents, now)
         .await?
         .of_drill(draft.incident.drill);
-    Ok(Html(PostmortemPage::of(frame, &draft).render()?))
+    let incident = &draft.incident;
+    let origin = Origin::Incident(id);
+    let proof = incident.drill.is_none().then_some(id);
+    let record = action_items::of(&mut tx, origin, proof, &me).await?;
+    let items = ItemsPart::of(&record, origin, Some(me.id), now);
+    let is_over = matches!(incident.state, IncidentState::Resolved | IncidentState::Closed);
+    let can_be_played = is_over && incident.drill.is_none() && !draft.runs.is_empty();
+    let may_reenact = can_be_played && may(&me, Permission::Run).is_ok();
+    Ok(Html(
+        PostmortemPage::of(frame, &draft, items, may_reenact).render()?,
+    ))
 }
 
 /// `GET /incidents/{id}/postmortem.md`

@@ -63,11 +63,12 @@ pub(super) fn of_file(fields: &Fields<'_>, names: &Names<'_>, findings: &mut Fin
     vec![silent(at(&lines), Pattern::new(ANYTHING), says)]
 }
 
-/// Answers of any other kind.
+/// Answers of any other kind. Of a night that is played again there may be none.
 pub(super) fn read(
     kind: ActionKind,
     fields: &Fields<'_>,
     names: &Names<'_>,
+    is_recorded: bool,
     findings: &mut Findings<'_>,
 ) -> Vec<Answer> {
     let Some(field) = fields.need("answers", findings) else {
@@ -92,7 +93,7 @@ pub(super) fn read(
         }
         answers.push(answer);
     }
-    if matches!(&field.node.content, Content::List(items) if items.is_empty()) {
+    if !is_recorded && matches!(&field.node.content, Content::List(items) if items.is_empty()) {
         findings.fault(&field.path, "at least one answer is needed");
     }
     answers

@@ -142,11 +142,25 @@ fn alerts(scenario: &Scenario) -> Vec<Reported<'_>> {
 }
 
 /// What expressions of a run about this alert can read, as far as that is known; `None` when it could not start.
-fn context(runbook: &Runbook, labels: &Labels) -> Option<Value> {
+pub(super) fn context(runbook: &Runbook, labels: &Labels) -> Option<Value> {
     let mut context = json!({"labels": labels, "annotations": {}});
     let inputs = runbook.resolve_inputs(&BTreeMap::new(), &context).ok()?;
     context["inputs"] = json!(inputs);
     Some(context)
+}
+
+/// The names of targets that a request of a step means in these contexts.
+pub(super) fn targets(step: &Step, request: &Request, contexts: &[Value]) -> BTreeSet<String> {
+    if let Some(name) = literal_target(request) {
+        return BTreeSet::from([name.to_owned()]);
+    }
+    let Some(Ok(template)) = request.target_source().map(Template::parse) else {
+        return BTreeSet::new();
+    };
+    let contexts = contexts.iter().flat_map(|context| items(step, context));
+    contexts
+        .filter_map(|context| template.render(&context).ok())
+        .collect()
 }
 
 struct Check<'c, 'f> {

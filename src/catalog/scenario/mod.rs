@@ -14,6 +14,7 @@ mod twins;
 mod world;
 
 pub mod folder;
+pub mod reenact;
 
 use std::collections::BTreeMap;
 
@@ -26,6 +27,7 @@ use super::{
     runbook::{slug, text, title},
 };
 use crate::domain::{
+    id::IncidentId,
     runbook::Runbook,
     scenario::{At, LENGTH_MAX, Model, Objectives, Scenario},
     span::Span,
@@ -35,6 +37,7 @@ use names::{Names, Place};
 
 const KEYS: [&str; 17] = [
     "scenario",
+    "reenacts",
     "title",
     "summary",
     "brief",
@@ -90,6 +93,7 @@ fn empty() -> Scenario {
     Scenario {
         slug: String::new(),
         title: String::new(),
+        reenacts: None,
         summary: String::new(),
         brief: String::new(),
         length: LENGTH_MAX,
@@ -144,7 +148,7 @@ fn scenario(
         (None, Some(field)) => scenario.game_day = game_day::read(&field, &names, targets, findings),
         (_, None) => {
             if let Some(field) = fields.need("twins", findings) {
-                scenario.twins = twins::read(&field, &names, findings);
+                scenario.twins = twins::read(&field, &names, scenario.reenacts.is_some(), findings);
             }
         }
     }
@@ -180,6 +184,9 @@ fn head(scenario: &mut Scenario, fields: &Fields<'_>, findings: &mut Findings<'_
     if let Some(field) = fields.need("title", findings) {
         scenario.title = title(&field, findings).unwrap_or_default();
     }
+    scenario.reenacts = fields
+        .get("reenacts")
+        .and_then(|field| field.parsed(incident, findings));
     scenario.summary = text(fields.need("summary", findings), findings).unwrap_or_default();
     scenario.brief = text(fields.need("brief", findings), findings).unwrap_or_default();
     if let Some(field) = fields.need("length", findings)
@@ -197,6 +204,15 @@ fn head(scenario: &mut Scenario, fields: &Fields<'_>, findings: &mut Findings<'_
             false => scenario.roles.push(role),
         }
     }
+}
+
+/// An incident as people write it.
+fn incident(text: &str) -> Result<IncidentId, String> {
+    let number = text.strip_prefix("INC-").and_then(|number| number.parse().ok());
+    number
+        .filter(|number| *number > 0)
+        .map(IncidentId)
+        .ok_or_else(|| format!("\"{text}\" is not an incident; write it like INC-198"))
 }
 
 /// The runbooks it trains; `None` in the place of one that is not there.

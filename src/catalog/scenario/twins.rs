@@ -43,6 +43,7 @@ const ADMIN_WORDS: [&str; 3] = ["ready", "drain", "maint"];
 pub(super) fn read(
     field: &Field<'_>,
     names: &Names<'_>,
+    is_recorded: bool,
     findings: &mut Findings<'_>,
 ) -> BTreeMap<String, Twin> {
     let mut twins = BTreeMap::new();
@@ -60,14 +61,20 @@ pub(super) fn read(
             );
             fields.fault_at_key(name, message, None, findings);
         }
-        if let Some(twin) = twin(name, &field, names, findings) {
+        if let Some(twin) = twin(name, &field, names, is_recorded, findings) {
             twins.insert(name.to_owned(), twin);
         }
     }
     twins
 }
 
-fn twin(name: &str, field: &Field<'_>, names: &Names<'_>, findings: &mut Findings<'_>) -> Option<Twin> {
+fn twin(
+    name: &str,
+    field: &Field<'_>,
+    names: &Names<'_>,
+    is_recorded: bool,
+    findings: &mut Findings<'_>,
+) -> Option<Twin> {
     let kinds = ActionKind::ALL.map(ActionKind::name);
     let fields = field.fields(&kinds, findings)?;
     let mut written = fields
@@ -89,7 +96,7 @@ fn twin(name: &str, field: &Field<'_>, names: &Names<'_>, findings: &mut Finding
         fields.fault_at_key(second, message, None, findings);
         return None;
     }
-    of_kind(name, kind, &value, names, findings)
+    of_kind(name, kind, &value, names, is_recorded, findings)
 }
 
 fn of_kind(
@@ -97,6 +104,7 @@ fn of_kind(
     kind: ActionKind,
     field: &Field<'_>,
     names: &Names<'_>,
+    is_recorded: bool,
     findings: &mut Findings<'_>,
 ) -> Option<Twin> {
     let fields = field.fields(keys(kind), findings)?;
@@ -105,7 +113,7 @@ fn of_kind(
     let answers = match kind {
         ActionKind::Tcp | ActionKind::Haproxy | ActionKind::Alertmanager => Vec::new(),
         ActionKind::File => answers::of_file(&fields, names, findings),
-        _ => answers::read(kind, &fields, names, findings),
+        _ => answers::read(kind, &fields, names, is_recorded, findings),
     };
     let backends = match kind {
         ActionKind::Haproxy => backends(&fields, names, findings),

@@ -1,11 +1,13 @@
 //! Reports of unattended drills, for people and for machines: text, JSON, JUnit.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::{
     domain::{
         coverage::{Gain, Item},
-        drill::name,
+        drill::{DrillFact, name},
         score::{Outcome, Verdict},
         span::Span,
     },
@@ -51,10 +53,22 @@ impl Played {
                         }
                     ));
                 }
+                lines.extend(not_recorded(card));
                 lines
             }
         }
     }
+}
+
+/// What was asked and nobody had asked on the night that was played again: what followed from it proves nothing.
+fn not_recorded(card: &Card) -> BTreeSet<String> {
+    let facts = card.log.iter().filter_map(|logged| match &logged.fact {
+        DrillFact::NotRecorded { target, asked } => Some(format!(
+            "not recorded on the real night: {target} was asked {asked}"
+        )),
+        _ => None,
+    });
+    facts.collect()
 }
 
 /// For people.

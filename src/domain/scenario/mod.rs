@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{drill::Depth, span::Span, template::Expression};
+use super::{drill::Depth, id::IncidentId, span::Span, template::Expression};
 
 pub use deed::{Deed, Expected, Wrong};
 pub use game_day::{GameDay, Measure};
@@ -54,6 +54,9 @@ pub struct Scenario {
     pub slug: String,
     /// One line for people.
     pub title: String,
+    /// The real incident that it plays again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reenacts: Option<IncidentId>,
     /// What it trains.
     pub summary: String,
     /// What the players are told when it begins.

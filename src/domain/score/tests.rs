@@ -61,6 +61,7 @@ fn scenario() -> Scenario {
         ..Service::default()
     };
     Scenario {
+        reenacts: None,
         slug: "lagging".to_owned(),
         title: String::new(),
         summary: String::new(),

@@ -91,6 +91,7 @@ fn scenario() -> Scenario {
         },
     );
     Scenario {
+        reenacts: None,
         slug: "full-queue".to_owned(),
         title: "The queue fills".to_owned(),
         summary: String::new(),

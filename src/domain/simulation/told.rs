@@ -21,7 +21,8 @@ pub enum GateWord {
 }
 
 impl GateWord {
-    fn word(self) -> &'static str {
+    /// As expressions read it.
+    pub fn word(self) -> &'static str {
         match self {
             Self::None => "none",
             Self::Open => "open",

@@ -10,13 +10,23 @@ use super::{
     shapes::{
         ErrorAnswer, Rows,
         coverage::DueBody,
-        drill::{DrillBody, DrillFull, ScoreBody},
+        drill::{DrillBody, DrillFull, ReenactBody, ReenactedBody, ScoreBody},
     },
 };
 use crate::{
-    domain::id::DrillId,
+    domain::{
+        id::{DrillId, IncidentId},
+        night::slug,
+    },
+    drill,
     store::{self, StoreError, drills, operators, scenarios},
-    web::{caller::Reads, drills as pages, error::WebError, extract::Path, state::AppState},
+    web::{
+        caller::{Reads, Runs},
+        drills as pages,
+        error::WebError,
+        extract::{Body, Path},
+        state::AppState,
+    },
 };
 
 /// Incidents of one drill.
@@ -83,4 +93,26 @@ pub async fn score(
 ) -> Result<Json<ScoreBody>, WebError> {
     let mut tx = store::begin_reading(&app.db).await?;
     Ok(Json(pages::scored(&mut tx, &app, &me, id).await?.into()))
+}
+
+/// Makes the scenario that plays a real incident again, for today's runbooks. The same night and the same runbooks are the
+/// version they were before.
+#[utoipa::path(post, path = "/drills/reenact", tag = "drills", request_body = ReenactBody,
+    responses((status = 200, body = ReenactedBody), (status = 404, body = ErrorAnswer),
+        (status = 422, description = "It is not over, had no alert or no run", body = ErrorAnswer)))]
+pub async fn reenact(
+    State(app): State<AppState>,
+    _: Runs,
+    Body(body): Body<ReenactBody>,
+) -> Result<Json<ReenactedBody>, WebError> {
+    let id = IncidentId(body.incident);
+    let targets = app.rehearser.targets.borrow().clone();
+    let mut tx = app.db.begin().await.map_err(StoreError::from)?;
+    let (_, written) = drill::reenact::make(&mut tx, id, &targets, app.clock.now()).await?;
+    tx.commit().await.map_err(StoreError::from)?;
+    Ok(Json(ReenactedBody {
+        scenario: slug(id),
+        gaps: written.gaps,
+        text: written.text,
+    }))
 }

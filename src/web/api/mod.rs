@@ -4,6 +4,7 @@
 pub mod shapes;
 
 pub mod access;
+pub mod action_items;
 pub mod approvals;
 pub mod audit;
 pub mod boots;
@@ -175,6 +176,10 @@ fn parts() -> Documented {
         .with(described!(drills::due))
         .with(described!(drills::get))
         .with(described!(drills::score))
+        .with(described!(drills::reenact))
+        .with(described!(action_items::list))
+        .with(described!(action_items::make))
+        .with(described!(action_items::close))
         .with(described!(document::get))
 }
 

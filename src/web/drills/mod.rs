@@ -5,6 +5,7 @@ pub mod acts;
 pub mod appointment;
 pub mod due;
 pub mod plan;
+pub mod reenact;
 
 use askama::Template;
 use axum::{
@@ -15,6 +16,7 @@ use serde::{Deserialize, Deserializer, de};
 use sqlx::PgConnection;
 
 use super::{
+    action_items as items,
     caller::Reads,
     error::WebError,
     extract::Path,
@@ -44,9 +46,11 @@ use crate::{
     },
     drill,
     store::{
-        self, StoreError, approvals, drills,
+        self, StoreError,
+        action_items::Origin,
+        approvals, drills,
         drills::Drill,
-        incidents, operators, playing, runs, scenarios,
+        incidents, operators, playing, reenact as past, runs, scenarios,
         scenarios::ScenarioVersion,
         timelines::{self, Window},
         titles,
@@ -65,6 +69,9 @@ const RUNS_MAX: i64 = 20;
 const GATES_MAX: i64 = 10;
 /// Events of one incident there, the newest.
 const EVENTS_MAX: i64 = 8;
+/// Incidents that are offered to be played again, and among how many of the newest they are looked for.
+const PAST_MAX: i64 = 5;
+const PAST_AMONG: i64 = 100;
 /// How far back a drill of the same scenario is looked for.
 const BEFORE_MAX: i64 = 10;
 
@@ -114,6 +121,10 @@ pub async fn catalogue(
         last: playing::last(&mut tx).await?,
         live: drills::list_live(&mut tx, DRILLS_MAX as i64).await?,
         past: drills::list(&mut tx, None, before, DRILLS_MAX as i64 + 1).await?,
+        incidents: match may(&me, Permission::Run) {
+            Ok(_) => past::list(&mut tx, PAST_AMONG, PAST_MAX).await?,
+            Err(_) => Vec::new(),
+        },
         rows_max: DRILLS_MAX,
         is_older: before.is_some(),
     };
@@ -273,7 +284,7 @@ pub async fn score(
     let frame = page::frame(&app, &mut tx, &me, title, Place::Drills, now)
         .await?
         .of_drill(Some(id));
-    Ok(Html(ScorePage::of(frame, &record, now).render()?))
+    Ok(Html(ScorePage::of(frame, &record, me.id, now).render()?))
 }
 
 /// A drill with its scorecard. Before it is over only who leads it may see that: it says what is expected.
@@ -298,10 +309,15 @@ pub async fn scored(
                 .with_next(here.0, here.1),
         );
     }
+    let next = |error: drill::DrillError| WebError::from(error).with_next(here.0.clone(), here.1.clone());
     let card = drill::score(conn, &app.conductor.simulator, id)
         .await
-        .map_err(|error| WebError::from(error).with_next(here.0, here.1))?;
+        .map_err(next)?;
+    let scenario = &card.rules.scenario;
+    let night = drill::reenact::compared(conn, id, scenario).await.map_err(next)?;
     Ok(ScoreRecord {
+        items: items::of(conn, Origin::Drill(id), night.as_ref().map(|(real, _)| *real), me).await?,
+        night,
         before: before(conn, app, &card.drill).await?,
         runbooks: card.rules.scenario.runbooks.clone(),
         gains: card.gains,

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Specimen, frame, now, operator, runbooks,
+    Specimen, frame, items, now, operator, runbooks,
     story::{self, ago},
 };
 use crate::{
@@ -26,6 +26,7 @@ use crate::{
     store::{
         drills::{Drill, Player},
         playing,
+        reenact::PastIncident,
         scenarios::ScenarioVersion,
     },
     web::{
@@ -79,13 +80,13 @@ pub fn specimens() -> Vec<Specimen> {
             )
         }),
         specimen("drill-score", "good", || {
-            score_page(good(), Some(bad()), EndKind::Finished)
+            score_page(good(), Some(bad()), EndKind::Finished, false)
         }),
         specimen("drill-score", "bad", || {
-            score_page(bad(), Some(good()), EndKind::TooLong)
+            score_page(bad(), Some(good()), EndKind::TooLong, true)
         }),
         specimen("drill-score", "cut-short", || {
-            score_page(cut_short(), None, EndKind::RealIncident)
+            score_page(cut_short(), None, EndKind::RealIncident, false)
         }),
     ]
 }
@@ -162,6 +163,11 @@ fn catalogue(is_empty: bool) -> askama::Result<String> {
             drill(16, DrillState::Ended, Some((EndKind::Finished, ""))),
             drill(15, DrillState::Ended, Some((EndKind::Rule, "too many orders"))),
         ];
+        found.incidents = vec![PastIncident {
+            id: IncidentId(198),
+            title: "Checkout <b>is</b> down".to_owned(),
+            resolved_at: now() - TimeDelta::days(3),
+        }];
     }
     CataloguePage::of(frame("Drills", Place::Drills), &found, now()).render()
 }
@@ -320,7 +326,14 @@ fn game_day(state: DrillState, end: Option<(EndKind, &str)>) -> askama::Result<S
         world: state.is_live().then(world),
         real: None,
     };
-    DrillPage::of(drill_frame("Game day · DRILL-17"), &record, &operator(), true, now()).render()
+    DrillPage::of(
+        drill_frame("Game day · DRILL-17"),
+        &record,
+        &operator(),
+        true,
+        now(),
+    )
+    .render()
 }
 
 fn figure(name: FigureName, took: Option<u64>, objective: Option<u64>) -> Figure {
@@ -491,17 +504,19 @@ fn due() -> Vec<DueRunbook> {
     ]
 }
 
-fn score_page(score: Score, before: Option<Score>, end: EndKind) -> askama::Result<String> {
+fn score_page(score: Score, before: Option<Score>, end: EndKind, is_again: bool) -> askama::Result<String> {
     let record = ScoreRecord {
         drill: drill(17, DrillState::Ended, Some((end, ""))),
         score,
         runbooks: vec!["postgres-primary-down".to_owned()],
         gains: gains(before.is_some())?,
         incidents: vec![IncidentId(31)],
+        night: is_again.then(|| (IncidentId(198), items::compared())),
+        items: items::record(),
         before: before.map(|score| {
             let drill = drill(16, DrillState::Ended, Some((EndKind::Finished, "")));
             (drill, score)
         }),
     };
-    ScorePage::of(drill_frame("Scorecard · DRILL-17"), &record, now()).render()
+    ScorePage::of(drill_frame("Scorecard · DRILL-17"), &record, OperatorId(1), now()).render()
 }

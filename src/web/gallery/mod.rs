@@ -8,6 +8,7 @@ mod editor;
 mod gates;
 mod incident;
 mod incidents;
+mod items;
 mod people;
 mod rooms;
 mod runbooks;
@@ -49,6 +50,7 @@ pub fn specimens() -> Vec<Specimen> {
     all.extend(runbooks::specimens());
     all.extend(editor::specimens());
     all.extend(drills::specimens());
+    all.extend(items::specimens());
     all.extend(incident::specimens());
     all.extend(sign_in::specimens());
     all.extend(gates::specimens());

@@ -204,6 +204,7 @@ fn href(about: &About, seq: i64) -> Option<String> {
         "automation" => Some("/system#automation".to_owned()),
         "target" if is_slug(id) => Some(format!("/settings/targets/{id}")),
         "drill" if is_number => Some(format!("/drills/{id}")),
+        "action_item" => Some("/action-items?which=all".to_owned()),
         "freeze" => Some("/system#freezes".to_owned()),
         "routing_rule" => Some("/routing".to_owned()),
         _ => None,

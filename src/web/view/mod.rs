@@ -21,6 +21,7 @@ pub mod incidents;
 pub mod new_incident;
 pub mod search;
 
+pub mod action_item;
 pub mod actions;
 pub mod alert_rate;
 pub mod alerts;

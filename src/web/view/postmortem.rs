@@ -3,9 +3,10 @@
 use askama::Template;
 
 use super::{
+    action_item::ItemsPart,
     incident::key,
     layout::Frame,
-    parts::{At, Badge, Said, at, said},
+    parts::{At, Badge, Hidden, Said, at, hidden, said},
 };
 use crate::{
     domain::sentence::Category,
@@ -46,6 +47,10 @@ pub struct PostmortemPage {
     pub chain: Option<bool>,
     /// What the facts leave open.
     pub questions: Vec<Said>,
+    /// What is to be done.
+    pub items: ItemsPart,
+    /// The form that makes a drill of it, where that can be.
+    pub again: Option<Hidden>,
     /// What is left to people: heading and purpose.
     pub for_people: [(&'static str, &'static str); 4],
 }
@@ -80,7 +85,7 @@ pub struct StoryRow {
 
 impl PostmortemPage {
     /// The page of a drafted postmortem.
-    pub fn of(frame: Frame, draft: &Postmortem) -> Self {
+    pub fn of(frame: Frame, draft: &Postmortem, items: ItemsPart, may_reenact: bool) -> Self {
         let incident = &draft.incident;
         // The day is named once; the times of a story that goes on past midnight name theirs.
         let day = draft.times.detected_at;
@@ -136,6 +141,8 @@ impl PostmortemPage {
             is_cut: draft.is_cut,
             chain: draft.chain_holds,
             questions: draft.questions.iter().map(|question| said(question)).collect(),
+            items,
+            again: may_reenact.then(|| hidden(None)),
             for_people: FOR_PEOPLE,
         }
     }

@@ -7,6 +7,7 @@ mod faults;
 mod figures;
 mod game_day;
 mod pages;
+mod reenact;
 mod safety;
 mod stage;
 mod unattended;

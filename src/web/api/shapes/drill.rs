@@ -1,12 +1,12 @@
 //! A drill and its scorecard.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::coverage::GainBody;
 use crate::{
-    domain::{drill::name, id::IncidentId, score::Score},
+    domain::{drill::name, id::IncidentId, night::Compared, score::Score},
     store::drills::{Drill, Player},
     web::view::drill::card::ScoreRecord,
 };
@@ -128,6 +128,30 @@ pub struct ScoreBody {
     pub coverage: Vec<GainBody>,
     /// The drill of the same scenario before it.
     pub before: Option<i64>,
+    /// The real incident that it plays again.
+    pub reenacts: Option<i64>,
+    /// How it compares with that: `times` and `gates` with `real` and `drill`, `differs` in words, `not_recorded` with
+    /// target and question.
+    #[schema(value_type = Option<Object>)]
+    pub compared: Option<Compared>,
+}
+
+/// Which incident is to be played again.
+#[derive(Deserialize, ToSchema)]
+pub struct ReenactBody {
+    /// Its number.
+    pub incident: i64,
+}
+
+/// The scenario that plays it again.
+#[derive(Serialize, ToSchema)]
+pub struct ReenactedBody {
+    /// Its name.
+    pub scenario: String,
+    /// What of the night it leaves out, and what today asks that nobody asked then.
+    pub gaps: Vec<String>,
+    /// Its text, as a file of drills would hold it.
+    pub text: String,
 }
 
 impl From<ScoreRecord> for ScoreBody {
@@ -137,6 +161,8 @@ impl From<ScoreRecord> for ScoreBody {
             passes: record.score.passes(),
             shortfalls: record.score.shortfalls(),
             coverage: record.gains.iter().map(GainBody::from).collect(),
+            reenacts: record.night.as_ref().map(|(incident, _)| incident.0),
+            compared: record.night.map(|(_, compared)| compared),
             before: record.before.map(|(drill, _)| drill.id.0),
             drill: record.drill.into(),
             score: record.score,

@@ -1,6 +1,7 @@
 //! What the JSON interface speaks in. Built from the same domain types as the pages; a change here is a change of the
 //! interface.
 
+pub mod action_item;
 pub mod approval;
 pub mod audit;
 pub mod boot;

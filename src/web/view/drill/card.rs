@@ -8,21 +8,24 @@ use chrono::{DateTime, Utc};
 
 use super::{
     super::{
+        action_item::{ItemsPart, ItemsRecord},
         coverage::GainRow,
         incident::key,
         layout::Frame,
         parts::{At, Badge, Said, at, said},
     },
     badge, clock, depth_words, length,
+    night::NightPart,
 };
 use crate::{
     domain::{
         coverage::Gain,
         drill::{DrillState, name},
-        id::{DrillId, IncidentId},
+        id::{DrillId, IncidentId, OperatorId},
+        night::Compared,
         score::{Figure, Outcome, Phase, Score, Share, Verdict},
     },
-    store::drills::Drill,
+    store::{action_items::Origin, drills::Drill},
 };
 
 /// What a time is called that was not reached.
@@ -54,6 +57,9 @@ pub struct ScorePage {
     phases: Vec<(&'static str, Vec<NoteRow>)>,
     gains: Vec<GainRow>,
     incidents: Vec<(i64, String)>,
+    /// The real incident beside it.
+    night: Option<NightPart>,
+    items: ItemsPart,
     /// The drill of the same scenario before it: number and name.
     before: Option<(DrillId, String)>,
 }
@@ -122,13 +128,17 @@ pub struct ScoreRecord {
     pub gains: Vec<Gain>,
     /// Its incidents.
     pub incidents: Vec<IncidentId>,
+    /// The real incident that it plays again, and how the two compare.
+    pub night: Option<(IncidentId, Compared)>,
+    /// What is to be done after it.
+    pub items: ItemsRecord,
     /// The drill of the same scenario before it, and how that went.
     pub before: Option<(Drill, Score)>,
 }
 
 impl ScorePage {
     /// The page.
-    pub fn of(frame: Frame, record: &ScoreRecord, now: DateTime<Utc>) -> Self {
+    pub fn of(frame: Frame, record: &ScoreRecord, me: OperatorId, now: DateTime<Utc>) -> Self {
         let (drill, score) = (&record.drill, &record.score);
         let end = drill.ended.as_ref();
         let is_over = drill.state == DrillState::Ended;
@@ -187,6 +197,11 @@ impl ScorePage {
             phases: phases(score),
             gains: record.gains.iter().map(GainRow::from).collect(),
             incidents: record.incidents.iter().map(|id| (id.0, key(id.0))).collect(),
+            night: record
+                .night
+                .as_ref()
+                .map(|(real, compared)| NightPart::of(*real, &name(drill.id), compared)),
+            items: ItemsPart::of(&record.items, Origin::Drill(drill.id), Some(me), now),
             before: record
                 .before
                 .as_ref()

@@ -12,6 +12,7 @@ use super::{
         parts::{Ago, Badge, Said, ago, said},
     },
     DrillRow, badge, length,
+    night::PastRow,
 };
 use crate::{
     domain::{
@@ -19,7 +20,7 @@ use crate::{
         drill::{DrillState, name},
         span::Span,
     },
-    store::{drills::Drill, playing::Played, scenarios::ScenarioVersion},
+    store::{drills::Drill, playing::Played, reenact::PastIncident, scenarios::ScenarioVersion},
     web::drills::due::DueRunbook,
 };
 
@@ -44,6 +45,8 @@ pub struct CataloguePage {
     pub live: Vec<DrillRow>,
     /// Drills that are over, the newest first.
     pub past: Vec<DrillRow>,
+    /// Real incidents that can be played again.
+    pub incidents: Vec<PastRow>,
     /// Address of older ones.
     pub older: Option<String>,
     /// Whether older ones are shown.
@@ -158,6 +161,8 @@ pub struct Found {
     pub live: Vec<Drill>,
     /// Drills, the newest first.
     pub past: Vec<Drill>,
+    /// Real incidents that can be played again, for somebody who may plan a drill.
+    pub incidents: Vec<PastIncident>,
     /// Rows that are shown of those.
     pub rows_max: usize,
     /// Whether they are older than the newest.
@@ -204,6 +209,11 @@ impl CataloguePage {
             more_due: found.due.len().saturating_sub(DUE_MAX),
             counts: length(found.counts),
             scenarios,
+            incidents: found
+                .incidents
+                .iter()
+                .map(|past| PastRow::of(past, now))
+                .collect(),
             live: found.live.iter().map(|drill| DrillRow::of(drill, now)).collect(),
             past: shown
                 .iter()

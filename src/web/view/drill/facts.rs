@@ -70,7 +70,7 @@ fn shape(fact: &DrillFact) -> &'static str {
         }
         DrillFact::Harm { works: false } => "triangle",
         DrillFact::Harm { works: true } => "shield",
-        DrillFact::HintTold { .. } => "question",
+        DrillFact::HintTold { .. } | DrillFact::NotRecorded { .. } => "question",
         DrillFact::Noted { .. } => "note",
         DrillFact::Paused { .. } => "pause",
         DrillFact::Ended { .. } => "check",
@@ -106,6 +106,9 @@ pub fn words(fact: &DrillFact, scenario: &Scenario) -> String {
         }
         DrillFact::InjectSent { inject: id, set } => format!("Sent: {}{}", inject(id), followed(set)),
         DrillFact::InjectSkipped { inject: id } => format!("Passed over: {}", inject(id)),
+        DrillFact::NotRecorded { target, asked } => {
+            format!("Not recorded that night: {target} was asked {asked}")
+        }
         DrillFact::ConnectorBack { target, .. } => format!("{target} can be reached again"),
         DrillFact::AlertFired { alarm: index } => format!("Alert {} fires", alarm(*index)),
         DrillFact::AlertResolved { alarm: index } => format!("Alert {} is over", alarm(*index)),

@@ -7,6 +7,7 @@ pub mod desk;
 pub mod facts;
 pub mod faults;
 pub mod going_on;
+pub mod night;
 pub mod play;
 pub mod scenario;
 pub mod show;

@@ -1,0 +1,172 @@
+//! Playing a real incident again: the scenario is made of what is kept of it, for today's runbooks, and the drill is
+//! compared with the real night.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use super::{DrillError, happen, score};
+use crate::{
+    catalog::scenario::{self, reenact::Written},
+    domain::{
+        drill::DrillFact,
+        event::Recorded,
+        id::{DrillId, IncidentId, ScenarioVersionId},
+        incident::IncidentState,
+        night::{Compared, Night, Side, compare},
+        runbook::Runbook,
+        scenario::Scenario,
+        score::{Observed, observe},
+        target::Targets,
+    },
+    store::{
+        StoreError, events, incidents,
+        incidents::Incident,
+        reenact as rows,
+        runbooks::{self, Version},
+        runs, scenarios,
+    },
+};
+
+/// Firings of an incident that are read.
+const FIRINGS_MAX: i64 = 500;
+/// Runs of an incident that are read, the newest.
+const RUNS_MAX: i64 = 50;
+/// Attempts and probe answers of one run.
+const ASKED_MAX: i64 = 2000;
+/// Events of an incident.
+const EVENTS_MAX: i64 = 10_000;
+/// Faults that a refusal names.
+const FAULTS_MAX: usize = 3;
+
+/// Everything kept of a real incident that is over.
+async fn night(conn: &mut PgConnection, id: IncidentId) -> Result<Night, DrillError> {
+    let incident = incidents::find(conn, id)
+        .await?
+        .ok_or(DrillError::NotFound("incident"))?;
+    let resolved_at = playable(&incident).map_err(DrillError::Refused)?;
+    let mut asked = Vec::new();
+    let mut runbooks = Vec::new();
+    for run in runs::list_of_incident(conn, id, RUNS_MAX).await? {
+        asked.extend(rows::asked(conn, run.id, ASKED_MAX).await?);
+        if !runbooks.contains(&run.slug) {
+            runbooks.push(run.slug);
+        }
+    }
+    asked.sort_by_key(|asking| asking.answered_at);
+    Ok(Night {
+        incident: id,
+        opened_at: incident.opened_at,
+        mitigated_at: incident.mitigated_at,
+        resolved_at,
+        alerts: rows::fired(conn, id, FIRINGS_MAX).await?,
+        asked,
+        observed: seen(conn, id).await?,
+        runbooks,
+        title: incident.title,
+    })
+}
+
+/// When it was over, if it can be played again at all.
+fn playable(incident: &Incident) -> Result<DateTime<Utc>, String> {
+    let id = incident.id;
+    if incident.drill.is_some() {
+        return Err(format!("INC-{id} was practice itself; plan its scenario again"));
+    }
+    match (incident.state, incident.resolved_at) {
+        (IncidentState::Resolved | IncidentState::Closed, Some(at)) => Ok(at),
+        _ => Err(format!(
+            "INC-{id} is {}; it is played again once it is resolved",
+            incident.state
+        )),
+    }
+}
+
+async fn seen(conn: &mut PgConnection, id: IncidentId) -> Result<Vec<Observed>, StoreError> {
+    let events: Vec<Recorded> = events::list_after(conn, id, 0, EVENTS_MAX).await?;
+    Ok(observe(&events))
+}
+
+/// Writes the scenario of a real incident for the runbooks in use and these targets.
+async fn write(
+    conn: &mut PgConnection,
+    id: IncidentId,
+    targets: &Targets,
+) -> Result<(Written, Vec<Version>), DrillError> {
+    let night = night(conn, id).await?;
+    let shelf = runbooks::list_current(conn).await?;
+    let known = known(&shelf);
+    match scenario::reenact::write(&night, &known, targets) {
+        Ok(written) => Ok((written, shelf)),
+        Err(why) => Err(DrillError::Refused(why.to_string())),
+    }
+}
+
+fn known(shelf: &[Version]) -> Vec<&Runbook> {
+    shelf.iter().map(|version| &version.runbook).collect()
+}
+
+/// Makes it a version of its scenario, and the one in use. The same night and the same runbooks give the same version.
+pub async fn make(
+    conn: &mut PgConnection,
+    id: IncidentId,
+    targets: &Targets,
+    now: DateTime<Utc>,
+) -> Result<(ScenarioVersionId, Written), DrillError> {
+    let (written, shelf) = write(conn, id, targets).await?;
+    let parsed = scenario::parse(&written.text, &known(&shelf)).map_err(|faults| {
+        let told: Vec<String> = faults.iter().take(FAULTS_MAX).map(ToString::to_string).collect();
+        DrillError::Refused(format!(
+            "what is kept of INC-{id} makes no good scenario: {}",
+            told.join("; ")
+        ))
+    })?;
+    let version = scenarios::publish(conn, &parsed.scenario, &written.text, now).await?;
+    rows::set_incident(conn, version, id).await?;
+    Ok((version, written))
+}
+
+/// A drill that plays a real incident again, beside it; `None` for any other drill, or when there is no such incident here.
+pub async fn compared(
+    conn: &mut PgConnection,
+    id: DrillId,
+    scenario: &Scenario,
+) -> Result<Option<(IncidentId, Compared)>, DrillError> {
+    let Some(real) = scenario.reenacts else {
+        return Ok(None);
+    };
+    let Some(incident) = incidents::find(conn, real)
+        .await?
+        .filter(|one| one.drill.is_none())
+    else {
+        return Ok(None);
+    };
+    let night = Night {
+        incident: real,
+        title: String::new(),
+        opened_at: incident.opened_at,
+        mitigated_at: incident.mitigated_at,
+        resolved_at: incident.resolved_at.unwrap_or(incident.opened_at),
+        alerts: rows::fired(conn, real, FIRINGS_MAX).await?,
+        asked: Vec::new(),
+        observed: seen(conn, real).await?,
+        runbooks: Vec::new(),
+    };
+    let log = happen::log(conn, id).await?;
+    let began = log
+        .iter()
+        .find(|logged| logged.fact == DrillFact::Harm { works: false })
+        .map(|logged| logged.at);
+    let unrecorded = log.into_iter().filter_map(|logged| match logged.fact {
+        DrillFact::NotRecorded { target, asked } => Some((target, asked)),
+        _ => None,
+    });
+    let unrecorded: BTreeSet<(String, String)> = unrecorded.collect();
+    let compared = compare(
+        &Side::of(&night.observed, Some(night.began_at())),
+        &Side::of(&score::observed(conn, id).await?, began),
+        unrecorded.into_iter().collect(),
+    );
+    Ok(Some((real, compared)))
+}

@@ -1,0 +1,74 @@
+//! Playing a real incident again: its scenario is made by form, and can be had as a file.
+
+use axum::{
+    Form,
+    extract::State,
+    http::header,
+    response::{IntoResponse, Redirect, Response},
+};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::current;
+use crate::{
+    domain::{id::IncidentId, night::slug},
+    drill,
+    store::{self, StoreError, scenarios},
+    web::{
+        act::{Act, see},
+        caller::{Reads, Runs},
+        error::WebError,
+        extract::Path,
+        state::AppState,
+    },
+};
+
+/// The fields of the form.
+#[derive(Debug, Deserialize)]
+pub struct ReenactForm {
+    op: Uuid,
+    incident: i64,
+}
+
+/// `POST /drills/reenact`: makes the scenario and leads to the form that begins it. The same night and the same runbooks
+/// are the version they were before.
+pub async fn make(
+    State(app): State<AppState>,
+    Runs(me): Runs,
+    Form(form): Form<ReenactForm>,
+) -> Result<Redirect, WebError> {
+    let id = IncidentId(form.incident);
+    let page = format!("/drills/scenarios/{}", slug(id));
+    let Some(mut act) = Act::begin(&app, form.op, &me).await? else {
+        return Ok(see(page));
+    };
+    let now = act.now;
+    let targets = app.rehearser.targets.borrow().clone();
+    drill::reenact::make(act.conn(), id, &targets, now)
+        .await
+        .map_err(|error| WebError::from(error).with_next("/drills", "All drills"))?;
+    act.commit().await?;
+    Ok(see(page))
+}
+
+/// `GET /drills/scenarios/{slug}/file`: the text of the version in use, to be put into the folder of drills under a name
+/// of its own.
+pub async fn file(
+    State(app): State<AppState>,
+    _: Reads,
+    Path(slug): Path<String>,
+) -> Result<Response, WebError> {
+    let mut tx = store::begin_reading(&app.db).await?;
+    let version = current(&mut tx, &slug).await?;
+    let text = scenarios::source(&mut tx, version.id)
+        .await?
+        .ok_or_else(|| StoreError::corrupt("scenario_versions", "source", version.id))?;
+    let head = [
+        (header::CONTENT_TYPE, "application/yaml; charset=utf-8".to_owned()),
+        (
+            header::CONTENT_DISPOSITION,
+            format!("attachment; filename=\"{}.yaml\"", version.slug),
+        ),
+    ];
+    Ok((head, text).into_response())
+}
