@@ -2,6 +2,7 @@
 
 mod beside;
 mod figures;
+mod items;
 mod pages;
 mod reenact;
 mod safety;
