@@ -35,7 +35,7 @@ use crate::domain::{
 };
 use names::{Names, Place};
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "scenario",
     "reenacts",
     "title",

@@ -5,7 +5,11 @@ mod beside;
 mod coverage;
 mod faults;
 mod figures;
+<<<<<<< HEAD
 mod game_day;
+=======
+mod items;
+>>>>>>> reenact
 mod pages;
 mod reenact;
 mod safety;

@@ -178,6 +178,7 @@ impl Default for Found {
             last: Vec::new(),
             live: Vec::new(),
             past: Vec::new(),
+            incidents: Vec::new(),
             rows_max: 0,
             is_older: false,
         }
