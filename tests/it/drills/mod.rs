@@ -5,11 +5,8 @@ mod beside;
 mod coverage;
 mod faults;
 mod figures;
-<<<<<<< HEAD
 mod game_day;
-=======
 mod items;
->>>>>>> reenact
 mod pages;
 mod reenact;
 mod safety;
