@@ -1,6 +1,6 @@
 //! What a drill has exercised of the runbooks that ran in it: kept when it ends, and told on its scorecard.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use sqlx::PgConnection;
 
@@ -122,14 +122,17 @@ async fn look(conn: &mut PgConnection, drill: &Drill) -> Result<Vec<Practised>, 
     let mut shown = shown(recorded, &roles);
     let mut practised: BTreeMap<VersionId, Practised> = BTreeMap::new();
     for (run, id) in runs {
-        if !practised.contains_key(&id) {
-            let Some(version) = runbooks::find_version(conn, id).await? else {
-                continue;
-            };
-            let keys = BTreeSet::new();
-            practised.insert(id, Practised { version, keys });
-        }
-        let (Some(one), Some(facts)) = (practised.get_mut(&id), shown.remove(&run)) else {
+        let one = match practised.entry(id) {
+            Entry::Occupied(kept) => kept.into_mut(),
+            Entry::Vacant(place) => {
+                let Some(version) = runbooks::find_version(conn, id).await? else {
+                    continue;
+                };
+                let keys = BTreeSet::new();
+                place.insert(Practised { version, keys })
+            }
+        };
+        let Some(facts) = shown.remove(&run) else {
             continue;
         };
         match exercised(&one.version.runbook, &facts) {

@@ -235,6 +235,7 @@ impl Stage {
             folder: self.setup.runbooks.with_extension("judged"),
             relay: PathBuf::from(env!("CARGO_BIN_EXE_muster")),
             is_compressed: false,
+            outdoors: None,
         });
         let mut tx = self.database.pools.web.begin().await.unwrap();
         let now = self.now();
@@ -262,6 +263,7 @@ impl Stage {
                 folder: self.setup.runbooks.with_extension("looked-at"),
                 relay: PathBuf::from(env!("CARGO_BIN_EXE_muster")),
                 is_compressed: false,
+                outdoors: None,
             });
             state.db = pool;
             state.clock = Clock::real();
