@@ -128,6 +128,8 @@ impl<'a> Bench<'a> {
                 self.mitigated = self.mitigated.or(Some(age));
             }
             Seen::Resolved => self.resolved = Some(age),
+            // Who was expected to end it had nothing left to do.
+            Seen::Recovered => _ = self.fulfil(age, &Deed::Resolve),
             Seen::GateOpened(gate) => _ = self.gates.insert(gate, age),
             Seen::GateClosed(gate, _) => {
                 if let Some(asked) = self.gates.remove(&gate) {
@@ -157,6 +159,13 @@ impl<'a> Bench<'a> {
                 return;
             }
         }
+        if self.fulfil(age, deed) && !matches!(deed, Deed::Acknowledge | Deed::Update) {
+            self.first_step = self.first_step.or(Some(age));
+        }
+    }
+
+    /// Notes that the first thing expected of this kind whose turn has come is done; whether there was one.
+    fn fulfil(&mut self, age: Span, deed: &Deed) -> bool {
         let turn_came = |after: &Option<String>| match after {
             None => true,
             Some(after) => self.sent.contains_key(after) || self.done.contains_key(after),
@@ -166,10 +175,8 @@ impl<'a> Bench<'a> {
         });
         if let Some(expected) = open {
             self.done.insert(expected.id.clone(), age);
-            if !matches!(deed, Deed::Acknowledge | Deed::Update) {
-                self.first_step = self.first_step.or(Some(age));
-            }
         }
+        open.is_some()
     }
 
     fn waited(&mut self, asked: Span, answered: Span) {

@@ -23,6 +23,8 @@ pub enum Seen {
     Mitigated,
     /// It is over, whoever said so.
     Resolved,
+    /// It was over by itself: its alerts had ended, and nobody was needed to say so.
+    Recovered,
     /// A gate asks.
     GateOpened(String),
     /// It has its answer, or nobody gave one.
@@ -88,7 +90,10 @@ fn of_incident(fact: &IncidentFact, is_person: bool, see: &mut impl FnMut(Seen))
             see(Seen::Deed(Deed::Resolve));
             see(Seen::Resolved);
         }
-        IncidentFact::Recovered { .. } => see(Seen::Resolved),
+        IncidentFact::Recovered { .. } => {
+            see(Seen::Recovered);
+            see(Seen::Resolved);
+        }
         _ => {}
     }
 }
@@ -157,6 +162,6 @@ pub fn take_in(told: &mut Told, seen: &Seen) {
         Seen::GateOpened(step) => _ = told.gates.insert(step.clone(), GateWord::Open),
         Seen::GateClosed(step, word) => _ = told.gates.insert(step.clone(), *word),
         Seen::Step(step, word) => _ = told.steps.insert(step.clone(), *word),
-        Seen::Deed(_) | Seen::Unknown(_) | Seen::Settled(_) => {}
+        Seen::Deed(_) | Seen::Recovered | Seen::Unknown(_) | Seen::Settled(_) => {}
     }
 }

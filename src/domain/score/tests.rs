@@ -158,6 +158,32 @@ fn what_was_expected_is_told_in_time_late_missed_and_not_reached_apart() {
 }
 
 #[test]
+fn nobody_is_missed_where_an_incident_is_over_by_itself() {
+    let observed = |over: Seen| {
+        [
+            seen(20, Seen::Opened),
+            seen(30, Seen::Deed(decide(Word::Reject))),
+            seen(40, Seen::Deed(Deed::Acknowledge)),
+            seen(50, Seen::Deed(decide(Word::Reject))),
+            seen(90, over),
+            seen(90, Seen::Resolved),
+        ]
+    };
+    let began = [logged(1, 0, DrillFact::Began)];
+    for over in [Seen::Recovered, Seen::Deed(Deed::Resolve)] {
+        let score = score(&began, &observed(over.clone()));
+        assert_eq!(score.expected[3].verdict(), Verdict::InTime, "{over:?}");
+    }
+    let too_early = [seen(20, Seen::Opened), seen(25, Seen::Recovered)];
+    let score = score(&began, &too_early);
+    assert_ne!(
+        score.expected[3].verdict(),
+        Verdict::InTime,
+        "its turn had not come"
+    );
+}
+
+#[test]
 fn a_deed_is_wrong_only_while_the_world_makes_it_so() {
     let approve = [
         seen(20, Seen::Opened),

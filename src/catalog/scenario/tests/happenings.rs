@@ -55,7 +55,7 @@ fn an_inject_is_a_thing_that_happens_at_some_time() {
     assert_eq!(
         with(sections),
         [
-            "2:5: injects[0]: nothing happens: at least one of set, says, alert, leaves, connector is needed",
+            "2:5: injects[0]: nothing happens: at least one of set, says, alert, leaves, connector, fault is needed",
             r#"3:11: injects[1].id: "a" is in line 24 already"#,
             "3:35: injects[1].when: an inject comes by the clock or by a condition: after or when, not both",
             r#"4:32: injects[2].leaves: there is no role "comander"; did you mean "commander"?"#,
