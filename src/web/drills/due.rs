@@ -47,9 +47,12 @@ pub async fn list(
         .zip(found)
         .filter_map(|(version, coverage)| {
             let runbook = &version.runbook;
-            let training = scenarios
+            let mut training: Vec<_> = scenarios
                 .iter()
-                .filter(|scenario| scenario.scenario.runbooks.contains(&runbook.slug));
+                .filter(|scenario| scenario.scenario.runbooks.contains(&runbook.slug))
+                .collect();
+            // What breaks nothing is played first.
+            training.sort_by_key(|scenario| scenario.scenario.game_day.is_some());
             Some(DueRunbook {
                 due: coverage.due(now, counts)?,
                 tally: coverage.tally(),
@@ -57,6 +60,7 @@ pub async fn list(
                 title: runbook.title.clone(),
                 number: version.number,
                 scenarios: training
+                    .iter()
                     .map(|scenario| (scenario.slug.clone(), scenario.scenario.title.clone()))
                     .collect(),
             })

@@ -144,7 +144,7 @@ async fn the_number_of_another_process_is_never_touched() -> Result<()> {
     let order = sleeper.order(Harm::Pause(stranger));
     let why = chaos::cause(&order).await.unwrap_err();
     assert!(why.ends_with("names no running process called postgres"), "{why}");
-    assert_eq!(sleeper.state()?, "S");
+    assert_ne!(sleeper.state()?, "T", "it goes on");
     Ok(())
 }
 
