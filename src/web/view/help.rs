@@ -258,7 +258,14 @@ impl KeysPage {
                     key(&["["], "Attempt before"),
                 ],
             ),
-            ("On a drill that you lead", vec![key(&["o"], "To the note")]),
+            (
+                "On a drill that you lead",
+                vec![
+                    key(&["i"], "To the next surprise"),
+                    key(&["o"], "To the note"),
+                    key(&["h"], "To the next hint"),
+                ],
+            ),
             (
                 "On a runbook",
                 vec![
