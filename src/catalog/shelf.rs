@@ -192,15 +192,24 @@ impl Librarian {
                 .collect();
             publications::retire_all_but(&mut tx, &slugs).await?;
         }
+        let slugs: Vec<String> = scenarios
+            .files
+            .iter()
+            .map(|file| file.parsed.scenario.slug.clone())
+            .collect();
+        let taken = rows::made_of_incidents(&mut tx, &slugs).await?;
         for file in &scenarios.files {
-            rows::publish(&mut tx, &file.parsed.scenario, &file.source, now).await?;
+            let slug = &file.parsed.scenario.slug;
+            match taken.contains(slug) {
+                // What plays a real incident again proves action items; a file must not make that easier.
+                true => tracing::warn!(
+                    scenario = slug.as_str(),
+                    "left alone: a real incident is played again under this name; give the file one of its own"
+                ),
+                false => _ = rows::publish(&mut tx, &file.parsed.scenario, &file.source, now).await?,
+            }
         }
         if scenarios.faults.is_empty() {
-            let slugs: Vec<String> = scenarios
-                .files
-                .iter()
-                .map(|file| file.parsed.scenario.slug.clone())
-                .collect();
             rows::retire_all_but(&mut tx, &slugs).await?;
         }
         let versions = runbooks::list_current(&mut tx).await?;

@@ -117,6 +117,8 @@ kinds! {
     LinkMade => "link_made", "made a link to the request";
     /// Somebody followed a link that was made for somebody else.
     LinkRefused => "link_refused", "followed a link of somebody else to the request";
+    /// A scenario was made of a real incident.
+    ScenarioMade => "scenario_made", "made the scenario";
     /// A drill was planned.
     DrillPlanned => "drill_planned", "planned the drill";
     /// A drill was begun by hand.
@@ -233,6 +235,11 @@ impl Object {
     /// A request for a decision at a gate.
     pub fn approval(id: ApprovalId, title: &str) -> Self {
         Self::new("approval", id, title)
+    }
+
+    /// A scenario, by its slug.
+    pub fn scenario(slug: &str) -> Self {
+        Self::new("scenario", slug, slug)
     }
 
     /// A drill.

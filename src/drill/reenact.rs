@@ -10,18 +10,20 @@ use super::{DrillError, happen, score};
 use crate::{
     catalog::scenario::{self, reenact::Written},
     domain::{
+        audit::{Act, ActKind, Object},
         drill::DrillFact,
         event::Recorded,
         id::{DrillId, IncidentId, ScenarioVersionId},
         incident::IncidentState,
         night::{Compared, Night, Side, compare},
+        operator::Actor,
         runbook::Runbook,
         scenario::Scenario,
         score::{Observed, observe},
         target::Targets,
     },
     store::{
-        StoreError, events, incidents,
+        StoreError, audit, events, incidents,
         incidents::Incident,
         reenact as rows,
         runbooks::{self, Version},
@@ -33,7 +35,7 @@ use crate::{
 const FIRINGS_MAX: i64 = 500;
 /// Runs of an incident that are read, the newest.
 const RUNS_MAX: i64 = 50;
-/// Attempts and probe answers of one run.
+/// Attempts, and as many probe answers, of all its runs.
 const ASKED_MAX: i64 = 2000;
 /// Events of an incident.
 const EVENTS_MAX: i64 = 10_000;
@@ -48,8 +50,11 @@ async fn night(conn: &mut PgConnection, id: IncidentId) -> Result<Night, DrillEr
     let resolved_at = playable(&incident).map_err(DrillError::Refused)?;
     let mut asked = Vec::new();
     let mut runbooks = Vec::new();
+    let mut left = ASKED_MAX;
     for run in runs::list_of_incident(conn, id, RUNS_MAX).await? {
-        asked.extend(rows::asked(conn, run.id, ASKED_MAX).await?);
+        let of_run = rows::asked(conn, run.id, left).await?;
+        left = (left - of_run.len() as i64).max(0);
+        asked.extend(of_run);
         if !runbooks.contains(&run.slug) {
             runbooks.push(run.slug);
         }
@@ -107,11 +112,13 @@ fn known(shelf: &[Version]) -> Vec<&Runbook> {
     shelf.iter().map(|version| &version.runbook).collect()
 }
 
-/// Makes it a version of its scenario, and the one in use. The same night and the same runbooks give the same version.
+/// Somebody makes it a version of its scenario, and the one in use. The same night and the same runbooks give the same
+/// version, and leave no record.
 pub async fn make(
     conn: &mut PgConnection,
     id: IncidentId,
     targets: &Targets,
+    by: &Actor,
     now: DateTime<Utc>,
 ) -> Result<(ScenarioVersionId, Written), DrillError> {
     let (written, shelf) = write(conn, id, targets).await?;
@@ -122,8 +129,14 @@ pub async fn make(
             told.join("; ")
         ))
     })?;
+    let slug = &parsed.scenario.slug;
+    let before = scenarios::find_current(conn, slug).await?;
     let version = scenarios::publish(conn, &parsed.scenario, &written.text, now).await?;
     rows::set_incident(conn, version, id).await?;
+    if before.is_none_or(|before| before.id != version) {
+        let act = Act::new(by.clone(), ActKind::ScenarioMade, Object::scenario(slug), "");
+        audit::insert(conn, &act, now).await?;
+    }
     Ok((version, written))
 }
 

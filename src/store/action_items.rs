@@ -161,7 +161,7 @@ pub async fn lock(conn: &mut PgConnection, id: ActionItemId) -> Result<Option<Ac
 /// Which items. What is empty asks for all.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wanted {
-    /// Of this incident and its drills.
+    /// Of this incident.
     pub incident: Option<IncidentId>,
     /// Of this drill.
     pub drill: Option<DrillId>,
@@ -241,8 +241,8 @@ pub async fn close(
     Ok(done.rows_affected() == 1)
 }
 
-/// Drills that may prove an item, the newest first: of the scenario that plays this incident again, begun since then and
-/// played to their ends.
+/// Drills that may prove an item, the newest first: of the scenario that plays this incident again, begun since then,
+/// simulated, played to their ends, with runs of the versions in use. The database takes no other.
 pub async fn proofs(
     conn: &mut PgConnection,
     incident: IncidentId,
@@ -251,7 +251,12 @@ pub async fn proofs(
 ) -> Result<Vec<DrillId>, StoreError> {
     let ids = sqlx::query_scalar!(
         "select d.id from scenarios s join drills d on d.version_id = s.current_version_id
-         where s.incident_id = $1 and d.started_at >= $2 and d.end_kind = 'finished'
+         where s.incident_id = $1 and d.started_at >= $2 and d.end_kind = 'finished' and d.depth = 'simulated'
+               and exists (select from incidents i join runs r on r.incident_id = i.id where i.drill_id = d.id)
+               and not exists (
+                   select from incidents i join runs r on r.incident_id = i.id
+                   join runbook_versions v on v.id = r.version_id join runbooks b on b.id = v.runbook_id
+                   where i.drill_id = d.id and b.current_version_id is distinct from r.version_id)
          order by d.id desc limit $3",
         incident.0,
         since,

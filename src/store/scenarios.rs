@@ -92,6 +92,32 @@ pub async fn find(
         .transpose()
 }
 
+/// The version in use of that name.
+pub async fn find_current(
+    conn: &mut PgConnection,
+    slug: &str,
+) -> Result<Option<ScenarioVersion>, StoreError> {
+    let row = sqlx::query!(
+        "select v.id, s.slug, v.number, v.definition
+         from scenarios s join scenario_versions v on v.id = s.current_version_id where s.slug = $1",
+        slug
+    )
+    .fetch_optional(conn)
+    .await?;
+    row.map(|row| version(row.id, row.slug, row.number, row.definition))
+        .transpose()
+}
+
+/// Which of these were made of real incidents: no file takes their place.
+pub async fn made_of_incidents(conn: &mut PgConnection, slugs: &[String]) -> Result<Vec<String>, StoreError> {
+    Ok(sqlx::query_scalar!(
+        "select slug from scenarios where incident_id is not null and slug = any($1)",
+        slugs
+    )
+    .fetch_all(conn)
+    .await?)
+}
+
 /// The versions in use, by name, at most `limit`.
 pub async fn list_current(conn: &mut PgConnection, limit: i64) -> Result<Vec<ScenarioVersion>, StoreError> {
     let rows = sqlx::query!(

@@ -21,6 +21,7 @@ use super::{
     view::{
         action_item::{ItemsPage, ItemsRecord, Which, day},
         layout::Place,
+        text,
     },
 };
 use crate::{
@@ -183,10 +184,9 @@ pub async fn close(
     Form(form): Form<CloseForm>,
 ) -> Result<Redirect, WebError> {
     // Only a page of ours is led back to.
-    let is_ours = form.back.starts_with('/') && !form.back.starts_with("//") && !form.back.contains('\\');
-    let back = match is_ours {
-        true => form.back.clone(),
-        false => "/action-items".to_owned(),
+    let back = match text::local_path(&form.back) {
+        front if front == "/" => "/action-items".to_owned(),
+        back => back,
     };
     let state = ItemState::named(&form.state)
         .ok_or_else(|| WebError::unreadable("The form does not say how the item is closed."))?;

@@ -102,13 +102,13 @@ pub async fn score(
         (status = 422, description = "It is not over, had no alert or no run", body = ErrorAnswer)))]
 pub async fn reenact(
     State(app): State<AppState>,
-    _: Runs,
+    Runs(me): Runs,
     Body(body): Body<ReenactBody>,
 ) -> Result<Json<ReenactedBody>, WebError> {
     let id = IncidentId(body.incident);
     let targets = app.rehearser.targets.borrow().clone();
     let mut tx = app.db.begin().await.map_err(StoreError::from)?;
-    let (_, written) = drill::reenact::make(&mut tx, id, &targets, app.clock.now()).await?;
+    let (_, written) = drill::reenact::make(&mut tx, id, &targets, &me.actor(), app.clock.now()).await?;
     tx.commit().await.map_err(StoreError::from)?;
     Ok(Json(ReenactedBody {
         scenario: slug(id),

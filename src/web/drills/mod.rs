@@ -134,9 +134,8 @@ pub async fn catalogue(
 
 /// The version of a scenario that is in use.
 pub async fn current(conn: &mut PgConnection, slug: &str) -> Result<ScenarioVersion, WebError> {
-    let all = scenarios::list_current(conn, SCENARIOS_MAX).await?;
-    all.into_iter()
-        .find(|version| version.slug == slug)
+    scenarios::find_current(conn, slug)
+        .await?
         .ok_or_else(|| WebError::not_found("scenario").with_next("/drills", "All scenarios"))
 }
 

@@ -13,7 +13,6 @@ use crate::{
         action_item::{ItemState, TEXT_CHARS_MAX},
         drill::name,
         id::{IncidentId, OperatorId},
-        night::slug,
         operator::Operator,
     },
     store::action_items::{ActionItem, Origin},
@@ -68,7 +67,7 @@ impl ItemRow {
             },
             proof: item
                 .proof
-                .map(|id| (key(id.0), format!("/drills/scenarios/{}", slug(id)))),
+                .map(|id| (key(id.0), format!("/incidents/{id}/postmortem"))),
             proven: item.proven_by.map(score),
             made: (said(&item.made_by), ago(item.made_at, now)),
             closed: match (&item.closed_by, item.closed_at) {

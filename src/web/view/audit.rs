@@ -203,6 +203,7 @@ fn href(about: &About, seq: i64) -> Option<String> {
         "team" => Some("/settings/people".to_owned()),
         "automation" => Some("/system#automation".to_owned()),
         "target" if is_slug(id) => Some(format!("/settings/targets/{id}")),
+        "scenario" if is_slug(id) => Some(format!("/drills/scenarios/{id}")),
         "drill" if is_number => Some(format!("/drills/{id}")),
         "action_item" => Some("/action-items?which=all".to_owned()),
         "freeze" => Some("/system#freezes".to_owned()),

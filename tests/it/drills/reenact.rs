@@ -179,9 +179,15 @@ impl Stage {
 
     async fn again(&self, incident: IncidentId) -> (ScenarioVersionId, String, Vec<String>) {
         let mut tx = self.database.pools.web.begin().await.unwrap();
-        let (version, written) = reenact::make(&mut tx, incident, &Targets::default(), self.now())
-            .await
-            .unwrap();
+        let (version, written) = reenact::make(
+            &mut tx,
+            incident,
+            &Targets::default(),
+            &Actor::Automation,
+            self.now(),
+        )
+        .await
+        .unwrap();
         tx.commit().await.unwrap();
         (version, written.text, written.gaps)
     }
@@ -479,12 +485,26 @@ async fn what_cannot_be_played_again_is_refused_in_words() {
     stage.alert(json!({"alertname": "Broken", "env": "prod"})).await;
     let incident = stage.incident(None).await;
     let mut conn = stage.conn().await;
-    let refused = reenact::make(&mut conn, incident, &Targets::default(), stage.now()).await;
+    let refused = reenact::make(
+        &mut conn,
+        incident,
+        &Targets::default(),
+        &Actor::Automation,
+        stage.now(),
+    )
+    .await;
     let told = refused.unwrap_err().to_string();
     assert!(
         told.contains("is triggered; it is played again once it is resolved"),
         "{told}"
     );
-    let nobody = reenact::make(&mut conn, IncidentId(999), &Targets::default(), stage.now()).await;
+    let nobody = reenact::make(
+        &mut conn,
+        IncidentId(999),
+        &Targets::default(),
+        &Actor::Automation,
+        stage.now(),
+    )
+    .await;
     assert!(matches!(nobody, Err(DrillError::NotFound("incident"))));
 }

@@ -17,7 +17,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
 
 use super::{
-    super::{folder::requests, write::value},
+    super::{
+        document::{FILE_BYTES_MAX, NODES_MAX},
+        folder::requests,
+        write::value,
+    },
     asked,
 };
 use crate::domain::{
@@ -41,6 +45,12 @@ const ALARMS_MAX: usize = 20;
 /// Firings of one alert.
 const FIRINGS_MAX: usize = 6;
 const RUNBOOKS_MAX: usize = 10;
+/// Rows and lines that answers are cut to, one after the other, until the file is no longer than one may be.
+const KEPT: [usize; 4] = [100, 20, 5, 1];
+/// Bytes of a program's output for each row that is kept.
+const OUTPUT_BYTES_PER_ROW: usize = 200;
+/// The share of a file's bounds that the twins may take, in quarters.
+const TWINS_SHARE: usize = 3;
 /// Nobody is held to be faster than this.
 const WITHIN_MIN: Span = Span::from_secs(60);
 /// How long a drill goes on after the real thing was over.
@@ -124,6 +134,16 @@ pub fn write(night: &Night, known: &[&Runbook], targets: &Targets) -> Result<Wri
             shop.unasked(&name, kind)
         });
     }
+    let mut twins = json!(twins);
+    for most in KEPT {
+        if fits(&twins) {
+            break;
+        }
+        if most == KEPT[0] {
+            gaps.push("long answers are cut to their first rows and lines".to_owned());
+        }
+        shorten(&mut twins, most);
+    }
     // What no runbook of today asks stands in for nothing.
     let alarms = alarms(night, &clock);
     let last_end = night.alerts.iter().filter_map(|alert| alert.ended_at).max();
@@ -138,7 +158,13 @@ pub fn write(night: &Night, known: &[&Runbook], targets: &Targets) -> Result<Wri
     }
     let over = night.mitigated_at.or(last_end).unwrap_or(night.resolved_at);
     let world = world(&causes, &proxies, clock.moment(over));
-    let length = span(night.resolved_at + AFTER - clock.zero).clamp(WITHIN_MIN, LENGTH_MAX);
+    let took = span(night.resolved_at + AFTER - clock.zero);
+    if took > LENGTH_MAX {
+        gaps.push(format!(
+            "the night took longer than {LENGTH_MAX}, and what came later does not come"
+        ));
+    }
+    let length = took.clamp(WITHIN_MIN, LENGTH_MAX);
     let mut sections = vec![
         ("scenario", json!(slug(night.incident))),
         ("title", json!(headline(night))),
@@ -152,7 +178,7 @@ pub fn write(night: &Night, known: &[&Runbook], targets: &Targets) -> Result<Wri
         ),
         ("roles", json!(["commander", "approver"])),
         ("world", world),
-        ("twins", json!(twins)),
+        ("twins", twins),
         ("alerts", alarms),
     ];
     if !injects.is_empty() {
@@ -165,6 +191,40 @@ pub fn write(night: &Night, known: &[&Runbook], targets: &Targets) -> Result<Wri
         text.push_str(&value(&json!({key: tree})));
     }
     Ok(Written { text, gaps })
+}
+
+/// Whether the twins leave room for the rest in a file that can be read.
+fn fits(twins: &Value) -> bool {
+    fn nodes(tree: &Value) -> usize {
+        1 + match tree {
+            Value::Array(items) => items.iter().map(nodes).sum(),
+            Value::Object(map) => map.values().map(|value| 1 + nodes(value)).sum(),
+            _ => 0,
+        }
+    }
+    nodes(twins) <= NODES_MAX * TWINS_SHARE / 4
+        && value(&json!({ "twins": twins })).len() <= FILE_BYTES_MAX * TWINS_SHARE / 4
+}
+
+/// Cuts what answers list.
+fn shorten(tree: &mut Value, most: usize) {
+    match tree {
+        Value::Array(items) => items.iter_mut().for_each(|item| shorten(item, most)),
+        Value::Object(map) => {
+            for (key, value) in map {
+                match (key.as_str(), &mut *value) {
+                    ("rows" | "lines" | "samples" | "body", Value::Array(items)) => items.truncate(most),
+                    ("output", Value::String(text)) if text.len() > most * OUTPUT_BYTES_PER_ROW => {
+                        let end = text.floor_char_boundary(most * OUTPUT_BYTES_PER_ROW);
+                        *text = unfilled(&text[..end]);
+                    }
+                    _ => {}
+                }
+                shorten(value, most);
+            }
+        }
+        _ => {}
+    }
 }
 
 /// The effects of the night in their order.

@@ -29,17 +29,27 @@ pub(super) fn question(asking: &Asking) -> Option<Question> {
         ActionKind::Http => {
             let method = text("method").unwrap_or("GET").to_uppercase();
             return Some(Question {
-                words: address(&asking.request),
+                words: heard(&address(&asking.request)),
                 method: Some(method),
             });
         }
         ActionKind::Postgres | ActionKind::Prometheus | ActionKind::Loki | ActionKind::Elasticsearch => {
             text("query")?.to_owned()
         }
+        // Of a probe it is not kept how its program was called.
+        ActionKind::Command if asking.command.is_empty() => return None,
         ActionKind::Command => program(&asking.command),
         ActionKind::Tcp | ActionKind::Alertmanager | ActionKind::Haproxy | ActionKind::File => return None,
     };
-    Some(Question { words, method: None })
+    Some(Question {
+        words: heard(&words),
+        method: None,
+    })
+}
+
+/// Words as a pattern: what would be filled in may be anything.
+fn heard(words: &str) -> String {
+    words.replace("{{", "*").replace("{%", "*").replace("{#", "*")
 }
 
 /// The path of an HTTP request with its query.
@@ -148,24 +158,28 @@ fn told(kind: ActionKind, result: &Value) -> Option<Value> {
                 body => json!({"status": status, "body": tree(body)}),
             }
         }
-        ActionKind::Loki | ActionKind::Elasticsearch => json!({"lines": lines(result)}),
+        ActionKind::Loki | ActionKind::Elasticsearch => {
+            let lines: Vec<String> = lines(result).into_iter().map(literal).collect();
+            json!({"lines": lines})
+        }
         ActionKind::Command => {
             let output = result["stdout"].as_str().unwrap_or_default();
             let exit = result["exit_code"].as_i64().unwrap_or(0).clamp(0, 255);
-            json!({"output": literal(output), "exit": exit})
+            let output = match output.trim().is_empty() {
+                true => String::new(),
+                false => literal(output),
+            };
+            json!({"output": output, "exit": exit})
         }
         ActionKind::Tcp | ActionKind::Alertmanager | ActionKind::Haproxy | ActionKind::File => return None,
     })
 }
 
 /// The log lines of a result, blank ones left out.
-pub(super) fn lines(result: &Value) -> Vec<String> {
+pub(super) fn lines(result: &Value) -> Vec<&str> {
     let lines = result["lines"].as_array().into_iter().flatten().take(ITEMS_MAX);
     let texts = lines.filter_map(|line| line["text"].as_str().or(line.as_str()));
-    texts
-        .filter(|text| !text.trim().is_empty())
-        .map(literal)
-        .collect()
+    texts.filter(|text| !text.trim().is_empty()).collect()
 }
 
 /// A value in which every text is meant as it stands.
@@ -194,6 +208,29 @@ pub(super) fn literal(text: &str) -> String {
     }
     match out.len() > SOURCE_BYTES_MAX {
         true => unfilled(text),
+        false => out,
+    }
+}
+
+/// A text as a template that gives this text while the night's clock is at `from` or later, and nothing before.
+pub(super) fn literal_from(text: &str, from: u64) -> String {
+    let mut quoted = String::new();
+    let mut rest = cut(text).chars().peekable();
+    while let Some(c) = rest.next() {
+        match (c, rest.peek()) {
+            ('\0', _) => {}
+            ('\\' | '\'', _) => quoted.extend(['\\', c]),
+            // What opens or ends an expression is put together from two pieces.
+            ('{', Some('{' | '%' | '#')) | ('}' | '%' | '#', Some('}')) => {
+                quoted.push(c);
+                quoted.push_str("' ~ '");
+            }
+            (c, _) => quoted.push(c),
+        }
+    }
+    let out = format!("{{{{ ('{quoted}') if night.at >= {from} else '' }}}}");
+    match out.len() > SOURCE_BYTES_MAX {
+        true => literal(text),
         false => out,
     }
 }
@@ -230,6 +267,22 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_comes_later_is_never_filled_in_either() {
+        for text in [
+            "a {{ b }} c",
+            "{\"a\":{\"b\":{}}}",
+            "{% if %}",
+            "it's \\ {{{{",
+            "{# x #}",
+            "plain",
+        ] {
+            let template = Template::parse(&literal_from(text, 5)).unwrap();
+            let at = |at: u64| template.render(&json!({"night": {"at": at}})).unwrap();
+            assert_eq!((at(4).as_str(), at(5).as_str()), ("", text));
+        }
+    }
+
+    #[test]
     fn a_request_is_heard_as_its_twin_hears_it() {
         let asking = |action, with: Value, command: &str| Asking {
             request: Rendered {
@@ -254,6 +307,12 @@ mod tests {
             (ActionKind::Http, json!({}), "", "/"),
             (ActionKind::Postgres, json!({"query": "select 1"}), "", "select 1"),
             (
+                ActionKind::Loki,
+                json!({"query": "{a=\"b\"} | line_format \"{{.msg}}\""}),
+                "",
+                "{a=\"b\"} | line_format \"*.msg}}\"",
+            ),
+            (
                 ActionKind::Command,
                 json!({}),
                 "/bin/du -s /srv as nobody",
@@ -265,5 +324,7 @@ mod tests {
             assert_eq!(asked.words, words);
         }
         assert_eq!(question(&asking(ActionKind::Tcp, json!({}), "")), None);
+        let of_a_probe = asking(ActionKind::Command, json!({}), "");
+        assert_eq!(question(&of_a_probe), None, "nobody knows how it was called");
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{
     clock::{Moment, NightClock, from, holds},
     proxy::Proxy,
-    says::{Question, lines, question, said, was_up},
+    says::{Question, lines, literal, literal_from, question, said, was_up},
 };
 use crate::domain::{
     night::{Answered, Asking},
@@ -171,7 +171,7 @@ impl Workshop<'_> {
 
     /// The lines of a file, each from when it was first seen.
     fn file(&self, asked: &[&Asking]) -> Value {
-        let mut seen: Vec<(String, Moment)> = Vec::new();
+        let mut seen: Vec<(&str, Moment)> = Vec::new();
         let mut before = None;
         for asking in asked {
             let Answered::Result(result) = &asking.answer else {
@@ -185,9 +185,9 @@ impl Workshop<'_> {
             }
             before = Some(moment);
         }
-        let line = |(line, from): (String, Moment)| match from {
-            0 => line,
-            from => format!("{{{{ '{}' if night.at >= {from} else '' }}}}", quoted(&line)),
+        let line = |(line, from): (&str, Moment)| match from {
+            0 => literal(line),
+            from => literal_from(line, from),
         };
         seen.into_iter().map(line).map(Value::String).collect()
     }
@@ -218,14 +218,6 @@ fn asked_key(kind: ActionKind) -> &'static str {
         ActionKind::Command => "program",
         _ => "query",
     }
-}
-
-/// A text inside an expression, in quotes.
-fn quoted(text: &str) -> String {
-    text.replace('\\', "\\\\")
-        .replace('\'', "\\'")
-        .replace("{{", "{ {")
-        .replace("}}", "} }")
 }
 
 /// A program as files of targets write it.
