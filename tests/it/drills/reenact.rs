@@ -20,6 +20,7 @@ use muster::{
         approval::Verdict,
         drill::Depth,
         id::{DrillId, IncidentId, RunId, ScenarioVersionId},
+        operator::Actor,
         sign_in::{Arrival, Way},
         target::Targets,
     },
