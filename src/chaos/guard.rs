@@ -1,7 +1,8 @@
 //! A guard beside each fault that stands: a small process that takes the fault back when Muster dies or forgets it.
 //!
 //! It is started before the fault is caused. Its input is a pipe: the first line is the order with the time that is
-//! allowed, a second one says that all is done. When the pipe closes without that line, whoever held it is dead.
+//! allowed, a second one says that all is done. When the pipe closes without that line, whoever held it is dead. A SIGTERM
+//! means the same.
 
 use std::{
     io,
@@ -15,7 +16,8 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::unix::pipe,
     process::{Child, ChildStdin, Command},
-    time::{Instant, sleep, timeout},
+    signal::unix::{SignalKind, signal},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 use super::undo;
@@ -90,9 +92,15 @@ pub async fn run(complain: impl Fn(&str)) -> io::Result<ExitCode> {
     };
     let charge: Charge = serde_json::from_str(&first)?;
     let end = Instant::now() + charge.within.as_duration();
-    let said = tokio::time::timeout_at(end, lines.next_line()).await;
-    if matches!(said, Ok(Ok(Some(line))) if line == DONE) {
-        return Ok(ExitCode::SUCCESS);
+    // A supervisor that ends Muster with everything it has started is as good as a pipe that closes.
+    let mut told_to_end = signal(SignalKind::terminate())?;
+    tokio::select! {
+        said = timeout_at(end, lines.next_line()) => {
+            if matches!(said, Ok(Ok(Some(line))) if line == DONE) {
+                return Ok(ExitCode::SUCCESS);
+            }
+        }
+        _ = told_to_end.recv() => {}
     }
     for _ in 0..TRIES {
         match undo(&charge.order).await {

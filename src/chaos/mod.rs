@@ -11,12 +11,20 @@ mod process;
 mod toolkit;
 
 use std::{
-    path::PathBuf,
+    fs::File,
+    path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::Duration,
 };
 
-use tokio::process::{Child, Command};
+use nix::{
+    errno::Errno,
+    fcntl::{Flock, FlockArg},
+};
+use tokio::{
+    process::{Child, Command},
+    time::Instant,
+};
 
 use crate::domain::fault::{Harm, Order};
 
@@ -28,6 +36,10 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 const TOOL_MAX: Duration = Duration::from_secs(10);
 /// The pause between two looks at something that takes a moment.
 const LOOK: Duration = Duration::from_millis(20);
+/// How long somebody waits for another who takes the same fault back.
+const TURN_MAX: Duration = Duration::from_secs(120);
+/// The file that is locked meanwhile.
+const TURN: &str = "turn";
 /// The most of what a program said that stands in a message.
 const SAID_CHARS_MAX: usize = 300;
 
@@ -53,7 +65,7 @@ pub async fn cause(order: &Order) -> Result<(), String> {
         .map_err(|error| format!("{} cannot be made: {error}", order.folder.display()))?;
     match &order.harm {
         Harm::Kill { process, .. } => process::kill(process).await,
-        Harm::Pause(process) => process::pause(process).await,
+        Harm::Pause(process) => process::pause(process, &order.folder).await,
         Harm::FillDisk {
             folder,
             leave_mib,
@@ -70,11 +82,12 @@ pub async fn cause(order: &Order) -> Result<(), String> {
     }
 }
 
-/// Takes it back, and sees that nothing of it is left.
+/// Takes it back, and sees that nothing of it is left. Who finds another one at it waits for them.
 pub async fn undo(order: &Order) -> Result<(), String> {
+    let _turn = turn(&order.folder).await?;
     match &order.harm {
         Harm::Kill { process, restore } => process::restore(process, restore, &order.folder).await,
-        Harm::Pause(process) => process::go_on(process).await,
+        Harm::Pause(process) => process::go_on(process, &order.folder).await,
         Harm::FillDisk { folder, .. } => disk::free(folder),
         Harm::Network {
             namespace,
@@ -82,6 +95,26 @@ pub async fn undo(order: &Order) -> Result<(), String> {
             packets,
         } => network::undo(namespace, device, *packets).await,
         Harm::ChaosToolkit { .. } => toolkit::undo(&order.folder).await,
+    }
+}
+
+/// Takes turns: a guard and a Muster that was started again may both be at it, and what starts a process again must not
+/// run twice. A turn ends with whoever has it.
+async fn turn(folder: &Path) -> Result<Flock<File>, String> {
+    let told = |error: std::io::Error| format!("{}: {error}", folder.display());
+    std::fs::create_dir_all(folder).map_err(told)?;
+    let mut file = File::create(folder.join(TURN)).map_err(told)?;
+    let end = Instant::now() + TURN_MAX;
+    loop {
+        file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(turn) => return Ok(turn),
+            Err((_, error)) if Instant::now() >= end => {
+                return Err(format!("somebody else has been at it for too long: {error}"));
+            }
+            Err((file, Errno::EWOULDBLOCK)) => file,
+            Err((_, error)) => return Err(told(error.into())),
+        };
+        tokio::time::sleep(LOOK).await;
     }
 }
 
@@ -137,10 +170,10 @@ fn ended(name: &str, status: ExitStatus, said: &[u8]) -> String {
 }
 
 /// Starts a program that may stay; what it says goes to a file.
-fn start(mut command: Command, said: &std::path::Path) -> Result<Child, String> {
+fn start(mut command: Command, said: &Path) -> Result<Child, String> {
     let name = command.as_std().get_program().display().to_string();
     let told = |error: std::io::Error| format!("{name} cannot be started: {error}");
-    let file = std::fs::File::create(said).map_err(told)?;
+    let file = File::create(said).map_err(told)?;
     command.stdout(file.try_clone().map_err(told)?).stderr(file);
     command.spawn().map_err(told)
 }

@@ -70,7 +70,7 @@ pub(super) async fn undo(namespace: &str, device: &str, packets: Packets) -> Res
         }
         Packets::Late(_) => {
             let mut delete = queue(namespace, "del", device)?;
-            delete.arg("root");
+            delete.args(["root", "handle", HANDLE]);
             delete
         }
     };

@@ -1,7 +1,7 @@
 //! An experiment of Chaos Toolkit. It is run beside the drill with its rollbacks whatever happens; taking it back is to let
 //! it come to its end and to read in its journal that they were done.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, io, path::Path, time::Duration};
 
 use nix::{
     sys::signal::{self, Signal},
@@ -21,6 +21,8 @@ const ROLLBACK_MAX: Duration = Duration::from_secs(60);
 const JOURNAL: &str = "journal.json";
 const SAID: &str = "chaos.log";
 const NUMBER: &str = "chaos.pid";
+/// There once it was asked to end.
+const ASKED: &str = "chaos.asked";
 
 pub(super) async fn check(program: &str, experiment: &str) -> Result<(), String> {
     for file in [program, experiment] {
@@ -87,8 +89,8 @@ pub(super) async fn undo(folder: &Path) -> Result<(), String> {
         .parse()
         .map_err(|_| "the number of the experiment is none")?;
     if is_running(number, folder) {
-        let told = |error| format!("the experiment cannot be asked to end: {error}");
-        signal::kill(Pid::from_raw(number), Signal::SIGTERM).map_err(told)?;
+        ask_once(number, folder)
+            .map_err(|error| format!("the experiment cannot be asked to end: {error}"))?;
     }
     let end = Instant::now() + ROLLBACK_MAX;
     while is_running(number, folder) {
@@ -101,6 +103,15 @@ pub(super) async fn undo(folder: &Path) -> Result<(), String> {
         tokio::time::sleep(LOOK).await;
     }
     rolled_back(folder)
+}
+
+/// Asks it to end. Only once, whoever does it: a second signal would cut its rollbacks short.
+fn ask_once(number: i32, folder: &Path) -> io::Result<()> {
+    match fs::File::create_new(folder.join(ASKED)) {
+        Ok(_) => Ok(signal::kill(Pid::from_raw(number), Signal::SIGTERM)?),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether this number is still that of our experiment: its journal is named in its arguments.

@@ -95,7 +95,14 @@ impl Keeper {
                 self.rest(&stop).await;
             }
         };
-        tokio::join!(measuring, mending);
+        // What answers slowly must not look as if nobody held the faults any more.
+        let holding = async {
+            while !stop.is_cancelled() {
+                told(self.hold().await);
+                self.rest(&stop).await;
+            }
+        };
+        tokio::join!(measuring, mending, holding);
     }
 
     async fn rest(&self, stop: &CancellationToken) {
@@ -105,11 +112,16 @@ impl Keeper {
         }
     }
 
+    /// Says that this process is alive and has its faults in hand.
+    async fn hold(&self) -> Result<(), DrillError> {
+        let until = self.conductor.clock.now() + HOLD;
+        let mut conn = self.conductor.pool.acquire().await?;
+        Ok(game_days::hold(&mut conn, self.owner, until).await?)
+    }
+
     /// Measures every game day of this machine.
     async fn look(&self, host: &str) -> Result<(), DrillError> {
-        let now = self.conductor.clock.now();
         let mut conn = self.conductor.pool.acquire().await?;
-        game_days::hold(&mut conn, self.owner, now + HOLD).await?;
         let days = game_days::take(&mut conn, host, DAYS_MAX).await?;
         drop(conn);
         for day in days {
@@ -158,8 +170,14 @@ impl Keeper {
             world: match simulator.world(&mut tx, id).await {
                 Ok(world) => world,
                 Err(WorldError::Store(error)) => return Err(error.into()),
-                // The conductor ends it for that.
-                Err(WorldError::Fault(_)) => return Ok(()),
+                Err(WorldError::Fault(_)) => {
+                    // The conductor ends it for that, and nothing can be seen to be steady in such a world.
+                    if is_closing && game_days::close(&mut tx, id, now).await? {
+                        tx.commit().await?;
+                        simulator.close(id);
+                    }
+                    return Ok(());
+                }
             },
             drill,
         };
@@ -191,7 +209,7 @@ impl Keeper {
                     .simulator
                     .order(id, rules, (&inject.id, target, cause));
                 let checked = match order {
-                    Ok(order) => chaos::check(&order).await,
+                    Ok((order, _)) => chaos::check(&order).await,
                     Err(why) => Err(why),
                 };
                 refusals.extend(checked.err().map(|why| format!("{cause} of {target}: {why}")));
@@ -226,16 +244,19 @@ impl Keeper {
         let simulator = &self.conductor.simulator;
         let named = (due.inject.as_str(), due.target.as_str(), due.cause.as_str());
         let checked = match simulator.order(due.drill, rules, named) {
-            Ok(order) => chaos::check(&order).await.map(|()| order),
+            Ok((order, most)) => chaos::check(&order)
+                .await
+                .map(|()| (order, due.lasting.min(most))),
             Err(why) => Err(why),
         };
-        let order = match checked {
-            Ok(order) => order,
+        // The target may allow less than when the scenario was published.
+        let (order, lasting) = match checked {
+            Ok(checked) => checked,
             // Nothing was touched, so nothing is taken back: what was down before stays so.
             Err(why) => return self.settle(due, Next::Over(FaultState::Failed), None, &why).await,
         };
         self.settle(due, Next::Begins, Some(&order), "").await?;
-        let within = Span::from_millis(due.lasting.as_millis() + GUARD_GRACE.as_millis());
+        let within = Span::from_millis(lasting.as_millis() + GUARD_GRACE.as_millis());
         let caused = match Guard::start(simulator.program(), &order, within).await {
             Ok(guard) => {
                 self.guards().insert((due.drill, due.inject.clone()), guard);
@@ -247,7 +268,7 @@ impl Keeper {
         match caused {
             Ok(()) => {
                 let next = Next::Stands {
-                    ends_at: now + due.lasting.as_delta(),
+                    ends_at: now + lasting.as_delta(),
                     held_until: now + HOLD,
                 };
                 self.settle(due, next, None, "").await

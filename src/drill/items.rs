@@ -186,8 +186,8 @@ async fn prove(
     }
     Err(DrillError::Refused(match newest {
         None => format!(
-            "INC-{incident} must pass as a drill first: play it again, to its end, in the version of its scenario that \
-             is in use"
+            "INC-{incident} must pass as a drill first: play it again, to its end, in the versions of its scenario and \
+             runbooks that are in use"
         ),
         Some((drill, short)) => format!(
             "INC-{incident} must pass as a drill first, and {} did not: {}",

@@ -32,6 +32,7 @@ use crate::{
         fault::Order,
         id::DrillId,
         simulation::{Rules, Simulation},
+        span::Span,
     },
     store::{StoreError, drills, scenarios},
     twins::Closed,
@@ -113,15 +114,16 @@ impl Simulator {
         }
     }
 
-    /// Everything that it takes to cause a fault and to take it back, as its target allows it now; or why not.
+    /// Everything that it takes to cause a fault and to take it back, as its target allows it now, with how long it may
+    /// stand at the most; or why not.
     pub fn order(
         &self,
         drill: DrillId,
         rules: &Rules,
         (inject, target, cause): (&str, &str, &str),
-    ) -> Result<Order, String> {
+    ) -> Result<(Order, Span), String> {
         let fault = self.field(drill, rules)?.fault(target, cause)?;
-        Ok(Order {
+        let order = Order {
             harm: fault.harm,
             folder: self
                 .parts()
@@ -129,7 +131,8 @@ impl Simulator {
                 .join(name(drill))
                 .join(FAULTS_FOLDER)
                 .join(inject),
-        })
+        };
+        Ok((order, fault.stands_max))
     }
 
     /// The program that guards are started by.

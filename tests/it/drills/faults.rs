@@ -135,6 +135,37 @@ async fn a_process_that_does_not_come_back_is_told() -> Result<()> {
 }
 
 #[tokio::test]
+async fn who_was_stopped_goes_on_whatever_the_pid_file_says_by_then() -> Result<()> {
+    let sleeper = Sleeper::new()?;
+    let stat = format!("/proc/{}/stat", sleeper.child.id());
+    let stands_still = || Ok::<_, anyhow::Error>(fs::read_to_string(&stat)?.contains(") T "));
+    let order = sleeper.order(Harm::Pause(sleeper.process()));
+    cause(&order).await?;
+    assert!(stands_still()?);
+    let pid_file = sleeper.process().pid_file;
+    fs::remove_file(&pid_file)?;
+    undo(&order).await?;
+    assert!(!stands_still()?);
+    fs::write(pid_file, format!("{}\n", sleeper.child.id()))?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_process_that_is_younger_than_its_pid_file_is_another() -> Result<()> {
+    let sleeper = Sleeper::new()?;
+    let order = sleeper.order(Harm::Pause(sleeper.process()));
+    chaos::check(&order).await.map_err(anyhow::Error::msg)?;
+    let an_hour_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+    fs::File::options()
+        .write(true)
+        .open(sleeper.process().pid_file)?
+        .set_modified(an_hour_ago)?;
+    let why = chaos::check(&order).await.unwrap_err();
+    assert!(why.ends_with("names no running process called sleep"), "{why}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_number_of_another_process_is_never_touched() -> Result<()> {
     let sleeper = Sleeper::new()?;
     let stranger = Process {

@@ -430,7 +430,7 @@ async fn a_real_night_is_played_again_and_proves_what_it_has_to() {
     stage.counts("select count(*) from runbook_versions", 2).await;
     let stale = stage.close(other).await.unwrap_err();
     assert!(
-        matches!(&stale, DrillError::Moved(text) if text.contains("changed since")),
+        matches!(&stale, DrillError::Refused(text) if text.contains("runbooks that are in use")),
         "{stale}"
     );
 
