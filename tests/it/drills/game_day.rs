@@ -191,7 +191,7 @@ async fn when_muster_dies_its_guard_mends_and_the_next_muster_sees_that_it_did()
         _ = fleet.primary.is_running();
         let now = fleet.primary.postmaster().context("the primary does not run")?;
         ensure!(now != killed);
-        Ok(fleet.primary.connect(&MUSTER, DATABASE).await.map(drop)?)
+        fleet.primary.connect(&MUSTER, DATABASE).await.map(drop)
     })
     .await?;
     fault_is(&stage, id, "caused")
