@@ -28,9 +28,16 @@ use crate::{
     },
     pipeline::{self, Patience},
     store::{
-        StoreError, anchors, audit_checks::Chain, boots, delivery_sizes, events, heartbeats,
-        heartbeats::Silent, identities, incidents, openings, operators, passkeys, preflights, replicas,
-        runbooks::Version, sessions, tries, wake::Wake,
+        StoreError, anchors,
+        audit_checks::Chain,
+        boots, delivery_sizes, events, heartbeats,
+        heartbeats::Silent,
+        identities, incidents, openings, operators, passkeys, preflights, replicas,
+        runbooks::Version,
+        sessions,
+        timers::{self, Timers},
+        tries,
+        wake::Wake,
     },
 };
 
@@ -152,15 +159,18 @@ impl Upkeep {
     /// Does everything that is due now; returns how many things that were. One kind of timer that fails does not keep
     /// the others from firing.
     pub async fn pass(&self) -> Result<usize, StoreError> {
+        let timers = timers::find(&mut *self.pool.acquire().await?).await?;
+        let now = self.clock.now();
+        let is_due = |timer: Option<DateTime<Utc>>| timer.is_some_and(|due| due <= now);
         let (leases, refires, held, calm, recovered, silent, starts, folded) = (
-            self.end_leases().await,
-            self.believe_refires().await,
-            self.let_held_go().await,
-            self.calm_down().await,
-            self.recover().await,
-            self.raise_silences().await,
-            self.settle_starts().await,
-            self.fold_storms().await,
+            when(is_due(timers.lease_over.map(after_grace)), self.end_leases()).await,
+            when(is_due(timers.refire), self.believe_refires()).await,
+            when(is_due(timers.held), self.let_held_go()).await,
+            when(is_due(timers.calm), self.calm_down()).await,
+            when(is_due(timers.recovery), self.recover()).await,
+            when(is_due(timers.silence), self.raise_silences()).await,
+            when(timers.has_open_boots, self.settle_starts()).await,
+            when(timers.has_fold_rules, self.fold_storms()).await,
         );
         Ok(leases? + refires? + held? + calm? + recovered? + silent? + starts? + folded?)
     }
@@ -317,6 +327,30 @@ pub async fn tell_of_outages(conn: &mut PgConnection, now: DateTime<Utc>) -> Res
         if told == 0 {
             return Ok(count);
         }
+    }
+}
+
+/// When something is due at the earliest, as far as is known now; it may be past while a run keeps an incident open.
+pub async fn next_due(conn: &mut PgConnection) -> Result<Option<DateTime<Utc>>, StoreError> {
+    let timers = timers::find(conn).await?;
+    let timers = Timers {
+        lease_over: timers.lease_over.map(after_grace),
+        ..timers
+    };
+    Ok(timers.next())
+}
+
+fn after_grace(lease_over: DateTime<Utc>) -> DateTime<Utc> {
+    lease_over + LEASE_GRACE.as_delta()
+}
+
+async fn when(
+    is_due: bool,
+    work: impl Future<Output = Result<usize, StoreError>>,
+) -> Result<usize, StoreError> {
+    match is_due {
+        true => work.await,
+        false => Ok(0),
     }
 }
 

@@ -75,6 +75,19 @@ impl Clock {
         }
     }
 
+    /// Waits until there is something of [`Self::at_rest`], and returns it.
+    pub async fn rested(&self) -> u64 {
+        loop {
+            let Source::Test(hands) = &self.0 else { return 0 };
+            // Listens before it looks: who rises in between is heard of.
+            let has_calmed = hands.bench.has_calmed.notified();
+            if let Some(moves) = self.at_rest() {
+                return moves;
+            }
+            has_calmed.await;
+        }
+    }
+
     /// When the first of those who rest from their work until a time goes on.
     pub fn next_rest_over(&self) -> Option<DateTime<Utc>> {
         match &self.0 {

@@ -8,9 +8,14 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use tokio::sync::Notify;
 
 #[derive(Debug, Default)]
-pub(super) struct Bench(Mutex<Seats>);
+pub(super) struct Bench {
+    seats: Mutex<Seats>,
+    /// Told when the last who worked has risen.
+    pub(super) has_calmed: Notify,
+}
 
 #[derive(Debug, Default)]
 struct Seats {
@@ -29,11 +34,6 @@ struct Seat {
 }
 
 impl Seats {
-    fn rise(&mut self) {
-        self.working -= 1;
-        self.moves += 1;
-    }
-
     fn sit_down(&mut self) {
         self.working += 1;
         self.moves += 1;
@@ -42,7 +42,17 @@ impl Seats {
 
 impl Bench {
     fn seats(&self) -> MutexGuard<'_, Seats> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn rise(&self) -> MutexGuard<'_, Seats> {
+        let mut seats = self.seats();
+        seats.working -= 1;
+        seats.moves += 1;
+        if seats.working == 0 {
+            self.has_calmed.notify_waiters();
+        }
+        seats
     }
 
     pub(super) fn at_rest(&self, now: DateTime<Utc>) -> Option<u64> {
@@ -70,7 +80,7 @@ impl Work {
     /// Rests while what comes back is there, waiting for others.
     pub fn rest(&self) -> Rest<'_> {
         if let Some(bench) = &self.0 {
-            bench.seats().rise();
+            drop(bench.rise());
         }
         Rest {
             work: self,
@@ -91,8 +101,7 @@ impl Work {
 
     fn seat(&self, until: DateTime<Utc>, stop: Option<DateTime<Utc>>) -> Rest<'_> {
         let seat = self.0.as_ref().map(|bench| {
-            let mut seats = bench.seats();
-            seats.rise();
+            let mut seats = bench.rise();
             let number = seats.moves;
             seats.resting.insert(number, Seat { until, stop });
             number
@@ -104,7 +113,7 @@ impl Work {
 impl Drop for Work {
     fn drop(&mut self) {
         if let Some(bench) = &self.0 {
-            bench.seats().rise();
+            drop(bench.rise());
         }
     }
 }
@@ -169,6 +178,22 @@ mod tests {
         drop(work);
         assert!(clock.at_rest().is_some());
         assert_eq!(clock.next_rest_over(), None);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_rest_hears_of_the_last_who_rises() {
+        let clock = Clock::test("2026-03-01T12:00:00Z".parse().unwrap());
+        let (first, second) = (clock.work(), clock.work());
+        let waiting = tokio::spawn({
+            let clock = clock.clone();
+            async move { clock.rested().await }
+        });
+        tokio::task::yield_now().await;
+        drop(first);
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished(), "one still works");
+        drop(second);
+        assert_eq!(Some(waiting.await.unwrap()), clock.at_rest());
     }
 
     #[test]

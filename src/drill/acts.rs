@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::{DrillError, coverage, happen, is_over};
+use super::{DrillError, INCIDENTS_MAX, coverage, happen, is_over};
 use crate::{
     domain::{
         drill::{Depth, DrillFact, DrillState, EndKind, ObserverTag, has_begun_steady, name},
@@ -21,8 +21,6 @@ use crate::{
 
 /// The longest note, in characters.
 const NOTE_CHARS_MAX: usize = 2000;
-/// Incidents of a drill that are told of its end.
-const INCIDENTS_MAX: i64 = 50;
 
 /// A drill to be planned.
 #[derive(Clone, Debug)]
@@ -93,11 +91,7 @@ pub async fn start(
 ) -> Result<(), DrillError> {
     let drill = locked(conn, id).await?;
     if drill.state != DrillState::Planned {
-        return Err(DrillError::Moved(format!(
-            "{} is {}",
-            name(id),
-            drill.state.name()
-        )));
+        return Err(not_now(&drill));
     }
     if let Some((incident, title)) = incidents::find_open_sev1(conn).await? {
         return Err(DrillError::Refused(format!(
@@ -105,8 +99,7 @@ pub async fn start(
         )));
     }
     drills::start(conn, id, now).await?;
-    drills::append(conn, id, Span::from_secs(0), by, &[DrillFact::Began], now).await?;
-    Ok(())
+    write(conn, &drill, DrillFact::Began, by, now).await
 }
 
 /// Lets a drill stand still: its clock, its world, its runs.
@@ -119,15 +112,10 @@ pub async fn pause(
 ) -> Result<(), DrillError> {
     let drill = locked(conn, id).await?;
     if !drills::pause(conn, id, now).await? {
-        return Err(DrillError::Moved(format!(
-            "{} is {}",
-            name(id),
-            drill.state.name()
-        )));
+        return Err(not_now(&drill));
     }
     let fact = DrillFact::Paused { why: why.to_owned() };
-    drills::append(conn, id, age(&drill, now), by, &[fact], now).await?;
-    Ok(())
+    write(conn, &drill, fact, by, now).await
 }
 
 /// Lets it go on.
@@ -139,13 +127,9 @@ pub async fn resume(
 ) -> Result<(), DrillError> {
     let drill = locked(conn, id).await?;
     if !drills::resume(conn, id, now).await? {
-        return Err(DrillError::Moved(format!(
-            "{} is {}",
-            name(id),
-            drill.state.name()
-        )));
+        return Err(not_now(&drill));
     }
-    drills::append(conn, id, age(&drill, now), by, &[DrillFact::Resumed], now).await?;
+    write(conn, &drill, DrillFact::Resumed, by, now).await?;
     for incident in drills::incidents(conn, id, INCIDENTS_MAX).await? {
         queue::wake_incident(conn, incident, now).await?;
     }
@@ -169,7 +153,7 @@ pub async fn end(
         why,
         reason: reason.to_owned(),
     };
-    drills::append(conn, id, age(&drill, now), by, &[fact], now).await?;
+    write(conn, &drill, fact, by, now).await?;
     drills::end(conn, id, why, reason, now).await?;
     coverage::record(conn, &drill).await?;
     // Whoever has caused something takes it back.
@@ -221,8 +205,7 @@ pub async fn skip_inject(
     let fact = DrillFact::InjectSkipped {
         inject: inject.to_owned(),
     };
-    drills::append(conn, id, age(&drill, now), by, &[fact], now).await?;
-    Ok(())
+    write(conn, &drill, fact, by, now).await
 }
 
 /// Tells the players a hint, at its price.
@@ -248,7 +231,7 @@ pub async fn tell_hint(
     {
         return Err(DrillError::Moved("this hint has been told already".to_owned()));
     }
-    drills::append(conn, id, age(&drill, now), by, &[told], now).await?;
+    write(conn, &drill, told, by, now).await?;
     happen::say(conn, id, "Trainer", &text, now).await
 }
 
@@ -278,12 +261,25 @@ pub async fn note(
         tag,
         text: text.to_owned(),
     };
-    drills::append(conn, id, age(&drill, now), by, &[fact], now).await?;
-    Ok(())
+    write(conn, &drill, fact, by, now).await
 }
 
 async fn locked(conn: &mut PgConnection, id: DrillId) -> Result<Drill, DrillError> {
     drills::lock(conn, id).await?.ok_or(DrillError::NotFound("drill"))
+}
+
+fn not_now(drill: &Drill) -> DrillError {
+    DrillError::Moved(format!("{} is {}", name(drill.id), drill.state.name()))
+}
+
+async fn write(
+    conn: &mut PgConnection,
+    drill: &Drill,
+    fact: DrillFact,
+    by: Option<OperatorId>,
+    now: DateTime<Utc>,
+) -> Result<(), DrillError> {
+    Ok(drills::append(conn, drill.id, age(drill, now), by, &[fact], now).await?)
 }
 
 async fn running(conn: &mut PgConnection, id: DrillId) -> Result<Drill, DrillError> {
@@ -291,7 +287,7 @@ async fn running(conn: &mut PgConnection, id: DrillId) -> Result<Drill, DrillErr
     match drill.state {
         DrillState::Running => Ok(drill),
         DrillState::Ended => Err(is_over(id)),
-        state => Err(DrillError::Moved(format!("{} is {}", name(id), state.name()))),
+        _ => Err(not_now(&drill)),
     }
 }
 

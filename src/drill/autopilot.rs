@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
-use super::{DrillError, happen, score};
+use super::{DrillError, INCIDENTS_MAX, happen, score};
 use crate::{
     domain::{
         approval::{ApprovalState, Verdict},
@@ -34,8 +34,6 @@ const PEOPLE: usize = 4;
 const PENDING_MAX: i64 = 100;
 /// Runs of an incident looked at.
 const RUNS_MAX: i64 = 100;
-/// Incidents of a drill.
-const INCIDENTS_MAX: i64 = 50;
 
 /// Plays one drill.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::{DrillError, acts::age, report, unworkable};
+use super::{DrillError, INCIDENTS_MAX, acts::age, report, unworkable};
 use crate::{
     domain::{
         drill::{DrillFact, Logged},
@@ -28,8 +28,6 @@ use crate::{
 
 /// Facts of a drill; far more than one can have in its time.
 const LOG_MAX: i64 = 20_000;
-/// Incidents of a drill.
-const INCIDENTS_MAX: i64 = 50;
 
 /// What happening takes.
 #[derive(Clone, Copy)]

@@ -1,7 +1,7 @@
 //! Drills: a scenario played through the same intake, matching, engine, gates and pages as the real thing.
 //!
 //! `acts` is what a trainer does. `conductor` lets things happen: on any replica, one at a time for each drill, it looks at
-//! the drill's world and lets alerts fire, surprises come, and the drill end. `score` reads what became of it, `coverage`
+//! the drill, and a `look` at its world lets alerts fire, surprises come, and the drill end. `score` reads what became of it, `coverage`
 //! what it has exercised of runbooks. `autopilot` plays the people of an unattended drill. `game_day` measures the worlds of
 //! game days and keeps their faults. `reenact` makes a scenario of a real incident, `items` is what is to be done after one.
 //! Nothing here is kept in memory that is not in the database as well.
@@ -16,6 +16,7 @@ pub mod reenact;
 mod coverage;
 mod day;
 mod happen;
+mod look;
 mod report;
 mod score;
 
@@ -28,6 +29,9 @@ use crate::{
     simulate::WorldError,
     store::StoreError,
 };
+
+/// Incidents of a drill that are read.
+const INCIDENTS_MAX: i64 = 50;
 
 /// Why something about a drill was not done.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sqlx::PgConnection;
 
-use super::{DrillError, coverage, happen, unworkable};
+use super::{DrillError, INCIDENTS_MAX, coverage, happen, unworkable};
 use crate::{
     domain::{
         coverage::Gain,
@@ -26,8 +26,6 @@ use crate::{
 
 /// Events of one incident that count.
 const EVENTS_MAX: i64 = 10_000;
-/// Incidents of a drill.
-const INCIDENTS_MAX: i64 = 50;
 /// Runbooks in use.
 const RUNBOOKS_MAX: usize = 500;
 

@@ -81,6 +81,7 @@ pub mod spool_marks;
 pub mod staleness;
 pub mod teams;
 pub mod timelines;
+pub mod timers;
 pub mod timings;
 pub mod titles;
 pub mod tokens;

@@ -36,7 +36,7 @@ use crate::{
         queue, scenarios,
         wake::Wake,
     },
-    upkeep::Upkeep,
+    upkeep::{self, Upkeep},
 };
 
 /// When a theatre opens: any time does, and the same one makes equal drills equal.
@@ -46,9 +46,11 @@ const CURTAIN: i64 = 1_767_225_600;
 const ACT: TimeDelta = TimeDelta::hours(1);
 /// After people have acted the clock stops here at the latest: workers that wait for an answer look then what people did.
 const ACTED: TimeDelta = TimeDelta::seconds(1);
-/// The longest step of the clock: timers of incidents are kept to this.
-const STEP_MAX: TimeDelta = TimeDelta::seconds(5);
-/// The pause between two looks whether everybody rests.
+/// The longest step of the clock while nothing is known of that comes earlier.
+const STEP_MAX: TimeDelta = TimeDelta::seconds(60);
+/// The longest step while something is due that cannot be done yet: an incident that has recovered waits for its run.
+const STEP_OVERDUE: TimeDelta = TimeDelta::seconds(5);
+/// The pause between two looks whether a worker has taken what is due.
 const REST_LOOK: Duration = Duration::from_micros(300);
 /// The longest everybody may take to rest.
 const REST_MAX: Duration = Duration::from_secs(60);
@@ -74,7 +76,9 @@ impl Theatre {
         folder: PathBuf,
     ) -> anyhow::Result<Self> {
         migrate::run(options).await.context("migrating")?;
-        let pools = Pools::new(options, &PoolSizes::default());
+        // What a theatre writes is of no use once it has ended: no commit waits for the disk.
+        let hasty = options.clone().options([("synchronous_commit", "off")]);
+        let pools = Pools::new(&hasty, &PoolSizes::default());
         let start = DateTime::<Utc>::from_timestamp(CURTAIN, 0).unwrap_or_default();
         let clock = Clock::test(start);
         let wake = Wake::default();
@@ -201,29 +205,40 @@ impl Theatre {
         let mut acted_at = None;
         loop {
             self.rest().await?;
-            match self.conductor.look_at(id).await? {
+            let clocked = match self.conductor.look_at(id).await? {
                 Went::Over => break,
                 Went::Happened => continue,
-                Went::Quiet => {}
-            }
+                Went::Quiet { until } => until,
+            };
             let now = self.clock.now();
             if people.act(pool, simulator, id, now).await? {
                 self.conductor.wake.changed();
                 acted_at = Some(now);
                 continue;
             }
-            let mut next = self.conductor.quiet_until(id, now + STEP_MAX).await?;
             let mut conn = pool.acquire().await?;
-            let due = queue::next_due(&mut conn).await?;
+            let queued = queue::next_due(&mut conn).await?;
+            let timer = upkeep::next_due(&mut conn).await?;
             let thought = people.next(&mut conn, simulator, id, now).await?;
             drop(conn);
+            let overdue = timer.filter(|due| *due <= now).map(|_| now + STEP_OVERDUE);
             let looked = acted_at.map(|at| at + ACTED);
-            let others = [due, thought, looked, self.clock.next_rest_over()];
-            for earlier in others.into_iter().flatten() {
-                if earlier > now {
-                    next = next.min(earlier);
-                }
-            }
+            let rested = self.clock.next_rest_over();
+            let all = [
+                clocked,
+                queued,
+                timer,
+                overdue,
+                thought,
+                looked,
+                rested,
+                Some(now + STEP_MAX),
+            ];
+            let ahead = all.into_iter().flatten().filter(|at| *at > now).min();
+            let next = self
+                .conductor
+                .quiet_until(id, ahead.unwrap_or(now + STEP_MAX))
+                .await?;
             self.clock.set(next);
         }
         self.rest().await?;
@@ -242,15 +257,14 @@ impl Theatre {
         let resting = async {
             let mut conn = self.pools.web.acquire().await?;
             loop {
-                if let Some(before) = self.clock.at_rest() {
-                    if queue::has_due(&mut conn, self.clock.now()).await? {
-                        self.conductor.wake.changed();
-                    } else if self.clock.at_rest() == Some(before) {
-                        // Nobody has taken a run and laid it down again between the looks.
-                        return anyhow::Ok(());
-                    }
+                let before = self.clock.rested().await;
+                if queue::has_due(&mut conn, self.clock.now()).await? {
+                    self.conductor.wake.changed();
+                    tokio::time::sleep(REST_LOOK).await;
+                } else if self.clock.at_rest() == Some(before) {
+                    // Nobody has taken a run and laid it down again between the looks.
+                    return anyhow::Ok(());
                 }
-                tokio::time::sleep(REST_LOOK).await;
             }
         };
         tokio::time::timeout(REST_MAX, resting)
