@@ -107,6 +107,7 @@ pub(super) async fn inject(
             Happening::Connector { target, fails, .. } => set.push(Change::connector(target, Some(*fails))),
             Happening::Says { who, text } => say(conn, drill.id, who, text, now).await?,
             Happening::Leaves { role } => {
+                drills::leave(conn, drill.id, role, now).await?;
                 let fact = IncidentFact::LeftInDrill { role: role.clone() };
                 tell(conn, drill.id, fact, now).await?;
             }

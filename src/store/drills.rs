@@ -430,6 +430,8 @@ pub struct Player {
     pub role: String,
     /// Whether they come; `None` until they say so.
     pub comes: Option<bool>,
+    /// When their part dropped out; they act on the drill's incidents no more.
+    pub left_at: Option<DateTime<Utc>>,
 }
 
 /// Lets somebody play, or gives them another part.
@@ -441,7 +443,7 @@ pub async fn put_player(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "insert into drill_players (drill_id, operator_id, role) values ($1, $2, $3)
-         on conflict (drill_id, operator_id) do update set role = excluded.role",
+         on conflict (drill_id, operator_id) do update set role = excluded.role, left_at = null",
         id.0,
         person.0,
         role
@@ -451,10 +453,31 @@ pub async fn put_player(
     Ok(())
 }
 
+/// The database's rule that whose part has dropped out acts on the incidents of a drill no more.
+pub const WHO_LEFT_RESTS: &str = "drill_players_who_left_rest";
+
+/// Whoever plays this part drops out.
+pub async fn leave(
+    conn: &mut PgConnection,
+    id: DrillId,
+    role: &str,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update drill_players set left_at = $3 where drill_id = $1 and role = $2 and left_at is null",
+        id.0,
+        role,
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Who plays, by name.
 pub async fn players(conn: &mut PgConnection, id: DrillId) -> Result<Vec<Player>, StoreError> {
     let rows = sqlx::query!(
-        "select p.operator_id, o.name, p.role, p.comes from drill_players p join operators o on o.id = p.operator_id
+        "select p.operator_id, o.name, p.role, p.comes, p.left_at from drill_players p join operators o on o.id = p.operator_id
          where p.drill_id = $1 order by o.name",
         id.0
     )
@@ -467,6 +490,7 @@ pub async fn players(conn: &mut PgConnection, id: DrillId) -> Result<Vec<Player>
             name: row.name,
             role: row.role,
             comes: row.comes,
+            left_at: row.left_at,
         })
         .collect())
 }

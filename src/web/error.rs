@@ -19,7 +19,7 @@ use crate::{
     incident::respond::RespondError,
     rights::RightsError,
     sources::SourceError,
-    store::StoreError,
+    store::{StoreError, drills::WHO_LEFT_RESTS},
 };
 
 /// Why a request was not done.
@@ -309,6 +309,11 @@ impl From<StoreError> for WebError {
     fn from(error: StoreError) -> Self {
         let mut fault = if error.is_unavailable() {
             Self::usual(Kind::Unavailable)
+        } else if error.breaks(WHO_LEFT_RESTS) {
+            Self::refused(
+                "your part of this drill has dropped out: from now on you look on, and the others manage without you; \
+                 nothing was done",
+            )
         } else if error.is_conflict() {
             Self::new(
                 Kind::Moved,

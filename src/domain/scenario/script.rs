@@ -62,7 +62,7 @@ pub enum Happening {
         /// How long it fires.
         lasting: Span,
     },
-    /// Whoever plays this part drops out.
+    /// Whoever plays this part drops out and acts no more.
     Leaves {
         /// The part.
         role: String,

@@ -268,6 +268,7 @@ fn drill_page(state: DrillState, end: Option<(EndKind, &str)>, leads: bool) -> a
         name: name.to_owned(),
         role: role.to_owned(),
         comes: (id == 2).then_some(true),
+        left_at: None,
     };
     let record = DrillRecord {
         drill: drill(17, state, end),

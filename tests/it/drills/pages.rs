@@ -213,6 +213,58 @@ async fn a_drill_is_begun_led_and_scored_by_form() {
 }
 
 #[tokio::test]
+async fn whose_part_drops_out_acts_no_more_until_the_drill_is_over() {
+    let site = site().await;
+    let (_, ana) = site.person("ana", Role::Responder).await;
+    let (ben, ben_cookie) = site.person("ben", Role::Responder).await;
+    let (cleo, cleo_cookie) = site.person("cleo", Role::Responder).await;
+    let (commander, other) = (format!("player.{}", ben.id), format!("player.{}", cleo.id));
+    let page = begin(&site, &ana, &[(&commander, "commander"), (&other, "")]).await;
+    let id: i64 = page.rsplit('/').next().unwrap().parse().unwrap();
+    act(&site, &ana, &format!("{page}/inject"), &[("inject", "crash")]).await;
+    pass(&site, id, Duration::from_secs(15)).await;
+    pass(&site, id, Duration::from_secs(15)).await;
+    let note = [("text", "I look at it"), ("tag", "")];
+    let before = act(&site, &ben_cookie, "/incidents/1/notes", &note).await;
+    assert_eq!(before.status, StatusCode::SEE_OTHER, "{}", before.text);
+
+    let gone = act(&site, &ana, &format!("{page}/inject"), &[("inject", "gone")]).await;
+    assert_eq!(gone.status, StatusCode::SEE_OTHER, "{}", gone.text);
+    for path in ["/incidents/1/acknowledge", "/incidents/1/notes"] {
+        let refused = act(&site, &ben_cookie, path, &note).await;
+        assert_eq!(
+            refused.status,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "{}",
+            refused.text
+        );
+        assert!(
+            refused.text.contains("Your part of this drill has dropped out"),
+            "{}",
+            refused.text
+        );
+    }
+    let shown = site.get(&page, &ben_cookie).await.text;
+    assert!(shown.contains("Your part has dropped out"), "{shown}");
+    let console = site.get(&page, &ana).await.text;
+    assert!(
+        console.contains("plays <bdi>commander</bdi>, has dropped out"),
+        "{console}"
+    );
+    let taken = act(&site, &cleo_cookie, "/incidents/1/acknowledge", &[]).await;
+    assert_eq!(
+        taken.status,
+        StatusCode::SEE_OTHER,
+        "the others go on: {}",
+        taken.text
+    );
+
+    act(&site, &ana, &format!("{page}/end"), &[]).await;
+    let after = act(&site, &ben_cookie, "/incidents/1/notes", &note).await;
+    assert_eq!(after.status, StatusCode::SEE_OTHER, "{}", after.text);
+}
+
+#[tokio::test]
 async fn only_who_leads_a_drill_has_its_console() {
     let site = site().await;
     let (_, ana) = site.person("ana", Role::Responder).await;

@@ -83,6 +83,8 @@ pub struct PlayerBody {
     pub part: String,
     /// Whether they come; null until they said so.
     pub comes: Option<bool>,
+    /// When their part dropped out; null while they play.
+    pub left_at: Option<DateTime<Utc>>,
 }
 
 impl DrillFull {
@@ -97,6 +99,7 @@ impl DrillFull {
             name: player.name,
             part: player.role,
             comes: player.comes,
+            left_at: player.left_at,
         };
         Self {
             drill: drill.into(),

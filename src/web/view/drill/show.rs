@@ -84,6 +84,8 @@ pub struct HeadPart {
     players: Vec<PlayerLine>,
     /// Whether the reader is asked to come: what they said, if they said it.
     asked: Option<Option<bool>>,
+    /// Whether the reader plays a part that has dropped out.
+    has_left: bool,
     ended: Option<(At, EndKind, Said)>,
     /// The real incident it ended for, while that is open.
     real: Option<(i64, Said)>,
@@ -117,7 +119,7 @@ impl HeadPart {
     pub fn of(record: &DrillRecord, me: &Operator, leads: bool, now: DateTime<Utc>) -> Self {
         let drill = &record.drill;
         let is_planned = drill.state == DrillState::Planned;
-        let asked = record.players.iter().find(|player| player.id == me.id);
+        let own = record.players.iter().find(|player| player.id == me.id);
         let end = drill.ended.as_ref().map(|(_, kind, _)| *kind);
         let is_for_real = end == Some(EndKind::RealIncident);
         Self {
@@ -146,6 +148,7 @@ impl HeadPart {
                     name: said(&player.name),
                     role: said(&player.role),
                     word: match player.comes {
+                        _ if player.left_at.is_some() => "has dropped out",
                         Some(true) => "comes",
                         Some(false) => "does not come",
                         None if is_planned => "has not answered",
@@ -153,7 +156,8 @@ impl HeadPart {
                     },
                 })
                 .collect(),
-            asked: asked.filter(|_| is_planned).map(|player| player.comes),
+            asked: own.filter(|_| is_planned).map(|player| player.comes),
+            has_left: end.is_none() && own.is_some_and(|player| player.left_at.is_some()),
             ended: drill
                 .ended
                 .as_ref()
