@@ -316,7 +316,7 @@ async fn a_fault_that_nobody_can_see_end_is_declared_over_by_an_admin_and_blocks
 
     let standing = ana.read(&page).await?;
     ensure!(
-        standing.contains("What is known of hang of app") && !standing.contains("Declare it over"),
+        standing.contains("What is known of <bdi>hang of app</bdi>") && !standing.contains("Declare it over"),
         "what Muster has in hand is not declared over: {standing}"
     );
     let (status, refused) = ana.post(&declare, &words).await?;
