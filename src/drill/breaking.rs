@@ -99,16 +99,15 @@ impl Keeper {
                 order.harm.kind()
             )));
         }
-        let mut conn = self.conductor.pool.acquire().await?;
-        let way = Way::Thing {
-            host,
-            acts_on: &acts_on,
-        };
-        if let Some(why) = happen::in_the_way(&mut conn, way).await? {
-            return Ok(Some(why));
+        match self.in_the_way(host, &acts_on).await? {
+            Some(why) => Ok(Some(why)),
+            None => Ok(chaos::check(order).await.err()),
         }
-        drop(conn);
-        Ok(chaos::check(order).await.err())
+    }
+
+    async fn in_the_way(&self, host: &str, acts_on: &str) -> Result<Option<String>, DrillError> {
+        let mut conn = self.conductor.pool.acquire().await?;
+        Ok(happen::in_the_way(&mut conn, Way::Thing { host, acts_on }).await?)
     }
 
     /// Sees to one fault that is due, if there is one; whether there was.
@@ -155,7 +154,9 @@ impl Keeper {
             acts_on: &acts_on,
         };
         if self.write(due, Next::Begins(beginning), "").await? == Settled::Taken {
-            let why = format!("{acts_on} has come under another fault just now");
+            // Somebody was faster by less than the look above.
+            let why = self.in_the_way(host, &acts_on).await?;
+            let why = why.unwrap_or_else(|| format!("{acts_on} was under another fault until just now"));
             return self.settle(due, not_caused, &why).await;
         }
         let within = Span::from_millis(lasting.as_millis() + GUARD_GRACE.as_millis());
