@@ -198,7 +198,7 @@ async fn a_person_reads_what_will_be_done_and_begins_the_game_day_in_a_browser()
     screen::sign_in(&browser, &base, "ana").await?;
     let page = &browser.page;
     page.goto(&format!("{base}/drills/scenarios/small")).await?;
-    let told = page.find(Locator::Css("div.warning")).await?.text().await?;
+    let told = page.find(Locator::Css("#breaks")).await?.text().await?;
     for words in [
         "This is real.",
         "On the machine here",

@@ -90,9 +90,9 @@ impl BreaksPart {
         let words = |planned: &Planned| match &planned.fault {
             Ok(fault) => {
                 let most = length(planned.lasting.min(fault.stands_max));
-                format!("{} {}; for at most {most}", planned.cause, fault.harm.words())
+                format!("{}: {}; for at most {most}", planned.cause, fault.harm.words())
             }
-            Err(why) => format!("{} would be refused: {why}", planned.cause),
+            Err(why) => format!("{}: would be refused: {why}", planned.cause),
         };
         Self {
             host: said(&breaks.host),
