@@ -25,10 +25,14 @@ pub(super) fn check(folder: &str, own: &Path) -> Result<(), String> {
         .iter()
         .flatten()
         .any(|needed| needed.dev() == about.dev());
-    match is_needed {
-        true => Err(format!(
+    if is_needed {
+        return Err(format!(
             "{folder} lies on the disk of Muster's data or of the system, which a drill must not fill; use a disk of its own"
-        )),
+        ));
+    }
+    // It is that of another fault, and would be taken back with this one.
+    match place(folder).exists() {
+        true => Err(format!("{} is there already", place(folder).display())),
         false => Ok(()),
     }
 }
@@ -54,11 +58,15 @@ pub(super) async fn fill(folder: String, leave_mib: u32, most_mib: u32) -> Resul
     filling.await.map_err(|error| error.to_string())?
 }
 
-pub(super) fn free(folder: &str) -> Result<(), String> {
+/// A folder that has gone holds nothing, which is said.
+pub(super) fn free(folder: &str) -> Result<Option<String>, String> {
     let path = place(folder);
     match fs::remove_file(&path) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(()) => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let is_gone = !Path::new(folder).exists();
+            Ok(is_gone.then(|| format!("the folder {folder} has gone")))
+        }
         Err(error) => Err(format!("{} cannot be removed: {error}", path.display())),
     }
 }

@@ -17,7 +17,7 @@ use tokio::{
     net::unix::pipe,
     process::{Child, ChildStdin, Command},
     signal::unix::{SignalKind, signal},
-    time::{Instant, sleep, timeout, timeout_at},
+    time::{Instant, sleep_until, timeout, timeout_at},
 };
 
 use super::undo;
@@ -104,12 +104,17 @@ pub async fn run(complain: impl Fn(&str)) -> io::Result<ExitCode> {
     }
     for _ in 0..TRIES {
         match undo(&charge.order).await {
-            Ok(()) => return Ok(ExitCode::SUCCESS),
+            Ok(_) => return Ok(ExitCode::SUCCESS),
             Err(why) => complain(&format!(
                 "a fault of a drill cannot be taken back: {why}; it is tried again"
             )),
         }
-        sleep(TRY_PAUSE).await;
+        // A person may say meanwhile that it is over.
+        let pause = Instant::now() + TRY_PAUSE;
+        match timeout_at(pause, lines.next_line()).await {
+            Ok(Ok(Some(line))) if line == DONE => return Ok(ExitCode::SUCCESS),
+            _ => sleep_until(pause).await,
+        }
     }
     Ok(ExitCode::FAILURE)
 }

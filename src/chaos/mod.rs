@@ -2,10 +2,14 @@
 //!
 //! Taking a fault back needs nothing but its [`Order`], may be done any number of times by anybody on the same machine, and
 //! ends well only when it was *seen* that nothing of the fault is left. So whoever finds a fault that may stand takes it
-//! back: the Muster that caused it, one that was started afterwards, or the [`guard`] that outlives both.
+//! back: the Muster that caused it, one that was started afterwards, or the [`guard`] that outlives both. A fault that was
+//! once taken back is not caused any more by whoever comes too late, and each program that breaks something waits behind
+//! its [`gate`] until it is known.
 
 mod disk;
+mod gate;
 pub mod guard;
+mod known;
 mod network;
 mod process;
 mod toolkit;
@@ -21,10 +25,7 @@ use nix::{
     errno::Errno,
     fcntl::{Flock, FlockArg},
 };
-use tokio::{
-    process::{Child, Command},
-    time::Instant,
-};
+use tokio::{process::Command, time::Instant};
 
 use crate::domain::fault::{Harm, Order};
 
@@ -40,14 +41,35 @@ const LOOK: Duration = Duration::from_millis(20);
 const TURN_MAX: Duration = Duration::from_secs(120);
 /// The file that is locked meanwhile.
 const TURN: &str = "turn";
+/// There once it was taken back, or was about to be.
+const CALLED_OFF: &str = "called-off";
 /// The most of what a program said that stands in a message.
 const SAID_CHARS_MAX: usize = 300;
+
+/// A fault that was not caused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct Uncaused {
+    /// Why not.
+    pub why: String,
+    /// Whether some of it may stand all the same; otherwise nothing was touched, and nothing is to be taken back.
+    pub may_stand: bool,
+}
+
+/// What a fault acts on, so that no second one acts on it meanwhile: taking the second back would take the first back as
+/// well. Files and folders are named by the path that they really have.
+pub fn acts_on(order: &Order) -> String {
+    order.harm.acts_on(|path| {
+        let real = std::fs::canonicalize(path);
+        real.map_or_else(|_| path.to_owned(), |real| real.display().to_string())
+    })
+}
 
 /// Whether it could be caused here, as far as can be told without causing it.
 pub async fn check(order: &Order) -> Result<(), String> {
     match &order.harm {
         Harm::Kill { process, restore } => process::check(process, restore.first()),
-        Harm::Pause(process) => process::check(process, None),
+        Harm::Pause(process) => process::check_pause(process),
         Harm::FillDisk { folder, .. } => disk::check(folder, &order.folder),
         Harm::Network {
             namespace,
@@ -58,14 +80,21 @@ pub async fn check(order: &Order) -> Result<(), String> {
     }
 }
 
-/// Causes it. When this fails, some of it may stand all the same.
-pub async fn cause(order: &Order) -> Result<(), String> {
-    check(order).await?;
-    std::fs::create_dir_all(&order.folder)
-        .map_err(|error| format!("{} cannot be made: {error}", order.folder.display()))?;
-    match &order.harm {
+/// Causes it, unless it was taken back before.
+pub async fn cause(order: &Order) -> Result<(), Uncaused> {
+    let untouched = |why| Uncaused {
+        why,
+        may_stand: false,
+    };
+    check(order).await.map_err(untouched)?;
+    let folder = &order.folder;
+    let _turn = turn(folder).await.map_err(untouched)?;
+    if folder.join(CALLED_OFF).exists() {
+        return Err(untouched("it was called off before it was caused".to_owned()));
+    }
+    let caused = match &order.harm {
         Harm::Kill { process, .. } => process::kill(process).await,
-        Harm::Pause(process) => process::pause(process, &order.folder).await,
+        Harm::Pause(process) => process::pause(process, folder).await,
         Harm::FillDisk {
             folder,
             leave_mib,
@@ -75,26 +104,29 @@ pub async fn cause(order: &Order) -> Result<(), String> {
             namespace,
             device,
             packets,
-        } => network::cause(namespace, device, *packets).await,
-        Harm::ChaosToolkit { program, experiment } => {
-            toolkit::cause(program, experiment, &order.folder).await
-        }
-    }
+        } => network::cause((namespace, device), *packets, folder).await,
+        Harm::ChaosToolkit { program, experiment } => toolkit::cause(program, experiment, folder).await,
+    };
+    caused.map_err(|why| Uncaused { why, may_stand: true })
 }
 
-/// Takes it back, and sees that nothing of it is left. Who finds another one at it waits for them.
-pub async fn undo(order: &Order) -> Result<(), String> {
-    let _turn = turn(&order.folder).await?;
+/// Takes it back, and sees that nothing of it is left. Who finds another one at it waits for them. Returns what else is to
+/// be said of it, such as that what it acted on has gone.
+pub async fn undo(order: &Order) -> Result<Option<String>, String> {
+    let folder = &order.folder;
+    let _turn = turn(folder).await?;
+    let called_off = folder.join(CALLED_OFF);
+    File::create(&called_off).map_err(|error| format!("{}: {error}", called_off.display()))?;
     match &order.harm {
-        Harm::Kill { process, restore } => process::restore(process, restore, &order.folder).await,
-        Harm::Pause(process) => process::go_on(process, &order.folder).await,
+        Harm::Kill { process, restore } => process::restore(process, restore, folder).await.map(|()| None),
+        Harm::Pause(process) => process::go_on(process, folder).await,
         Harm::FillDisk { folder, .. } => disk::free(folder),
         Harm::Network {
             namespace,
             device,
             packets,
-        } => network::undo(namespace, device, *packets).await,
-        Harm::ChaosToolkit { .. } => toolkit::undo(&order.folder).await,
+        } => network::undo((namespace, device), *packets, folder).await,
+        Harm::ChaosToolkit { .. } => toolkit::undo(folder).await.map(|()| None),
     }
 }
 
@@ -169,11 +201,10 @@ fn ended(name: &str, status: ExitStatus, said: &[u8]) -> String {
     }
 }
 
-/// Starts a program that may stay; what it says goes to a file.
-fn start(mut command: Command, said: &Path) -> Result<Child, String> {
-    let name = command.as_std().get_program().display().to_string();
-    let told = |error: std::io::Error| format!("{name} cannot be started: {error}");
+/// What a program says goes to a file.
+fn said_to(command: &mut Command, said: &Path) -> Result<(), String> {
+    let told = |error: std::io::Error| format!("{}: {error}", said.display());
     let file = File::create(said).map_err(told)?;
     command.stdout(file.try_clone().map_err(told)?).stderr(file);
-    command.spawn().map_err(told)
+    Ok(())
 }

@@ -2,15 +2,18 @@
 
 use std::{path::Path, process::Stdio};
 
+use nix::sys::statfs::{NSFS_MAGIC, statfs};
 use tokio::{io::AsyncWriteExt, process::Command, time::timeout};
 
-use super::{TOOL_MAX, command, ended, run, tool};
+use super::{TOOL_MAX, command, ended, gate::Gate, run, tool};
 use crate::domain::{fault::Packets, span::Span};
 
 /// Where `ip netns` keeps its namespaces.
 const NAMESPACES: &str = "/run/netns";
 /// Our table of nft: what is in it is ours, and goes with it.
 const TABLE: [&str; 2] = ["inet", "muster_drill"];
+/// The tool that makes them lost or late.
+const ACT: &str = "act";
 /// Our handle of tc.
 const HANDLE: &str = "6d75:";
 
@@ -21,6 +24,10 @@ pub(super) async fn check(namespace: &str, device: &str, packets: Packets) -> Re
     let mut link = command(tool("ip")?);
     link.args(["-n", namespace, "link", "show", "dev", device]);
     run(link, TOOL_MAX).await?;
+    // They are so by another fault, which would be taken back with this one.
+    if stands(namespace, device, packets).await {
+        return Err(format!("packets in {namespace} are lost or late already"));
+    }
     match packets {
         Packets::Lost(percent) => {
             let mut check = inside(namespace, "nft")?;
@@ -39,30 +46,46 @@ pub(super) async fn check(namespace: &str, device: &str, packets: Packets) -> Re
     }
 }
 
-pub(super) async fn cause(namespace: &str, device: &str, packets: Packets) -> Result<(), String> {
-    if stands(namespace, device, packets).await {
-        return Err(format!("packets in {namespace} are lost or late already"));
-    }
+pub(super) async fn cause(
+    (namespace, device): (&str, &str),
+    packets: Packets,
+    folder: &Path,
+) -> Result<(), String> {
+    let gate = Gate::new(folder, ACT);
     match packets {
         Packets::Lost(percent) => {
-            let mut add = inside(namespace, "nft")?;
+            let mut add = gate.command(tool("ip")?);
+            add.args(["netns", "exec", namespace]).arg(tool("nft")?);
             add.args(["--file", "-"]);
-            feed(add, &rules(device, percent)).await
+            let rules = rules(device, percent);
+            gate.run(add, ("nft", &rules), TOOL_MAX).await
         }
         Packets::Late(by) => {
-            let mut add = queue(namespace, "add", device)?;
+            let mut add = gate.command(tool("tc")?);
+            add.args(["-n", namespace, "qdisc", "add", "dev", device]);
             add.args(["root", "handle", HANDLE]).args(netem(by));
-            run(add, TOOL_MAX).await
+            gate.run(add, ("tc", ""), TOOL_MAX).await
         }
     }
 }
 
-/// A namespace that has gone took all that was in it along.
-pub(super) async fn undo(namespace: &str, device: &str, packets: Packets) -> Result<(), String> {
-    if !is_there(namespace) || !stands(namespace, device, packets).await {
-        return Ok(());
+/// A namespace or a device that has gone took all that was in it along, which is said.
+pub(super) async fn undo(
+    (namespace, device): (&str, &str),
+    packets: Packets,
+    folder: &Path,
+) -> Result<Option<String>, String> {
+    // A tool that was let go on may still be at it, though who told it to is dead.
+    Gate::new(folder, ACT).ended(TOOL_MAX).await?;
+    if !is_there(namespace) {
+        return Ok(Some(format!("the network namespace {namespace} has gone")));
     }
+    let is_device_gone = !devices(namespace).await?.iter().any(|name| name == device);
+    let gone =
+        is_device_gone.then(|| format!("the device {device} of the network namespace {namespace} has gone"));
     let delete = match packets {
+        Packets::Late(_) if is_device_gone => return Ok(gone),
+        _ if !stands(namespace, device, packets).await => return Ok(gone),
         Packets::Lost(_) => {
             let mut delete = inside(namespace, "nft")?;
             delete.args(["delete", "table"]).args(TABLE);
@@ -77,8 +100,32 @@ pub(super) async fn undo(namespace: &str, device: &str, packets: Packets) -> Res
     run(delete, TOOL_MAX).await?;
     match stands(namespace, device, packets).await {
         true => Err(format!("packets in {namespace} are still lost or late")),
-        false => Ok(()),
+        false => Ok(gone),
     }
+}
+
+/// The devices of a namespace.
+async fn devices(namespace: &str) -> Result<Vec<String>, String> {
+    let mut list = command(tool("ip")?);
+    list.args(["-n", namespace, "-oneline", "link", "show"]);
+    let listed = timeout(TOOL_MAX, list.kill_on_drop(true).output()).await;
+    match listed {
+        Ok(Ok(output)) if output.status.success() => {
+            Ok(names(&String::from_utf8_lossy(&output.stdout)).collect())
+        }
+        Ok(Ok(output)) => Err(ended("ip", output.status, &output.stderr)),
+        Ok(Err(error)) => Err(format!("ip cannot be started: {error}")),
+        Err(_) => Err(format!("ip did not end within {} s", TOOL_MAX.as_secs())),
+    }
+}
+
+/// The names in a list of `ip -oneline link`, where a device stands as `2: eth0@if7: <…>`.
+fn names(list: &str) -> impl Iterator<Item = String> {
+    list.lines().filter_map(|line| {
+        let name = line.split(' ').nth(1)?;
+        let name = name.strip_suffix(':')?;
+        Some(name.split('@').next()?.to_owned())
+    })
 }
 
 /// Whether our rule is there. When nobody can tell, it may be.
@@ -101,8 +148,10 @@ async fn stands(namespace: &str, device: &str, packets: Packets) -> bool {
     }
 }
 
+/// Whether a namespace has that name. What only has its name, such as an empty file that is left of one, is none.
 fn is_there(namespace: &str) -> bool {
-    Path::new(NAMESPACES).join(namespace).exists()
+    let found = statfs(&Path::new(NAMESPACES).join(namespace));
+    found.is_ok_and(|found| found.filesystem_type() == NSFS_MAGIC)
 }
 
 fn inside(namespace: &str, name: &str) -> Result<Command, String> {
@@ -160,5 +209,19 @@ async fn feed(mut command: Command, text: &str) -> Result<(), String> {
     match output.status.success() {
         true => Ok(()),
         false => Err(ended("nft", output.status, &output.stderr)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_read_off_the_list_of_ip() {
+        let list = "1: lo: <LOOPBACK> mtu 65536 qdisc noop state DOWN\n\
+                    7: inner0@if8: <BROADCAST,UP> mtu 1500\\    link/ether 00:00\n\
+                    9: eth0.12@eth0: <UP> mtu 1500\n";
+        let names: Vec<String> = names(list).collect();
+        assert_eq!(names, ["lo", "inner0", "eth0.12"]);
     }
 }

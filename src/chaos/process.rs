@@ -13,7 +13,12 @@ use nix::{
 };
 use tokio::time::Instant;
 
-use super::{LOOK, command, ended, start};
+use super::{
+    LOOK, ended,
+    gate::Gate,
+    known::{Known, Listed, look_at},
+    said_to,
+};
 use crate::domain::fault::Process;
 
 /// How long a signal may take to be seen.
@@ -24,22 +29,14 @@ const RESTORE_MAX: Duration = Duration::from_secs(30);
 const TICKS: u64 = 100;
 /// How much younger than its pid file a process may seem: both clocks are cut to a second or less.
 const YOUNGER: Duration = Duration::from_secs(2);
-/// Which process was made to stand still: its number, and when it had started.
+/// Which process was made to stand still.
 const PAUSED: &str = "paused";
-/// What the program said that starts it again.
+/// The program that starts it again, and what it said.
+const RESTORE: &str = "restore";
 const SAID: &str = "restore.log";
 
-/// A process as the kernel lists it.
-struct Found {
-    pid: Pid,
-    name: String,
-    stands_still: bool,
-    /// When it started, in ticks since the machine did: with the number, what tells it from all others.
-    started: u64,
-}
-
 /// The process, if it runs.
-fn find(process: &Process) -> Option<Found> {
+fn find(process: &Process) -> Option<Listed> {
     let text = fs::read_to_string(&process.pid_file).ok()?;
     let number: i32 = text.lines().next()?.trim().parse().ok()?;
     let found = look_at(number)?;
@@ -49,25 +46,6 @@ fn find(process: &Process) -> Option<Found> {
     (found.name == process.name && began <= written).then_some(found)
 }
 
-/// The process of that number, if it runs.
-fn look_at(number: i32) -> Option<Found> {
-    let stat = fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
-    // The name may itself hold brackets and blanks.
-    let (head, tail) = stat.rsplit_once(')')?;
-    let (_, name) = head.split_once('(')?;
-    let mut fields = tail.split_whitespace();
-    let state = fields.next()?;
-    // Eighteen fields stand between the state and the start: see proc(5).
-    let started = fields.nth(18)?.parse().ok()?;
-    let is_gone = matches!(state, "Z" | "X");
-    (number > 1 && !is_gone).then_some(Found {
-        pid: Pid::from_raw(number),
-        name: name.to_owned(),
-        stands_still: matches!(state, "T" | "t"),
-        started,
-    })
-}
-
 /// When the machine started, in seconds since 1970.
 fn machine_started() -> Option<u64> {
     let stat = fs::read_to_string("/proc/stat").ok()?;
@@ -75,7 +53,7 @@ fn machine_started() -> Option<u64> {
     line.trim().parse().ok()
 }
 
-fn need(process: &Process) -> Result<Found, String> {
+fn need(process: &Process) -> Result<Listed, String> {
     find(process).ok_or_else(|| {
         format!(
             "{} names no running process called {}",
@@ -92,6 +70,17 @@ pub(super) fn check(process: &Process, restore: Option<&String>) -> Result<(), S
     }
 }
 
+/// One that stands still already was stopped by somebody else, who wants it so.
+pub(super) fn check_pause(process: &Process) -> Result<(), String> {
+    match need(process)?.stands_still {
+        true => Err(format!(
+            "{} of {} stands still already",
+            process.name, process.pid_file
+        )),
+        false => Ok(()),
+    }
+}
+
 pub(super) async fn kill(process: &Process) -> Result<(), String> {
     let found = need(process)?;
     send(found.pid, Signal::SIGKILL)?;
@@ -105,38 +94,30 @@ pub(super) async fn kill(process: &Process) -> Result<(), String> {
 pub(super) async fn pause(process: &Process, folder: &Path) -> Result<(), String> {
     let found = need(process)?;
     // Its pid file may name another one, or nobody, when it is to go on.
-    fs::write(folder.join(PAUSED), format!("{} {}", found.pid, found.started))
-        .map_err(|error| format!("it cannot be kept which process stands still: {error}"))?;
+    Known::of(&found).keep(&folder.join(PAUSED))?;
     send(found.pid, Signal::SIGSTOP)?;
     until(SIGNAL_MAX, || find(process).is_some_and(|now| now.stands_still))
         .await
         .map_err(|()| format!("{} was stopped and goes on", process.name))
 }
 
-/// Lets the one go on that was made to stand still. One that has gone does not stand still.
-pub(super) async fn go_on(process: &Process, folder: &Path) -> Result<(), String> {
-    let path = folder.join(PAUSED);
-    let kept = match fs::read_to_string(&path) {
-        Ok(kept) => kept,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(format!("{}: {error}", path.display())),
+/// Lets the one go on that was made to stand still. One that has gone does not stand still, which is said.
+pub(super) async fn go_on(process: &Process, folder: &Path) -> Result<Option<String>, String> {
+    let Some(paused) = Known::read(&folder.join(PAUSED))? else {
+        return Ok(None);
     };
-    let numbers = kept.split_once(' ').and_then(|(pid, started)| {
-        let pid: i32 = pid.parse().ok()?;
-        Some((pid, started.parse::<u64>().ok()?))
-    });
-    let (pid, started) = numbers.ok_or_else(|| format!("{} names no process", path.display()))?;
-    let stands_still = || look_at(pid).is_some_and(|now| now.started == started && now.stands_still);
-    if !stands_still() {
-        return Ok(());
+    let stands_still = || paused.look().is_some_and(|now| now.stands_still);
+    if stands_still() {
+        send(paused.pid, Signal::SIGCONT)?;
+        until(SIGNAL_MAX, || !stands_still())
+            .await
+            .map_err(|()| format!("{} was let go on and stands still", process.name))?;
     }
-    send(Pid::from_raw(pid), Signal::SIGCONT)?;
-    until(SIGNAL_MAX, || !stands_still())
-        .await
-        .map_err(|()| format!("{} was let go on and stands still", process.name))
+    let is_gone = paused.look().is_none();
+    Ok(is_gone.then(|| format!("the process {} that stood still has gone", process.name)))
 }
 
-/// Starts it again, unless it runs.
+/// Starts it again, unless it runs. A program that was told to and is still at it is not told twice.
 pub(super) async fn restore(process: &Process, restore: &[String], folder: &Path) -> Result<(), String> {
     if find(process).is_some() {
         return Ok(());
@@ -144,15 +125,26 @@ pub(super) async fn restore(process: &Process, restore: &[String], folder: &Path
     let [program, args @ ..] = restore else {
         return Err("nothing is said that starts it again".to_owned());
     };
-    fs::create_dir_all(folder).map_err(|error| format!("{} cannot be made: {error}", folder.display()))?;
+    let gate = Gate::new(folder, RESTORE);
+    let at_it = gate.begun().await?.filter(|known| known.look().is_some());
     let said = folder.join(SAID);
-    let mut restoring = command(program);
-    restoring.args(args);
-    let mut child = start(restoring, &said)?;
+    let mut child = match at_it {
+        Some(_) => None,
+        None => {
+            let mut restoring = gate.command(program);
+            restoring.args(args);
+            said_to(&mut restoring, &said)?;
+            let opened = gate.open(restoring, "").await;
+            Some(opened.map_err(|why| format!("{program}: {why}"))?)
+        }
+    };
     let end = Instant::now() + RESTORE_MAX;
     loop {
         // A program that stays is the process itself, or looks after it.
-        let status = child.try_wait().map_err(|error| error.to_string())?;
+        let status = match &mut child {
+            Some(child) => child.try_wait().map_err(|error| error.to_string())?,
+            None => None,
+        };
         if let Some(status) = status.filter(|status| !status.success()) {
             return Err(ended(program, status, &fs::read(&said).unwrap_or_default()));
         }

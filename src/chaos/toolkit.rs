@@ -10,7 +10,7 @@ use nix::{
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{LOOK, command, ended, run, start};
+use super::{LOOK, command, ended, gate::Gate, run, said_to};
 
 /// How long the toolkit may take to read an experiment.
 const VALIDATE_MAX: Duration = Duration::from_secs(30);
@@ -20,7 +20,8 @@ const BEGIN: Duration = Duration::from_secs(2);
 const ROLLBACK_MAX: Duration = Duration::from_secs(60);
 const JOURNAL: &str = "journal.json";
 const SAID: &str = "chaos.log";
-const NUMBER: &str = "chaos.pid";
+/// The gate that it waits behind until its number is kept.
+const CHAOS: &str = "chaos";
 /// There once it was asked to end.
 const ASKED: &str = "chaos.asked";
 
@@ -42,7 +43,8 @@ pub(super) async fn check(program: &str, experiment: &str) -> Result<(), String>
 }
 
 pub(super) async fn cause(program: &str, experiment: &str, folder: &Path) -> Result<(), String> {
-    let mut experimenting = command(program);
+    let gate = Gate::new(folder, CHAOS);
+    let mut experimenting = gate.command(program);
     experimenting
         .env("HOME", folder)
         .current_dir(folder)
@@ -56,10 +58,9 @@ pub(super) async fn cause(program: &str, experiment: &str, folder: &Path) -> Res
         .arg("--journal-path")
         .arg(folder.join(JOURNAL))
         .arg(experiment);
-    let mut child = start(experimenting, &folder.join(SAID))?;
-    let number = child.id().unwrap_or_default();
-    fs::write(folder.join(NUMBER), number.to_string())
-        .map_err(|error| format!("the number of the experiment cannot be kept: {error}"))?;
+    said_to(&mut experimenting, &folder.join(SAID))?;
+    let opened = gate.open(experimenting, "").await;
+    let mut child = opened.map_err(|why| format!("{program}: {why}"))?;
     let end = Instant::now() + BEGIN;
     while Instant::now() < end {
         let status = child.try_wait().map_err(|error| error.to_string())?;
@@ -81,19 +82,15 @@ pub(super) async fn cause(program: &str, experiment: &str, folder: &Path) -> Res
 }
 
 pub(super) async fn undo(folder: &Path) -> Result<(), String> {
-    let Ok(number) = fs::read_to_string(folder.join(NUMBER)) else {
+    let Some(known) = Gate::new(folder, CHAOS).begun().await? else {
         return Ok(());
     };
-    let number: i32 = number
-        .trim()
-        .parse()
-        .map_err(|_| "the number of the experiment is none")?;
-    if is_running(number, folder) {
-        ask_once(number, folder)
+    if known.look().is_some() {
+        ask_once(known.pid, folder)
             .map_err(|error| format!("the experiment cannot be asked to end: {error}"))?;
     }
     let end = Instant::now() + ROLLBACK_MAX;
-    while is_running(number, folder) {
+    while known.look().is_some() {
         if Instant::now() >= end {
             let within = ROLLBACK_MAX.as_secs();
             return Err(format!(
@@ -106,28 +103,22 @@ pub(super) async fn undo(folder: &Path) -> Result<(), String> {
 }
 
 /// Asks it to end. Only once, whoever does it: a second signal would cut its rollbacks short.
-fn ask_once(number: i32, folder: &Path) -> io::Result<()> {
+fn ask_once(pid: Pid, folder: &Path) -> io::Result<()> {
     match fs::File::create_new(folder.join(ASKED)) {
-        Ok(_) => Ok(signal::kill(Pid::from_raw(number), Signal::SIGTERM)?),
+        Ok(_) => Ok(signal::kill(pid, Signal::SIGTERM)?),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-/// Whether this number is still that of our experiment: its journal is named in its arguments.
-fn is_running(number: i32, folder: &Path) -> bool {
-    let journal = folder.join(JOURNAL).display().to_string();
-    let said = fs::read(format!("/proc/{number}/cmdline")).unwrap_or_default();
-    number > 1
-        && String::from_utf8_lossy(&said)
-            .split('\0')
-            .any(|word| word == journal)
-}
-
 fn rolled_back(folder: &Path) -> Result<(), String> {
     let path = folder.join(JOURNAL);
-    let text = fs::read_to_string(&path)
-        .map_err(|error| format!("the journal of the experiment, {}: {error}", path.display()))?;
+    let text = fs::read_to_string(&path).map_err(|error| {
+        format!(
+            "nobody can know whether it rolled back: its journal {}: {error}",
+            path.display()
+        )
+    })?;
     let journal: Value =
         serde_json::from_str(&text).map_err(|error| format!("the journal of the experiment: {error}"))?;
     let planned = journal["experiment"]["rollbacks"].as_array().map_or(0, Vec::len);

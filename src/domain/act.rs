@@ -129,6 +129,8 @@ kinds! {
     DrillResumed => "drill_resumed", "resumed the drill";
     /// It was ended, or called off.
     DrillEnded => "drill_ended", "ended the drill";
+    /// A fault of a game day was said to be over, without anybody having seen it.
+    FaultDeclared => "fault_declared", "declared a real fault over that nobody saw end, of";
     /// Something is to be done after an incident or a drill.
     ActionItemMade => "action_item_made", "made the action item";
     /// It is done, or not to be done any more.

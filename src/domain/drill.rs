@@ -262,7 +262,7 @@ pub enum DrillFact {
     /// Whether what it is played on was steady before the first fault, or after the last was taken back; with what was
     /// measured.
     Steady { holds: bool, measured: String },
-    /// How a fault stands from now on; `error` says what did not work.
+    /// How a fault stands from now on; `error` says what did not work, or what else is to be said of its end.
     Fault {
         inject: String,
         target: String,

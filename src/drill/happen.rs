@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use super::{DrillError, INCIDENTS_MAX, acts::age, report, unworkable};
 use crate::{
     domain::{
-        drill::{DrillFact, Logged},
+        drill::{DrillFact, Logged, name},
         event::{IncidentFact, NewEvent},
         fault::FaultState,
         id::{DrillId, IncidentId, OperatorId},
@@ -21,6 +21,7 @@ use crate::{
         StoreError,
         drills::{self, Drill},
         events,
+        faults::{self, Way},
         game_days::{self, NewFault},
         runbooks::Version,
     },
@@ -169,6 +170,12 @@ async fn plan_fault(
         lasting,
     };
     let is_planned = game_days::plan(conn, &new, now).await?;
+    let error = match is_planned {
+        true => String::new(),
+        false => in_the_way(conn, Way::Same { target_name, cause })
+            .await?
+            .unwrap_or_else(|| "the same fault stood until just now".to_owned()),
+    };
     let fact = DrillFact::Fault {
         inject: inject.to_owned(),
         target: target.to_owned(),
@@ -178,12 +185,28 @@ async fn plan_fault(
         } else {
             FaultState::Failed
         },
-        error: match is_planned {
-            true => String::new(),
-            false => format!("{cause} of another drill may still stand on {target_name}"),
-        },
+        error,
     };
     Ok(drills::append(conn, drill.id, age(drill, now), None, &[fact], now).await?)
+}
+
+/// Why a fault cannot be caused while another one may stand, if one does.
+pub(super) async fn in_the_way(conn: &mut PgConnection, way: Way<'_>) -> Result<Option<String>, StoreError> {
+    let first = faults::in_the_way(conn, way).await?;
+    Ok(first.map(|first| {
+        let named = format!(
+            "{} of {} in {}",
+            first.cause,
+            first.target_name,
+            name(first.drill)
+        );
+        match way {
+            Way::Same { .. } => format!("it may stand already: {named}"),
+            Way::Thing { acts_on, .. } => {
+                format!("{acts_on} is under another fault until that is over: {named}")
+            }
+        }
+    }))
 }
 
 /// What an inject began for a time is over.

@@ -57,7 +57,7 @@ impl Field {
     }
 
     /// The name of the real target behind a name of the scenario.
-    fn real(&self, plain: &str) -> Result<&str, String> {
+    pub(super) fn real(&self, plain: &str) -> Result<&str, String> {
         let real = self.day.targets.get(plain);
         real.map(String::as_str).ok_or_else(|| {
             format!(

@@ -29,8 +29,9 @@ use crate::{
     clock::Clock,
     domain::{
         drill::{Depth, DrillState, name},
-        fault::Order,
+        fault::{Fault, Order},
         id::DrillId,
+        scenario::{GameDay, Happening, Scenario},
         simulation::{Rules, Simulation},
         span::Span,
     },
@@ -46,6 +47,21 @@ pub use world::{Live, WorldError};
 const HALLS_MAX: usize = 16;
 /// Where faults keep what they must remember, below the folder of their drill.
 const FAULTS_FOLDER: &str = "faults";
+
+/// A fault that a scenario would really cause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// By which surprise.
+    pub inject: String,
+    /// On which real target.
+    pub target_name: String,
+    /// Which of the faults it allows.
+    pub cause: String,
+    /// For how long at most, by the scenario.
+    pub lasting: Span,
+    /// What the target allows, or why it does not.
+    pub fault: Result<Fault, String>,
+}
 
 /// What simulating needs.
 #[derive(Clone)]
@@ -133,6 +149,35 @@ impl Simulator {
                 .join(inject),
         };
         Ok((order, fault.stands_max))
+    }
+
+    /// What the surprises of a scenario would really break as its targets allow it now, in their order; the reason where
+    /// one would not be.
+    pub fn faults(&self, scenario: &Scenario) -> Vec<Planned> {
+        let field = |day: &GameDay| {
+            let outdoors = self.parts().outdoors.clone();
+            outdoors.map(|outdoors| Field::new(DrillId(0), day.clone(), outdoors))
+        };
+        let Some(field) = scenario.game_day.as_ref().and_then(field) else {
+            return Vec::new();
+        };
+        let injects = scenario.injects.iter();
+        let happenings = injects.flat_map(|inject| inject.then.iter().map(move |then| (inject, then)));
+        let planned = happenings.filter_map(|(inject, then)| match then {
+            Happening::Fault {
+                target,
+                cause,
+                lasting,
+            } => Some(Planned {
+                inject: inject.id.clone(),
+                target_name: field.real(target).unwrap_or(target).to_owned(),
+                cause: cause.clone(),
+                lasting: *lasting,
+                fault: field.fault(target, cause),
+            }),
+            _ => None,
+        });
+        planned.collect()
     }
 
     /// The program that guards are started by.

@@ -102,7 +102,7 @@ pub async fn clean_since(conn: &mut PgConnection, id: DrillId) -> Result<Option<
     Ok(since.flatten())
 }
 
-/// Plans a fault; false when one of its kind may still stand on that target.
+/// Plans a fault; false when the same fault of that target is planned or may stand.
 pub async fn plan(
     conn: &mut PgConnection,
     new: &NewFault<'_>,
@@ -171,11 +171,14 @@ pub async fn claim(
     }))
 }
 
+/// The rule that one thing of a machine is under one fault at a time.
+const APART: &str = "drill_faults_apart";
+
 /// What becomes of a fault that somebody has in hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum Next<'a> {
     /// It is about to be caused.
-    Begins,
+    Begins(Beginning<'a>),
     /// It stands until then, and for so long its owner is believed to live.
     Stands {
         /// When it is taken back.
@@ -189,53 +192,109 @@ pub enum Next {
     Over(FaultState),
 }
 
-/// Writes down what became of a fault; false when somebody else has it in hand.
+impl Next<'_> {
+    /// How the fault stands from then on.
+    pub fn state(&self) -> FaultState {
+        match self {
+            Self::Begins(_) => FaultState::Causing,
+            Self::Stands { .. } => FaultState::Caused,
+            Self::Again(_) => FaultState::Undoing,
+            Self::Over(state) => *state,
+        }
+    }
+}
+
+/// What is written down before a fault is caused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beginning<'a> {
+    /// All that it takes to take it back.
+    pub order: &'a Order,
+    /// The machine that causes it.
+    pub host: &'a str,
+    /// What it acts on there.
+    pub acts_on: &'a str,
+}
+
+/// What came of writing it down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// It is written.
+    Done,
+    /// Somebody else has the fault in hand, or it is over; nothing was written.
+    Lost,
+    /// Another fault may stand on what it acts on; nothing was written, and the transaction can do nothing more.
+    Taken,
+}
+
+/// Writes down what became of a fault. `said` is what did not work, or what else is to be said of its end.
 pub async fn settle(
     conn: &mut PgConnection,
     (drill, inject): (DrillId, &str),
     owner: Uuid,
-    next: Next,
-    order: Option<&Order>,
-    error: &str,
+    next: Next<'_>,
+    said: &str,
     now: DateTime<Utc>,
-) -> Result<bool, StoreError> {
-    let what: Option<Value> = order
-        .map(serde_json::to_value)
+) -> Result<Settled, StoreError> {
+    let begins = match next {
+        Next::Begins(beginning) => Some(beginning),
+        _ => None,
+    };
+    let what: Option<Value> = begins
+        .map(|begins| serde_json::to_value(begins.order))
         .transpose()
         .map_err(|error| StoreError::corrupt("drill_faults", "what", error))?;
-    let state = match next {
-        Next::Begins => FaultState::Causing,
-        Next::Stands { .. } => FaultState::Caused,
-        Next::Again(_) => FaultState::Undoing,
-        Next::Over(state) => state,
-    };
     let (ends_at, due) = match next {
-        Next::Begins => (None, None),
+        Next::Begins(_) | Next::Over(_) => (None, None),
         Next::Stands { ends_at, held_until } => (Some(ends_at), Some(ends_at.min(held_until))),
         Next::Again(due) => (None, Some(due)),
-        Next::Over(_) => (None, None),
+    };
+    let (error, note) = match next.state() {
+        FaultState::Undone => ("", said),
+        _ => (said, ""),
     };
     let done = sqlx::query!(
-        "update drill_faults set state = $4, what = coalesce($5, what), error = left($6, 2000),
-                caused_at = case when $4 = 'caused' then $7 else caused_at end,
-                ends_at = coalesce($8, ends_at),
-                over_at = case when $4 in ('undone', 'failed') then $7 end,
-                due = case when $4 in ('undone', 'failed') then null else coalesce($9, due) end,
+        "update drill_faults set state = $4, what = coalesce($5, what), host = coalesce($6, host),
+                acts_on = coalesce($7, acts_on), error = left($8, 2000), note = left($9, 2000),
+                caused_at = case when $4 = 'caused' then $10 else caused_at end,
+                ends_at = coalesce($11, ends_at),
+                over_at = case when $4 in ('undone', 'failed') then $10 end,
+                due = case when $4 in ('undone', 'failed') then null else coalesce($12, due) end,
                 tries = case when $4 = 'undoing' then tries else 0 end
          where drill_id = $1 and inject = $2 and owner = $3 and over_at is null",
         drill.0,
         inject,
         owner,
-        state.name(),
+        next.state().name(),
         what,
+        begins.map(|begins| begins.host),
+        begins.map(|begins| begins.acts_on),
         error,
+        note,
         now,
         ends_at,
         due
     )
     .execute(conn)
+    .await
+    .map_err(StoreError::from);
+    match done {
+        Ok(done) if done.rows_affected() == 1 => Ok(Settled::Done),
+        Ok(_) => Ok(Settled::Lost),
+        Err(error) if error.breaks(APART) => Ok(Settled::Taken),
+        Err(error) => Err(error),
+    }
+}
+
+/// The faults that this process has caused and that are not over.
+pub async fn owned(conn: &mut PgConnection, owner: Uuid) -> Result<Vec<(DrillId, String)>, StoreError> {
+    let rows = sqlx::query!(
+        "select drill_id, inject from drill_faults where over_at is null and owner = $1",
+        owner
+    )
+    .fetch_all(conn)
     .await?;
-    Ok(done.rows_affected() == 1)
+    let keys = rows.into_iter().map(|row| (DrillId(row.drill_id), row.inject));
+    Ok(keys.collect())
 }
 
 /// Says that this process lives: the faults that it has caused stand until their time is over.

@@ -34,6 +34,7 @@ pub mod drafts;
 pub mod drills;
 pub mod duties;
 pub mod events;
+pub mod faults;
 pub mod flaps;
 pub mod folds;
 pub mod freezes;

@@ -261,6 +261,7 @@ fn pages() -> Routes {
         .post("/drills/{id}/skip", drills::acts::skip)
         .post("/drills/{id}/hint", drills::acts::hint)
         .post("/drills/{id}/note", drills::acts::note)
+        .post("/drills/{id}/declare-over", drills::faults::declare_over)
         .get("/settings", settings::show)
         .get("/settings/access", access::show)
         .get("/settings/targets", targets::list)

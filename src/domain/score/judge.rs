@@ -219,7 +219,7 @@ impl<'a> Bench<'a> {
         let (first, later) = self.steady.split_first()?;
         first.then(|| Cleanup {
             faults: Share {
-                done: self.faults.values().filter(|state| state.is_over()).count() as u32,
+                done: self.faults.values().filter(|state| state.is_clean()).count() as u32,
                 of: self.faults.len() as u32,
             },
             steady_again: later.last().copied(),

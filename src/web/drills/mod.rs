@@ -1,9 +1,10 @@
 //! `/drills`: the catalogue, scenarios, drills and their scorecards. Planning stands in `plan`, what a trainer does in
-//! `acts`, when it is and who comes in `appointment`, which runbooks should be practised in `due`.
+//! `acts`, that a real fault is over in `faults`, when it is and who comes in `appointment`, which runbooks should be practised in `due`.
 
 pub mod acts;
 pub mod appointment;
 pub mod due;
+pub mod faults;
 pub mod plan;
 pub mod reenact;
 
@@ -28,7 +29,7 @@ use super::{
             catalogue::{CataloguePage, Found},
             faults::is_open,
             play::Played,
-            scenario::{LaunchForm, ScenarioPage},
+            scenario::{Breaks, LaunchForm, ScenarioPage},
             show::{DrillPage, DrillRecord},
         },
         layout::Place,
@@ -38,10 +39,11 @@ use super::{
 use crate::{
     domain::{
         access::may,
-        drill::{DrillState, name},
+        drill::{Depth, DrillState, name},
         id::{DrillId, IncidentId},
         operator::{Operator, Role},
         permission::Permission,
+        scenario::Scenario,
         score::Score,
     },
     drill,
@@ -50,7 +52,7 @@ use crate::{
         action_items::Origin,
         approvals, drills,
         drills::Drill,
-        incidents, operators, playing, reenact as past, runs, scenarios,
+        faults as real_faults, incidents, operators, playing, reenact as past, runs, scenarios,
         scenarios::ScenarioVersion,
         timelines::{self, Window},
         titles,
@@ -160,9 +162,9 @@ pub async fn scenario(
         Ok(_) => {
             let people = operators::list(&mut tx).await?;
             let real = incidents::find_open_sev1(&mut tx).await?;
-            let plays = app.conductor.simulator.host().is_some();
             let depths = version.scenario.depths();
-            Some(LaunchForm::of(&people, me.id, real.as_ref(), (depths, plays)))
+            let breaks = breaks(&app, &version.scenario);
+            Some(LaunchForm::of(&people, me.id, real.as_ref(), (depths, breaks)))
         }
         Err(_) => None,
     };
@@ -171,6 +173,15 @@ pub async fn scenario(
     Ok(Html(
         ScenarioPage::of(frame, &version, &past, form, now).render()?,
     ))
+}
+
+/// What a game day would really break, and where; nothing is known of it where none is played.
+fn breaks(app: &AppState, scenario: &Scenario) -> Option<Breaks> {
+    let simulator = &app.conductor.simulator;
+    simulator.host().map(|host| Breaks {
+        host: host.to_owned(),
+        faults: simulator.faults(scenario),
+    })
 }
 
 /// `GET /drills/{id}`
@@ -228,6 +239,10 @@ pub async fn load(
         players: drills::players(conn, id).await?,
         log: match leads {
             true => drill::log(conn, id).await?,
+            false => Vec::new(),
+        },
+        faults: match leads && drill.depth == Depth::GameDay {
+            true => real_faults::standing(conn, id, drill::declare::FAULTS_MAX).await?,
             false => Vec::new(),
         },
         world: world.map(|world| world.state().clone()),

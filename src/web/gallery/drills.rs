@@ -15,7 +15,7 @@ use crate::{
     domain::{
         coverage::{Due, Gain, Tally, gain, items},
         drill::{Depth, DrillClock, DrillFact, DrillState, EndKind, Logged, ObserverTag},
-        fault::FaultState,
+        fault::{Fault, FaultState, Harm, Order, Process, STANDS_MAX},
         id::{DrillId, IncidentId, OperatorId, ScenarioVersionId},
         operator::{Operator, Role},
         score::{Figure, FigureName, InjectOutcome, Outcome, Phase, Remark, Score, Share, Slip},
@@ -23,8 +23,10 @@ use crate::{
         span::Span,
         titles::Titles,
     },
+    simulate::Planned,
     store::{
         drills::{Drill, Player},
+        faults::Standing,
         playing,
         reenact::PastIncident,
         scenarios::ScenarioVersion,
@@ -36,7 +38,7 @@ use crate::{
                 card::{ScorePage, ScoreRecord},
                 catalogue::{CataloguePage, Found},
                 play::Played,
-                scenario::{LaunchForm, ScenarioPage},
+                scenario::{Breaks, LaunchForm, ScenarioPage},
                 show::{DrillPage, DrillRecord},
             },
             layout::{Frame, Place},
@@ -58,6 +60,7 @@ pub fn specimens() -> Vec<Specimen> {
         specimen("drill-scenario", "held", || {
             scenario(Some((IncidentId(204), "Checkout <b>is</b> down".to_owned())))
         }),
+        specimen("drill-scenario", "game-day", launched),
         specimen("drill", "planned", || drill_page(DrillState::Planned, None, true)),
         specimen("drill", "running", || drill_page(DrillState::Running, None, true)),
         specimen("drill", "paused", || drill_page(DrillState::Paused, None, true)),
@@ -185,7 +188,7 @@ fn scenario(real: Option<(IncidentId, String)>) -> askama::Result<String> {
         &people,
         operator().id,
         real.as_ref(),
-        (version.scenario.depths(), false),
+        (version.scenario.depths(), None),
     );
     let past = [drill(16, DrillState::Ended, Some((EndKind::Finished, "")))];
     let frame = frame("The checkout database loses its primary", Place::Drills);
@@ -277,6 +280,7 @@ fn drill_page(state: DrillState, end: Option<(EndKind, &str)>, leads: bool) -> a
         trainer: Some("Ana".to_owned()),
         incidents: if has_begun { vec![played] } else { Vec::new() },
         log: if has_begun { log() } else { Vec::new() },
+        faults: Vec::new(),
         world: state.is_live().then(world),
         real: Some((IncidentId(209), "Shop is down".to_owned())),
     };
@@ -324,17 +328,99 @@ fn game_day(state: DrillState, end: Option<(EndKind, &str)>) -> askama::Result<S
         trainer: Some("Ana".to_owned()),
         incidents: Vec::new(),
         log: facts.into_iter().enumerate().map(logged).collect(),
+        faults: vec![standing(end.is_some())],
         world: state.is_live().then(world),
         real: None,
     };
     DrillPage::of(
         drill_frame("Game day · DRILL-17"),
         &record,
-        &operator(),
+        &Operator {
+            role: Role::Admin,
+            ..operator()
+        },
         true,
         now(),
     )
     .render()
+}
+
+/// The form that begins a game day: what it breaks, and what it would not.
+fn launched() -> askama::Result<String> {
+    let runbook = runbooks::read(RUNBOOK)?;
+    let parsed = catalog::scenario::parse(GAME_DAY, &[&runbook]).map_err(|_| askama::Error::Fmt)?;
+    let version = ScenarioVersion {
+        scenario: parsed.scenario,
+        ..version()?
+    };
+    let planned = |fault| Planned {
+        inject: "kill".to_owned(),
+        target_name: "drill-primary".to_owned(),
+        cause: "kill".to_owned(),
+        lasting: Span::from_secs(900),
+        fault,
+    };
+    let fault = Fault {
+        harm: harm(process()),
+        stands_max: STANDS_MAX,
+    };
+    let breaks = Breaks {
+        host: "drill-1".to_owned(),
+        faults: vec![
+            planned(Ok(fault)),
+            planned(Err(
+                "target drill-primary does not allow the fault <kill>".to_owned()
+            )),
+        ],
+    };
+    let depths = (version.scenario.depths(), Some(breaks));
+    let form = LaunchForm::of(&[], operator().id, None, depths);
+    let frame = frame("Game day", Place::Drills);
+    ScenarioPage::of(frame, &version, &[], Some(form), now()).render()
+}
+
+/// The fault of the sample game day as the journal has it.
+fn standing(is_stuck: bool) -> Standing {
+    let process = process();
+    let error = "/usr/bin/pg_ctlcluster ended badly: the <disk> is full";
+    Standing {
+        drill: DrillId(17),
+        inject: "kill".to_owned(),
+        target: "checkout-primary".to_owned(),
+        cause: "kill".to_owned(),
+        target_name: "drill-primary".to_owned(),
+        state: if is_stuck {
+            FaultState::Undoing
+        } else {
+            FaultState::Caused
+        },
+        host: Some("drill-1".to_owned()),
+        acts_on: Some(format!("the process of {}", process.pid_file)),
+        order: Some(Order {
+            harm: harm(process),
+            folder: "/var/lib/muster/drills/DRILL-17/faults/kill".into(),
+        }),
+        planned_at: ago(180),
+        caused_at: Some(ago(178)),
+        due: now() + TimeDelta::seconds(12),
+        tries: if is_stuck { 4 } else { 0 },
+        error: if is_stuck { error.to_owned() } else { String::new() },
+    }
+}
+
+fn process() -> Process {
+    Process {
+        pid_file: "/var/lib/postgresql/15/drill/postmaster.pid".to_owned(),
+        name: "postgres".to_owned(),
+    }
+}
+
+fn harm(process: Process) -> Harm {
+    let restore = ["/usr/bin/pg_ctlcluster", "15", "drill", "start"];
+    Harm::Kill {
+        process,
+        restore: restore.map(str::to_owned).to_vec(),
+    }
 }
 
 fn figure(name: FigureName, took: Option<u64>, objective: Option<u64>) -> Figure {

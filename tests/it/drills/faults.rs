@@ -21,6 +21,7 @@ use nix::{
     unistd::{Pid, Uid},
 };
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::{fleet::wait, scratch::Scratch};
 
@@ -50,7 +51,7 @@ impl Sleeper {
     fn order(&self, harm: Harm) -> Order {
         Order {
             harm,
-            folder: self.scratch.path().join("fault"),
+            folder: self.scratch.path().join(Uuid::new_v4().to_string()),
         }
     }
 
@@ -75,10 +76,11 @@ impl Drop for Sleeper {
 }
 
 async fn cause(order: &Order) -> Result<()> {
-    chaos::cause(order).await.map_err(anyhow::Error::msg)
+    Ok(chaos::cause(order).await?)
 }
 
-async fn undo(order: &Order) -> Result<()> {
+/// What is said besides of a fault that is taken back.
+async fn undo(order: &Order) -> Result<Option<String>> {
     chaos::undo(order).await.map_err(anyhow::Error::msg)
 }
 
@@ -107,7 +109,7 @@ async fn a_process_is_killed_and_started_again() -> Result<()> {
     });
     cause(&order).await?;
     assert_eq!(sleeper.state()?, "Z", "gone, and not waited for by its parent");
-    let again = chaos::cause(&order).await.unwrap_err();
+    let again = chaos::cause(&order).await.unwrap_err().why;
     assert!(
         again.ends_with("names no running process called sleep"),
         "{again}"
@@ -173,7 +175,7 @@ async fn the_number_of_another_process_is_never_touched() -> Result<()> {
         ..sleeper.process()
     };
     let order = sleeper.order(Harm::Pause(stranger));
-    let why = chaos::cause(&order).await.unwrap_err();
+    let why = chaos::cause(&order).await.unwrap_err().why;
     assert!(why.ends_with("names no running process called postgres"), "{why}");
     assert_ne!(sleeper.state()?, "T", "it goes on");
     Ok(())
@@ -183,7 +185,7 @@ async fn the_number_of_another_process_is_never_touched() -> Result<()> {
 async fn a_guard_takes_a_fault_back_when_its_pipe_closes_or_its_time_is_over() -> Result<()> {
     let muster = Path::new(env!("CARGO_BIN_EXE_muster"));
     let sleeper = Sleeper::new()?;
-    let order = sleeper.order(Harm::Pause(sleeper.process()));
+    let order = || sleeper.order(Harm::Pause(sleeper.process()));
     let goes_on = async || {
         wait::until("it goes on", SOON, async || {
             let state = sleeper.state()?;
@@ -192,21 +194,66 @@ async fn a_guard_takes_a_fault_back_when_its_pipe_closes_or_its_time_is_over() -
         })
         .await
     };
-    let guard = Guard::start(muster, &order, Span::from_secs(600)).await?;
-    cause(&order).await?;
+    let broken = order();
+    let guard = Guard::start(muster, &broken, Span::from_secs(600)).await?;
+    cause(&broken).await?;
     drop(guard);
     goes_on().await?;
 
-    let guard = Guard::start(muster, &order, Span::from_secs(1)).await?;
-    cause(&order).await?;
+    let broken = order();
+    let guard = Guard::start(muster, &broken, Span::from_secs(1)).await?;
+    cause(&broken).await?;
     goes_on().await?;
     drop(guard);
 
-    let guard = Guard::start(muster, &order, Span::from_secs(600)).await?;
-    cause(&order).await?;
+    let broken = order();
+    let guard = Guard::start(muster, &broken, Span::from_secs(600)).await?;
+    cause(&broken).await?;
     guard.dismiss().await;
     assert_eq!(sleeper.state()?, "T", "it has left without a deed");
-    undo(&order).await
+    undo(&broken).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_taken_back_is_not_caused_by_whoever_comes_too_late() -> Result<()> {
+    let sleeper = Sleeper::new()?;
+    let order = sleeper.order(Harm::Pause(sleeper.process()));
+    undo(&order).await?;
+    let late = chaos::cause(&order).await.unwrap_err();
+    assert_eq!(late.why, "it was called off before it was caused");
+    assert!(!late.may_stand);
+    assert_ne!(sleeper.state()?, "T");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_process_that_stands_still_already_is_let_alone_and_one_that_has_gone_is_told() -> Result<()> {
+    let mut sleeper = Sleeper::new()?;
+    let first = sleeper.order(Harm::Pause(sleeper.process()));
+    cause(&first).await?;
+    // Another target may name it by another file.
+    let link = sleeper.scratch.path().join("link");
+    std::os::unix::fs::symlink(sleeper.process().pid_file, &link)?;
+    let second = sleeper.order(Harm::Pause(Process {
+        pid_file: link.display().to_string(),
+        ..sleeper.process()
+    }));
+    assert_eq!(chaos::acts_on(&first), chaos::acts_on(&second));
+    let why = chaos::cause(&second).await.unwrap_err();
+    assert!(
+        why.why.ends_with("stands still already") && !why.may_stand,
+        "{why}"
+    );
+    assert_eq!(sleeper.state()?, "T");
+    sleeper.child.kill()?;
+    sleeper.child.wait()?;
+    let told = undo(&first).await?;
+    assert_eq!(
+        told.as_deref(),
+        Some("the process sleep that stood still has gone")
+    );
+    Ok(())
 }
 
 /// A small disk of its own.
@@ -235,6 +282,18 @@ impl Disk {
     }
 }
 
+impl Disk {
+    /// A program that another test starts at this moment may hold the file that was removed until it has begun.
+    async fn is_free(&self, mib: u64) -> Result<()> {
+        wait::until("the disk is free", SOON, async || {
+            let free = self.free_mib()?;
+            ensure!(free == mib, "{free}");
+            Ok(())
+        })
+        .await
+    }
+}
+
 impl Drop for Disk {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg(self.place()).status();
@@ -245,23 +304,33 @@ impl Drop for Disk {
 async fn a_disk_is_filled_within_its_bound_and_freed() -> Result<()> {
     let disk = Disk::new(32)?;
     let scratch = Scratch::new();
-    let order = |leave_mib, most_mib| Order {
+    let order = |folder: &Path, leave_mib, most_mib| Order {
         harm: Harm::FillDisk {
-            folder: disk.place().display().to_string(),
+            folder: folder.display().to_string(),
             leave_mib,
             most_mib,
         },
-        folder: scratch.path().join("fault"),
+        folder: scratch.path().join(Uuid::new_v4().to_string()),
     };
-    cause(&order(4, 1024)).await?;
+    let place = disk.place();
+    let full = order(&place, 4, 1024);
+    cause(&full).await?;
     assert_eq!(disk.free_mib()?, 4);
-    undo(&order(4, 1024)).await?;
-    assert_eq!(disk.free_mib()?, 32);
-    cause(&order(4, 10)).await?;
+    let link = scratch.path().join("link");
+    std::os::unix::fs::symlink(&place, &link)?;
+    let second = order(&link, 1, 1024);
+    assert_eq!(chaos::acts_on(&full), chaos::acts_on(&second));
+    let why = chaos::cause(&second).await.unwrap_err();
+    assert!(why.why.ends_with("is there already") && !why.may_stand, "{why}");
+    assert_eq!(disk.free_mib()?, 4, "the first stands");
+    undo(&full).await?;
+    disk.is_free(32).await?;
+    let less = order(&place, 4, 10);
+    cause(&less).await?;
     assert_eq!(disk.free_mib()?, 22, "no more than it may");
-    undo(&order(4, 10)).await?;
-    undo(&order(4, 10)).await?;
-    assert_eq!(disk.free_mib()?, 32);
+    assert_eq!(undo(&less).await?, None);
+    assert_eq!(undo(&less).await?, None);
+    disk.is_free(32).await?;
 
     let own = Order {
         harm: Harm::FillDisk {
@@ -280,6 +349,7 @@ async fn a_disk_is_filled_within_its_bound_and_freed() -> Result<()> {
 struct Namespace {
     name: String,
     outside: String,
+    files: Scratch,
 }
 
 impl Namespace {
@@ -291,6 +361,7 @@ impl Namespace {
         let namespace = Self {
             name: format!("md{word}{number}"),
             outside: format!("md{word}{number}"),
+            files: Scratch::new(),
         };
         let (name, outside) = (&namespace.name, &namespace.outside);
         ip(&format!("netns add {name}"))?;
@@ -315,7 +386,7 @@ impl Namespace {
                 device: Self::DEVICE.to_owned(),
                 packets,
             },
-            folder: std::env::temp_dir().join(&self.name),
+            folder: self.files.path().join(Uuid::new_v4().to_string()),
         }
     }
 
@@ -343,7 +414,6 @@ impl Drop for Namespace {
     fn drop(&mut self) {
         let _ = ip(&format!("link del {}", self.outside));
         let _ = ip(&format!("netns del {}", self.name));
-        let _ = fs::remove_dir_all(std::env::temp_dir().join(&self.name));
     }
 }
 
@@ -361,8 +431,11 @@ async fn a_namespace_is_cut_off_and_joined_again() -> Result<()> {
     let cut = namespace.order(Packets::Lost(100));
     cause(&cut).await?;
     assert_eq!(namespace.arrive(NET, 5)?, 0);
-    let again = chaos::cause(&cut).await.unwrap_err();
-    assert!(again.contains("lost or late already"), "{again}");
+    let again = chaos::cause(&namespace.order(Packets::Lost(5)))
+        .await
+        .unwrap_err();
+    assert!(again.why.contains("lost or late already"), "{again}");
+    assert!(!again.may_stand, "so the first is not taken back with it");
     undo(&cut).await?;
     undo(&cut).await?;
     assert_eq!(namespace.arrive(NET, 5)?, 5);
@@ -379,13 +452,48 @@ async fn a_namespace_is_cut_off_and_joined_again() -> Result<()> {
             device: Namespace::DEVICE.to_owned(),
             packets: Packets::Lost(1),
         },
-        folder: PathBuf::from("/tmp"),
+        folder: namespace.files.path().join("nowhere"),
     };
     assert_eq!(
         chaos::check(&nowhere).await.unwrap_err(),
         "there is no network namespace gone"
     );
-    undo(&nowhere).await
+    let told = undo(&nowhere).await?;
+    assert_eq!(told.as_deref(), Some("the network namespace gone has gone"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_device_or_a_namespace_that_has_gone_took_the_fault_along_and_that_is_told() -> Result<()> {
+    const NET: u8 = 73;
+    let namespace = Namespace::new("c", NET)?;
+    let late = namespace.order(Packets::Late(Span::from_millis(150)));
+    let cut = namespace.order(Packets::Lost(100));
+    cause(&cut).await?;
+    ip(&format!("link del {}", namespace.outside))?;
+    let gone = format!(
+        "the device {} of the network namespace {} has gone",
+        Namespace::DEVICE,
+        namespace.name
+    );
+    assert_eq!(undo(&late).await?.as_ref(), Some(&gone));
+    assert_eq!(undo(&cut).await?.as_ref(), Some(&gone));
+    let tables = Command::new("ip")
+        .args(["netns", "exec", &namespace.name, "nft", "list", "tables"])
+        .output()?;
+    assert_eq!(
+        String::from_utf8(tables.stdout)?,
+        "",
+        "the rule stays by itself, so it was removed"
+    );
+    ip(&format!("netns del {}", namespace.name))?;
+    // What only has its name is no namespace.
+    fs::write(format!("/run/netns/{}", namespace.name), "")?;
+    let gone = format!("the network namespace {} has gone", namespace.name);
+    assert_eq!(undo(&late).await?.as_ref(), Some(&gone));
+    assert_eq!(undo(&cut).await?.as_ref(), Some(&gone));
+    fs::remove_file(format!("/run/netns/{}", namespace.name))?;
+    Ok(())
 }
 
 #[tokio::test]
@@ -470,6 +578,15 @@ async fn an_experiment_of_chaos_toolkit_is_run_and_its_rollbacks_are_proven() ->
         why.starts_with("the rollback \"mend\" of the experiment did not succeed"),
         "{why}"
     );
+    // One that was killed leaves no journal: nobody can know.
+    let killed = write("killed.json", &mark_text)?;
+    cause(&killed).await?;
+    let number = fs::read_to_string(killed.folder.join("chaos.pid"))?;
+    let (number, _) = number.split_once(' ').context("no number")?;
+    kill(Pid::from_raw(number.parse()?), Signal::SIGKILL)?;
+    let why = chaos::undo(&killed).await.unwrap_err();
+    assert!(why.starts_with("nobody can know whether it rolled back"), "{why}");
+
     let nonsense = scratch.path().join("nonsense.json");
     fs::write(&nonsense, "{}")?;
     let order = Order {

@@ -57,7 +57,7 @@ async fn stage(fleet: &Fleet, scenario: &str) -> Result<Stage> {
 }
 
 /// How the fault of a drill stands, once it has one that stands so.
-async fn fault_is(stage: &Stage, id: DrillId, wanted: &str) -> Result<()> {
+pub(super) async fn fault_is(stage: &Stage, id: DrillId, wanted: &str) -> Result<()> {
     wait::until(wanted, SOON, async || {
         let row = sqlx::query("select state, error from drill_faults where drill_id = $1")
             .bind(id.0)
@@ -76,7 +76,7 @@ async fn fault_is(stage: &Stage, id: DrillId, wanted: &str) -> Result<()> {
 }
 
 /// Waits until nothing of a drill is left.
-async fn closed(stage: &Stage, id: DrillId, mut look: impl FnMut()) -> Result<()> {
+pub(super) async fn closed(stage: &Stage, id: DrillId, mut look: impl FnMut()) -> Result<()> {
     wait::until("the drill is put aside", LONG, async || {
         look();
         let is_closed: bool = sqlx::query_scalar("select closed_at is not null from drills where id = $1")

@@ -7,6 +7,7 @@ mod faults;
 mod figures;
 mod game_day;
 mod items;
+mod launched;
 mod pages;
 mod reenact;
 mod safety;

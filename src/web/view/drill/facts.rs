@@ -79,6 +79,7 @@ fn shape(fact: &DrillFact) -> &'static str {
         DrillFact::Steady { holds: false, .. } => "triangle",
         DrillFact::Fault { state, error, .. } => match (state, error.is_empty()) {
             (FaultState::Undone, _) => "check",
+            (FaultState::Declared, _) => "question",
             (_, false) => "triangle",
             _ => "cross",
         },

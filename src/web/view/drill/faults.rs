@@ -3,15 +3,24 @@
 use std::collections::BTreeMap;
 
 use askama::{Template, filters::HtmlSafe};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    super::parts::{Badge, Said, said},
+    super::parts::{Badge, Hidden, Said, hidden, said},
     clock,
 };
-use crate::domain::{
-    drill::{DrillFact, DrillState, Logged},
-    fault::FaultState,
+use crate::{
+    domain::{
+        drill::{DrillFact, DrillState, Logged},
+        fault::FaultState,
+        id::DrillId,
+    },
+    drill::declare::may_be_declared,
+    store::faults::Standing,
 };
+
+/// How late its machine may be before that is told.
+const LATE: TimeDelta = TimeDelta::seconds(60);
 
 /// The faults, the newest state of each; whether it was steady; and whether something is left.
 #[derive(Clone, Debug, Template)]
@@ -21,14 +30,33 @@ pub struct FaultsPart {
     faults: Vec<(Badge, Said)>,
     /// What could not be taken back so far.
     left: Vec<Said>,
+    /// What is planned or may stand, with all that is known of it.
+    standing: Vec<StandingRow>,
+    id: i64,
     is_open: bool,
+}
+
+/// A fault that is planned or may stand.
+#[derive(Clone, Debug)]
+struct StandingRow {
+    inject: String,
+    name: Said,
+    known: Vec<(&'static str, Said)>,
+    /// Whether the reader may say that it is over.
+    may_declare: bool,
 }
 
 impl HtmlSafe for FaultsPart {}
 
 impl FaultsPart {
-    /// What the log tells of it.
-    pub fn of(log: &[Logged], state: DrillState) -> Self {
+    /// What the log tells of it, and the journal of what may stand, for who `may_declare` it over.
+    pub fn of(
+        id: DrillId,
+        (log, state): (&[Logged], DrillState),
+        standing: &[Standing],
+        may_declare: bool,
+        now: DateTime<Utc>,
+    ) -> Self {
         let mut newest = BTreeMap::new();
         let mut steady = Vec::new();
         for logged in log {
@@ -65,8 +93,65 @@ impl FaultsPart {
                 })
                 .collect(),
             steady,
+            standing: standing
+                .iter()
+                .map(|fault| StandingRow {
+                    inject: fault.inject.clone(),
+                    name: said(&format!("{} of {}", fault.cause, fault.target)),
+                    known: known(fault, now),
+                    may_declare: may_declare && may_be_declared(fault, now),
+                })
+                .collect(),
+            id: id.0,
         }
     }
+
+    fn hidden(&self) -> Hidden {
+        hidden(None)
+    }
+}
+
+/// Everything that is known of a fault.
+fn known(fault: &Standing, now: DateTime<Utc>) -> Vec<(&'static str, Said)> {
+    let minute = |at: DateTime<Utc>| format!("{} UTC", at.format("%Y-%m-%d %H:%M:%S"));
+    let late = now - fault.due;
+    let tried = match (fault.tries, fault.error.is_empty()) {
+        (0, _) => None,
+        (tries, true) => Some(format!("{tries} times")),
+        (tries, false) => Some(format!("{tries} times, the last time: {}", fault.error)),
+    };
+    let rows = [
+        ("Real target", Some(fault.target_name.clone())),
+        ("On the machine", fault.host.clone()),
+        ("Acts on", fault.acts_on.clone()),
+        (
+            "What it does",
+            fault.order.as_ref().map(|order| order.harm.words()),
+        ),
+        ("Planned", Some(minute(fault.planned_at))),
+        ("Seen to stand", fault.caused_at.map(minute)),
+        ("Tried", tried),
+        (
+            "Overdue",
+            (late > LATE).then(|| {
+                format!(
+                    "since {}: no Muster of that machine has seen to it",
+                    minute(fault.due)
+                )
+            }),
+        ),
+        (
+            "Its files",
+            fault
+                .order
+                .as_ref()
+                .map(|order| order.folder.display().to_string()),
+        ),
+    ];
+    let told = rows
+        .into_iter()
+        .filter_map(|(name, words)| Some((name, said(&words?))));
+    told.collect()
 }
 
 /// Whether a game day that is over is still being cleaned up.
@@ -89,6 +174,7 @@ fn badge(state: FaultState) -> Badge {
         FaultState::Undoing => Badge::new("sev1", "cross", "May still stand"),
         FaultState::Undone => Badge::new("done", "check", "Taken back"),
         FaultState::Failed => Badge::new("quiet", "barred", "Not caused"),
+        FaultState::Declared => Badge::new("sev3", "question", "Declared over"),
     }
 }
 
@@ -102,7 +188,9 @@ pub fn words(target: &str, cause: &str, state: FaultState, error: &str) -> Strin
         (FaultState::Undoing, false) => {
             format!("{fault} could not be taken back and is tried again: {error}")
         }
-        (FaultState::Undone, _) => format!("{fault} is taken back, and that was seen"),
+        (FaultState::Undone, true) => format!("{fault} is taken back, and that was seen"),
+        (FaultState::Undone, false) => format!("{fault} is over: {error}"),
+        (FaultState::Declared, _) => format!("{fault} was declared over, which nobody saw: {error}"),
         (FaultState::Failed, true) => format!("{fault} was not caused"),
         (FaultState::Failed, false) => format!("{fault} was not caused: {error}"),
     }

@@ -20,6 +20,7 @@ use crate::{
         scenario::{Happening, Inject, Objectives, Scenario},
         score::deed_words,
     },
+    simulate::Planned,
     store::{drills::Drill, scenarios::ScenarioVersion},
 };
 
@@ -59,26 +60,68 @@ pub struct LaunchForm {
     depths: Vec<(&'static str, &'static str)>,
     /// Whether it is a game day, which this Muster does not play.
     is_not_played: bool,
+    /// What is broken for real, and on which machine.
+    breaks: Option<BreaksPart>,
     people: Vec<(OperatorId, Said)>,
     has_more_people: bool,
     /// The real incident in whose time nothing begins.
     in_the_way: Option<(String, i64, Said)>,
 }
 
+/// What a game day breaks where it is played.
+#[derive(Clone, Debug)]
+pub struct Breaks {
+    /// The machine.
+    pub host: String,
+    /// The faults, in the order of the scenario.
+    pub faults: Vec<Planned>,
+}
+
+/// The same as people read it before they begin.
+#[derive(Clone, Debug)]
+struct BreaksPart {
+    host: Said,
+    /// What is done, to which target.
+    faults: Vec<(Said, Said)>,
+}
+
+impl BreaksPart {
+    fn of(breaks: &Breaks) -> Self {
+        let words = |planned: &Planned| match &planned.fault {
+            Ok(fault) => {
+                let most = length(planned.lasting.min(fault.stands_max));
+                format!("{}: {}; for at most {most}", planned.cause, fault.harm.words())
+            }
+            Err(why) => format!("{}: would be refused: {why}", planned.cause),
+        };
+        Self {
+            host: said(&breaks.host),
+            faults: breaks
+                .faults
+                .iter()
+                .map(|planned| (said(&planned.target_name), said(&words(planned))))
+                .collect(),
+        }
+    }
+}
+
 impl LaunchForm {
     /// The form with these people to choose from, somebody else than who leads it.
-    /// `depths` are those of the scenario; game days are only offered where they are played.
+    /// `depths` are those of the scenario; game days are only played where it is known what they break.
     pub fn of(
         people: &[Operator],
         me: OperatorId,
         real: Option<&(IncidentId, String)>,
-        (depths, plays_game_days): (&[Depth], bool),
+        (depths, breaks): (&[Depth], Option<Breaks>),
     ) -> Self {
         let others: Vec<&Operator> = people.iter().filter(|person| person.id != me).collect();
         Self {
             hidden: hidden(None),
             depths: depths.iter().map(|depth| (depth.name(), offer(*depth))).collect(),
-            is_not_played: depths.contains(&Depth::GameDay) && !plays_game_days,
+            is_not_played: depths.contains(&Depth::GameDay) && breaks.is_none(),
+            breaks: breaks
+                .filter(|_| depths.contains(&Depth::GameDay))
+                .map(|breaks| BreaksPart::of(&breaks)),
             people: others
                 .iter()
                 .take(PLAYERS_MAX)

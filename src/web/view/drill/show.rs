@@ -20,10 +20,13 @@ use crate::{
     domain::{
         drill::{DrillState, EndKind, Logged, ObserverTag, name},
         id::IncidentId,
-        operator::Operator,
+        operator::{Operator, Role},
         scenario::Scenario,
     },
-    store::drills::{Drill, Player},
+    store::{
+        drills::{Drill, Player},
+        faults::Standing,
+    },
 };
 
 /// Everything known of a drill at one moment.
@@ -41,6 +44,8 @@ pub struct DrillRecord {
     pub incidents: Vec<Played>,
     /// Its log; empty for those who do not lead it.
     pub log: Vec<Logged>,
+    /// What of a game day is planned or may stand, for who leads it.
+    pub faults: Vec<Standing>,
     /// Its world, for who leads it, while it goes on.
     pub world: Option<Map<String, Value>>,
     /// The real incident that needs everybody.
@@ -197,7 +202,7 @@ impl DrillPage {
                 injects: injects(record, now),
                 log: LogPart::of(&record.log, &record.scenario, now),
                 world: record.world.as_ref().map(WorldPart::of),
-                faults: faults(record),
+                faults: faults(record, me, now),
                 has_begun: drill.clock.is_some(),
                 is_over: drill.state == DrillState::Ended,
             }),
@@ -219,9 +224,12 @@ fn injects(record: &DrillRecord, now: DateTime<Utc>) -> InjectsPart {
     InjectsPart::of(drill.id.0, &record.scenario, &record.log, clock, now)
 }
 
-fn faults(record: &DrillRecord) -> Option<FaultsPart> {
+fn faults(record: &DrillRecord, me: &Operator, now: DateTime<Utc>) -> Option<FaultsPart> {
+    let drill = &record.drill;
+    let told = (record.log.as_slice(), drill.state);
+    let may_declare = me.role == Role::Admin;
     let day = record.scenario.game_day.as_ref();
-    day.map(|_| FaultsPart::of(&record.log, record.drill.state))
+    day.map(|_| FaultsPart::of(drill.id, told, &record.faults, may_declare, now))
 }
 
 /// Each part of the page that changes, with its place and its HTML.
@@ -246,7 +254,7 @@ pub fn rendered(
             LogPart::of(&record.log, &record.scenario, now).render()?,
         ));
     }
-    if let Some(faults) = faults(record).filter(|_| leads) {
+    if let Some(faults) = faults(record, me, now).filter(|_| leads) {
         parts.push(("drill-faults", faults.render()?));
     }
     if let Some(world) = &record.world {
