@@ -347,6 +347,13 @@ async fn a_real_night_is_played_again_and_proves_what_it_has_to() {
         "{text}"
     );
 
+    let document = format!("/incidents/{incident}/postmortem.md");
+    let actions = site.get(&document, &cookie).await.text;
+    assert!(
+        actions.contains("played again must pass, and no drill of it counts yet"),
+        "{actions}"
+    );
+
     let drill = stage.play(version).await;
     let practised = stage.incident(Some(drill)).await;
     wait::until("the alerts of the night end", SOON, async || {
@@ -387,6 +394,14 @@ async fn a_real_night_is_played_again_and_proves_what_it_has_to() {
     );
     assert_eq!(told["compared"]["not_recorded"], json!([]));
     assert!(told["compared"]["times"][0]["real"].is_string(), "{told}");
+
+    // What leaves Muster as a document says so, while the item is still open.
+    let actions = site.get(&document, &cookie).await.text;
+    let passed = format!("played again passed in [DRILL-{drill}](");
+    assert!(
+        actions.contains(&passed) && actions.contains("- [ ] ") && actions.contains("who: "),
+        "{actions}"
+    );
 
     // Now it is proven, once.
     stage.close(unproven).await.unwrap();
