@@ -37,6 +37,8 @@ pub struct ScenarioPage {
     number: i32,
     title: Said,
     summary: Said,
+    /// What it leaves out of the incident that it plays again.
+    gaps: Vec<Said>,
     brief: Markdown,
     length: String,
     runbooks: Vec<String>,
@@ -108,6 +110,7 @@ impl ScenarioPage {
             number: version.number,
             title: said(&scenario.title),
             summary: said(&scenario.summary),
+            gaps: scenario.gaps.iter().map(|gap| said(gap)).collect(),
             brief: Markdown::of(&scenario.brief),
             length: length(scenario.length),
             runbooks: scenario.runbooks.clone(),
