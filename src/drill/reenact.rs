@@ -171,6 +171,30 @@ pub async fn make(
     Ok((version, written))
 }
 
+/// Somebody takes a scenario that was made of a real incident out of use, or brings it back. Drills of it that are planned
+/// or go on are played.
+pub async fn shelve(
+    conn: &mut PgConnection,
+    slug: &str,
+    is_retired: bool,
+    by: &Actor,
+    now: DateTime<Utc>,
+) -> Result<(), DrillError> {
+    let (is_done, kind) = match is_retired {
+        true => (scenarios::retire(conn, slug).await?, ActKind::ScenarioRetired),
+        false => (scenarios::restore(conn, slug).await?, ActKind::ScenarioRestored),
+    };
+    if !is_done {
+        let words = if is_retired { "in use" } else { "out of use" };
+        return Err(DrillError::Moved(format!(
+            "no scenario {slug} that was made of an incident is {words}; one of a file is taken out of use with its file"
+        )));
+    }
+    let act = Act::new(by.clone(), kind, Object::scenario(slug), "");
+    audit::insert(conn, &act, now).await?;
+    Ok(())
+}
+
 /// A drill that plays a real incident again, beside it; `None` for any other drill, or when there is no such incident here.
 pub async fn compared(
     conn: &mut PgConnection,

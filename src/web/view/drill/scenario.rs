@@ -52,6 +52,25 @@ pub struct ScenarioPage {
     drills: Vec<DrillRow>,
     /// The form, for those who may begin a drill.
     form: Option<LaunchForm>,
+    shelf: Shelf,
+}
+
+/// Whether it is in use, and the form that changes that, for those who may: a scenario made of an incident has no file that
+/// could be taken away.
+#[derive(Clone, Debug, Default)]
+pub struct Shelf {
+    is_retired: bool,
+    hidden: Option<Hidden>,
+}
+
+impl Shelf {
+    /// How it stands there; `may` is whether this person changes it.
+    pub fn of(is_retired: bool, may: bool) -> Self {
+        Self {
+            is_retired,
+            hidden: may.then(|| hidden(None)),
+        }
+    }
 }
 
 /// The form that begins a drill.
@@ -98,7 +117,7 @@ impl ScenarioPage {
         frame: Frame,
         version: &ScenarioVersion,
         drills: &[Drill],
-        form: Option<LaunchForm>,
+        (form, shelf): (Option<LaunchForm>, Shelf),
         now: DateTime<Utc>,
     ) -> Self {
         let scenario = &version.scenario;
@@ -132,6 +151,7 @@ impl ScenarioPage {
                 .collect(),
             drills: drills.iter().map(|drill| DrillRow::of(drill, now)).collect(),
             form,
+            shelf,
         }
     }
 
