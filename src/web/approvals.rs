@@ -39,7 +39,7 @@ use crate::{
         proof::Presence,
     },
     execute::people::{self, LinkError, PeopleError, Word},
-    store::{self, StoreError, approvals, events, operators, precedents, runbooks, tracks},
+    store::{self, StoreError, approvals, coverage, events, operators, precedents, runbooks, tracks},
 };
 
 /// Questions shown of a request.
@@ -146,6 +146,10 @@ pub async fn load(
         let environment = |name: &String| Some((name.clone(), targets.0.get(name)?.environment.clone()?));
         named.filter_map(environment).collect()
     };
+    let mut tracks = tracks::list(conn, std::slice::from_ref(&slug)).await?;
+    if let Some(track) = tracks.get_mut(&slug) {
+        track.coverage = Some(coverage::find(conn, &run.version).await?.tally());
+    }
     Ok(Some(ApprovalRecord {
         votes: approvals::votes(conn, id).await?,
         review: store::reviews::find_of(conn, id).await?,
@@ -156,9 +160,7 @@ pub async fn load(
         successor: approvals::find_successor(conn, &approval).await?,
         environments,
         stood: app.standing.snapshot(),
-        track: tracks::list(conn, std::slice::from_ref(&slug))
-            .await?
-            .remove(&slug),
+        track: tracks.remove(&slug),
         run,
         requester_name,
         approval,
