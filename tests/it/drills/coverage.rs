@@ -120,6 +120,13 @@ async fn a_drill_covers_what_it_exercises() {
         let page = site.get(address, &ana).await.text;
         assert!(page.contains("coverage 8 of 16"), "{address}: {page}");
     }
+    // What stands in for a target is no part of what that belongs to for real.
+    let gate = site.get("/approvals/1", &ana).await.text;
+    assert!(
+        gate.contains("<span class=\"badge drill\">DRILL twin</span>"),
+        "{gate}"
+    );
+
     // A scorecard stays as it was when it was made.
     let card = site.get(&format!("/api/v1/drills/{id}/score"), &ana).await.json();
     let gained = &card["coverage"][0];
