@@ -119,6 +119,10 @@ kinds! {
     LinkRefused => "link_refused", "followed a link of somebody else to the request";
     /// A scenario was made of a real incident.
     ScenarioMade => "scenario_made", "made the scenario";
+    /// It was taken out of use.
+    ScenarioRetired => "scenario_retired", "took out of use the scenario";
+    /// It was brought back into use.
+    ScenarioRestored => "scenario_restored", "brought back the scenario";
     /// A drill was planned.
     DrillPlanned => "drill_planned", "planned the drill";
     /// A drill was begun by hand.

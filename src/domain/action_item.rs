@@ -1,7 +1,25 @@
 //! Action items: how they stand, and what can be said of them.
 
+use super::id::DrillId;
+
 /// The longest text of one, in characters; the same as in the database.
 pub const TEXT_CHARS_MAX: usize = 500;
+
+/// How the night that an item demands to pass was played again since the item was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Played {
+    /// This drill passed.
+    Passed(DrillId),
+    /// This drill, the newest, did not.
+    Short {
+        /// Which.
+        drill: DrillId,
+        /// What it fell short of first.
+        why: String,
+    },
+    /// No drill of it counts.
+    Never,
+}
 
 /// How an item stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

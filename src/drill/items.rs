@@ -1,6 +1,8 @@
 //! Action items: made after an incident or a drill, and closed when they are done. One that demands that its incident
 //! passes when it is played again is only done when a drill shows it.
 
+use std::collections::{BTreeMap, btree_map::Entry};
+
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
 
@@ -8,7 +10,7 @@ use super::{DrillError, score};
 use crate::{
     domain::{
         act::{Act, ActKind, Object},
-        action_item::{ItemState, TEXT_CHARS_MAX},
+        action_item::{ItemState, Played, TEXT_CHARS_MAX},
         drill::name,
         fields::Fields,
         id::{ActionItemId, DrillId, IncidentId, OperatorId},
@@ -164,6 +166,72 @@ pub async fn close(
     Ok(item)
 }
 
+/// How the nights were played again that these items demand to pass. What is closed has what closed it.
+pub async fn played(
+    conn: &mut PgConnection,
+    simulator: &Simulator,
+    items: &[ActionItem],
+) -> Result<BTreeMap<ActionItemId, Played>, DrillError> {
+    let mut judged = Judged::default();
+    let mut all = BTreeMap::new();
+    for item in items {
+        let Some(incident) = item.proof else { continue };
+        let played = match (item.state, item.proven_by) {
+            (ItemState::Done, Some(drill)) => Played::Passed(drill),
+            (ItemState::Open, _) => stand(conn, simulator, incident, item.made_at, &mut judged).await?,
+            _ => continue,
+        };
+        all.insert(item.id, played);
+    }
+    Ok(all)
+}
+
+/// Drills that have been judged: whether each passed, and what it fell short of first; `None` for one that cannot be
+/// worked out.
+type Judged = BTreeMap<DrillId, Option<Result<(), String>>>;
+
+/// How a night was played again since then: by the newest drill that passed, or else by the newest.
+async fn stand(
+    conn: &mut PgConnection,
+    simulator: &Simulator,
+    incident: IncidentId,
+    since: DateTime<Utc>,
+    judged: &mut Judged,
+) -> Result<Played, DrillError> {
+    let mut newest = None;
+    for drill in action_items::proofs(conn, incident, since, PROOFS_MAX).await? {
+        if let Entry::Vacant(place) = judged.entry(drill) {
+            place.insert(judge(conn, simulator, drill).await?);
+        }
+        match judged.get(&drill) {
+            Some(Some(Ok(()))) => return Ok(Played::Passed(drill)),
+            Some(Some(Err(why))) => newest = newest.or(Some((drill, why.clone()))),
+            // One that cannot be worked out proves nothing.
+            _ => {}
+        }
+    }
+    Ok(newest.map_or(Played::Never, |(drill, why)| Played::Short { drill, why }))
+}
+
+async fn judge(
+    conn: &mut PgConnection,
+    simulator: &Simulator,
+    drill: DrillId,
+) -> Result<Option<Result<(), String>>, DrillError> {
+    let card = match score(conn, simulator, drill).await {
+        Ok(card) => card,
+        Err(DrillError::Store(error)) => return Err(error.into()),
+        Err(_) => return Ok(None),
+    };
+    Ok(Some(match card.score.passes() {
+        true => Ok(()),
+        false => {
+            let short = card.score.shortfalls().into_iter().next();
+            Err(short.unwrap_or_else(|| "it fell short".to_owned()))
+        }
+    }))
+}
+
 /// The drill that proves an item: the newest that passed.
 async fn prove(
     conn: &mut PgConnection,
@@ -171,28 +239,16 @@ async fn prove(
     incident: IncidentId,
     item: &ActionItem,
 ) -> Result<DrillId, DrillError> {
-    let mut newest = None;
-    for drill in action_items::proofs(conn, incident, item.made_at, PROOFS_MAX).await? {
-        let card = match score(conn, simulator, drill).await {
-            Ok(card) => card,
-            Err(DrillError::Store(error)) => return Err(error.into()),
-            // One that cannot be worked out proves nothing.
-            Err(_) => continue,
-        };
-        if card.score.passes() {
-            return Ok(drill);
-        }
-        newest = newest.or(Some((drill, card.score.shortfalls())));
-    }
-    Err(DrillError::Refused(match newest {
-        None => format!(
+    let played = stand(conn, simulator, incident, item.made_at, &mut Judged::default()).await?;
+    Err(DrillError::Refused(match played {
+        Played::Passed(drill) => return Ok(drill),
+        Played::Never => format!(
             "INC-{incident} must pass as a drill first: play it again, to its end, in the versions of its scenario and \
              runbooks that are in use"
         ),
-        Some((drill, short)) => format!(
-            "INC-{incident} must pass as a drill first, and {} did not: {}",
-            name(drill),
-            short.first().map_or("it fell short", String::as_str)
+        Played::Short { drill, why } => format!(
+            "INC-{incident} must pass as a drill first, and {} did not: {why}",
+            name(drill)
         ),
     }))
 }

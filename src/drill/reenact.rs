@@ -50,27 +50,58 @@ async fn night(conn: &mut PgConnection, id: IncidentId) -> Result<Night, DrillEr
     let resolved_at = playable(&incident).map_err(DrillError::Refused)?;
     let mut asked = Vec::new();
     let mut runbooks = Vec::new();
-    let mut left = ASKED_MAX;
-    for run in runs::list_of_incident(conn, id, RUNS_MAX).await? {
-        let of_run = rows::asked(conn, run.id, left).await?;
-        left = (left - of_run.len() as i64).max(0);
-        asked.extend(of_run);
+    let mut left_out = Vec::new();
+    let mut all = runs::list_of_incident(conn, id, RUNS_MAX + 1).await?;
+    bound("runs", "newest", RUNS_MAX, &mut all, &mut left_out);
+    for run in all {
+        let left = ASKED_MAX + 1 - asked.len() as i64;
+        asked.extend(rows::asked(conn, run.id, left.max(0)).await?);
         if !runbooks.contains(&run.slug) {
             runbooks.push(run.slug);
         }
     }
+    // What was asked by the newest runs counts most: it was read first.
+    bound(
+        "questions to targets",
+        "newest",
+        ASKED_MAX,
+        &mut asked,
+        &mut left_out,
+    );
     asked.sort_by_key(|asking| asking.answered_at);
+    let mut alerts = rows::fired(conn, id, FIRINGS_MAX + 1).await?;
+    bound(
+        "firings of alerts",
+        "first",
+        FIRINGS_MAX,
+        &mut alerts,
+        &mut left_out,
+    );
+    let mut events = events::list_after(conn, id, 0, EVENTS_MAX + 1).await?;
+    bound("events", "first", EVENTS_MAX, &mut events, &mut left_out);
     Ok(Night {
         incident: id,
         opened_at: incident.opened_at,
         mitigated_at: incident.mitigated_at,
         resolved_at,
-        alerts: rows::fired(conn, id, FIRINGS_MAX).await?,
+        alerts,
         asked,
-        observed: seen(conn, id).await?,
+        observed: observe(&events),
         runbooks,
+        left_out,
         title: incident.title,
     })
+}
+
+/// Keeps no more than `most` of what was read, and says so when there was more.
+fn bound<T>(what: &str, which: &str, most: i64, list: &mut Vec<T>, left_out: &mut Vec<String>) {
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    if list.len() > most {
+        left_out.push(format!(
+            "there are more than {most} {what}, and only the {which} {most} were read"
+        ));
+        list.truncate(most);
+    }
 }
 
 /// When it was over, if it can be played again at all.
@@ -140,6 +171,30 @@ pub async fn make(
     Ok((version, written))
 }
 
+/// Somebody takes a scenario that was made of a real incident out of use, or brings it back. Drills of it that are planned
+/// or go on are played.
+pub async fn shelve(
+    conn: &mut PgConnection,
+    slug: &str,
+    is_retired: bool,
+    by: &Actor,
+    now: DateTime<Utc>,
+) -> Result<(), DrillError> {
+    let (is_done, kind) = match is_retired {
+        true => (scenarios::retire(conn, slug).await?, ActKind::ScenarioRetired),
+        false => (scenarios::restore(conn, slug).await?, ActKind::ScenarioRestored),
+    };
+    if !is_done {
+        let words = if is_retired { "in use" } else { "out of use" };
+        return Err(DrillError::Moved(format!(
+            "no scenario {slug} that was made of an incident is {words}; one of a file is taken out of use with its file"
+        )));
+    }
+    let act = Act::new(by.clone(), kind, Object::scenario(slug), "");
+    audit::insert(conn, &act, now).await?;
+    Ok(())
+}
+
 /// A drill that plays a real incident again, beside it; `None` for any other drill, or when there is no such incident here.
 pub async fn compared(
     conn: &mut PgConnection,
@@ -165,6 +220,7 @@ pub async fn compared(
         asked: Vec::new(),
         observed: seen(conn, real).await?,
         runbooks: Vec::new(),
+        left_out: Vec::new(),
     };
     let log = happen::log(conn, id).await?;
     let began = log

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{engine::Engine, keeper::Keeper};
 use crate::{
-    actions::Ground,
+    actions::{self, Ground},
     clock::Work,
     domain::{
         action::{Envelope, Failure, FailureClass, Rendered},
@@ -181,6 +181,8 @@ impl Sending {
 /// What a verify probe was told.
 struct Heard {
     request: Rendered,
+    /// The same for people.
+    command: String,
     result: Value,
 }
 
@@ -242,6 +244,7 @@ impl Question {
             .perform(&aimed.target, &aimed.request, &envelope)
             .await;
         let heard = Heard {
+            command: actions::describe(&aimed.target, &aimed.request),
             request: aimed.request,
             result: match &answer {
                 Ok(outcome) => outcome.result.clone(),
@@ -260,17 +263,9 @@ impl Question {
         let kept = async {
             let mut conn = engine.pool.acquire().await?;
             let (claim, now) = (self.claim, engine.clock.now());
-            let (request, result) = (&heard.request, &heard.result);
-            reenact::insert_probe_answer(
-                &mut conn,
-                claim.run,
-                claim.fence,
-                &self.step,
-                request,
-                result,
-                now,
-            )
-            .await
+            let (asked, result) = ((&heard.request, heard.command.as_str()), &heard.result);
+            reenact::insert_probe_answer(&mut conn, claim.run, claim.fence, &self.step, asked, result, now)
+                .await
         };
         if let Err(error) = kept.await {
             tracing::debug!(%error, step = %self.step, "the answer of a probe is not kept");

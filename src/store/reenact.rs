@@ -18,20 +18,21 @@ pub async fn insert_probe_answer(
     run: RunId,
     fence: i64,
     step: &StepId,
-    request: &Rendered,
+    (request, command): (&Rendered, &str),
     result: &Value,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let request = serde_json::to_value(request)
         .map_err(|error| StoreError::corrupt("probe_answers", "request", error))?;
     sqlx::query!(
-        "insert into probe_answers (run_id, step, asked_at, request, result)
-         select $1, $3, $4, $5, $6 where exists (select from run_queue where run_id = $1 and fence = $2)",
+        "insert into probe_answers (run_id, step, asked_at, request, command, result)
+         select $1, $3, $4, $5, $6, $7 where exists (select from run_queue where run_id = $1 and fence = $2)",
         run.0,
         fence,
         step.0,
         now,
         request,
+        command,
         result
     )
     .execute(conn)
@@ -98,7 +99,7 @@ pub async fn asked(conn: &mut PgConnection, run: RunId, limit: i64) -> Result<Ve
         });
     }
     let probes = sqlx::query!(
-        "select request, asked_at, result from probe_answers where run_id = $1 order by id limit $2",
+        "select request, command, asked_at, result from probe_answers where run_id = $1 order by id limit $2",
         run.0,
         limit
     )
@@ -107,7 +108,7 @@ pub async fn asked(conn: &mut PgConnection, run: RunId, limit: i64) -> Result<Ve
     for row in probes {
         all.push(Asking {
             request: rendered(row.request, "probe_answers")?,
-            command: String::new(),
+            command: row.command,
             sent_at: row.asked_at,
             answered_at: row.asked_at,
             is_effect: false,

@@ -118,11 +118,17 @@ pub async fn made_of_incidents(conn: &mut PgConnection, slugs: &[String]) -> Res
     .await?)
 }
 
-/// The versions in use, by name, at most `limit`.
-pub async fn list_current(conn: &mut PgConnection, limit: i64) -> Result<Vec<ScenarioVersion>, StoreError> {
+/// The versions in use, by name, at most `limit` after that name.
+pub async fn list_current(
+    conn: &mut PgConnection,
+    after: Option<&str>,
+    limit: i64,
+) -> Result<Vec<ScenarioVersion>, StoreError> {
     let rows = sqlx::query!(
         "select v.id, s.slug, v.number, v.definition
-         from scenarios s join scenario_versions v on v.id = s.current_version_id order by s.slug limit $1",
+         from scenarios s join scenario_versions v on v.id = s.current_version_id
+         where ($1::text is null or s.slug > $1) order by s.slug limit $2",
+        after,
         limit
     )
     .fetch_all(conn)
@@ -130,6 +136,126 @@ pub async fn list_current(conn: &mut PgConnection, limit: i64) -> Result<Vec<Sce
     rows.into_iter()
         .map(|row| version(row.id, row.slug, row.number, row.definition))
         .collect()
+}
+
+/// The newest versions of those made of real incidents that are out of use, by name, at most `limit` after that name.
+pub async fn list_retired(
+    conn: &mut PgConnection,
+    after: Option<&str>,
+    limit: i64,
+) -> Result<Vec<ScenarioVersion>, StoreError> {
+    let rows = sqlx::query!(
+        "select v.id, s.slug, v.number, v.definition
+         from scenarios s
+         cross join lateral (
+             select id, number, definition from scenario_versions where scenario_id = s.id order by number desc limit 1) v
+         where s.current_version_id is null and s.incident_id is not null and ($1::text is null or s.slug > $1)
+         order by s.slug limit $2",
+        after,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|row| version(row.id, row.slug, row.number, row.definition))
+        .collect()
+}
+
+/// The newest version of one made of a real incident that is out of use.
+pub async fn find_retired(
+    conn: &mut PgConnection,
+    slug: &str,
+) -> Result<Option<ScenarioVersion>, StoreError> {
+    let row = sqlx::query!(
+        "select v.id, s.slug, v.number, v.definition
+         from scenarios s join scenario_versions v on v.scenario_id = s.id
+         where s.slug = $1 and s.current_version_id is null and s.incident_id is not null
+         order by v.number desc limit 1",
+        slug
+    )
+    .fetch_optional(conn)
+    .await?;
+    row.map(|row| version(row.id, row.slug, row.number, row.definition))
+        .transpose()
+}
+
+/// Takes one that was made of a real incident out of use; false when there is none of that name in use.
+pub async fn retire(conn: &mut PgConnection, slug: &str) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        "update scenarios set current_version_id = null
+         where slug = $1 and current_version_id is not null and incident_id is not null",
+        slug
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Brings the newest version of such a one back into use; false when there is none of that name out of use.
+pub async fn restore(conn: &mut PgConnection, slug: &str) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        "update scenarios s set current_version_id =
+             (select v.id from scenario_versions v where v.scenario_id = s.id order by v.number desc limit 1)
+         where slug = $1 and current_version_id is null and incident_id is not null",
+        slug
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// The versions in use that train this runbook, by name, at most `limit`.
+pub async fn list_training(
+    conn: &mut PgConnection,
+    runbook: &str,
+    limit: i64,
+) -> Result<Vec<ScenarioVersion>, StoreError> {
+    let rows = sqlx::query!(
+        "select v.id, s.slug, v.number, v.definition
+         from scenario_versions v join scenarios s on s.current_version_id = v.id
+         where v.definition -> 'runbooks' ? $1 order by s.slug limit $2",
+        runbook,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|row| version(row.id, row.slug, row.number, row.definition))
+        .collect()
+}
+
+/// A scenario in use that trains a runbook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Training {
+    /// The runbook.
+    pub runbook: String,
+    /// The scenario.
+    pub slug: String,
+    /// What people call it.
+    pub title: String,
+}
+
+/// Those that train each of these runbooks, at most `limit` of each; what breaks nothing comes first, and game days last.
+pub async fn training(
+    conn: &mut PgConnection,
+    runbooks: &[String],
+    limit: i64,
+) -> Result<Vec<Training>, StoreError> {
+    Ok(sqlx::query_as!(
+        Training,
+        r#"select r.runbook as "runbook!", t.slug as "slug!", t.title as "title!"
+           from unnest($1::text[]) with ordinality as r (runbook, ord)
+           cross join lateral (
+               select s.slug, v.definition ->> 'title' as title, v.definition ? 'game_day' as is_game_day
+               from scenario_versions v join scenarios s on s.current_version_id = v.id
+               where v.definition -> 'runbooks' ? r.runbook
+               order by is_game_day, s.slug limit $2) t
+           order by r.ord, t.is_game_day, t.slug"#,
+        runbooks,
+        limit
+    )
+    .fetch_all(conn)
+    .await?)
 }
 
 fn version(id: i64, slug: String, number: i32, definition: Value) -> Result<ScenarioVersion, StoreError> {

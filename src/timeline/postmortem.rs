@@ -6,7 +6,10 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
 
-use super::measure::{Times, measure};
+use super::{
+    actions::Actions,
+    measure::{Times, measure},
+};
 use crate::{
     domain::{
         digest::Digest,
@@ -280,7 +283,7 @@ fn clock(at: DateTime<Utc>) -> String {
     at.format("%H:%M:%S").to_string()
 }
 
-/// The headings that are left to people, with what each is for.
+/// The headings that are left to people, with what each is for; the last is that of the action items.
 pub const FOR_PEOPLE: [(&str, &str); 4] = [
     ("Impact", "Who noticed what, for how long?"),
     ("Contributing factors", "What had to be true for this to happen?"),
@@ -289,8 +292,9 @@ pub const FOR_PEOPLE: [(&str, &str); 4] = [
 ];
 
 impl Postmortem {
-    /// The document as Markdown. Every outside text is one line and escaped, so it cannot become markup.
-    pub fn markdown(&self) -> String {
+    /// The document as Markdown, with its action items; links begin with `base`. Every outside text is one line and
+    /// escaped, so it cannot become markup.
+    pub fn markdown(&self, actions: &Actions, base: &str) -> String {
         let mut out = String::new();
         let incident = &self.incident;
         let mut line = |text: String| {
@@ -362,6 +366,10 @@ impl Postmortem {
         for (heading, purpose) in FOR_PEOPLE {
             line(format!("\n## {heading}\n\n<!-- {purpose} -->"));
         }
+        // The last of the headings is theirs.
+        for action in actions.markdown(base) {
+            line(action);
+        }
         out
     }
 
@@ -399,7 +407,8 @@ pub fn duration(ms: i64) -> String {
     }
 }
 
-fn escape(text: &str) -> String {
+/// Outside text as one line that is no markup.
+pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

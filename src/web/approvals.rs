@@ -34,12 +34,13 @@ use crate::{
     domain::{
         approval::{ApprovalState, Verdict},
         digest::Digest,
+        drill::Depth,
         id::{ApprovalId, StepId},
         operator::Operator,
         proof::Presence,
     },
     execute::people::{self, LinkError, PeopleError, Word},
-    store::{self, StoreError, approvals, events, operators, precedents, runbooks, tracks},
+    store::{self, StoreError, approvals, coverage, drills, events, operators, precedents, runbooks, tracks},
 };
 
 /// Questions shown of a request.
@@ -140,12 +141,24 @@ pub async fn load(
     let undos: Vec<String> = sent.iter().map(|step| StepId(step.clone()).undo().0).collect();
     let runbook = run.version.runbook_id;
     let slug = run.version.runbook.slug.clone();
-    let environments = {
-        let targets = app.rehearser.targets.borrow();
-        let named = approval.bound.steps.iter().map(|step| &step.request.target);
-        let environment = |name: &String| Some((name.clone(), targets.0.get(name)?.environment.clone()?));
-        named.filter_map(environment).collect()
+    let named = approval.bound.steps.iter().map(|step| &step.request.target);
+    let environments = match run.incident.drill {
+        // A target of a drill only shares its name with one that is real.
+        Some(id) => {
+            let depth = drills::find(conn, id).await?.map(|drill| drill.depth);
+            let words = stands_in(depth);
+            named.map(|name| (name.clone(), words.to_owned())).collect()
+        }
+        None => {
+            let targets = app.rehearser.targets.borrow();
+            let environment = |name: &String| Some((name.clone(), targets.0.get(name)?.environment.clone()?));
+            named.filter_map(environment).collect()
+        }
     };
+    let mut tracks = tracks::list(conn, std::slice::from_ref(&slug)).await?;
+    if let Some(track) = tracks.get_mut(&slug) {
+        track.coverage = Some(coverage::find(conn, &run.version).await?.tally());
+    }
     Ok(Some(ApprovalRecord {
         votes: approvals::votes(conn, id).await?,
         review: store::reviews::find_of(conn, id).await?,
@@ -156,13 +169,20 @@ pub async fn load(
         successor: approvals::find_successor(conn, &approval).await?,
         environments,
         stood: app.standing.snapshot(),
-        track: tracks::list(conn, std::slice::from_ref(&slug))
-            .await?
-            .remove(&slug),
+        track: tracks.remove(&slug),
         run,
         requester_name,
         approval,
     }))
+}
+
+/// What a target of a drill is, in place of its environment.
+fn stands_in(depth: Option<Depth>) -> &'static str {
+    match depth {
+        Some(Depth::GameDay) => "DRILL target",
+        Some(Depth::Tabletop) => "DRILL, nothing is sent",
+        Some(Depth::Simulated) | None => "DRILL twin",
+    }
 }
 
 /// The decision form.

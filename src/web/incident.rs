@@ -41,12 +41,13 @@ use crate::{
     store::{
         self, StoreError, alerts,
         apart::{self, Failed},
-        approvals, briefs,
+        approvals, briefs, coverage,
         cursors::{self, Cursor},
         duties, folds, incidents,
         incidents::Incident,
-        matches, merges, operators, preflights, reviews, runbooks, runs, services, silences, timelines,
-        tracks, visits,
+        matches, merges, operators, preflights, reviews,
+        runbooks::{self, Version},
+        runs, services, silences, timelines, tracks, visits,
     },
 };
 
@@ -266,6 +267,20 @@ async fn runs_of(
         .map(|(found, _)| found.slug.clone())
         .collect();
     record.tracks = tracks::list(conn, &names).await?;
+    let versions: Vec<&Version> = record
+        .matches
+        .iter()
+        .filter_map(|(_, version)| version.as_ref())
+        .collect();
+    let of: Vec<_> = versions
+        .iter()
+        .map(|version| (version.runbook_id, &version.runbook))
+        .collect();
+    let covered = coverage::list(conn, &of, None).await?;
+    let tallies = versions.iter().zip(covered);
+    record.coverages = tallies
+        .map(|(version, coverage)| (version.id, coverage.tally()))
+        .collect();
     let mut past_runs = runs::list_of_incident(conn, id, RUNS_MAX).await?;
     let mut shown: Vec<RunId> = past_runs
         .iter()

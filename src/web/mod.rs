@@ -246,6 +246,8 @@ fn pages() -> Routes {
         .get("/drills/calendar.ics", drills::appointment::all)
         .post("/drills/reenact", drills::reenact::make)
         .get("/drills/scenarios/{slug}/file", drills::reenact::file)
+        .post("/drills/scenarios/{slug}/retire", drills::reenact::retire)
+        .post("/drills/scenarios/{slug}/restore", drills::reenact::restore)
         .get("/action-items", action_items::list)
         .post("/action-items", action_items::make)
         .post("/action-items/{id}/close", action_items::close)

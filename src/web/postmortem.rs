@@ -18,8 +18,15 @@ use super::{
 };
 use crate::{
     domain::{access::may, id::IncidentId, incident::IncidentState, permission::Permission},
-    store::{self, action_items::Origin},
-    timeline::postmortem,
+    drill,
+    store::{
+        self,
+        action_items::{Origin, Wanted},
+    },
+    timeline::{
+        actions::{Actions, ITEMS_MAX},
+        postmortem,
+    },
 };
 
 /// `GET /incidents/{id}/postmortem`
@@ -60,6 +67,14 @@ pub async fn markdown(
     let draft = postmortem::load(&mut tx, id)
         .await?
         .ok_or_else(|| WebError::not_found("incident"))?;
+    let wanted = Wanted {
+        incident: Some(id),
+        ..Wanted::default()
+    };
+    let items = store::action_items::list(&mut tx, &wanted, ITEMS_MAX as i64 + 1).await?;
+    let played = drill::items::played(&mut tx, &app.conductor.simulator, &items).await?;
+    let actions = Actions::of(items, played, app.clock.now());
+    let base = app.public_url.as_ref().map_or("", |url| url.as_str());
     let head = [(header::CONTENT_TYPE, "text/markdown; charset=utf-8")];
-    Ok((head, draft.markdown()).into_response())
+    Ok((head, draft.markdown(&actions, base.trim_end_matches('/'))).into_response())
 }

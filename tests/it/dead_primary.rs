@@ -16,7 +16,10 @@ use anyhow::{Context, Result, ensure};
 use fantoccini::Locator;
 use muster::{
     domain::id::IncidentId,
-    timeline::postmortem::{self, Postmortem},
+    timeline::{
+        actions::Actions,
+        postmortem::{self, Postmortem},
+    },
 };
 use serde_json::json;
 
@@ -317,7 +320,7 @@ async fn tells_everything_in_order(database: &Database) -> Result<()> {
     let times = &postmortem.times;
     ensure!(times.detected_at <= times.opened_at && times.acknowledged_at < times.mitigated_at);
     ensure!(times.resolved_at.is_some() && times.waits.people_ms > 0);
-    let markdown = postmortem.markdown();
+    let markdown = postmortem.markdown(&Actions::default(), "");
     for heading in [
         "## Summary",
         "## Times",

@@ -35,9 +35,10 @@ use crate::domain::{
 };
 use names::{Names, Place};
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "scenario",
     "reenacts",
+    "gaps",
     "title",
     "summary",
     "brief",
@@ -58,6 +59,8 @@ const KEYS: [&str; 18] = [
 const WORLD_KEYS: [&str; 4] = ["services", "each_second", "always", "mitigated"];
 const RUNBOOKS_MAX: usize = 10;
 const ROLES_MAX: usize = 10;
+/// Lines that say what a scenario leaves out of the incident that it plays again.
+const GAPS_MAX: usize = 50;
 const LENGTH_MIN: Span = Span::from_secs(60);
 
 /// A scenario without faults, and what its author should still look at.
@@ -94,6 +97,7 @@ fn empty() -> Scenario {
         slug: String::new(),
         title: String::new(),
         reenacts: None,
+        gaps: Vec::new(),
         summary: String::new(),
         brief: String::new(),
         length: LENGTH_MAX,
@@ -187,6 +191,10 @@ fn head(scenario: &mut Scenario, fields: &Fields<'_>, findings: &mut Findings<'_
     scenario.reenacts = fields
         .get("reenacts")
         .and_then(|field| field.parsed(incident, findings));
+    let gaps = fields.get("gaps").map(|field| field.list(GAPS_MAX, findings));
+    for item in gaps.unwrap_or_default() {
+        scenario.gaps.extend(text(Some(item), findings));
+    }
     scenario.summary = text(fields.need("summary", findings), findings).unwrap_or_default();
     scenario.brief = text(fields.need("brief", findings), findings).unwrap_or_default();
     if let Some(field) = fields.need("length", findings)

@@ -168,7 +168,7 @@ impl Theatre {
     /// The scenarios that can be played here, by name: a game day takes the time it takes, and real targets.
     pub async fn scenarios(&self) -> anyhow::Result<Vec<scenarios::ScenarioVersion>> {
         let mut conn = self.pools.web.acquire().await?;
-        let mut all = scenarios::list_current(&mut conn, 500).await?;
+        let mut all = scenarios::list_current(&mut conn, None, 500).await?;
         all.retain(|version| version.scenario.game_day.is_none());
         Ok(all)
     }

@@ -35,6 +35,8 @@ pub struct Night {
     pub observed: Vec<Observed>,
     /// The runbooks of its runs.
     pub runbooks: Vec<String>,
+    /// What is kept of it and was not read, as there is too much of it; one line each.
+    pub left_out: Vec<String>,
 }
 
 /// One firing of an alert.

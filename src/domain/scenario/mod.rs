@@ -57,6 +57,9 @@ pub struct Scenario {
     /// The real incident that it plays again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reenacts: Option<IncidentId>,
+    /// What it leaves out of that incident, one line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gaps: Vec<String>,
     /// What it trains.
     pub summary: String,
     /// What the players are told when it begins.

@@ -62,6 +62,7 @@ fn scenario() -> Scenario {
     };
     Scenario {
         reenacts: None,
+        gaps: Vec::new(),
         slug: "lagging".to_owned(),
         title: String::new(),
         summary: String::new(),

@@ -92,6 +92,7 @@ fn scenario() -> Scenario {
     );
     Scenario {
         reenacts: None,
+        gaps: Vec::new(),
         slug: "full-queue".to_owned(),
         title: "The queue fills".to_owned(),
         summary: String::new(),

@@ -19,7 +19,7 @@ use crate::{
         night::slug,
     },
     drill,
-    store::{self, StoreError, drills, operators, scenarios},
+    store::{self, StoreError, drills, operators},
     web::{
         caller::{Reads, Runs},
         drills as pages,
@@ -56,8 +56,7 @@ pub async fn list(
     responses((status = 200, body = Vec<DueBody>), (status = 401, body = ErrorAnswer)))]
 pub async fn due(State(app): State<AppState>, _: Reads) -> Result<Json<Vec<DueBody>>, WebError> {
     let mut tx = store::begin_reading(&app.db).await?;
-    let current = scenarios::list_current(&mut tx, pages::SCENARIOS_MAX).await?;
-    let due = pages::due::list(&mut tx, &current, app.drill_due, app.clock.now()).await?;
+    let due = pages::due::list(&mut tx, app.drill_due, app.clock.now()).await?;
     Ok(Json(due.into_iter().map(DueBody::from).collect()))
 }
 

@@ -1,6 +1,8 @@
 //! What is due: runbooks in use that nobody has practised, that changes have un-drilled, or that were not practised for
 //! long, each with the scenarios that train it.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
@@ -9,8 +11,11 @@ use crate::{
         coverage::{Due, Tally},
         span::Span,
     },
-    store::{StoreError, coverage, runbooks, scenarios::ScenarioVersion},
+    store::{StoreError, coverage, runbooks, scenarios},
 };
+
+/// Scenarios that are offered for one runbook.
+const TRAINING_MAX: i64 = 20;
 
 /// A runbook that is due for a drill.
 #[derive(Clone, Debug)]
@@ -29,10 +34,9 @@ pub struct DueRunbook {
     pub scenarios: Vec<(String, String)>,
 }
 
-/// All of them, the most urgent first. `scenarios` are those in use; what was practised counts for `counts`.
+/// All of them, the most urgent first; what was practised counts for `counts`.
 pub async fn list(
     conn: &mut PgConnection,
-    scenarios: &[ScenarioVersion],
     counts: Span,
     now: DateTime<Utc>,
 ) -> Result<Vec<DueRunbook>, StoreError> {
@@ -47,25 +51,25 @@ pub async fn list(
         .zip(found)
         .filter_map(|(version, coverage)| {
             let runbook = &version.runbook;
-            let mut training: Vec<_> = scenarios
-                .iter()
-                .filter(|scenario| scenario.scenario.runbooks.contains(&runbook.slug))
-                .collect();
-            // What breaks nothing is played first.
-            training.sort_by_key(|scenario| scenario.scenario.game_day.is_some());
             Some(DueRunbook {
                 due: coverage.due(now, counts)?,
                 tally: coverage.tally(),
                 slug: runbook.slug.clone(),
                 title: runbook.title.clone(),
                 number: version.number,
-                scenarios: training
-                    .iter()
-                    .map(|scenario| (scenario.slug.clone(), scenario.scenario.title.clone()))
-                    .collect(),
+                scenarios: Vec::new(),
             })
         })
         .collect();
+    let slugs: Vec<String> = due.iter().map(|one| one.slug.clone()).collect();
+    let mut training: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+    for one in scenarios::training(conn, &slugs, TRAINING_MAX).await? {
+        let of_runbook = training.entry(one.runbook).or_default();
+        of_runbook.push((one.slug, one.title));
+    }
+    for one in &mut due {
+        one.scenarios = training.remove(&one.slug).unwrap_or_default();
+    }
     // The shelf is in the order of names, and what is equally urgent stays in it.
     due.sort_by_key(|one| one.due);
     Ok(due)

@@ -26,10 +26,10 @@ use super::{
     view::{
         drill::{
             card::{ScorePage, ScoreRecord},
-            catalogue::{CataloguePage, Found},
+            catalogue::{CataloguePage, Found, Part},
             faults::is_open,
             play::Played,
-            scenario::{Breaks, LaunchForm, ScenarioPage},
+            scenario::{Breaks, LaunchForm, ScenarioPage, Shelf},
             show::{DrillPage, DrillRecord},
         },
         layout::Place,
@@ -59,8 +59,10 @@ use crate::{
     },
 };
 
-/// Scenarios in the catalogue.
-pub const SCENARIOS_MAX: i64 = 200;
+/// Scenarios on one page of the catalogue.
+const SCENARIOS_MAX: usize = 50;
+/// Scenarios that are offered for one runbook on its page.
+const TRAINING_MAX: i64 = 50;
 /// Drills in a list.
 const DRILLS_MAX: usize = 30;
 /// Incidents of one drill on its page.
@@ -95,10 +97,24 @@ impl<'de> Deserialize<'de> for DrillKey {
     }
 }
 
-/// Which drills of the catalogue.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+/// Which drills of the catalogue, or which scenarios.
+#[derive(Clone, Debug, Default, Deserialize)]
 pub struct CatalogueQuery {
     before: Option<i64>,
+    after: Option<String>,
+    #[serde(default)]
+    shelf: String,
+}
+
+impl CatalogueQuery {
+    fn part(&self) -> Part {
+        match (self.shelf.as_str(), &self.after, self.before) {
+            ("retired", ..) => Part::Retired,
+            (_, Some(_), _) => Part::Scenarios,
+            (_, None, Some(_)) => Part::Older,
+            _ => Part::Front,
+        }
+    }
 }
 
 /// Whether somebody has the console of a drill: who leads it, and admins.
@@ -115,20 +131,31 @@ pub async fn catalogue(
     let now = app.clock.now();
     let mut tx = store::begin_reading(&app.db).await?;
     let before = query.before.map(DrillId);
-    let current = scenarios::list_current(&mut tx, SCENARIOS_MAX).await?;
+    let (part, after) = (query.part(), query.after.as_deref());
+    let most = SCENARIOS_MAX as i64 + 1;
+    let is_front = part == Part::Front;
     let found = Found {
-        due: due::list(&mut tx, &current, app.drill_due, now).await?,
+        due: match is_front {
+            true => due::list(&mut tx, app.drill_due, now).await?,
+            false => Vec::new(),
+        },
         counts: app.drill_due,
-        scenarios: current,
+        scenarios: match part {
+            Part::Retired => scenarios::list_retired(&mut tx, after, most).await?,
+            Part::Front | Part::Scenarios => scenarios::list_current(&mut tx, after, most).await?,
+            Part::Older => Vec::new(),
+        },
+        scenarios_max: SCENARIOS_MAX,
+        has_retired: is_front && !scenarios::list_retired(&mut tx, None, 1).await?.is_empty(),
         last: playing::last(&mut tx).await?,
         live: drills::list_live(&mut tx, DRILLS_MAX as i64).await?,
         past: drills::list(&mut tx, None, before, DRILLS_MAX as i64 + 1).await?,
         incidents: match may(&me, Permission::Run) {
-            Ok(_) => past::list(&mut tx, PAST_AMONG, PAST_MAX).await?,
-            Err(_) => Vec::new(),
+            Ok(_) if is_front => past::list(&mut tx, PAST_AMONG, PAST_MAX).await?,
+            _ => Vec::new(),
         },
         rows_max: DRILLS_MAX,
-        is_older: before.is_some(),
+        part,
     };
     let frame = page::frame(&app, &mut tx, &me, "Drills", Place::Drills, now).await?;
     Ok(Html(CataloguePage::of(frame, &found, now).render()?))
@@ -141,11 +168,17 @@ pub async fn current(conn: &mut PgConnection, slug: &str) -> Result<ScenarioVers
         .ok_or_else(|| WebError::not_found("scenario").with_next("/drills", "All scenarios"))
 }
 
+/// The version of a scenario that can be read, and whether it is out of use: no drill of such a one begins.
+pub async fn readable(conn: &mut PgConnection, slug: &str) -> Result<(ScenarioVersion, bool), WebError> {
+    match scenarios::find_retired(conn, slug).await? {
+        Some(version) => Ok((version, true)),
+        None => Ok((current(conn, slug).await?, false)),
+    }
+}
+
 /// The scenarios in use that train a runbook.
 pub async fn training(conn: &mut PgConnection, runbook: &str) -> Result<Vec<ScenarioVersion>, StoreError> {
-    let mut all = scenarios::list_current(conn, SCENARIOS_MAX).await?;
-    all.retain(|version| version.scenario.runbooks.iter().any(|slug| slug == runbook));
-    Ok(all)
+    scenarios::list_training(conn, runbook, TRAINING_MAX).await
 }
 
 /// `GET /drills/scenarios/{slug}`
@@ -156,22 +189,26 @@ pub async fn scenario(
 ) -> Result<Html<String>, WebError> {
     let now = app.clock.now();
     let mut tx = store::begin_reading(&app.db).await?;
-    let version = current(&mut tx, &slug).await?;
+    let (version, is_retired) = readable(&mut tx, &slug).await?;
     let past = drills::list(&mut tx, Some(&slug), None, DRILLS_MAX as i64).await?;
     let form = match may(&me, Permission::Run) {
-        Ok(_) => {
+        Ok(_) if !is_retired => {
             let people = operators::list(&mut tx).await?;
             let real = incidents::find_open_sev1(&mut tx).await?;
             let depths = version.scenario.depths();
             let breaks = breaks(&app, &version.scenario);
             Some(LaunchForm::of(&people, me.id, real.as_ref(), (depths, breaks)))
         }
-        Err(_) => None,
+        _ => None,
     };
+    let shelf = Shelf::of(
+        is_retired,
+        reenact::shelves(&me) && version.scenario.reenacts.is_some(),
+    );
     let title = text::visible(&version.scenario.title);
     let frame = page::frame(&app, &mut tx, &me, title, Place::Drills, now).await?;
     Ok(Html(
-        ScenarioPage::of(frame, &version, &past, form, now).render()?,
+        ScenarioPage::of(frame, &version, &past, (form, shelf), now).render()?,
     ))
 }
 

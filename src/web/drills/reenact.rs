@@ -1,4 +1,4 @@
-//! Playing a real incident again: its scenario is made by form, and can be had as a file.
+//! Playing a real incident again: its scenario is made by form, taken out of use and brought back, and can be had as a file.
 
 use axum::{
     Form,
@@ -9,9 +9,15 @@ use axum::{
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::current;
+use super::readable;
 use crate::{
-    domain::{id::IncidentId, night::slug},
+    domain::{
+        access::may,
+        id::IncidentId,
+        night::slug,
+        operator::{Operator, Role},
+        permission::Permission,
+    },
     drill,
     store::{self, StoreError, scenarios},
     web::{
@@ -51,7 +57,61 @@ pub async fn make(
     Ok(see(page))
 }
 
-/// `GET /drills/scenarios/{slug}/file`: the text of the version in use, to be put into the folder of drills under a name
+/// Whether somebody takes scenarios out of use: admins.
+pub fn shelves(me: &Operator) -> bool {
+    may(me, Permission::Run).is_ok() && me.role == Role::Admin
+}
+
+/// The only field of the forms that take it out of use and bring it back.
+#[derive(Debug, Deserialize)]
+pub struct ShelfForm {
+    op: Uuid,
+}
+
+/// `POST /drills/scenarios/{slug}/retire`: takes a scenario that was made of an incident out of use.
+pub async fn retire(
+    State(app): State<AppState>,
+    Runs(me): Runs,
+    Path(slug): Path<String>,
+    Form(form): Form<ShelfForm>,
+) -> Result<Redirect, WebError> {
+    shelve(&app, &me, slug, true, form.op).await
+}
+
+/// `POST /drills/scenarios/{slug}/restore`: brings it back.
+pub async fn restore(
+    State(app): State<AppState>,
+    Runs(me): Runs,
+    Path(slug): Path<String>,
+    Form(form): Form<ShelfForm>,
+) -> Result<Redirect, WebError> {
+    shelve(&app, &me, slug, false, form.op).await
+}
+
+async fn shelve(
+    app: &AppState,
+    me: &Operator,
+    slug: String,
+    is_retired: bool,
+    op: Uuid,
+) -> Result<Redirect, WebError> {
+    let page = format!("/drills/scenarios/{slug}");
+    if !shelves(me) {
+        let words = "An admin takes scenarios out of use and brings them back.";
+        return Err(WebError::forbidden(words).with_next(page, "Back to the scenario"));
+    }
+    let Some(mut act) = Act::begin(app, op, me).await? else {
+        return Ok(see(page));
+    };
+    let now = act.now;
+    drill::reenact::shelve(act.conn(), &slug, is_retired, &me.actor(), now)
+        .await
+        .map_err(|error| WebError::from(error).with_next("/drills", "All drills"))?;
+    act.commit().await?;
+    Ok(see(page))
+}
+
+/// `GET /drills/scenarios/{slug}/file`: the text of the version in use, or the last one that was, to be put into the folder of drills under a name
 /// of its own. It holds hints and what is expected, so it is for those who may lead drills.
 pub async fn file(
     State(app): State<AppState>,
@@ -59,7 +119,7 @@ pub async fn file(
     Path(slug): Path<String>,
 ) -> Result<Response, WebError> {
     let mut tx = store::begin_reading(&app.db).await?;
-    let version = current(&mut tx, &slug).await?;
+    let (version, _) = readable(&mut tx, &slug).await?;
     let text = scenarios::source(&mut tx, version.id)
         .await?
         .ok_or_else(|| StoreError::corrupt("scenario_versions", "source", version.id))?;

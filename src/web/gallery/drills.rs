@@ -36,9 +36,9 @@ use crate::{
         view::{
             drill::{
                 card::{ScorePage, ScoreRecord},
-                catalogue::{CataloguePage, Found},
+                catalogue::{CataloguePage, Found, Part},
                 play::Played,
-                scenario::{Breaks, LaunchForm, ScenarioPage},
+                scenario::{Breaks, LaunchForm, ScenarioPage, Shelf},
                 show::{DrillPage, DrillRecord},
             },
             layout::{Frame, Place},
@@ -61,6 +61,10 @@ pub fn specimens() -> Vec<Specimen> {
             scenario(Some((IncidentId(204), "Checkout <b>is</b> down".to_owned())))
         }),
         specimen("drill-scenario", "game-day", launched),
+        specimen("drill-scenarios", "further", || shelf(Part::Scenarios)),
+        specimen("drill-scenarios", "out-of-use", || shelf(Part::Retired)),
+        specimen("drill-scenario", "reenacted", || reenacted(false)),
+        specimen("drill-scenario", "out-of-use", || reenacted(true)),
         specimen("drill", "planned", || drill_page(DrillState::Planned, None, true)),
         specimen("drill", "running", || drill_page(DrillState::Running, None, true)),
         specimen("drill", "paused", || drill_page(DrillState::Paused, None, true)),
@@ -156,6 +160,7 @@ fn catalogue(is_empty: bool) -> askama::Result<String> {
             started_at: now() - TimeDelta::days(12),
             end: Some(EndKind::Finished),
         });
+        found.has_retired = true;
         found.scenarios = vec![one, other];
         found.due = due();
         found.live = vec![
@@ -172,6 +177,24 @@ fn catalogue(is_empty: bool) -> askama::Result<String> {
             resolved_at: now() - TimeDelta::days(3),
         }];
     }
+    CataloguePage::of(frame("Drills", Place::Drills), &found, now()).render()
+}
+
+/// One page of many scenarios, in use or out of it.
+fn shelf(part: Part) -> askama::Result<String> {
+    let one = version()?;
+    let numbered = (101..=104).map(|number| {
+        let mut version = one.clone();
+        version.slug = format!("inc-{number}");
+        version.scenario.title = format!("INC-{number} again: no server of checkout takes writes");
+        version
+    });
+    let found = Found {
+        scenarios: numbered.collect(),
+        scenarios_max: 3,
+        part,
+        ..Found::default()
+    };
     CataloguePage::of(frame("Drills", Place::Drills), &found, now()).render()
 }
 
@@ -192,7 +215,33 @@ fn scenario(real: Option<(IncidentId, String)>) -> askama::Result<String> {
     );
     let past = [drill(16, DrillState::Ended, Some((EndKind::Finished, "")))];
     let frame = frame("The checkout database loses its primary", Place::Drills);
-    ScenarioPage::of(frame, &version, &past, Some(form), now()).render()
+    ScenarioPage::of(frame, &version, &past, (Some(form), Shelf::default()), now()).render()
+}
+
+/// A scenario that plays an incident again, for an admin, in use and out of it.
+fn reenacted(is_retired: bool) -> askama::Result<String> {
+    let mut version = version()?;
+    version.slug = "inc-198".to_owned();
+    let scenario = &mut version.scenario;
+    scenario.reenacts = Some(IncidentId(198));
+    scenario.title = "INC-198 again: Checkout <b>is</b> down".to_owned();
+    scenario.summary =
+        "Plays INC-198 of 19 November 2026 again: its alerts come at their offsets, targets answer what \
+                        they answered then. 3 things are not as they were: see the gaps."
+            .to_owned();
+    scenario.gaps = [
+        "alerts beyond the first 20 are left out: 12",
+        "answers of target checkout-standby beyond the first 190 are left out: 3",
+        "target checkout-backup-with-a-name-that-goes-on-without-any-space is asked today and was not asked that night",
+    ]
+    .map(str::to_owned)
+    .into();
+    let form = (!is_retired).then(|| {
+        let depths = version.scenario.depths();
+        LaunchForm::of(&[], operator().id, None, (depths, None))
+    });
+    let frame = frame("INC-198 again", Place::Drills);
+    ScenarioPage::of(frame, &version, &[], (form, Shelf::of(is_retired, true)), now()).render()
 }
 
 fn log() -> Vec<Logged> {
@@ -376,7 +425,7 @@ fn launched() -> askama::Result<String> {
     let depths = (version.scenario.depths(), Some(breaks));
     let form = LaunchForm::of(&[], operator().id, None, depths);
     let frame = frame("Game day", Place::Drills);
-    ScenarioPage::of(frame, &version, &[], Some(form), now()).render()
+    ScenarioPage::of(frame, &version, &[], (Some(form), Shelf::default()), now()).render()
 }
 
 /// The fault of the sample game day as the journal has it.

@@ -16,7 +16,7 @@ use crate::{
         breaker::BreakerState,
         digest::Digest,
         event::{IncidentFact, Recorded},
-        id::{ApprovalId, OperatorId, RunId},
+        id::{ApprovalId, DrillId, OperatorId, RunId},
         incident::Severity,
         operator::{Operator, Role},
         proof::Presence,
@@ -69,6 +69,7 @@ pub fn specimens() -> Vec<Specimen> {
         gate("decided-by-another", || page(decided)),
         gate("rejected", || page(rejected)),
         gate("asked-again", || page(asked_again)),
+        gate("in-a-drill", in_a_drill),
         gate("opened-alone", || page(opened_alone)),
         Specimen {
             page: "break_glass",
@@ -102,6 +103,24 @@ fn page(change: Change) -> askama::Result<String> {
     let seq = record.run.incident.last_seq;
     let page = ApprovalPage {
         frame: frame("Fail over to checkout-db-2? · INC-204", Place::Approvals),
+        facts: ApprovalFacts::of(&record, now()),
+        form: DecisionForm::of(&record, &operator(), present(), None, seq, now()),
+        others: Others::of(&record, &operator(), seq, now()),
+    };
+    page.render()
+}
+
+/// The gate of a drill: its targets are twins, whatever those of the same names are for real.
+fn in_a_drill() -> askama::Result<String> {
+    let (mut record, drill) = (record()?, DrillId(17));
+    record.run.incident.drill = Some(drill);
+    for word in record.environments.values_mut() {
+        *word = "DRILL twin".to_owned();
+    }
+    let seq = record.run.incident.last_seq;
+    let frame = frame("Fail over to checkout-db-2? · INC-204", Place::Approvals);
+    let page = ApprovalPage {
+        frame: frame.of_drill(Some(drill)),
         facts: ApprovalFacts::of(&record, now()),
         form: DecisionForm::of(&record, &operator(), present(), None, seq, now()),
         others: Others::of(&record, &operator(), seq, now()),

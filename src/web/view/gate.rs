@@ -37,6 +37,8 @@ pub struct ApprovalFacts {
     title: Said,
     impact: Said,
     targets: Vec<(Said, Option<String>)>,
+    /// Whether it is practice, and its targets are no real ones.
+    is_drill: bool,
     reach: String,
     by: Said,
     is_by_person: bool,
@@ -150,6 +152,7 @@ impl ApprovalFacts {
                 .into_iter()
                 .map(|target| (said(target), record.environments.get(target).cloned()))
                 .collect(),
+            is_drill: record.run.incident.drill.is_some(),
             reach: reach(record),
             by: said(record.requester_name.as_deref().unwrap_or("Muster")),
             is_by_person: approval.requester.is_some(),

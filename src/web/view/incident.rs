@@ -29,6 +29,7 @@ use super::{
 use crate::{
     domain::{
         access::may,
+        coverage::Tally,
         id::VersionId,
         note::NoteTag,
         operator::Operator,
@@ -64,6 +65,8 @@ pub struct IncidentRecord {
     pub preflights: BTreeMap<VersionId, Preflight>,
     /// What their past says of them, by name.
     pub tracks: BTreeMap<String, Track>,
+    /// How much of these versions drills have covered.
+    pub coverages: BTreeMap<VersionId, Tally>,
     /// Requests for a decision that are pending.
     pub approvals: Vec<(Approval, i64)>,
     /// What was opened alone, not yet reviewed first.
@@ -101,6 +104,7 @@ impl IncidentRecord {
             matches: Vec::new(),
             preflights: BTreeMap::new(),
             tracks: BTreeMap::new(),
+            coverages: BTreeMap::new(),
             approvals: Vec::new(),
             reviews: Vec::new(),
             runs: Vec::new(),

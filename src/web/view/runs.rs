@@ -19,6 +19,7 @@ use crate::{
         operator::Operator,
         permission::Permission,
         run::RunResult,
+        track::Track,
     },
     store::runs::RunLine,
 };
@@ -130,6 +131,11 @@ impl Runs {
                     .tracks
                     .get(&found.slug)
                     .and_then(|track| track.check.as_ref());
+                // Versions of one runbook share its past, and not what drills cover of them.
+                let track = Track {
+                    coverage: record.coverages.get(&found.version_id).copied(),
+                    ..record.tracks.get(&found.slug).cloned().unwrap_or_default()
+                };
                 let missing = checked.and_then(|check| Some((check.missing.as_deref()?, check.at)));
                 MatchCard {
                     href: format!("/runbooks/{}", found.slug),
@@ -139,7 +145,7 @@ impl Runs {
                             .as_ref()
                             .map_or("", |version| version.runbook.summary.as_str()),
                     ),
-                    track: TrackPart::of(record.tracks.get(&found.slug), found.number, now),
+                    track: TrackPart::of(Some(&track), found.number, now),
                     because: line.map_or_else(Vec::new, |line| {
                         line.matchers
                             .iter()

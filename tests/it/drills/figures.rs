@@ -8,7 +8,7 @@ use muster::{
         incident_list::{self, Names, Wanted},
         incidents, matches, past_alerts, queue, runbooks, runs, services, sources, timings, tracks,
     },
-    timeline::postmortem,
+    timeline::{actions::Actions, postmortem},
 };
 use serde_json::json;
 use sqlx::Connection;
@@ -176,13 +176,17 @@ async fn the_figures_of_what_is_real_leave_drills_out() {
         .await
         .unwrap()
         .unwrap()
-        .markdown();
+        .markdown(&Actions::default(), "");
     assert!(
         document.starts_with(&format!("# DRILL-{drill} · Postmortem: INC-{practised}")),
         "{document}"
     );
     assert!(document.contains("DRILL: nothing of this was real"), "{document}");
-    let document = postmortem::load(&mut tx, real).await.unwrap().unwrap().markdown();
+    let document = postmortem::load(&mut tx, real)
+        .await
+        .unwrap()
+        .unwrap()
+        .markdown(&Actions::default(), "");
     assert!(!document.contains("DRILL"), "{document}");
     drop(tx);
 

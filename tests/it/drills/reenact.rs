@@ -19,8 +19,8 @@ use muster::{
         action_item::ItemState,
         approval::Verdict,
         drill::Depth,
-        id::{DrillId, IncidentId, RunId, ScenarioVersionId},
-        operator::Actor,
+        id::{DrillId, IncidentId, OperatorId, RunId, ScenarioVersionId},
+        operator::{Actor, Role},
         sign_in::{Arrival, Way},
         target::Targets,
     },
@@ -34,7 +34,7 @@ use muster::{
     simulate::{Simulator, SimulatorParts},
     store::{
         action_items::{self, Closing, Origin, Wanted},
-        approvals, scenarios,
+        approvals, operators, scenarios,
     },
     web::session::{self, SessionLimits},
 };
@@ -276,22 +276,19 @@ impl Stage {
             state.clock = Clock::real();
         })
         .await;
+        let cookie = self.cookie(self.person.id).await;
+        (site, cookie)
+    }
+
+    /// The session of somebody.
+    async fn cookie(&self, person: OperatorId) -> String {
         let mut conn = self.conn().await;
         let (way, arrival) = (Way::Password, Arrival::default());
         let limits = SessionLimits::default();
-        let cookie = session::begin(
-            &mut conn,
-            self.person.id,
-            &way,
-            &arrival,
-            limits,
-            false,
-            self.now(),
-        )
-        .await
-        .unwrap();
-        let cookie = cookie.split(';').next().unwrap().to_owned();
-        (site, cookie)
+        let cookie = session::begin(&mut conn, person, &way, &arrival, limits, false, self.now())
+            .await
+            .unwrap();
+        cookie.split(';').next().unwrap().to_owned()
     }
 }
 
@@ -299,6 +296,11 @@ impl Stage {
 async fn a_real_night_is_played_again_and_proves_what_it_has_to() {
     let stage = stage().await;
     let (incident, _) = stage.night().await;
+    let asked = "select count(*) from probe_answers where command like 'GET %/state%'";
+    assert!(
+        stage.database.count(asked).await >= 1,
+        "how a probe was asked is kept"
+    );
     let unproven = stage.item(incident, "Ask the service before mending it").await;
     let other = stage.item(incident, "Write down how it was mended").await;
     let refused = stage.close(unproven).await.unwrap_err().to_string();
@@ -347,6 +349,13 @@ async fn a_real_night_is_played_again_and_proves_what_it_has_to() {
         "{text}"
     );
 
+    let document = format!("/incidents/{incident}/postmortem.md");
+    let actions = site.get(&document, &cookie).await.text;
+    assert!(
+        actions.contains("played again must pass, and no drill of it counts yet"),
+        "{actions}"
+    );
+
     let drill = stage.play(version).await;
     let practised = stage.incident(Some(drill)).await;
     wait::until("the alerts of the night end", SOON, async || {
@@ -387,6 +396,14 @@ async fn a_real_night_is_played_again_and_proves_what_it_has_to() {
     );
     assert_eq!(told["compared"]["not_recorded"], json!([]));
     assert!(told["compared"]["times"][0]["real"].is_string(), "{told}");
+
+    // What leaves Muster as a document says so, while the item is still open.
+    let actions = site.get(&document, &cookie).await.text;
+    let passed = format!("played again passed in [DRILL-{drill}](");
+    assert!(
+        actions.contains(&passed) && actions.contains("- [ ] ") && actions.contains("who: "),
+        "{actions}"
+    );
 
     // Now it is proven, once.
     stage.close(unproven).await.unwrap();
@@ -478,6 +495,82 @@ async fn what_was_made_of_a_night_is_a_file_that_plays_unattended() {
     let card = theatre.play(all[0].id, 7, None).await.unwrap();
     theatre.close().await;
     assert!(card.score.passes(), "{:#?}\n{text}", card.score.shortfalls());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scenario_of_an_incident_is_taken_out_of_use_and_brought_back() {
+    let stage = stage().await;
+    let (incident, _) = stage.night().await;
+    let (_, text, _) = stage.again(incident).await;
+    let (site, cookie) = stage.site().await;
+    let page = format!("/drills/scenarios/inc-{incident}");
+    let shelve = async |way: &str, page: &str, cookie: &str| {
+        let op = Uuid::new_v4().to_string();
+        site.post(&format!("{page}/{way}"), cookie, &[("op", &op)]).await
+    };
+    // A responder may not, and is not asked.
+    let eve = operators::insert(&mut *stage.conn().await, "eve", "", Role::Responder, stage.now())
+        .await
+        .unwrap()
+        .unwrap();
+    let eve = stage.cookie(eve).await;
+    let denied = shelve("retire", &page, &eve).await;
+    assert_eq!(denied.status, StatusCode::FORBIDDEN, "{}", denied.text);
+    assert!(!site.get(&page, &eve).await.text.contains("Take it out of use"));
+
+    assert!(site.get(&page, &cookie).await.text.contains("Take it out of use"));
+    let retired = shelve("retire", &page, &cookie).await;
+    assert_eq!(retired.status, StatusCode::SEE_OTHER, "{}", retired.text);
+    let shown = site.get(&page, &cookie).await.text;
+    assert!(
+        shown.contains("Out of use") && shown.contains("Bring it back") && !shown.contains("Begin a drill"),
+        "{shown}"
+    );
+    assert_eq!(site.get(&format!("{page}/file"), &cookie).await.text, text);
+    let link = format!("href=\"{page}\"");
+    let list = site.get("/drills", &cookie).await.text;
+    assert!(!list.contains(&link) && list.contains("shelf=retired"), "{list}");
+    assert!(
+        site.get("/drills?shelf=retired", &cookie)
+            .await
+            .text
+            .contains(&link)
+    );
+    let (op, name) = (Uuid::new_v4().to_string(), format!("inc-{incident}"));
+    let fields = [
+        ("op", &*op),
+        ("scenario", &*name),
+        ("depth", "simulated"),
+        ("start", "now"),
+    ];
+    let planned = site.post("/drills", &cookie, &fields).await;
+    assert_eq!(planned.status, StatusCode::NOT_FOUND, "{}", planned.text);
+    // Twice is once, and a scenario of a file goes with its file.
+    assert_eq!(
+        shelve("retire", &page, &cookie).await.status,
+        StatusCode::CONFLICT
+    );
+    let of_file = shelve("retire", "/drills/scenarios/scene", &cookie).await;
+    assert_eq!(of_file.status, StatusCode::CONFLICT, "{}", of_file.text);
+
+    let back = shelve("restore", &page, &cookie).await;
+    assert_eq!(back.status, StatusCode::SEE_OTHER, "{}", back.text);
+    assert!(site.get("/drills", &cookie).await.text.contains(&link));
+    assert_eq!(site.get(&format!("{page}/file"), &cookie).await.text, text);
+    let audited = "select count(*) from audit where kind in ('scenario_retired', 'scenario_restored')";
+    assert_eq!(stage.database.count(audited).await, 2);
+
+    // A page of scenarios goes on after the last name of the one before.
+    let further = site.get("/drills?after=inc", &cookie).await.text;
+    assert!(
+        further.contains(&link) && further.contains("/drills/scenarios/scene"),
+        "{further}"
+    );
+    let further = site.get("/drills?after=scene", &cookie).await.text;
+    assert!(
+        !further.contains(&link) && further.contains("No more."),
+        "{further}"
+    );
 }
 
 #[tokio::test]

@@ -181,7 +181,7 @@ impl Stage {
     /// Plans and begins a drill of the scenario, as soon as the program has published it.
     pub async fn begin(&self) -> DrillId {
         let (version, depth) = wait::until("the scenario is published", SOON, async || {
-            let found = scenarios::list_current(&mut *self.conn().await, 10).await?;
+            let found = scenarios::list_current(&mut *self.conn().await, None, 10).await?;
             found
                 .first()
                 .map(|version| (version.id, version.scenario.depths()[0]))

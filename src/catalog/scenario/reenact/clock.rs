@@ -4,6 +4,8 @@
 
 use chrono::{DateTime, Utc};
 
+use super::gaps::Gaps;
+
 /// Effects that the clock goes by; what later ones changed is told by time alone.
 pub(super) const EFFECTS_MAX: usize = 12;
 /// Room for the seconds after each effect: more than twice the longest drill.
@@ -55,8 +57,9 @@ pub(super) fn from(before: Option<Moment>, moment: Moment) -> Moment {
     }
 }
 
-/// The condition under which something is so that was seen like this, in order; `None` when it always is.
-pub(super) fn holds(seen: &[(Moment, bool)]) -> Option<String> {
+/// The condition under which something is so that was seen like this, in order; `None` when it always is. `what` names it
+/// where it went to and fro more often than is played.
+pub(super) fn holds(seen: &[(Moment, bool)], what: &str, gaps: &mut Gaps) -> Option<String> {
     let mut switches: Vec<(Moment, bool)> = Vec::new();
     let mut before = None;
     for (moment, is) in seen {
@@ -69,7 +72,7 @@ pub(super) fn holds(seen: &[(Moment, bool)]) -> Option<String> {
         }
         before = Some(*moment);
     }
-    switches.truncate(SWITCHES_MAX);
+    gaps.keep(&format!("changes of {what}"), SWITCHES_MAX, &mut switches);
     let spans = switches.iter().enumerate().filter(|(_, (_, is))| *is);
     let spans: Vec<String> = spans
         .map(|(i, (begins, _))| match switches.get(i + 1) {
@@ -128,7 +131,21 @@ mod tests {
                 Some("night.at >= 0 and night.at < 20 or night.at >= 30"),
             ),
         ] {
-            assert_eq!(holds(seen).as_deref(), condition, "{seen:?}");
+            let mut gaps = Gaps::default();
+            assert_eq!(holds(seen, "app", &mut gaps).as_deref(), condition, "{seen:?}");
+            assert_eq!(gaps.told(), [""; 0]);
         }
+    }
+
+    #[test]
+    fn what_goes_to_and_fro_too_often_stays_and_is_told() {
+        let seen: Vec<(Moment, bool)> = (0..9).map(|at| (at, at % 2 == 0)).collect();
+        let mut gaps = Gaps::default();
+        let condition = holds(&seen, "app", &mut gaps).unwrap();
+        assert!(
+            condition.ends_with("night.at >= 4 and night.at < 5"),
+            "{condition}"
+        );
+        assert_eq!(gaps.told(), ["changes of app beyond the first 6 are left out: 3"]);
     }
 }

@@ -6,6 +6,7 @@
 //! words, and kept in the drill's log.
 
 mod clock;
+mod gaps;
 mod people;
 mod proxy;
 mod says;
@@ -36,6 +37,7 @@ use crate::domain::{
     target::Targets,
 };
 use clock::{EFFECTS_MAX, NightClock, STRETCH};
+use gaps::Gaps;
 use proxy::Proxy;
 use says::{Question, literal, question, unfilled};
 use twins::{Workshop, witnesses};
@@ -77,6 +79,12 @@ pub enum Unplayable {
     /// No run was made that could be made today.
     #[error("none of its runbooks is in use any more, or it had no run: there is nothing to train")]
     NoRunbook,
+    /// Its end lies beyond that of the longest drill.
+    #[error(
+        "the alerts or the harm of INC-{0} went on for {1}, and a drill is planned for at most {LENGTH_MAX}: it could not \
+         be played to its end"
+    )]
+    TooLong(i64, Span),
 }
 
 /// What changed the world that night.
@@ -97,16 +105,33 @@ pub fn write(night: &Night, known: &[&Runbook], targets: &Targets) -> Result<Wri
     let today = known
         .iter()
         .filter(|runbook| night.runbooks.contains(&runbook.slug));
-    let today: Vec<&Runbook> = today.copied().take(RUNBOOKS_MAX).collect();
+    let mut today: Vec<&Runbook> = today.copied().collect();
     if today.is_empty() {
         return Err(Unplayable::NoRunbook);
     }
-    let witnesses = witnesses(&night.asked);
+    // A second of peace comes first, so that the harm can begin.
+    let zero = night.began_at() - TimeDelta::seconds(1);
+    let horizon = zero + LENGTH_MAX.as_delta();
+    let last_end = night.alerts.iter().filter_map(|alert| alert.ended_at).max();
+    let over = night.mitigated_at.or(last_end).unwrap_or(night.resolved_at);
+    let ends = night
+        .alerts
+        .iter()
+        .map(|alert| alert.ended_at.unwrap_or(night.resolved_at));
+    let end = ends.fold(over, DateTime::max);
+    if end > horizon {
+        return Err(Unplayable::TooLong(
+            night.incident.0,
+            span(end - night.began_at()),
+        ));
+    }
+    let mut gaps = Gaps::of(&night.left_out);
+    gaps.keep("runbooks", RUNBOOKS_MAX, &mut today);
+    let witnesses = witnesses(&night.asked, &mut gaps);
     let proxies = proxy::proxies(&witnesses);
-    let causes = causes(night, &proxies, &today);
+    let causes = causes(night, &proxies, &today, &mut gaps);
     let clock = NightClock {
-        // A second of peace comes first, so that the harm can begin.
-        zero: night.began_at() - TimeDelta::seconds(1),
+        zero,
         effects: causes.iter().map(|(at, _)| *at).collect(),
     };
     let mut effects = BTreeMap::new();
@@ -121,33 +146,36 @@ pub fn write(night: &Night, known: &[&Runbook], targets: &Targets) -> Result<Wri
         proxies: &proxies,
         targets,
     };
-    let mut gaps = Vec::new();
     let mut twins: BTreeMap<String, Value> = witnesses
         .iter()
-        .map(|(name, witness)| (name.clone(), shop.twin(name, witness)))
+        .map(|(name, witness)| (name.clone(), shop.twin(name, witness, &mut gaps)))
         .collect();
     for (name, kind) in asked_today(&today, &night.alerts) {
         twins.entry(name.clone()).or_insert_with(|| {
-            gaps.push(format!(
+            gaps.say(format!(
                 "target {name} is asked today and was not asked that night"
             ));
             shop.unasked(&name, kind)
         });
     }
     let mut twins = json!(twins);
+    let (mut kept, mut cut) = (None, 0);
     for most in KEPT {
         if fits(&twins) {
             break;
         }
-        if most == KEPT[0] {
-            gaps.push("long answers are cut to their first rows and lines".to_owned());
-        }
-        shorten(&mut twins, most);
+        cut += shorten(&mut twins, most);
+        kept = Some(most);
+    }
+    if let Some(most) = kept {
+        gaps.say(format!(
+            "answers are cut to their first {most} rows and lines, so that they fit into one file; cut: {cut} rows, lines \
+             and texts"
+        ));
     }
     // What no runbook of today asks stands in for nothing.
-    let alarms = alarms(night, &clock);
-    let last_end = night.alerts.iter().filter_map(|alert| alert.ended_at).max();
-    let deeds = people::deeds(night, &today, last_end, &mut gaps);
+    let alarms = alarms(night, &clock, &mut gaps);
+    let deeds = people::deeds(night, &today, last_end, horizon, &mut gaps);
     let mut injects = hands(&causes);
     if let Some(end) = last_end.filter(|_| deeds.waits_for_alerts) {
         injects.push(json!({
@@ -156,19 +184,18 @@ pub fn write(night: &Night, known: &[&Runbook], targets: &Targets) -> Result<Wri
             "says": {"who": "Monitoring", "text": "The last alert of that night was over now."},
         }));
     }
-    let over = night.mitigated_at.or(last_end).unwrap_or(night.resolved_at);
     let world = world(&causes, &proxies, clock.moment(over));
-    let took = span(night.resolved_at + AFTER - clock.zero);
-    if took > LENGTH_MAX {
-        gaps.push(format!(
-            "the night took longer than {LENGTH_MAX}, and what came later does not come"
-        ));
-    }
-    let length = took.clamp(WITHIN_MIN, LENGTH_MAX);
+    let length = span(night.resolved_at + AFTER - zero).clamp(WITHIN_MIN, LENGTH_MAX);
+    let gaps: Vec<String> = gaps.told().iter().map(|gap| plain(gap)).collect();
     let mut sections = vec![
         ("scenario", json!(slug(night.incident))),
         ("title", json!(headline(night))),
         ("reenacts", json!(format!("INC-{}", night.incident))),
+    ];
+    if !gaps.is_empty() {
+        sections.push(("gaps", json!(gaps)));
+    }
+    sections.extend([
         ("summary", json!(summary(night, &gaps))),
         ("brief", json!(brief(night, &today))),
         ("length", json!(length)),
@@ -180,13 +207,13 @@ pub fn write(night: &Night, known: &[&Runbook], targets: &Targets) -> Result<Wri
         ("world", world),
         ("twins", twins),
         ("alerts", alarms),
-    ];
+    ]);
     if !injects.is_empty() {
         sections.push(("injects", Value::Array(injects)));
     }
     sections.push(("expected", Value::Array(deeds.expected)));
     sections.push(("objectives", deeds.objectives));
-    let mut text = head(night, &gaps);
+    let mut text = head(night);
     for (key, tree) in sections {
         text.push_str(&value(&json!({key: tree})));
     }
@@ -206,24 +233,30 @@ fn fits(twins: &Value) -> bool {
         && value(&json!({ "twins": twins })).len() <= FILE_BYTES_MAX * TWINS_SHARE / 4
 }
 
-/// Cuts what answers list.
-fn shorten(tree: &mut Value, most: usize) {
+/// Cuts what answers list; how many rows, lines and texts were cut.
+fn shorten(tree: &mut Value, most: usize) -> usize {
     match tree {
-        Value::Array(items) => items.iter_mut().for_each(|item| shorten(item, most)),
+        Value::Array(items) => items.iter_mut().map(|item| shorten(item, most)).sum(),
         Value::Object(map) => {
+            let mut cut = 0;
             for (key, value) in map {
                 match (key.as_str(), &mut *value) {
-                    ("rows" | "lines" | "samples" | "body", Value::Array(items)) => items.truncate(most),
+                    ("rows" | "lines" | "samples" | "body", Value::Array(items)) => {
+                        cut += items.len().saturating_sub(most);
+                        items.truncate(most);
+                    }
                     ("output", Value::String(text)) if text.len() > most * OUTPUT_BYTES_PER_ROW => {
                         let end = text.floor_char_boundary(most * OUTPUT_BYTES_PER_ROW);
                         *text = unfilled(&text[..end]);
+                        cut += 1;
                     }
                     _ => {}
                 }
-                shorten(value, most);
+                cut += shorten(value, most);
             }
+            cut
         }
-        _ => {}
+        _ => 0,
     }
 }
 
@@ -232,6 +265,7 @@ fn causes<'a>(
     night: &'a Night,
     proxies: &BTreeMap<String, Proxy>,
     today: &[&Runbook],
+    gaps: &mut Gaps,
 ) -> Vec<(DateTime<Utc>, Cause<'a>)> {
     let mut causes: Vec<(DateTime<Utc>, Cause<'a>)> = Vec::new();
     let mut seen: BTreeSet<(String, String)> = BTreeSet::new();
@@ -263,7 +297,7 @@ fn causes<'a>(
         }
     }
     causes.sort_by_key(|(at, _)| *at);
-    causes.truncate(EFFECTS_MAX);
+    gaps.keep("changes that were made to the world", EFFECTS_MAX, &mut causes);
     causes
 }
 
@@ -316,14 +350,18 @@ fn hands(causes: &[(DateTime<Utc>, Cause<'_>)]) -> Vec<Value> {
 }
 
 /// Each alert with the times at which it fired.
-fn alarms(night: &Night, clock: &NightClock) -> Value {
+fn alarms(night: &Night, clock: &NightClock, gaps: &mut Gaps) -> Value {
     let mut by_labels: Vec<(&Labels, Vec<&FiredAlert>)> = Vec::new();
     for alert in &night.alerts {
         match by_labels.iter().position(|(labels, _)| **labels == alert.labels) {
             Some(known) => by_labels[known].1.push(alert),
-            None if by_labels.len() < ALARMS_MAX => by_labels.push((&alert.labels, vec![alert])),
-            None => {}
+            None => by_labels.push((&alert.labels, vec![alert])),
         }
+    }
+    gaps.keep("alerts", ALARMS_MAX, &mut by_labels);
+    for (labels, firings) in &by_labels {
+        let cut = firings.len().saturating_sub(FIRINGS_MAX);
+        gaps.cut(&format!("firings of {}", title(labels)), FIRINGS_MAX, cut);
     }
     let alarm = |(labels, firings): (&Labels, Vec<&FiredAlert>)| {
         let fires: Vec<String> = firings
@@ -395,8 +433,10 @@ fn summary(night: &Night, gaps: &[String]) -> String {
         "Plays INC-{} of {day} again: its alerts come at their offsets, targets answer what they answered then.",
         night.incident
     );
-    if !gaps.is_empty() {
-        text.push_str(&format!(" What is not as it was: {}.", gaps.join("; ")));
+    match gaps.len() {
+        0 => {}
+        1 => text.push_str(" One thing is not as it was: see the gap."),
+        many => text.push_str(&format!(" {many} things are not as they were: see the gaps.")),
     }
     unfilled(&text)
 }
@@ -417,17 +457,18 @@ fn brief(night: &Night, today: &[&Runbook]) -> String {
 }
 
 /// What whoever opens the file should know.
-fn head(night: &Night, gaps: &[String]) -> String {
-    let mut text = format!(
+fn head(night: &Night) -> String {
+    format!(
         "# Made of INC-{}. night.at is the time of that night: each effect that was done adds {STRETCH}, each second after \
          it 1.\n# Times of people are those of the real night, but nobody is held to be faster than {WITHIN_MIN}.\n",
         night.incident
-    );
-    for gap in gaps {
-        let line: Vec<&str> = gap.split_whitespace().collect();
-        text.push_str(&format!("# {}\n", line.join(" ")));
-    }
-    text
+    )
+}
+
+/// Words of outside on one line, in which nothing is filled in.
+fn plain(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    unfilled(&words.join(" "))
 }
 
 fn span(delta: TimeDelta) -> Span {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
-use super::{WITHIN_MIN, span};
+use super::{WITHIN_MIN, gaps::Gaps, span};
 use crate::domain::{
     approval::Verdict,
     night::{Night, Side},
@@ -33,31 +33,42 @@ pub(super) fn has_step(today: &[&Runbook], id: &str, fits: impl Fn(&StepKind) ->
     steps.any(|step| step.id.0 == id && fits(&step.kind))
 }
 
-/// Reads them off the night. What today's runbooks have no place for is a gap.
+/// Reads them off the night. What today's runbooks have no place for is a gap, and so is what came after `horizon`, which
+/// no drill reaches.
 pub(super) fn deeds(
     night: &Night,
     today: &[&Runbook],
     alerts_end: Option<DateTime<Utc>>,
-    gaps: &mut Vec<String>,
+    horizon: DateTime<Utc>,
+    gaps: &mut Gaps,
 ) -> Deeds {
     let mut expected: Vec<Value> = Vec::new();
     let mut waits_for_alerts = false;
+    let (mut too_late, mut too_many) = (0, 0);
     // The last deed that the end of the incident follows.
     let mut last: Option<(String, DateTime<Utc>)> = None;
     for one in &night.observed {
         let Seen::Deed(deed) = &one.seen else { continue };
-        if expected.len() == EXPECTED_MAX || one.at < night.opened_at {
+        if one.at < night.opened_at {
+            continue;
+        }
+        if one.at > horizon && *deed != Deed::Resolve {
+            too_late += usize::from(*deed != Deed::Update);
             continue;
         }
         let Some((key, name, written)) = written(deed, today) else {
             if !matches!(deed, Deed::Update) {
-                gaps.push(format!(
+                gaps.say(format!(
                     "\"{}\" was done that night, and has no place today",
                     deed_words(deed)
                 ));
             }
             continue;
         };
+        if expected.len() == EXPECTED_MAX {
+            too_many += 1;
+            continue;
+        }
         let id = unused(&name, &expected);
         let is_end = matches!(deed, Deed::Resolve | Deed::Mitigate);
         let (after, since) = match (is_end, alerts_end.filter(|end| *end <= one.at), &last) {
@@ -73,8 +84,15 @@ pub(super) fn deeds(
         map.extend(written);
         map.insert(
             "within".to_owned(),
-            json!(span(one.at - since).clamp(WITHIN_MIN, LENGTH_MAX)),
+            json!(span(one.at.min(horizon) - since).clamp(WITHIN_MIN, LENGTH_MAX)),
         );
+        if one.at > horizon {
+            gaps.say(format!(
+                "it was resolved {} after it began, and a drill is planned for at most {LENGTH_MAX}: it is expected within \
+                 that",
+                span(one.at - night.began_at())
+            ));
+        }
         if let Some(after) = after {
             map.insert("after".to_owned(), json!(after));
         }
@@ -89,6 +107,12 @@ pub(super) fn deeds(
             last = Some((id, one.at));
         }
         expected.push(Value::Object(map));
+    }
+    gaps.cut("things that people did", EXPECTED_MAX, too_many);
+    if too_late > 0 {
+        gaps.say(format!(
+            "things that people did later than {LENGTH_MAX} after it began are not expected: {too_late}"
+        ));
     }
     if expected.is_empty() {
         // Nobody did anything that is expected of others; that somebody has it always is.

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     clock::{Moment, NightClock, holds},
+    gaps::Gaps,
     twins::Witness,
 };
 use crate::domain::{
@@ -107,7 +108,7 @@ impl Proxy {
     }
 
     /// Its backends as a twin has them.
-    pub fn backends(&self, clock: &NightClock) -> Value {
+    pub fn backends(&self, clock: &NightClock, gaps: &mut Gaps) -> Value {
         let mut backends: Map<String, Value> = Map::new();
         for ((backend, name), server) in &self.servers {
             let seen: Vec<(Moment, bool)> = server
@@ -116,7 +117,7 @@ impl Proxy {
                 .map(|(at, ran)| (clock.moment(*at), *ran))
                 .collect();
             let written = json!({
-                "up": holds(&seen).unwrap_or_else(|| "t >= 0".to_owned()),
+                "up": holds(&seen, &format!("server {backend}/{name}"), gaps).unwrap_or_else(|| "t >= 0".to_owned()),
                 "admin": format!("{}.{}", self.service, server.variable),
             });
             let servers = backends.entry(backend.clone()).or_insert_with(|| json!({}));

@@ -11,9 +11,9 @@ use crate::domain::{
 };
 
 /// The longest text that is kept of an answer, so that it fits a twin's.
-const TEXT_BYTES_MAX: usize = 3000;
+pub(super) const TEXT_BYTES_MAX: usize = 3000;
 /// Rows, samples or lines of one answer.
-const ITEMS_MAX: usize = 500;
+pub(super) const ITEMS_MAX: usize = 500;
 
 /// A question as its twin hears it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,7 +36,7 @@ pub(super) fn question(asking: &Asking) -> Option<Question> {
         ActionKind::Postgres | ActionKind::Prometheus | ActionKind::Loki | ActionKind::Elasticsearch => {
             text("query")?.to_owned()
         }
-        // Of a probe it is not kept how its program was called.
+        // Of a probe it was not always kept how its program was called.
         ActionKind::Command if asking.command.is_empty() => return None,
         ActionKind::Command => program(&asking.command),
         ActionKind::Tcp | ActionKind::Alertmanager | ActionKind::Haproxy | ActionKind::File => return None,
@@ -173,6 +173,38 @@ fn told(kind: ActionKind, result: &Value) -> Option<Value> {
         }
         ActionKind::Tcp | ActionKind::Alertmanager | ActionKind::Haproxy | ActionKind::File => return None,
     })
+}
+
+/// How many texts of an answer are cut, and how many rows and lines.
+pub(super) fn cuts(asking: &Asking) -> (usize, usize) {
+    fn walk(value: &Value) -> (usize, usize) {
+        match value {
+            Value::String(text) => (usize::from(text.len() > TEXT_BYTES_MAX), 0),
+            Value::Array(items) => {
+                let inside = items.iter().take(ITEMS_MAX).map(walk);
+                let (texts, cut) = inside.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+                (texts, cut + items.len().saturating_sub(ITEMS_MAX))
+            }
+            Value::Object(map) => map
+                .values()
+                .map(walk)
+                .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1)),
+            _ => (0, 0),
+        }
+    }
+    let Answered::Result(result) = &asking.answer else {
+        return (0, 0);
+    };
+    // Only what a twin of this kind gives.
+    let key = match asking.request.action {
+        ActionKind::Postgres => "rows",
+        ActionKind::Prometheus => "samples",
+        ActionKind::Http => "body",
+        ActionKind::Loki | ActionKind::Elasticsearch | ActionKind::File => "lines",
+        ActionKind::Command => "stdout",
+        ActionKind::Tcp | ActionKind::Alertmanager | ActionKind::Haproxy => return (0, 0),
+    };
+    walk(&result[key])
 }
 
 /// The log lines of a result, blank ones left out.

@@ -168,6 +168,7 @@ fn night() -> Night {
             deed(300, Deed::Resolve),
         ],
         runbooks: vec!["postgres-primary-down".to_owned()],
+        left_out: Vec::new(),
     }
 }
 
@@ -309,4 +310,145 @@ fn an_incident_without_alerts_or_runbooks_is_refused() {
     };
     assert_eq!(write(&quiet, &[&runbook], &none), Err(Unplayable::NoAlert(198)));
     assert_eq!(write(&night(), &[], &none), Err(Unplayable::NoRunbook));
+}
+
+#[test]
+fn whatever_a_bound_cuts_is_told_in_the_scenario() {
+    let runbook = parse_runbook(RUNBOOK).unwrap().runbook;
+    let mut night = night();
+    let first = night.alerts[0].clone();
+    for number in 0..24 {
+        let mut other = first.clone();
+        other.labels.0.insert("host".to_owned(), format!("h{number}"));
+        night.alerts.push(other);
+    }
+    night.alerts.extend(vec![first; 7]);
+    for number in 0..195 {
+        let query = json!({"query": format!("up{{host=\"h{number:03}\"}}")});
+        let answer = Answered::Result(json!({"ok": true, "samples": []}));
+        night
+            .asked
+            .push(asking(130, ActionKind::Prometheus, "prom", query, answer));
+    }
+    let long = Answered::Result(json!({"ok": true, "lines": [{"text": "x".repeat(4000)}]}));
+    night
+        .asked
+        .push(asking(131, ActionKind::File, "checkout-log", json!({}), long));
+    night.left_out = vec!["there are more than 50 runs, and only the newest 50 were read".to_owned()];
+    let written = write(&night, &[&runbook], &Targets::default()).unwrap();
+    for gap in [
+        "there are more than 50 runs, and only the newest 50 were read",
+        "alerts beyond the first 20 are left out: 5",
+        "firings of PostgresPrimaryDown beyond the first 6 are left out: 2",
+        "answers of target prom beyond the first 190 are left out: 6",
+        "texts of target checkout-log longer than 3000 bytes are cut there: 1",
+    ] {
+        assert!(
+            written.gaps.iter().any(|one| one == gap),
+            "{gap}: {:#?}",
+            written.gaps
+        );
+    }
+    let scenario = parse(&written.text, &[&runbook]).unwrap().scenario;
+    assert_eq!(scenario.gaps, written.gaps);
+    assert!(
+        scenario
+            .summary
+            .ends_with("6 things are not as they were: see the gaps."),
+        "{}",
+        scenario.summary
+    );
+}
+
+#[test]
+fn what_a_probe_was_told_by_a_program_is_told_again() {
+    let runbook = parse_runbook(RUNBOOK).unwrap().runbook;
+    let probe = |command: &str| {
+        let answer = Answered::Result(json!({"ok": true, "exit_code": 3, "stdout": "half", "stderr": ""}));
+        let mut probe = asking(120, ActionKind::Command, "box", json!({"run": "du"}), answer);
+        probe.command = command.to_owned();
+        probe
+    };
+    let with = |probe: Asking| {
+        let mut night = night();
+        night.asked.push(probe);
+        write(&night, &[&runbook], &Targets::default()).unwrap()
+    };
+    let known = with(probe("/bin/du -s /srv as nobody"));
+    assert!(
+        !known.gaps.iter().any(|gap| gap.contains("box")),
+        "{:?}",
+        known.gaps
+    );
+    let world = begin(&known.text, &runbook);
+    // It is heard from when it was asked, and that is after the second effect.
+    let heard = world.ask("box", None, "/bin/du -s /srv").unwrap();
+    assert_eq!(heard.manner, Manner::Unheard);
+    assert!(known.text.contains("program: /bin/du -s /srv"), "{}", known.text);
+
+    let unknown = with(probe(""));
+    assert!(!unknown.text.contains("/bin/du"), "{}", unknown.text);
+    assert!(
+        unknown.gaps.iter().any(|gap| gap
+            == "answers of programs on target box of which nobody knows how they were called are left out: 1"),
+        "{:?}",
+        unknown.gaps
+    );
+}
+
+#[test]
+fn a_night_longer_than_a_drill_ends_with_it_or_is_refused() {
+    let runbook = parse_runbook(RUNBOOK).unwrap().runbook;
+    let hours = |hours: i64| at(30 + hours * 3600);
+    // It was over soon, and closed in the morning.
+    let mut late = night();
+    late.resolved_at = hours(11);
+    for one in &mut late.observed {
+        if matches!(&one.seen, Seen::Deed(Deed::Resolve)) {
+            one.at = hours(11);
+        }
+    }
+    late.observed.push(Observed {
+        at: hours(10),
+        seen: Seen::Deed(Deed::Decide {
+            gate: "ask".to_owned(),
+            verdict: Verdict::Approve,
+        }),
+    });
+    let written = write(&late, &[&runbook], &Targets::default()).unwrap();
+    let scenario = parse(&written.text, &[&runbook]).unwrap().scenario;
+    assert_eq!(scenario.length, LENGTH_MAX);
+    let resolve = scenario.expected.iter().find(|one| one.id == "resolve").unwrap();
+    // The alerts are over 171 s after the drill begins, and it is planned for 8 h.
+    assert_eq!(resolve.within.as_millis() / 1000, 8 * 3600 - 171);
+    assert_eq!(
+        scenario
+            .expected
+            .iter()
+            .filter(|one| one.id.starts_with("approve"))
+            .count(),
+        1
+    );
+    for gap in [
+        "things that people did later than 8h after it began are not expected: 1",
+        "it was resolved 11h",
+    ] {
+        assert!(
+            written.gaps.iter().any(|one| one.starts_with(gap)),
+            "{:?}",
+            written.gaps
+        );
+    }
+
+    // Its alerts went on for longer than any drill: it could never be played to its end.
+    let mut long = night();
+    long.alerts[0].ended_at = Some(hours(9));
+    long.resolved_at = hours(10);
+    let refused = write(&long, &[&runbook], &Targets::default()).unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .contains("a drill is planned for at most 8h: it could not be played to its end"),
+        "{refused}"
+    );
 }

@@ -6,8 +6,9 @@ use serde_json::{Map, Value, json};
 
 use super::{
     clock::{Moment, NightClock, from, holds},
+    gaps::Gaps,
     proxy::Proxy,
-    says::{Question, lines, literal, literal_from, question, said, was_up},
+    says::{ITEMS_MAX, Question, TEXT_BYTES_MAX, cuts, lines, literal, literal_from, question, said, was_up},
 };
 use crate::domain::{
     night::{Answered, Asking},
@@ -28,7 +29,8 @@ pub(super) struct Witness<'a> {
 }
 
 /// What was asked, by target. A target asked in two ways is known by the first.
-pub(super) fn witnesses(asked: &[Asking]) -> BTreeMap<String, Witness<'_>> {
+pub(super) fn witnesses<'a>(asked: &'a [Asking], gaps: &mut Gaps) -> BTreeMap<String, Witness<'a>> {
+    let mut others: BTreeMap<(&str, ActionKind), usize> = BTreeMap::new();
     let mut all: BTreeMap<String, Witness<'_>> = BTreeMap::new();
     for asking in asked {
         let kind = asking.request.action;
@@ -36,9 +38,16 @@ pub(super) fn witnesses(asked: &[Asking]) -> BTreeMap<String, Witness<'_>> {
             kind,
             asked: Vec::new(),
         });
-        if witness.kind == kind {
-            witness.asked.push(asking);
+        match witness.kind == kind {
+            true => witness.asked.push(asking),
+            false => *others.entry((&asking.request.target, kind)).or_default() += 1,
         }
+    }
+    for ((target, kind), count) in others {
+        gaps.say(format!(
+            "target {target} was asked in two ways; questions by {} are left out: {count}",
+            kind.name()
+        ));
     }
     all
 }
@@ -54,33 +63,34 @@ pub(super) struct Workshop<'a> {
 
 impl Workshop<'_> {
     /// The twin of a target that was asked.
-    pub fn twin(&self, name: &str, witness: &Witness<'_>) -> Value {
+    pub fn twin(&self, name: &str, witness: &Witness<'_>, gaps: &mut Gaps) -> Value {
+        tell_cuts(name, witness, gaps);
         let mut twin = Map::new();
         let up: Vec<(Moment, bool)> = witness
             .asked
             .iter()
             .filter_map(|asking| Some((self.moment(asking), was_up(asking)?)))
             .collect();
-        if let Some(up) = holds(&up) {
+        if let Some(up) = holds(&up, &format!("whether {name} is reached"), gaps) {
             twin.insert("up".to_owned(), json!(up));
         }
         match witness.kind {
             ActionKind::Tcp | ActionKind::Alertmanager => {}
             ActionKind::File => {
                 twin.clear();
-                twin.insert("lines".to_owned(), self.file(&witness.asked));
+                twin.insert("lines".to_owned(), self.file(name, &witness.asked, gaps));
             }
             ActionKind::Haproxy => {
                 if let Some(proxy) = self.proxies.get(name) {
-                    twin.insert("backends".to_owned(), proxy.backends(self.clock));
+                    twin.insert("backends".to_owned(), proxy.backends(self.clock, gaps));
                 }
             }
             ActionKind::Command => {
                 twin.clear();
                 twin.insert("programs".to_owned(), self.programs(name, &witness.asked));
-                twin.insert("answers".to_owned(), self.answers(name, witness));
+                twin.insert("answers".to_owned(), self.answers(name, witness, gaps));
             }
-            _ => _ = twin.insert("answers".to_owned(), self.answers(name, witness)),
+            _ => _ = twin.insert("answers".to_owned(), self.answers(name, witness, gaps)),
         }
         json!({witness.kind.name(): twin})
     }
@@ -109,7 +119,7 @@ impl Workshop<'_> {
     }
 
     /// Every question with its answers, the latest first: the first that fits is given.
-    fn answers(&self, name: &str, witness: &Witness<'_>) -> Value {
+    fn answers(&self, name: &str, witness: &Witness<'_>, gaps: &mut Gaps) -> Value {
         let mut by_question: BTreeMap<Question, Vec<&Asking>> = BTreeMap::new();
         for asking in &witness.asked {
             if let Some(question) = question(asking) {
@@ -120,7 +130,7 @@ impl Workshop<'_> {
         for (question, asked) in by_question {
             answers.extend(self.of_question(name, witness.kind, &question, &asked));
         }
-        answers.truncate(ANSWERS_MAX);
+        gaps.keep(&format!("answers of target {name}"), ANSWERS_MAX, &mut answers);
         Value::Array(answers)
     }
 
@@ -170,7 +180,7 @@ impl Workshop<'_> {
     }
 
     /// The lines of a file, each from when it was first seen.
-    fn file(&self, asked: &[&Asking]) -> Value {
+    fn file(&self, name: &str, asked: &[&Asking], gaps: &mut Gaps) -> Value {
         let mut seen: Vec<(&str, Moment)> = Vec::new();
         let mut before = None;
         for asking in asked {
@@ -179,12 +189,13 @@ impl Workshop<'_> {
             };
             let moment = self.moment(asking);
             for line in lines(result) {
-                if seen.len() < LINES_MAX && !seen.iter().any(|(known, _)| *known == line) {
+                if !seen.iter().any(|(known, _)| *known == line) {
                     seen.push((line, from(before, moment)));
                 }
             }
             before = Some(moment);
         }
+        gaps.keep(&format!("lines of {name}"), LINES_MAX, &mut seen);
         let line = |(line, from): (&str, Moment)| match from {
             0 => literal(line),
             from => literal_from(line, from),
@@ -209,6 +220,33 @@ impl Workshop<'_> {
             true => json!(["/not-recorded"]),
             false => json!(paths),
         }
+    }
+}
+
+/// What of the answers of a target is cut, or has no words to be asked with.
+fn tell_cuts(name: &str, witness: &Witness<'_>, gaps: &mut Gaps) {
+    let (mut texts, mut items, mut unheard) = (0, 0, 0);
+    for asking in &witness.asked {
+        let (long, many) = cuts(asking);
+        texts += long;
+        items += many;
+        // Records of before do not say how the program of a probe was called.
+        unheard += usize::from(witness.kind == ActionKind::Command && question(asking).is_none());
+    }
+    if texts > 0 {
+        gaps.say(format!(
+            "texts of target {name} longer than {TEXT_BYTES_MAX} bytes are cut there: {texts}"
+        ));
+    }
+    gaps.cut(
+        &format!("rows and lines in one answer of target {name}"),
+        ITEMS_MAX,
+        items,
+    );
+    if unheard > 0 {
+        gaps.say(format!(
+            "answers of programs on target {name} of which nobody knows how they were called are left out: {unheard}"
+        ));
     }
 }
 

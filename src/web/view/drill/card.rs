@@ -16,6 +16,7 @@ use super::{
     },
     badge, clock, depth_words, length,
     night::NightPart,
+    pace::Pace,
 };
 use crate::{
     domain::{
@@ -51,6 +52,8 @@ pub struct ScorePage {
     figures: Vec<FigureRow>,
     shares: Vec<ShareRow>,
     expected: Vec<OutcomeRow>,
+    /// The same as a chart, where something came to its turn.
+    pace: Option<Pace>,
     slips: Vec<SlipRow>,
     injects: Vec<InjectRow>,
     hints: Vec<(Said, u32)>,
@@ -168,6 +171,7 @@ impl ScorePage {
                 .collect(),
             shares: shares(score, earlier),
             expected: score.expected.iter().map(outcome_row).collect(),
+            pace: Pace::of(score),
             slips: slips(score),
             injects: score
                 .injects

@@ -10,6 +10,7 @@ use super::{
         coverage, format,
         layout::Frame,
         parts::{Ago, Badge, Said, ago, said},
+        text::with_query,
     },
     DrillRow, badge, length,
     night::PastRow,
@@ -49,8 +50,26 @@ pub struct CataloguePage {
     pub incidents: Vec<PastRow>,
     /// Address of older ones.
     pub older: Option<String>,
-    /// Whether older ones are shown.
-    pub is_older: bool,
+    /// Address of further scenarios.
+    pub more: Option<String>,
+    /// Whether some are out of use.
+    pub has_retired: bool,
+    /// What is shown.
+    pub part: Part,
+}
+
+/// What the page shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Part {
+    /// What is due, what goes on, the first scenarios, the newest drills.
+    #[default]
+    Front,
+    /// Older drills.
+    Older,
+    /// Further scenarios.
+    Scenarios,
+    /// Scenarios made of incidents that are out of use.
+    Retired,
 }
 
 /// One scenario.
@@ -153,8 +172,12 @@ pub struct Found {
     pub due: Vec<DueRunbook>,
     /// How long what was practised counts.
     pub counts: Span,
-    /// The scenarios in use.
+    /// Scenarios by name; may be one more than is shown.
     pub scenarios: Vec<ScenarioVersion>,
+    /// How many of them are shown.
+    pub scenarios_max: usize,
+    /// Whether some are out of use.
+    pub has_retired: bool,
     /// The last drill of each.
     pub last: Vec<Played>,
     /// Drills that are not over.
@@ -165,8 +188,8 @@ pub struct Found {
     pub incidents: Vec<PastIncident>,
     /// Rows that are shown of those.
     pub rows_max: usize,
-    /// Whether they are older than the newest.
-    pub is_older: bool,
+    /// What is shown.
+    pub part: Part,
 }
 
 impl Default for Found {
@@ -175,12 +198,14 @@ impl Default for Found {
             due: Vec::new(),
             counts: days(DUE_AFTER_DAYS),
             scenarios: Vec::new(),
+            scenarios_max: usize::MAX,
+            has_retired: false,
             last: Vec::new(),
             live: Vec::new(),
             past: Vec::new(),
             incidents: Vec::new(),
             rows_max: 0,
-            is_older: false,
+            part: Part::Front,
         }
     }
 }
@@ -193,8 +218,12 @@ impl CataloguePage {
             .iter()
             .map(|played| (played.slug.as_str(), played))
             .collect();
-        let scenarios: Vec<ScenarioRow> = found
-            .scenarios
+        let listed = &found.scenarios[..found.scenarios.len().min(found.scenarios_max)];
+        let further = listed
+            .last()
+            .filter(|_| found.scenarios.len() > listed.len())
+            .map(|version| version.slug.as_str());
+        let scenarios: Vec<ScenarioRow> = listed
             .iter()
             .map(|version| ScenarioRow::of(version, last.get(version.slug.as_str()).copied(), now))
             .collect();
@@ -225,8 +254,33 @@ impl CataloguePage {
                 .last()
                 .filter(|_| found.past.len() > found.rows_max)
                 .map(|drill| format!("/drills?before={}", drill.id)),
-            is_older: found.is_older,
+            more: further.map(|last| {
+                let shelf = ("shelf", "retired");
+                let after = ("after", last);
+                match found.part {
+                    Part::Retired => with_query("/drills", &[shelf, after]),
+                    _ => with_query("/drills", &[after]),
+                }
+            }),
+            has_retired: found.has_retired,
+            part: found.part,
         }
+    }
+    fn is_front(&self) -> bool {
+        self.part == Part::Front
+    }
+
+    fn is_older(&self) -> bool {
+        self.part == Part::Older
+    }
+
+    fn is_retired(&self) -> bool {
+        self.part == Part::Retired
+    }
+
+    /// Whether drills are shown, and not scenarios alone.
+    fn has_drills(&self) -> bool {
+        matches!(self.part, Part::Front | Part::Older)
     }
 }
 

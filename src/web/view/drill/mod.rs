@@ -8,6 +8,7 @@ pub mod facts;
 pub mod faults;
 pub mod going_on;
 pub mod night;
+pub mod pace;
 pub mod play;
 pub mod scenario;
 pub mod show;

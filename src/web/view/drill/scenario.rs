@@ -38,6 +38,8 @@ pub struct ScenarioPage {
     number: i32,
     title: Said,
     summary: Said,
+    /// What it leaves out of the incident that it plays again.
+    gaps: Vec<Said>,
     brief: Markdown,
     length: String,
     runbooks: Vec<String>,
@@ -51,6 +53,25 @@ pub struct ScenarioPage {
     drills: Vec<DrillRow>,
     /// The form, for those who may begin a drill.
     form: Option<LaunchForm>,
+    shelf: Shelf,
+}
+
+/// Whether it is in use, and the form that changes that, for those who may: a scenario made of an incident has no file that
+/// could be taken away.
+#[derive(Clone, Debug, Default)]
+pub struct Shelf {
+    is_retired: bool,
+    hidden: Option<Hidden>,
+}
+
+impl Shelf {
+    /// How it stands there; `may` is whether this person changes it.
+    pub fn of(is_retired: bool, may: bool) -> Self {
+        Self {
+            is_retired,
+            hidden: may.then(|| hidden(None)),
+        }
+    }
 }
 
 /// The form that begins a drill.
@@ -139,7 +160,7 @@ impl ScenarioPage {
         frame: Frame,
         version: &ScenarioVersion,
         drills: &[Drill],
-        form: Option<LaunchForm>,
+        (form, shelf): (Option<LaunchForm>, Shelf),
         now: DateTime<Utc>,
     ) -> Self {
         let scenario = &version.scenario;
@@ -151,6 +172,7 @@ impl ScenarioPage {
             number: version.number,
             title: said(&scenario.title),
             summary: said(&scenario.summary),
+            gaps: scenario.gaps.iter().map(|gap| said(gap)).collect(),
             brief: Markdown::of(&scenario.brief),
             length: length(scenario.length),
             runbooks: scenario.runbooks.clone(),
@@ -172,6 +194,7 @@ impl ScenarioPage {
                 .collect(),
             drills: drills.iter().map(|drill| DrillRow::of(drill, now)).collect(),
             form,
+            shelf,
         }
     }
 
