@@ -11,7 +11,6 @@ use super::{
     show::{harm, process},
     version,
 };
-
 use crate::{
     catalog,
     domain::{

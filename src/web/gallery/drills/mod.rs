@@ -8,7 +8,6 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use super::{Specimen, frame, now, operator, runbooks, story::ago};
-
 use crate::{
     catalog,
     domain::{

@@ -8,7 +8,6 @@ use super::{
     super::{Specimen, items, now, runbooks},
     RUNBOOK, drill, drill_frame,
 };
-
 use crate::{
     domain::{
         coverage::{Gain, gain, items},

@@ -11,7 +11,6 @@ use super::{
     },
     GAME_DAY, RUNBOOK, drill, drill_frame, log, version,
 };
-
 use crate::{
     catalog,
     domain::{
