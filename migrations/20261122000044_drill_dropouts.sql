@@ -1,5 +1,5 @@
--- Whose part of a drill drops out acts on its incidents no more until it is over: whoever is left has to manage, as on the
--- night when somebody cannot be reached. Giving them a part again brings them back.
+-- All who play a part of a drill that drops out act on its incidents no more until it is over: whoever is left has to
+-- manage, as on the night when somebody cannot be reached.
 alter table drill_players add column left_at timestamptz;
 
 create function refuse_who_has_left_the_drill() returns trigger language plpgsql as $$

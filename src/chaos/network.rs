@@ -5,7 +5,7 @@ use std::{path::Path, process::Stdio};
 use nix::sys::statfs::{NSFS_MAGIC, statfs};
 use tokio::{io::AsyncWriteExt, process::Command, time::timeout};
 
-use super::{TOOL_MAX, command, ended, gate::Gate, run, tool};
+use super::{TOOL_MAX, command, ended, latch::Latch, run, tool};
 use crate::domain::{fault::Packets, span::Span};
 
 /// Where `ip netns` keeps its namespaces.
@@ -51,20 +51,20 @@ pub(super) async fn cause(
     packets: Packets,
     folder: &Path,
 ) -> Result<(), String> {
-    let gate = Gate::new(folder, ACT);
+    let latch = Latch::new(folder, ACT);
     match packets {
         Packets::Lost(percent) => {
-            let mut add = gate.command(tool("ip")?);
+            let mut add = latch.command(tool("ip")?);
             add.args(["netns", "exec", namespace]).arg(tool("nft")?);
             add.args(["--file", "-"]);
             let rules = rules(device, percent);
-            gate.run(add, ("nft", &rules), TOOL_MAX).await
+            latch.run(add, ("nft", &rules), TOOL_MAX).await
         }
         Packets::Late(by) => {
-            let mut add = gate.command(tool("tc")?);
+            let mut add = latch.command(tool("tc")?);
             add.args(["-n", namespace, "qdisc", "add", "dev", device]);
             add.args(["root", "handle", HANDLE]).args(netem(by));
-            gate.run(add, ("tc", ""), TOOL_MAX).await
+            latch.run(add, ("tc", ""), TOOL_MAX).await
         }
     }
 }
@@ -76,7 +76,7 @@ pub(super) async fn undo(
     folder: &Path,
 ) -> Result<Option<String>, String> {
     // A tool that was let go on may still be at it, though who told it to is dead.
-    Gate::new(folder, ACT).ended(TOOL_MAX).await?;
+    Latch::new(folder, ACT).ended(TOOL_MAX).await?;
     if !is_there(namespace) {
         return Ok(Some(format!("the network namespace {namespace} has gone")));
     }

@@ -15,8 +15,8 @@ use tokio::time::Instant;
 
 use super::{
     LOOK, ended,
-    gate::Gate,
     known::{Known, Listed, look_at},
+    latch::Latch,
     said_to,
 };
 use crate::domain::fault::Process;
@@ -125,16 +125,16 @@ pub(super) async fn restore(process: &Process, restore: &[String], folder: &Path
     let [program, args @ ..] = restore else {
         return Err("nothing is said that starts it again".to_owned());
     };
-    let gate = Gate::new(folder, RESTORE);
-    let at_it = gate.begun().await?.filter(|known| known.look().is_some());
+    let latch = Latch::new(folder, RESTORE);
+    let at_it = latch.begun().await?.filter(|known| known.look().is_some());
     let said = folder.join(SAID);
     let mut child = match at_it {
         Some(_) => None,
         None => {
-            let mut restoring = gate.command(program);
+            let mut restoring = latch.command(program);
             restoring.args(args);
             said_to(&mut restoring, &said)?;
-            let opened = gate.open(restoring, "").await;
+            let opened = latch.open(restoring, "").await;
             Some(opened.map_err(|why| format!("{program}: {why}"))?)
         }
     };

@@ -10,7 +10,7 @@ use nix::{
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{LOOK, command, ended, gate::Gate, run, said_to};
+use super::{LOOK, command, ended, latch::Latch, run, said_to};
 
 /// How long the toolkit may take to read an experiment.
 const VALIDATE_MAX: Duration = Duration::from_secs(30);
@@ -20,7 +20,7 @@ const BEGIN: Duration = Duration::from_secs(2);
 const ROLLBACK_MAX: Duration = Duration::from_secs(60);
 const JOURNAL: &str = "journal.json";
 const SAID: &str = "chaos.log";
-/// The gate that it waits behind until its number is kept.
+/// The latch that it waits behind until its number is kept.
 const CHAOS: &str = "chaos";
 /// There once it was asked to end.
 const ASKED: &str = "chaos.asked";
@@ -43,8 +43,8 @@ pub(super) async fn check(program: &str, experiment: &str) -> Result<(), String>
 }
 
 pub(super) async fn cause(program: &str, experiment: &str, folder: &Path) -> Result<(), String> {
-    let gate = Gate::new(folder, CHAOS);
-    let mut experimenting = gate.command(program);
+    let latch = Latch::new(folder, CHAOS);
+    let mut experimenting = latch.command(program);
     experimenting
         .env("HOME", folder)
         .current_dir(folder)
@@ -59,7 +59,7 @@ pub(super) async fn cause(program: &str, experiment: &str, folder: &Path) -> Res
         .arg(folder.join(JOURNAL))
         .arg(experiment);
     said_to(&mut experimenting, &folder.join(SAID))?;
-    let opened = gate.open(experimenting, "").await;
+    let opened = latch.open(experimenting, "").await;
     let mut child = opened.map_err(|why| format!("{program}: {why}"))?;
     let end = Instant::now() + BEGIN;
     while Instant::now() < end {
@@ -82,7 +82,7 @@ pub(super) async fn cause(program: &str, experiment: &str, folder: &Path) -> Res
 }
 
 pub(super) async fn undo(folder: &Path) -> Result<(), String> {
-    let Some(known) = Gate::new(folder, CHAOS).begun().await? else {
+    let Some(known) = Latch::new(folder, CHAOS).begun().await? else {
         return Ok(());
     };
     if known.look().is_some() {

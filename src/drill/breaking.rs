@@ -41,14 +41,15 @@ const AGAIN: Retry = Retry {
 };
 
 impl Keeper {
-    /// Lets the guards go whose faults are over by another's word: one of another process, or of a person.
+    /// Lets the guards go whose faults are over by another's word: one of another process, or of a person. One that only
+    /// has changed hands is still guarded.
     pub(super) async fn relieve(&self) -> Result<(), DrillError> {
         let watched: Vec<(DrillId, String)> = self.guards().keys().cloned().collect();
         if watched.is_empty() {
             return Ok(());
         }
         let mut conn = self.conductor.pool.acquire().await?;
-        let open = game_days::owned(&mut conn, self.owner).await?;
+        let open = game_days::standing(&mut conn, &watched).await?;
         drop(conn);
         for key in watched.into_iter().filter(|key| !open.contains(key)) {
             self.dismiss(&key).await;
@@ -153,11 +154,16 @@ impl Keeper {
             host,
             acts_on: &acts_on,
         };
-        if self.write(due, Next::Begins(beginning), "").await? == Settled::Taken {
+        match self.write(due, Next::Begins(beginning), "").await? {
+            Settled::Done => {}
             // Somebody was faster by less than the look above.
-            let why = self.in_the_way(host, &acts_on).await?;
-            let why = why.unwrap_or_else(|| format!("{acts_on} was under another fault until just now"));
-            return self.settle(due, not_caused, &why).await;
+            Settled::Taken => {
+                let why = self.in_the_way(host, &acts_on).await?;
+                let why = why.unwrap_or_else(|| format!("{acts_on} was under another fault until just now"));
+                return self.settle(due, not_caused, &why).await;
+            }
+            // What is not in the journal is not caused.
+            Settled::Lost => return Err(moved(due)),
         }
         let within = Span::from_millis(lasting.as_millis() + GUARD_GRACE.as_millis());
         let caused = match Guard::start(simulator.program(), &order, within).await {

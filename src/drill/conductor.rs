@@ -20,7 +20,7 @@ use super::{
 use crate::{
     clock::Clock,
     domain::{
-        drill::{DrillState, EndKind, Logged},
+        drill::{DrillFact, DrillState, EndKind, Logged},
         event::Recorded,
         id::{DrillId, IncidentId},
         score::{observe, take_in},
@@ -74,6 +74,18 @@ struct Heard {
     told: Told,
     seqs: BTreeMap<IncidentId, i64>,
     log: Vec<Logged>,
+}
+
+impl Heard {
+    /// All that has been told: what people and runs did, and what has come.
+    fn told(mut self) -> Told {
+        for logged in self.log {
+            if let DrillFact::InjectSent { inject, .. } = logged.fact {
+                self.told.injects.insert(inject, true);
+            }
+        }
+        self.told
+    }
 }
 
 /// What one look at a drill led to.
@@ -170,12 +182,14 @@ impl Conductor {
         let mut world = self.simulator.world(&mut conn, id).await?;
         let rules = self.simulator.rules(&mut conn, id).await?;
         drop(conn);
-        let before = signs(&rules, &world)?;
+        let heard = self.memory().get(&id).cloned();
+        let told = heard.map(Heard::told).unwrap_or_default();
+        let before = signs(&rules, &world, &told)?;
         let end = clock.age(ahead);
         let mut second = clock.age(self.clock.now()).as_millis() / 1000 + 1;
         while Span::from_secs(second) <= end {
             // One that cannot go on is found so by the look at that time.
-            if world.advance(Span::from_secs(second)).is_err() || signs(&rules, &world)? != before {
+            if world.advance(Span::from_secs(second)).is_err() || signs(&rules, &world, &told)? != before {
                 return Ok(clock.when(Span::from_secs(second)));
             }
             second += 1;
@@ -313,19 +327,25 @@ async fn is_left_alone(
     }
 }
 
-/// What of a world makes things happen by itself.
+/// What of a world makes things happen by itself, as long as nothing else is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Signs {
     firing: Vec<bool>,
     is_mitigated: Option<bool>,
     stop: Option<usize>,
+    due_injects: Vec<bool>,
 }
 
-fn signs(rules: &Rules, world: &Simulation) -> Result<Signs, DrillError> {
+fn signs(rules: &Rules, world: &Simulation, told: &Told) -> Result<Signs, DrillError> {
+    let scene = world.scene_with(told);
+    let injects = 0..rules.scenario.injects.len();
     Ok(Signs {
         firing: world.firing(),
         is_mitigated: rules.is_mitigated(world.scene()).map_err(unworkable)?,
-        // Conditions that read more than the world are looked at whenever something else happens.
-        stop: rules.stop(world.scene()).unwrap_or(None),
+        // What cannot be worked out is told by the next look.
+        stop: rules.stop(&scene).unwrap_or(None),
+        due_injects: injects
+            .map(|index| rules.inject_is_due(index, &scene).unwrap_or(false))
+            .collect(),
     })
 }

@@ -1,10 +1,10 @@
 //! Drills: a scenario played through the same intake, matching, engine, gates and pages as the real thing.
 //!
 //! `acts` is what a trainer does. `conductor` lets things happen: on any replica, one at a time for each drill, it looks at
-//! the drill, and a `look` at its world lets alerts fire, surprises come, and the drill end. `score` reads what became of it, `coverage`
-//! what it has exercised of runbooks. `autopilot` plays the people of an unattended drill. `game_day` measures the worlds of
-//! game days, `breaking` is its hand on real faults, `declare` is a person's word where that cannot know. `reenact` makes a
-//! scenario of a real incident, `items` is what is to be done after one. Nothing here is kept in
+//! the drill, and a `look` at its world lets alerts fire, surprises come, and the drill end. `score` reads what became of
+//! it, `coverage` what it has exercised of runbooks. `autopilot` plays the people of an unattended drill. `game_day`
+//! measures the worlds of game days, `breaking` is its hand on real faults, `declare` is a person's word where that cannot
+//! know. `reenact` makes a scenario of a real incident, `items` is what is to be done after one. Nothing here is kept in
 //! memory that is not in the database as well.
 
 pub mod acts;

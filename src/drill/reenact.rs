@@ -161,6 +161,11 @@ pub async fn make(
         ))
     })?;
     let slug = &parsed.scenario.slug;
+    if scenarios::find_retired(conn, slug).await?.is_some() {
+        return Err(DrillError::Refused(format!(
+            "scenario {slug} was taken out of use; an admin brings it back on its page"
+        )));
+    }
     let before = scenarios::find_current(conn, slug).await?;
     let version = scenarios::publish(conn, &parsed.scenario, &written.text, now).await?;
     rows::set_incident(conn, version, id).await?;

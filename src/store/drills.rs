@@ -443,7 +443,7 @@ pub async fn put_player(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "insert into drill_players (drill_id, operator_id, role) values ($1, $2, $3)
-         on conflict (drill_id, operator_id) do update set role = excluded.role, left_at = null",
+         on conflict (drill_id, operator_id) do update set role = excluded.role",
         id.0,
         person.0,
         role
@@ -456,7 +456,7 @@ pub async fn put_player(
 /// The database's rule that whose part has dropped out acts on the incidents of a drill no more.
 pub const WHO_LEFT_RESTS: &str = "drill_players_who_left_rest";
 
-/// Whoever plays this part drops out.
+/// Whoever plays this part drops out, if others play who are left.
 pub async fn leave(
     conn: &mut PgConnection,
     id: DrillId,
@@ -464,7 +464,9 @@ pub async fn leave(
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "update drill_players set left_at = $3 where drill_id = $1 and role = $2 and left_at is null",
+        "update drill_players set left_at = $3
+         where drill_id = $1 and role = $2 and left_at is null
+         and exists (select from drill_players o where o.drill_id = $1 and o.role <> $2 and o.left_at is null)",
         id.0,
         role,
         now

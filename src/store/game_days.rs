@@ -285,11 +285,19 @@ pub async fn settle(
     }
 }
 
-/// The faults that this process has caused and that are not over.
-pub async fn owned(conn: &mut PgConnection, owner: Uuid) -> Result<Vec<(DrillId, String)>, StoreError> {
+/// Which of these faults are not over.
+pub async fn standing(
+    conn: &mut PgConnection,
+    among: &[(DrillId, String)],
+) -> Result<Vec<(DrillId, String)>, StoreError> {
+    let drills: Vec<i64> = among.iter().map(|(drill, _)| drill.0).collect();
+    let injects: Vec<String> = among.iter().map(|(_, inject)| inject.clone()).collect();
     let rows = sqlx::query!(
-        "select drill_id, inject from drill_faults where over_at is null and owner = $1",
-        owner
+        "select f.drill_id, f.inject from unnest($1::bigint[], $2::text[]) as asked (drill_id, inject)
+         join drill_faults f on f.drill_id = asked.drill_id and f.inject = asked.inject
+         where f.over_at is null",
+        &drills,
+        &injects
     )
     .fetch_all(conn)
     .await?;

@@ -146,10 +146,8 @@ pub async fn list_retired(
 ) -> Result<Vec<ScenarioVersion>, StoreError> {
     let rows = sqlx::query!(
         "select v.id, s.slug, v.number, v.definition
-         from scenarios s
-         cross join lateral (
-             select id, number, definition from scenario_versions where scenario_id = s.id order by number desc limit 1) v
-         where s.current_version_id is null and s.incident_id is not null and ($1::text is null or s.slug > $1)
+         from scenarios s join scenario_versions v on v.id = s.retired_version_id
+         where $1::text is null or s.slug > $1
          order by s.slug limit $2",
         after,
         limit
@@ -161,16 +159,15 @@ pub async fn list_retired(
         .collect()
 }
 
-/// The newest version of one made of a real incident that is out of use.
+/// The version of one made of a real incident that was taken out of use.
 pub async fn find_retired(
     conn: &mut PgConnection,
     slug: &str,
 ) -> Result<Option<ScenarioVersion>, StoreError> {
     let row = sqlx::query!(
         "select v.id, s.slug, v.number, v.definition
-         from scenarios s join scenario_versions v on v.scenario_id = s.id
-         where s.slug = $1 and s.current_version_id is null and s.incident_id is not null
-         order by v.number desc limit 1",
+         from scenarios s join scenario_versions v on v.id = s.retired_version_id
+         where s.slug = $1",
         slug
     )
     .fetch_optional(conn)
@@ -182,7 +179,7 @@ pub async fn find_retired(
 /// Takes one that was made of a real incident out of use; false when there is none of that name in use.
 pub async fn retire(conn: &mut PgConnection, slug: &str) -> Result<bool, StoreError> {
     let done = sqlx::query!(
-        "update scenarios set current_version_id = null
+        "update scenarios set retired_version_id = current_version_id, current_version_id = null
          where slug = $1 and current_version_id is not null and incident_id is not null",
         slug
     )
@@ -191,12 +188,11 @@ pub async fn retire(conn: &mut PgConnection, slug: &str) -> Result<bool, StoreEr
     Ok(done.rows_affected() == 1)
 }
 
-/// Brings the newest version of such a one back into use; false when there is none of that name out of use.
+/// Brings such a one back as it was in use; false when there is none of that name out of use.
 pub async fn restore(conn: &mut PgConnection, slug: &str) -> Result<bool, StoreError> {
     let done = sqlx::query!(
-        "update scenarios s set current_version_id =
-             (select v.id from scenario_versions v where v.scenario_id = s.id order by v.number desc limit 1)
-         where slug = $1 and current_version_id is null and incident_id is not null",
+        "update scenarios set current_version_id = retired_version_id, retired_version_id = null
+         where slug = $1 and retired_version_id is not null",
         slug
     )
     .execute(conn)

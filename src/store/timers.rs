@@ -45,7 +45,7 @@ impl Timers {
     }
 }
 
-/// The timers as they are now; each is the first entry of an index.
+/// The timers as they are now: each time is the first entry of an index, and sources and starts are few.
 pub async fn find(conn: &mut PgConnection) -> Result<Timers, StoreError> {
     Ok(sqlx::query_as!(
         Timers,

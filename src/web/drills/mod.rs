@@ -1,5 +1,6 @@
 //! `/drills`: the catalogue, scenarios, drills and their scorecards. Planning stands in `plan`, what a trainer does in
-//! `acts`, that a real fault is over in `faults`, when it is and who comes in `appointment`, which runbooks should be practised in `due`.
+//! `acts`, that a real fault is over in `faults`, when it is and who comes in `appointment`, which runbooks should be
+//! practised in `due`.
 
 pub mod acts;
 pub mod appointment;

@@ -111,8 +111,8 @@ async fn shelve(
     Ok(see(page))
 }
 
-/// `GET /drills/scenarios/{slug}/file`: the text of the version in use, or the last one that was, to be put into the folder of drills under a name
-/// of its own. It holds hints and what is expected, so it is for those who may lead drills.
+/// `GET /drills/scenarios/{slug}/file`: the text of the version in use, or the last one that was, to be put into the folder
+/// of drills under a name of its own. It holds hints and what is expected, so it is for those who may lead drills.
 pub async fn file(
     State(app): State<AppState>,
     _: Runs,

@@ -581,7 +581,7 @@ async fn an_experiment_of_chaos_toolkit_is_run_and_its_rollbacks_are_proven() ->
     // One that was killed leaves no journal: nobody can know.
     let killed = write("killed.json", &mark_text)?;
     cause(&killed).await?;
-    let number = fs::read_to_string(killed.folder.join("chaos.pid"))?;
+    let number = fs::read_to_string(killed.folder.join("chaos.known"))?;
     let (number, _) = number.split_once(' ').context("no number")?;
     kill(Pid::from_raw(number.parse()?), Signal::SIGKILL)?;
     let why = chaos::undo(&killed).await.unwrap_err();

@@ -166,6 +166,8 @@ async fn a_drill_is_begun_led_and_scored_by_form() {
     let card = site.get(&format!("{page}/score"), &ben_cookie).await.text;
     for words in [
         "They read &#60;the&#62; log",
+        "What is short</summary>",
+        "<bdi>a hint was told (-5): ",
         "Good",
         "ended by hand: enough for today",
         "Not reached",
@@ -262,6 +264,19 @@ async fn whose_part_drops_out_acts_no_more_until_the_drill_is_over() {
     act(&site, &ana, &format!("{page}/end"), &[]).await;
     let after = act(&site, &ben_cookie, "/incidents/1/notes", &note).await;
     assert_eq!(after.status, StatusCode::SEE_OTHER, "{}", after.text);
+
+    // Where nobody would be left the night only tells of it.
+    let page = begin(&site, &ana, &[(&commander, "commander")]).await;
+    let id: i64 = page.rsplit('/').next().unwrap().parse().unwrap();
+    for inject in ["crash", "gone"] {
+        act(&site, &ana, &format!("{page}/inject"), &[("inject", inject)]).await;
+        pass(&site, id, Duration::from_secs(15)).await;
+    }
+    let shown = site.get(&page, &ben_cookie).await.text;
+    assert!(
+        shown.contains("Your brief") && !shown.contains("Your part has dropped out"),
+        "{shown}"
+    );
 }
 
 #[tokio::test]

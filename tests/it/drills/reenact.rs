@@ -545,6 +545,12 @@ async fn a_scenario_of_an_incident_is_taken_out_of_use_and_brought_back() {
     ];
     let planned = site.post("/drills", &cookie, &fields).await;
     assert_eq!(planned.status, StatusCode::NOT_FOUND, "{}", planned.text);
+    let (op, number) = (Uuid::new_v4().to_string(), incident.to_string());
+    let again = site
+        .post("/drills/reenact", &cookie, &[("op", &op), ("incident", &number)])
+        .await;
+    assert_eq!(again.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", again.text);
+    assert!(again.text.contains("was taken out of use"), "{}", again.text);
     // Twice is once, and a scenario of a file goes with its file.
     assert_eq!(
         shelve("retire", &page, &cookie).await.status,

@@ -56,6 +56,8 @@ pub struct ScorePage {
     pace: Option<Pace>,
     slips: Vec<SlipRow>,
     injects: Vec<InjectRow>,
+    /// What is short of all that was expected.
+    shorts: Vec<Said>,
     hints: Vec<(Said, u32)>,
     phases: Vec<(&'static str, Vec<NoteRow>)>,
     gains: Vec<GainRow>,
@@ -193,6 +195,7 @@ impl ScorePage {
                         .collect(),
                 })
                 .collect(),
+            shorts: score.shortfalls().iter().map(|line| said(line)).collect(),
             hints: score
                 .hints
                 .iter()

@@ -1,7 +1,7 @@
-//! A program behind a gate: it is started, its number is written down, and only then it is told to go on. So whoever comes
+//! A program behind a latch: it is started, its number is written down, and only then it is told to go on. So whoever comes
 //! after a crash knows every program that may be acting, and waits for it before looking at what it has left.
 //!
-//! The gate is a shell that waits for one line. When its input ends without that line, whoever started it is dead or gave
+//! The latch is a shell that waits for one line. When its input ends without that line, whoever started it is dead or gave
 //! up, and it goes without a deed. Told to go on, it leaves a mark and becomes the program: a number without a mark belongs
 //! to a program that never began.
 
@@ -30,29 +30,29 @@ const SHELL: &str = "/bin/sh";
 const GO: &str = "go";
 /// What the shell does; `$0` is the mark, the rest is the program.
 const WAIT: &str = r#"IFS= read -r word && [ "$word" = go ] && : >"$0" && exec "$@""#;
-/// How long a gate whose starter is gone may take to go.
+/// How long a latch whose starter is gone may take to go.
 const SHUT_MAX: Duration = Duration::from_secs(5);
 
-/// The gate of one program of a fault.
-pub(super) struct Gate {
+/// The latch of one program of a fault.
+pub(super) struct Latch {
     number: PathBuf,
     mark: PathBuf,
 }
 
-impl Gate {
-    /// The gate of that name in the folder of a fault.
+impl Latch {
+    /// The latch of that name in the folder of a fault.
     pub(super) fn new(folder: &Path, name: &str) -> Self {
         Self {
-            number: folder.join(format!("{name}.pid")),
+            number: folder.join(format!("{name}.known")),
             mark: folder.join(format!("{name}.begun")),
         }
     }
 
     /// The program behind it, to be given its arguments.
     pub(super) fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let mut gate = command(SHELL);
-        gate.args(["-c", WAIT]).arg(&self.mark).arg(program);
-        gate
+        let mut shell = command(SHELL);
+        shell.args(["-c", WAIT]).arg(&self.mark).arg(program);
+        shell
     }
 
     /// Starts it and lets it go on, with `input` to read.
@@ -102,7 +102,7 @@ impl Gate {
         }
     }
 
-    /// The program that was let go on, if one ever began. A gate that still waits is waited for: nobody opens it any more.
+    /// The program that was let go on, if one ever began. A latch that still waits is waited for: nobody opens it any more.
     pub(super) async fn begun(&self) -> Result<Option<Known>, String> {
         let Some(known) = Known::read(&self.number)? else {
             return Ok(None);
@@ -145,14 +145,14 @@ mod tests {
 
     impl Folder {
         fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("muster-gate-{name}-{}", std::process::id()));
+            let path = std::env::temp_dir().join(format!("muster-latch-{name}-{}", std::process::id()));
             fs::create_dir_all(&path).unwrap();
             Self(path)
         }
 
-        fn touch(&self, gate: &Gate) -> (PathBuf, Command) {
+        fn touch(&self, latch: &Latch) -> (PathBuf, Command) {
             let deed = self.0.join("deed");
-            let mut touch = gate.command("/bin/touch");
+            let mut touch = latch.command("/bin/touch");
             touch.arg(&deed);
             (deed, touch)
         }
@@ -167,12 +167,12 @@ mod tests {
     #[tokio::test]
     async fn a_program_whose_starter_dies_before_the_word_does_nothing() {
         let folder = Folder::new("shut");
-        let gate = Gate::new(&folder.0, "touch");
-        let (deed, mut touch) = folder.touch(&gate);
+        let latch = Latch::new(&folder.0, "touch");
+        let (deed, mut touch) = folder.touch(&latch);
         for said in ["", "g", "stop\n"] {
             let mut child = touch.stdin(Stdio::piped()).spawn().unwrap();
             Known::of(&look_at(child.id().unwrap() as i32).unwrap())
-                .keep(&gate.number)
+                .keep(&latch.number)
                 .unwrap();
             child
                 .stdin
@@ -181,7 +181,7 @@ mod tests {
                 .write_all(said.as_bytes())
                 .await
                 .unwrap();
-            assert!(gate.begun().await.unwrap().is_none(), "{said:?}");
+            assert!(latch.begun().await.unwrap().is_none(), "{said:?}");
             assert!(!child.wait().await.unwrap().success());
             assert!(!deed.exists(), "{said:?}");
         }
@@ -190,27 +190,28 @@ mod tests {
     #[tokio::test]
     async fn a_program_is_known_before_it_begins_and_is_waited_for() {
         let folder = Folder::new("open");
-        let gate = Gate::new(&folder.0, "touch");
-        assert!(gate.begun().await.unwrap().is_none(), "nothing was started");
-        let (deed, touch) = folder.touch(&gate);
-        gate.run(touch, ("touch", ""), SHUT_MAX).await.unwrap();
-        assert!(deed.exists() && gate.begun().await.unwrap().is_some());
-        gate.ended(SHUT_MAX).await.unwrap();
+        let latch = Latch::new(&folder.0, "touch");
+        assert!(latch.begun().await.unwrap().is_none(), "nothing was started");
+        let (deed, touch) = folder.touch(&latch);
+        latch.run(touch, ("touch", ""), SHUT_MAX).await.unwrap();
+        assert!(deed.exists() && latch.begun().await.unwrap().is_some());
+        latch.ended(SHUT_MAX).await.unwrap();
 
-        let mut sleeping = gate.command("/bin/sleep");
+        let mut sleeping = latch.command("/bin/sleep");
         sleeping.arg("600");
-        let mut child = gate.open(sleeping, "").await.unwrap();
-        gate.ended(Duration::from_millis(50)).await.unwrap();
+        let mut child = latch.open(sleeping, "").await.unwrap();
+        latch.ended(Duration::from_millis(50)).await.unwrap();
         assert!(!child.wait().await.unwrap().success(), "it was ended");
     }
 
     #[tokio::test]
     async fn what_is_given_to_read_is_whole() {
         let folder = Folder::new("input");
-        let gate = Gate::new(&folder.0, "grep");
-        let mut grep = gate.command("/bin/grep");
+        let latch = Latch::new(&folder.0, "grep");
+        let mut grep = latch.command("/bin/grep");
         grep.arg("^first$");
-        gate.run(grep, ("grep", "first\nsecond\n"), SHUT_MAX)
+        latch
+            .run(grep, ("grep", "first\nsecond\n"), SHUT_MAX)
             .await
             .unwrap();
     }
