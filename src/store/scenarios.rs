@@ -20,6 +20,28 @@ pub struct ScenarioVersion {
     pub scenario: Scenario,
 }
 
+struct Row {
+    id: i64,
+    slug: String,
+    number: i32,
+    definition: Value,
+}
+
+impl TryFrom<Row> for ScenarioVersion {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let scenario = serde_json::from_value(row.definition)
+            .map_err(|error| StoreError::corrupt("scenario_versions", "definition", error))?;
+        Ok(Self {
+            id: ScenarioVersionId(row.id),
+            slug: row.slug,
+            number: row.number,
+            scenario,
+        })
+    }
+}
+
 /// Keeps a text as a version and makes it the one in use: the same content is the version it was before.
 pub async fn publish(
     conn: &mut PgConnection,
@@ -81,15 +103,15 @@ pub async fn find(
     conn: &mut PgConnection,
     id: ScenarioVersionId,
 ) -> Result<Option<ScenarioVersion>, StoreError> {
-    let row = sqlx::query!(
+    let row = sqlx::query_as!(
+        Row,
         "select v.id, s.slug, v.number, v.definition
          from scenario_versions v join scenarios s on s.id = v.scenario_id where v.id = $1",
         id.0
     )
     .fetch_optional(conn)
     .await?;
-    row.map(|row| version(row.id, row.slug, row.number, row.definition))
-        .transpose()
+    row.map(ScenarioVersion::try_from).transpose()
 }
 
 /// The version in use of that name.
@@ -97,15 +119,15 @@ pub async fn find_current(
     conn: &mut PgConnection,
     slug: &str,
 ) -> Result<Option<ScenarioVersion>, StoreError> {
-    let row = sqlx::query!(
+    let row = sqlx::query_as!(
+        Row,
         "select v.id, s.slug, v.number, v.definition
          from scenarios s join scenario_versions v on v.id = s.current_version_id where s.slug = $1",
         slug
     )
     .fetch_optional(conn)
     .await?;
-    row.map(|row| version(row.id, row.slug, row.number, row.definition))
-        .transpose()
+    row.map(ScenarioVersion::try_from).transpose()
 }
 
 /// Which of these were made of real incidents: no file takes their place.
@@ -124,7 +146,8 @@ pub async fn list_current(
     after: Option<&str>,
     limit: i64,
 ) -> Result<Vec<ScenarioVersion>, StoreError> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Row,
         "select v.id, s.slug, v.number, v.definition
          from scenarios s join scenario_versions v on v.id = s.current_version_id
          where ($1::text is null or s.slug > $1) order by s.slug limit $2",
@@ -133,18 +156,17 @@ pub async fn list_current(
     )
     .fetch_all(conn)
     .await?;
-    rows.into_iter()
-        .map(|row| version(row.id, row.slug, row.number, row.definition))
-        .collect()
+    rows.into_iter().map(ScenarioVersion::try_from).collect()
 }
 
-/// The newest versions of those made of real incidents that are out of use, by name, at most `limit` after that name.
+/// The versions of those made of real incidents that were taken out of use, by name, at most `limit` after that name.
 pub async fn list_retired(
     conn: &mut PgConnection,
     after: Option<&str>,
     limit: i64,
 ) -> Result<Vec<ScenarioVersion>, StoreError> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Row,
         "select v.id, s.slug, v.number, v.definition
          from scenarios s join scenario_versions v on v.id = s.retired_version_id
          where $1::text is null or s.slug > $1
@@ -154,9 +176,7 @@ pub async fn list_retired(
     )
     .fetch_all(conn)
     .await?;
-    rows.into_iter()
-        .map(|row| version(row.id, row.slug, row.number, row.definition))
-        .collect()
+    rows.into_iter().map(ScenarioVersion::try_from).collect()
 }
 
 /// The version of one made of a real incident that was taken out of use.
@@ -164,7 +184,8 @@ pub async fn find_retired(
     conn: &mut PgConnection,
     slug: &str,
 ) -> Result<Option<ScenarioVersion>, StoreError> {
-    let row = sqlx::query!(
+    let row = sqlx::query_as!(
+        Row,
         "select v.id, s.slug, v.number, v.definition
          from scenarios s join scenario_versions v on v.id = s.retired_version_id
          where s.slug = $1",
@@ -172,8 +193,7 @@ pub async fn find_retired(
     )
     .fetch_optional(conn)
     .await?;
-    row.map(|row| version(row.id, row.slug, row.number, row.definition))
-        .transpose()
+    row.map(ScenarioVersion::try_from).transpose()
 }
 
 /// Takes one that was made of a real incident out of use; false when there is none of that name in use.
@@ -206,7 +226,8 @@ pub async fn list_training(
     runbook: &str,
     limit: i64,
 ) -> Result<Vec<ScenarioVersion>, StoreError> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Row,
         "select v.id, s.slug, v.number, v.definition
          from scenario_versions v join scenarios s on s.current_version_id = v.id
          where v.definition -> 'runbooks' ? $1 order by s.slug limit $2",
@@ -215,9 +236,7 @@ pub async fn list_training(
     )
     .fetch_all(conn)
     .await?;
-    rows.into_iter()
-        .map(|row| version(row.id, row.slug, row.number, row.definition))
-        .collect()
+    rows.into_iter().map(ScenarioVersion::try_from).collect()
 }
 
 /// A scenario in use that trains a runbook.
@@ -252,17 +271,6 @@ pub async fn training(
     )
     .fetch_all(conn)
     .await?)
-}
-
-fn version(id: i64, slug: String, number: i32, definition: Value) -> Result<ScenarioVersion, StoreError> {
-    let scenario = serde_json::from_value(definition)
-        .map_err(|error| StoreError::corrupt("scenario_versions", "definition", error))?;
-    Ok(ScenarioVersion {
-        id: ScenarioVersionId(id),
-        slug,
-        number,
-        scenario,
-    })
 }
 
 /// The text of a version.

@@ -210,7 +210,8 @@ async fn when_muster_dies_its_guard_mends_and_the_next_muster_sees_that_it_did()
     Ok(())
 }
 
-const LOOK: &str = "
+/// A runbook that looks at one target.
+pub(super) const LOOK: &str = "
 runbook: look
 title: Look
 match: ['alertname=\"Ill\"']

@@ -24,7 +24,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    game_day::{closed, fault_is},
+    game_day::{LOOK, closed, fault_is},
     stage::{SOON, Stage},
 };
 use crate::{
@@ -33,13 +33,6 @@ use crate::{
     support::{screen, site::PASSWORD},
 };
 
-const LOOK: &str = "
-runbook: look
-title: Look
-match: ['alertname=\"Ill\"']
-steps:
-  - { id: look, check: tcp, with: { target: app } }
-";
 const SCENARIO: &str = "
 scenario: small
 title: Small
