@@ -4,7 +4,7 @@
 //! ends well only when it was *seen* that nothing of the fault is left. So whoever finds a fault that may stand takes it
 //! back: the Muster that caused it, one that was started afterwards, or the [`guard`] that outlives both. A fault that was
 //! once taken back is not caused any more by whoever comes too late, and each program that breaks something waits behind
-//! its [`latch`] until it is known.
+//! its latch until it is known.
 
 mod disk;
 pub mod guard;
