@@ -221,7 +221,7 @@ async fn whose_part_drops_out_acts_no_more_until_the_drill_is_over() {
     let (ben, ben_cookie) = site.person("ben", Role::Responder).await;
     let (cleo, cleo_cookie) = site.person("cleo", Role::Responder).await;
     let (commander, other) = (format!("player.{}", ben.id), format!("player.{}", cleo.id));
-    let page = begin(&site, &ana, &[(&commander, "commander"), (&other, "")]).await;
+    let page = begin(&site, &ana, &[(&commander, "commander"), (&other, "approver")]).await;
     let id: i64 = page.rsplit('/').next().unwrap().parse().unwrap();
     act(&site, &ana, &format!("{page}/inject"), &[("inject", "crash")]).await;
     pass(&site, id, Duration::from_secs(15)).await;
