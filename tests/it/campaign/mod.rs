@@ -197,6 +197,7 @@ async fn kills_of_three_replicas_break_no_promise() {
         Ok(())
     })
     .await;
+    let waiting = story::waiting(&world).await;
     stop.cancel();
     people.await.unwrap();
     // A worker of old that were to send something now would do so within this time.
@@ -217,6 +218,7 @@ async fn kills_of_three_replicas_break_no_promise() {
     println!("{report}");
     if !report.violations.is_empty() {
         println!("the logs:\n{}", replicas.logs());
+        println!("runs that have not ended, with the last of their story:\n{waiting}");
     }
     // The logs are long: what was broken stands behind them, where a shortened output still shows it.
     assert!(

@@ -248,3 +248,18 @@ impl RunStory {
         wrong
     }
 }
+
+/// The runs that have not ended: who has them, until when they wait, and the newest of what was written about them.
+pub async fn waiting(world: &World) -> String {
+    let lines: Vec<String> = sqlx::query_scalar(
+        "select format('run %s: state %s, due %s, replica %s, fence %s; now %s%s', q.run_id, q.state, q.due,
+                       q.owner, q.fence, clock_timestamp(),
+                       (select string_agg(e'\n  ' || e.recorded_at || ' ' || e.body, '' order by e.seq)
+                        from (select * from events where run_id = q.run_id order by seq desc limit 12) e))
+         from run_queue q order by q.run_id limit 10",
+    )
+    .fetch_all(&world.database.pools.background)
+    .await
+    .unwrap_or_else(|error| vec![format!("not known: {error}")]);
+    lines.join("\n")
+}
