@@ -171,6 +171,7 @@ impl Driver {
                 match self.make(one, &mut draft, now).await? {
                     Made::Moved => has_moved = true,
                     Made::Special(found) => special = special.or(Some(found)),
+                    Made::Later => {}
                 }
             }
             if !has_moved {
@@ -202,7 +203,8 @@ impl Driver {
             (true, true) => now + PAUSED_POLL.as_delta(),
             (true, false) => plan.due.unwrap_or(now + PERSON_POLL.as_delta()),
         };
-        let then = match draft.finish.take() {
+        // One whose end is written already is over, whatever it still waited for.
+        let then = match draft.finish.take().or(self.view.state.finished) {
             Some(result) => Then::Finish(result),
             None => Then::LetGo(until),
         };
@@ -327,6 +329,10 @@ impl Driver {
             }
             Move::Finish { result, reason } if !closing::is_plain(&self.view, *result) => {
                 return Ok(Made::Special(Special::Finish(*result, reason.clone())));
+            }
+            // The end and the claim go together, and the claim is kept while something is out.
+            Move::Finish { .. } if !self.out.is_empty() || !draft.sends.is_empty() => {
+                return Ok(Made::Later);
             }
             plain => {
                 if let Move::Finish { result, .. } = plain {
@@ -680,6 +686,8 @@ enum Made {
     Moved,
     /// It takes a transaction of its own.
     Special(Special),
+    /// Nothing yet: it is planned again once what is out is back.
+    Later,
 }
 
 /// What is kept of an attempt before it is sent.
